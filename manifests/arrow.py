@@ -1,0 +1,53 @@
+"""Arrow schemas, derived from the pydantic row types."""
+
+import types
+import typing
+from enum import Enum
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+_SCALARS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
+
+
+def arrow_schema(model: type[BaseModel]) -> pa.Schema:
+    """Schema of a table of `model` rows: nullability and descriptions included."""
+    return pa.schema(_fields(model))
+
+
+def to_table(rows: typing.Sequence[BaseModel], model: type[BaseModel]) -> pa.Table:
+    """Rows as a table of `model`; columns that only a subclass of `model` has are left out."""
+    dumped = [row.model_dump(include=set(model.model_fields)) for row in rows]
+    return pa.Table.from_pylist(dumped, schema=arrow_schema(model))
+
+
+def _fields(model: type[BaseModel]) -> list[pa.Field]:
+    fields = []
+    for name, field in model.model_fields.items():
+        data_type, nullable = _data_type(field.annotation)
+        metadata = {"description": field.description} if field.description else None
+        fields.append(pa.field(name, data_type, nullable=nullable, metadata=metadata))
+    return fields
+
+
+def _data_type(annotation: object) -> tuple[pa.DataType, bool]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        (inner,) = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return _data_type(inner)[0], True
+    if typing.get_origin(annotation) is list:
+        (item,) = typing.get_args(annotation)
+        return pa.list_(_data_type(item)[0]), False
+    if isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            return pa.struct(_fields(annotation)), False
+        if issubclass(annotation, Enum):
+            return pa.string(), False
+        if annotation in _SCALARS:
+            return _SCALARS[annotation], False
+    raise TypeError(f"no Arrow type for {annotation!r}: add it to manifests/arrow.py")

@@ -1,0 +1,177 @@
+"""Every column of a run, declared once: name, unit, null rule and meaning.
+
+One row is one masklet, from the shard to the last table. `manifest.parquet` holds the `ManifestRow` part,
+`annotations/*.parquet` the `AnnotationRow` part; a `Row` is what the stages pass to one another: it also
+carries pictures and the facts of the other objects, which are dropped before the sink.
+
+Units: `_px` pixels of the upright source frame, `_frac` share in [0, 1], `_s` seconds, `_fps` frames per second.
+Points are (x, y); boxes are (x, y, width, height); times are [start, end) with an exclusive end.
+"Annotated frame" k is source frame 4k: SA-V videos have 24 fps, masks 6 fps (facts: SA-V README).
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MASK_STRIDE = 4  # source frames between two annotated frames
+
+
+class Status(StrEnum):
+    """State of a masklet. Every state but PENDING is final for a run."""
+
+    PENDING = "pending"  # chosen by select_objects, not through the stages yet
+    KEPT = "kept"
+    REJECTED = "rejected"  # by design, with a Reason
+    FAILED = "failed"  # unexpected; retried by the next run
+    POISONED = "poisoned"  # failed max_attempts times; left alone
+
+
+class Reason(StrEnum):
+    """Why a row was rejected or failed; the comment says what the reader can do about it."""
+
+    # files (select_objects)
+    JSON_MISSING = "json_missing"  # put the file back, or remove the video
+    JSON_MALFORMED = "json_malformed"  # not JSON, truncated, or a key of the wrong type
+    VIDEO_MISSING = "video_missing"
+    VIDEO_UNDECODABLE = "video_undecodable"  # no video stream, or the first frame does not decode
+    FRAME_COUNT_MISMATCH = "frame_count_mismatch"  # stated against real number of frames
+    ANNOTATION_COUNT_MISMATCH = "annotation_count_mismatch"  # entries against ceil(frames / 4)
+    RLE_SIZE_MISMATCH = "rle_size_mismatch"  # size of a mask against size of the video
+    RLE_MALFORMED = "rle_malformed"  # counts that do not decode to height x width pixels
+    # choice of objects (select_objects)
+    NEVER_VISIBLE = "never_visible"
+    TOO_FEW_VISIBLE_FRAMES = "too_few_visible_frames"
+    TOO_SMALL = "too_small"
+    AT_BORDER = "at_border"
+    DUPLICATE = "duplicate"
+    PART = "part"
+    OVER_VIDEO_LIMIT = "over_video_limit"
+    # text (caption_object … compose_expression)
+    UNRECOGNIZABLE = "unrecognizable"
+    INCONSISTENT = "inconsistent"
+    AMBIGUOUS = "ambiguous"
+    MARKER_LEAK = "marker_leak"
+    # failures
+    DECODE_ERROR = "decode_error"  # the video opened but broke off in the middle
+    UNEXPECTED_ERROR = "unexpected_error"  # `detail` has the end of the traceback
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Colour(_Model):
+    """A colour name and its share of the object's pixels."""
+
+    name: str = Field(description="basic colour term: black grey white red orange brown yellow green blue purple pink")
+    share_frac: float = Field(description="share of the object's measured pixels in [0, 1]")
+
+
+class Span(_Model):
+    """A stretch of time, [start_s, end_s)."""
+
+    start_s: float = Field(description="seconds from the start of the video")
+    end_s: float = Field(description="seconds from the start of the video, exclusive")
+
+
+class Neighbour(_Model):
+    """Another masklet of the video and where THIS object stands relative to it, by the 6 fps masks."""
+
+    object_id: str = Field(description="the other masklet")
+    relation: str = Field(description="this object is … the other: left of, right of, above, below, overlapping")
+    gap_frac: float = Field(description="median gap of the two boxes / frame diagonal; 0 when boxes touch")
+    together_frac: float = Field(description="share of this object's visible frames in which the other is visible too")
+
+
+class Facts(_Model):
+    """What can be measured of a masklet from masks and pixels, without a model (stages/facts.py)."""
+
+    object_id: str = Field(description="the masklet measured")
+    duration_s: float = Field(description="length of the video")
+    place_start: str = Field(description="cell of a 3x3 grid at first sight: '<top|middle|bottom> <left|centre|right>'")
+    place_end: str = Field(description="cell at last sight")
+    place_best: str = Field(description="cell at the frame of largest area")
+    centre_start_frac: list[float] = Field(description="(x, y) / (width, height) of the mask centre at first sight")
+    centre_end_frac: list[float] = Field(description="(x, y) / (width, height) of the mask centre at last sight")
+    area_median_frac: float = Field(description="median mask area over visible frames / frame area")
+    area_best_frac: float = Field(description="largest mask area / frame area")
+    size: str = Field(description="tiny, small, medium, large: by area_median_frac")
+    size_ratio: float = Field(description="median area of the last fifth of visible frames / of the first fifth")
+    size_change: str = Field(description="grows, shrinks, stable: by size_ratio")
+    shift_frac: list[float] = Field(description="(x, y) move on the screen, first to last sight / (width, height)")
+    own_shift_px: list[float] = Field(description="(x, y) move with the camera's motion taken out, summed over steps")
+    own_speed_px_s: float = Field(description="median speed with the camera's motion taken out")
+    own_path_px: float = Field(description="length of the path with the camera's motion taken out")
+    motion: str = Field(description="none, left, right, up, down, up-left …, or complex (much path, little net move)")
+    camera_known: bool = Field(description="false if too little background could be tracked; camera_* are then 0")
+    camera_shift_px: list[float] = Field(description="(x, y) summed camera pan: positive x = the camera turns right")
+    camera_speed_px_s: float = Field(description="median speed of the background on the screen")
+    camera_zoom_ratio: float = Field(description="scale of the background, last / first frame; > 1 = nearer")
+    camera: str = Field(description="static, pans left, pans right, tilts up, tilts down, zooms in, zooms out, moves")
+    visible_spans: list[Span] = Field(description="when the mask is not empty")
+    hidden_spans: list[Span] = Field(description="gaps between visible spans")
+    occluded_spans: list[Span] = Field(description="visible, but area well under its neighbours in time, off the border")
+    enters_s: float | None = Field(description="first seen at this time if not there at the start")
+    leaves_s: float | None = Field(description="last seen until this time if not there at the end")
+    colours: list[Colour] = Field(description="over all sampled frames, largest share first, shares of at least 0.12")
+    colours_best: list[Colour] = Field(description="at the frame of largest area only")
+    surroundings: list[Colour] = Field(description="colours of a ring around the object at the frame of largest area")
+    neighbours: list[Neighbour] = Field(description="other objects of the video, nearest first, at most 3")
+
+
+class ManifestRow(_Model):
+    """One masklet of a shard and whether it is to be described; written by select_objects."""
+
+    object_id: str = Field(description="'<video_id>/<manual|auto>/<masklet_position>'; …/file stands for an unreadable file")
+    video_id: str = Field(description="e.g. sav_000001")
+    shard: str = Field(description="folder below sav_train, e.g. sav_000")
+    masklet_type: str = Field(description="manual or auto: which annotation file")
+    masklet_position: int | None = Field(description="column in the file's inner lists; null for a …/file row")
+    masklet_id: int | None = Field(description="the file's own id of the masklet; null if unknown")
+    video_path: str = Field(description="relative to SAV_ROOT, e.g. sav_train/sav_000/sav_000001.mp4")
+    anno_path: str = Field(description="relative to SAV_ROOT, e.g. sav_train/sav_000/sav_000001_manual.json")
+    height_px: int = Field(description="of the upright video; 0 if unknown")
+    width_px: int = Field(description="of the upright video; 0 if unknown")
+    frame_count: int = Field(description="real number of source frames; 0 if unknown")
+    video_fps: float = Field(description="source frames per second; 0 if unknown")
+    areas_px: list[int] = Field(description="mask area at each annotated frame; 0 = not visible")
+    boxes_px: list[list[int]] = Field(description="(x, y, width, height) at each annotated frame; zeros = not visible")
+    best_index: int | None = Field(description="annotated frame of the largest area; null if never visible")
+    part_of: str | None = Field(default=None, description="object_id of the chosen masklet that contains this one")
+    siblings: list[str] = Field(
+        default_factory=list,
+        description="object_ids of all separate objects of this video that a text must be told apart from",
+    )
+    status: Status = Field(description="pending or rejected here; later kept, rejected, failed or poisoned")
+    stage: str | None = Field(default=None, description="stage that rejected or failed the row")
+    reason: Reason | None = Field(default=None, description="why; null when kept or pending")
+    detail: str | None = Field(default=None, description="the figures behind the reason: rule and what was got")
+    attempts: int = Field(default=0, description="times the row went through the stages")
+
+
+class AnnotationRow(ManifestRow):
+    """A manifest row with everything that was found out and written about it."""
+
+    facts: Facts | None = Field(default=None, description="measured without a model")
+    video_times_s: list[float] = Field(default_factory=list, description="times of the 8 uniform views")
+    preview_jpeg: bytes | None = Field(default=None, description="all views of the object on one small sheet, JPEG")
+    caption_crop: str | None = Field(default=None, description="caption from the crop with context")
+    caption_masked: str | None = Field(default=None, description="caption from the frame with all else black")
+    verdict: str | None = Field(default=None, description="consistent, inconsistent or unrecognizable")
+    object_description: str | None = Field(default=None, description="object level, paper 3.3")
+    scene_description: str | None = Field(default=None, description="scene level, paper 3.3")
+    video_description: str | None = Field(default=None, description="video level, paper 3.3")
+    expression: str | None = Field(default=None, description="the final referring expression in three parts")
+    writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")
+    prompt_ids: list[str] = Field(default_factory=list, description="name@sha8 of each prompt that was answered")
+    seconds_s: float = Field(default=0.0, description="time spent in stages, a batch's time shared by its rows")
+
+
+class Row(AnnotationRow):
+    """A row between stages: also pictures (JPEG) and the siblings' facts, dropped before the sink."""
+
+    crop_jpeg: bytes | None = Field(default=None, description="box of the mask with context at the best frame, not masked")
+    masked_jpeg: bytes | None = Field(default=None, description="best frame, all outside the mask black")
+    scene_jpeg: bytes | None = Field(default=None, description="best frame, thin yellow contour")
+    video_jpegs: list[bytes] = Field(default_factory=list, description="8 uniform frames, contour where visible")
+    sibling_facts: list[Facts] = Field(default_factory=list, description="facts of `siblings`, this object's too")

@@ -1,0 +1,1 @@
+"""The steps of the annotation, one file each; see base.py for the contract."""

@@ -1,0 +1,50 @@
+"""The contract of a stage: rows in, one result per row out, same order. No Ray, no model here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from manifests.schema import Reason, Row
+
+Update = dict[str, Any]  # column -> value, only columns named in `writes`
+
+
+@dataclass(frozen=True)
+class Reject:
+    """This row ends here by design."""
+
+    reason: Reason
+    detail: str
+
+
+class RowError(Exception):
+    """This row failed in a foreseen way (it is retried); any other exception is an UNEXPECTED_ERROR."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+class FatalError(Exception):
+    """The run cannot go on (engine dead, disk full): stop, keep what is written, resume later."""
+
+
+Result = Update | Reject | Exception  # an Exception fails its row alone
+
+
+class Stage(ABC):
+    """One step. Configured by a frozen dataclass, picklable before `setup`, no work at import."""
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+    writes: ClassVar[tuple[str, ...]]
+    by_video: ClassVar[bool] = False  # True: `process` gets the rows of one video at a time
+    pool: str = "cpu"  # neighbouring stages of one pool share a worker
+
+    def setup(self) -> None:  # noqa: B027  (most stages have nothing to set up)
+        """Load what must not be pickled, once per worker."""
+
+    @abstractmethod
+    def process(self, rows: Sequence[Row]) -> list[Result]:
+        """Results for `rows`: same length, same order. Raise FatalError to stop the run."""

@@ -1,0 +1,1 @@
+"""Frames, masks and drawing: arrays in, arrays out."""
