@@ -1,0 +1,86 @@
+"""Motion of the camera between annotated frames, from the background: tracked corners and a robust fit.
+
+Points are (x, y) in pixels; a motion is a 2x3 similarity A: the background point p is at A @ (p, 1) one frame later.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Pixels below are those of the small picture (long side about 320 px).
+_CORNERS = 120  # enough for a fit with most of them lost; the time taken grows with it
+_CORNER_QUALITY = 0.005  # share of the strongest corner's strength: weak ones still count on asphalt or lawn
+_CORNER_SPACING_PX = 10  # spreads the corners, lest one richly textured thing decide for the scene
+_WINDOW_PX = 15
+_PYRAMID_LEVELS = 3  # follows moves up to about 60 px, a fifth of the picture between two frames
+_BACK_ERROR_PX = 0.7  # a corner followed forth and back must return this close
+_FIT_ERROR_PX = 1.0  # what lies farther off the fit is not background, or is parallax
+_MASK_MARGIN_PX = 4  # masks are a little too small as a rule, and a corner's window looks over the edge
+_MIN_INLIERS = 12  # a similarity takes 2 points; fewer than 6 times that would be chance
+_MIN_INLIER_FRAC = 0.3  # of the corners followed: below it no single motion explains the scene
+
+
+class CameraTracker:
+    """Background motion from each annotated frame to the next.
+
+    Attributes:
+        steps: one 2x3 similarity for each pair of frames added, in full-resolution pixels; None where too little
+            background could be followed.
+    """
+
+    def __init__(self, scale: float) -> None:
+        """Start a video; `scale` is full-resolution pixels per pixel of the small pictures."""
+        self.steps: list[NDArray[np.float64] | None] = []
+        self._scale = scale
+        self._last: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
+
+    def add(self, grey_HW: NDArray[np.uint8], foreground_HW: NDArray[np.bool_]) -> None:
+        """Append the next annotated frame.
+
+        Args:
+            grey_HW: the picture, long side about 320 px.
+            foreground_HW: union of all masks at the same size; whatever moves by itself should be in it.
+
+        Raises:
+            ValueError: the two differ in size.
+        """
+        if grey_HW.shape != foreground_HW.shape:
+            raise ValueError(f"foreground must have the picture's size {grey_HW.shape}, got {foreground_HW.shape}")
+        if self._last is not None:
+            small = _background_motion(*self._last, grey_HW)
+            self.steps.append(None if small is None else _enlarge(small, self._scale))
+        margin = np.ones((2 * _MASK_MARGIN_PX + 1,) * 2, np.uint8)
+        background_HW = 1 - cv2.dilate(foreground_HW.astype(np.uint8), margin)
+        corners = cv2.goodFeaturesToTrack(grey_HW, _CORNERS, _CORNER_QUALITY, _CORNER_SPACING_PX, mask=background_HW)
+        self._last = grey_HW, np.empty((0, 1, 2), np.float32) if corners is None else corners
+
+
+def _background_motion(
+    before_HW: NDArray[np.uint8], corners: NDArray[np.float32], after_HW: NDArray[np.uint8]
+) -> NDArray[np.float64] | None:
+    """Similarity that most `corners` (N, 1, 2) follow, in small pixels; None if too few agree."""
+    if len(corners) < _MIN_INLIERS:
+        return None
+    window = (_WINDOW_PX, _WINDOW_PX)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        before_HW, after_HW, corners, None, winSize=window, maxLevel=_PYRAMID_LEVELS
+    )
+    # The way back starts at the corners themselves, so it needs no pyramid.
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(
+        after_HW, before_HW, moved, corners.copy(), winSize=window, maxLevel=0, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    returned = np.abs(back - corners).max(axis=(1, 2)) < _BACK_ERROR_PX
+    good = returned & (found[:, 0] == 1) & (found_back[:, 0] == 1)
+    if good.sum() < _MIN_INLIERS:
+        return None
+    motion, inliers = cv2.estimateAffinePartial2D(corners[good], moved[good], ransacReprojThreshold=_FIT_ERROR_PX)
+    if motion is None or inliers.sum() < max(_MIN_INLIERS, _MIN_INLIER_FRAC * good.sum()):
+        return None
+    return np.asarray(motion, np.float64)
+
+
+def _enlarge(small: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """The same motion in pixels `scale` times smaller; the outer corner of the picture stays where it is."""
+    turn = small[:, :2]
+    half = np.full(2, (scale - 1) / 2)  # a pixel's coordinates are those of its middle
+    return np.column_stack([turn, scale * small[:, 2] + half - turn @ half])
