@@ -1,0 +1,30 @@
+"""Stage check_consistency: are the two captions about one thing? Then they become the object level (paper 3.3)."""
+
+from manifests.schema import Reason, Row
+from prompts.replies import Consistency
+from stages.base import Reject, Update
+from stages.writer import WriterStage
+
+
+class CheckConsistency(WriterStage):
+    """Fill `verdict` and `object_description`; reject what contradicts itself or cannot be recognized."""
+
+    name = "check_consistency"
+    reads = ("caption_crop", "caption_masked", "facts")
+    writes = ("verdict", "object_description", "writer", "prompt_ids")
+    asks = ("check_consistency",)
+
+    async def answer(self, row: Row) -> Update | Reject:
+        """Both captions are quoted in the detail of a rejection."""
+        reply: Consistency = await self.ask("check_consistency", row)
+        quoted = f"crop: {row.caption_crop!r}; masked: {row.caption_masked!r}"
+        if reply.verdict == "inconsistent":
+            return Reject(Reason.INCONSISTENT, f"{reply.conflict or 'no conflict named'} ({quoted})")
+        if reply.verdict == "unrecognizable":
+            return Reject(Reason.UNRECOGNIZABLE, f"{reply.conflict or 'neither caption says what it is'} ({quoted})")
+        if not reply.object_description.strip():
+            raise ValueError(
+                f"{row.object_id}: a consistent verdict needs an object_description, got an empty one from "
+                f"{self.writer.name}; ask again"
+            )
+        return {"verdict": reply.verdict, "object_description": reply.object_description}

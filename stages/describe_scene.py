@@ -1,0 +1,20 @@
+"""Stage describe_scene: where the object is and how it stands to what surrounds it (paper 3.3)."""
+
+from manifests.schema import Row
+from prompts.replies import Scene
+from stages.base import Update
+from stages.writer import WriterStage
+
+
+class DescribeScene(WriterStage):
+    """Fill `scene_description`."""
+
+    name = "describe_scene"
+    reads = ("scene_jpeg", "object_description", "part_of", "facts", "sibling_facts")
+    writes = ("scene_description", "writer", "prompt_ids")
+    asks = ("describe_scene",)
+
+    async def answer(self, row: Row) -> Update:
+        """One picture: the whole view at the best moment, with a thin contour."""
+        reply: Scene = await self.ask("describe_scene", row, [row.scene_jpeg])
+        return {"scene_description": reply.description}

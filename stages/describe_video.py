@@ -1,0 +1,20 @@
+"""Stage describe_video: what the object does from beginning to end (paper 3.3)."""
+
+from manifests.schema import Row
+from prompts.replies import Video
+from stages.base import Update
+from stages.writer import WriterStage
+
+
+class DescribeVideo(WriterStage):
+    """Fill `video_description`."""
+
+    name = "describe_video"
+    reads = ("video_jpegs", "video_times_s", "scene_description", "facts")
+    writes = ("video_description", "writer", "prompt_ids")
+    asks = ("describe_video",)
+
+    async def answer(self, row: Row) -> Update:
+        """All views of the video in one call; their times are in the text."""
+        reply: Video = await self.ask("describe_video", row, row.video_jpegs)
+        return {"video_description": reply.description}
