@@ -1,0 +1,77 @@
+"""Stage select_objects: the files of one video -> one manifest row per masklet, chosen or rejected with the reason.
+
+The one stage that makes rows; it runs before there is a manifest (pipeline/build_manifest.py).
+"""
+
+import numpy as np
+
+from manifests.schema import ManifestRow, Status
+from stages.base import Reject, RowError
+from stages.check_video import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
+from stages.select_policy import Candidate, SelectConfig, choose, reject, unfit
+from stages.video.masklets import Masklets
+
+__all__ = ["SelectConfig", "select_objects"]
+
+
+def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> list[ManifestRow]:
+    """Rows of all masklets of a video: manual before auto, by position.
+
+    An annotation file that cannot be read gives one row, `<video_id>/<type>/file`; the other file's rows go on.
+    """
+    rows: list[ManifestRow] = []
+    candidates: list[Candidate] = []
+    try:
+        video, video_problem = open_video(files, open_file), None
+    except RowError as error:
+        video, video_problem = Video(0, 0, 0, 0.0), Reject(error.reason, error.detail)
+    for masklet_type in files.masklet_types:
+        path = files.anno_path(masklet_type)
+        try:
+            masklets = open_masklets(files, masklet_type, open_file)
+        except RowError as error:
+            rows.append(_row(files, masklet_type, video))
+            reject(rows[-1], Reject(error.reason, error.detail))
+            continue
+        file_problem = video_problem or check_file(masklets, video, path)
+        for position in range(len(masklets.ids)):
+            row = _row(files, masklet_type, video, masklets, position)
+            rows.append(row)
+            rles = [frame[position] for frame in masklets.rles]
+            problem = file_problem or check_masklet(masklets, position, video, path) or unfit(row, rles, config)
+            if problem:
+                reject(row, problem)
+            else:
+                candidates.append(Candidate(row, rles))
+    if candidates:
+        choose(candidates, config)
+    return rows
+
+
+def _row(
+    files: VideoFiles, masklet_type: str, video: Video, masklets: Masklets | None = None, position: int | None = None
+) -> ManifestRow:
+    row = ManifestRow(
+        object_id=f"{files.video_id}/{masklet_type}/{'file' if position is None else position}",
+        video_id=files.video_id,
+        shard=files.shard,
+        masklet_type=masklet_type,
+        masklet_position=position,
+        masklet_id=None,
+        video_path=files.video_path,
+        anno_path=files.anno_path(masklet_type),
+        height_px=video.height_px,
+        width_px=video.width_px,
+        frame_count=video.frame_count,
+        video_fps=video.fps,
+        areas_px=[],
+        boxes_px=[],
+        best_index=None,
+        status=Status.PENDING,
+    )
+    if masklets is not None and position is not None:
+        row.masklet_id = masklets.ids[position]
+        row.areas_px = masklets.areas[:, position].tolist()
+        row.boxes_px = masklets.boxes[:, position].tolist()
+        row.best_index = int(np.argmax(row.areas_px)) if any(row.areas_px) else None
+    return row
