@@ -52,7 +52,7 @@ class CameraTracker:
         margin = np.ones((2 * _MASK_MARGIN_PX + 1,) * 2, np.uint8)
         background_HW = 1 - cv2.dilate(foreground_HW.astype(np.uint8), margin)
         corners = cv2.goodFeaturesToTrack(grey_HW, _CORNERS, _CORNER_QUALITY, _CORNER_SPACING_PX, mask=background_HW)
-        self._last = grey_HW, np.empty((0, 1, 2), np.float32) if corners is None else corners
+        self._last = grey_HW, np.empty((0, 1, 2), np.float32) if corners is None else np.asarray(corners, np.float32)
 
 
 def _background_motion(
@@ -63,7 +63,7 @@ def _background_motion(
         return None
     window = (_WINDOW_PX, _WINDOW_PX)
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        before_HW, after_HW, corners, None, winSize=window, maxLevel=_PYRAMID_LEVELS
+        before_HW, after_HW, corners, np.empty_like(corners), winSize=window, maxLevel=_PYRAMID_LEVELS
     )
     # The way back starts at the corners themselves, so it needs no pyramid.
     back, found_back, _ = cv2.calcOpticalFlowPyrLK(

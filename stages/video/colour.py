@@ -1,10 +1,11 @@
 """Names for the colours of an object: basic colour terms by lightness, chroma and hue in CIELAB.
 
 Pictures are `_HW3` (blue, green, red), uint8, as decoded; masks are `_HW`, bool, of the same size.
-Lightness L is in [0, 100], chroma is the distance from grey, hue is in degrees: red 40, yellow 103, green 136, blue 306.
+Lightness L is in [0, 100], chroma is the distance from grey, hue is in degrees (red 40, yellow 103, blue 306).
 """
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,9 +31,8 @@ def term_indices(bgr_N3: NDArray[np.uint8]) -> NDArray[np.intp]:
     hue = np.degrees(np.arctan2(lab_N3[:, 2], lab_N3[:, 1])) % 360
     # Warm light tints greys and whites towards yellow, shade towards blue: there it takes more chroma to be a colour.
     warm, cold = (hue >= 20) & (hue < 130), (hue >= 220) & (hue < 310)
-    colourless = chroma < np.select(
-        [warm & (light >= 80), warm & (light >= 60), warm & (hue < 110), cold], [22, 14, 11, 10], 9
-    )
+    tinted = [warm & (light >= 80), warm & (light >= 60), warm & (hue < 110), cold]
+    colourless = chroma < np.select(tinted, [22, 14, 11, 10], 9)
     rules = [  # the first that holds
         ("black", (light < 24) & (chroma < 12)),  # a dark pixel has no certain hue
         ("black", (light < 12) & (chroma < np.where(cold, 13, 18))),
@@ -100,7 +100,7 @@ class ColourSampler:
         return _named(self._ring)
 
 
-def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[Any]) -> NDArray[np.float64]:
     """Share of each of TERMS in the mask's pixels, (11,); zeros for an empty mask."""
     inside = np.flatnonzero(mask_HW)
     if not len(inside):

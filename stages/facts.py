@@ -1,0 +1,149 @@
+"""What can be measured of the objects of a video without a model: place, size, motion, sight, colours, neighbours.
+
+Shapes: T annotated frames (6 fps); 4 = (left, top, right, bottom), 2 = (x, y), in pixels of the upright source frame.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.schema import MASK_STRIDE, Facts, Span
+from stages.video.camera_path import CameraPath, camera_path
+from stages.video.colour import ColourSampler
+from stages.video.neighbours import neighbours
+from stages.video.track import Sight, Track
+
+# Upper ends of the share of the frame: a ball far off; a dog across the street; a person in full height.
+_SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
+_SIZE_CHANGE = 1.25  # ratio of areas; bending or turning stays below, and 12 % in length can just be seen
+_STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
+_STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
+_NET_FRAC = 0.5  # a net move below this part of the path's extent went to and fro
+_DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
+
+
+def measure(
+    tracks: Sequence[Track],
+    *,
+    height_px: int,
+    width_px: int,
+    fps: float,
+    frame_count: int,
+    camera_steps: Sequence[NDArray[np.float64] | None],
+    colours: Mapping[str, ColourSampler],
+) -> list[Facts]:
+    """Facts of all objects of one video that are to be told apart; neighbours are chosen among them.
+
+    Args:
+        tracks: the objects, each visible at least once.
+        height_px: of the upright frame.
+        width_px: of the upright frame.
+        fps: source frames per second.
+        frame_count: source frames.
+        camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
+        colours: object_id -> the pixels seen.
+
+    Raises:
+        ValueError: a track is never visible, or its length does not fit `camera_steps`.
+    """
+    sights = [Sight(track, height_px, width_px) for track in tracks]
+    for sight in sights:
+        if not len(sight.visible_V) or len(sight.areas_T) != len(camera_steps) + 1:
+            raise ValueError(
+                f"{sight.track.object_id}: a track needs a visible frame and one entry more than the "
+                f"{len(camera_steps)} camera steps; got {len(sight.areas_T)} entries, {len(sight.visible_V)} visible"
+            )
+    step_s = MASK_STRIDE / fps
+    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=step_s)
+    size_px, duration_s = (width_px, height_px), frame_count / fps
+    return [
+        Facts(
+            object_id=track.object_id,
+            duration_s=duration_s,
+            **_place_and_size(sight, size_px),
+            **_motion(sight, camera, size_px, step_s),
+            **_sight(sight, step_s, duration_s),
+            camera_known=camera.known,
+            camera_shift_px=list(camera.shift_px),
+            camera_speed_px_s=camera.speed_px_s,
+            camera_zoom_ratio=camera.zoom_ratio,
+            camera=camera.label,
+            colours=colours[track.object_id].overall(),
+            colours_best=colours[track.object_id].at_best(),
+            surroundings=colours[track.object_id].around_best(),
+            neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
+        )
+        for number, (track, sight) in enumerate(zip(tracks, sights, strict=True))
+    ]
+
+
+def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str, Any]:
+    frame_area_px = width_height_px[0] * width_height_px[1]
+    areas, centre_frac = sight.areas_T, sight.track.centres_px / width_height_px
+    first, best, last = sight.visible_V[0], areas.argmax(), sight.visible_V[-1]
+    whole_V = sight.visible_V[~(sight.covered_T | sight.entering_T)[sight.visible_V]]
+    whole_areas = areas[whole_V if len(whole_V) else sight.visible_V]
+    fifth = -(-len(whole_areas) // 5)
+    ratio = float(np.median(whole_areas[-fifth:]) / np.median(whole_areas[:fifth]))
+    median_frac = float(np.median(areas[sight.visible_V])) / frame_area_px
+    return {
+        "place_start": _cell(centre_frac[first]),
+        "place_end": _cell(centre_frac[last]),
+        "place_best": _cell(centre_frac[best]),
+        "centre_start_frac": centre_frac[first].tolist(),
+        "centre_end_frac": centre_frac[last].tolist(),
+        "shift_frac": (centre_frac[last] - centre_frac[first]).tolist(),
+        "area_median_frac": median_frac,
+        "area_best_frac": float(areas[best]) / frame_area_px,
+        "size": next(name for limit, name in _SIZES if median_frac <= limit),
+        "size_ratio": ratio,
+        "size_change": "grows" if ratio >= _SIZE_CHANGE else "shrinks" if ratio <= 1 / _SIZE_CHANGE else "stable",
+    }
+
+
+def _cell(centre_frac: NDArray[np.float64]) -> str:
+    column, row = np.clip(centre_frac * 3, 0, 2).astype(int)
+    return f"{('top', 'middle', 'bottom')[row]} {('left', 'centre', 'right')[column]}"
+
+
+def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], step_s: float) -> dict[str, Any]:
+    clear_V = sight.visible_V[~sight.covered_T[sight.visible_V]]
+    moves = sight.own_moves(clear_V, camera.place_T33)
+    lengths = np.linalg.norm(moves, axis=1)
+    path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
+    extent_px, net = float(np.hypot(*np.ptp(path, axis=0))), path[-1]
+    object_px = float(np.sqrt(np.median(sight.areas_T[sight.visible_V])))
+    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), _STILL_SIZE_FRAC * object_px):
+        motion = "none"
+    elif np.hypot(*net) < _NET_FRAC * extent_px:
+        motion = "complex"
+    else:
+        motion = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
+    return {
+        "own_shift_px": net.tolist(),
+        "own_path_px": float(lengths.sum()),
+        "own_speed_px_s": float(np.median(lengths / np.diff(clear_V))) / step_s if len(lengths) else 0.0,
+        "motion": motion,
+    }
+
+
+def _sight(sight: Sight, step_s: float, duration_s: float) -> dict[str, Any]:
+    spans = _spans(sight.areas_T > 0, step_s, duration_s)
+    return {
+        "visible_spans": spans,
+        "hidden_spans": [Span(start_s=a.end_s, end_s=b.start_s) for a, b in zip(spans, spans[1:], strict=False)],
+        "occluded_spans": _spans(sight.covered_T, step_s, duration_s),
+        "enters_s": None if sight.areas_T[0] else spans[0].start_s,
+        "leaves_s": None if sight.areas_T[-1] else spans[-1].end_s,
+    }
+
+
+def _spans(flags_T: NDArray[np.bool_], step_s: float, duration_s: float) -> list[Span]:
+    """Stretches of true flags; each annotated frame stands for the time up to the next."""
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(int))).tolist()
+    return [
+        Span(start_s=start * step_s, end_s=min(end * step_s, duration_s))
+        for start, end in zip(turns[::2], turns[1::2], strict=True)
+    ]

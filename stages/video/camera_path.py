@@ -1,0 +1,72 @@
+"""The steps of the camera chained over a whole video, and what a viewer would call its motion.
+
+Points are (x, y) in full-resolution pixels; T annotated frames (6 fps), K = T - 1 steps between them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KNOWN_FRAC = 0.5  # of the steps must be known, or the camera's path is mostly guessed
+# What a viewer calls a pan is slow but goes on: 1.5 % of the width a second crosses a seventh of it in 10 s.
+_PAN_FRAC_S = 0.015
+_SHAKE_FRAC_S = 0.04  # median speed of a camera that goes to and fro; a steady hand stays well below
+_ZOOM_PER_S = 0.02  # growth of the background a second: a fifth in 10 s
+_MAIN_AXIS = 2.0  # one axis must exceed the other this much to name the move after it
+
+
+@dataclass(frozen=True, eq=False)
+class CameraPath:
+    """The camera over a whole video.
+
+    Attributes:
+        known: false if too few steps could be estimated; the camera then counts as at rest.
+        place_T33: the background point at p in the first frame is at place_T33[k] @ (p, 1) in annotated frame k.
+        shift_px: (x, y) summed pan; positive x = the camera turns right, positive y = down.
+        speed_px_s: median speed of the background in mid-view.
+        zoom_ratio: scale of the background, last / first frame.
+        label: static, pans left, pans right, tilts up, tilts down, zooms in, zooms out, moves or unknown.
+    """
+
+    known: bool
+    place_T33: NDArray[np.float64]
+    shift_px: tuple[float, float]
+    speed_px_s: float
+    zoom_ratio: float
+    label: str
+
+
+def camera_path(
+    steps: Sequence[NDArray[np.float64] | None], *, height_px: int, width_px: int, step_s: float
+) -> CameraPath:
+    """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known in time."""
+    known = [k for k, step in enumerate(steps) if step is not None]
+    place_T33 = np.tile(np.eye(3), (len(steps) + 1, 1, 1))
+    if not known or len(known) < _KNOWN_FRAC * len(steps):
+        return CameraPath(False, place_T33, (0.0, 0.0), 0.0, 1.0, "unknown")
+    step_K33 = np.tile(np.eye(3), (len(steps), 1, 1))
+    for k in range(len(steps)):
+        step_K33[k, :2] = steps[min(known, key=lambda other: abs(other - k))]
+        place_T33[k + 1] = step_K33[k] @ place_T33[k]
+    middle = np.array([width_px / 2, height_px / 2, 1.0])
+    pan_K2 = (middle - step_K33 @ middle)[:, :2]
+    shift, zoom = pan_K2.sum(axis=0), float(np.sqrt(np.linalg.det(place_T33[-1])))
+    speed_px_s = float(np.median(np.linalg.norm(pan_K2, axis=1))) / step_s
+    seconds = len(steps) * step_s
+    label = _label(shift / width_px / seconds, speed_px_s / width_px, float(np.log(zoom)) / seconds)
+    return CameraPath(True, place_T33, (float(shift[0]), float(shift[1])), speed_px_s, zoom, label)
+
+
+def _label(pan_frac_s: NDArray[np.float64], speed_frac_s: float, zoom_per_s: float) -> str:
+    x, y = np.abs(pan_frac_s)
+    if abs(zoom_per_s) >= _ZOOM_PER_S:
+        return "moves" if max(x, y) >= _PAN_FRAC_S else "zooms in" if zoom_per_s > 0 else "zooms out"
+    if max(x, y) < _PAN_FRAC_S:
+        return "moves" if speed_frac_s >= _SHAKE_FRAC_S else "static"
+    if x >= _MAIN_AXIS * y:
+        return "pans right" if pan_frac_s[0] > 0 else "pans left"
+    if y >= _MAIN_AXIS * x:
+        return "tilts down" if pan_frac_s[1] > 0 else "tilts up"
+    return "moves"
