@@ -1,0 +1,205 @@
+"""The dataset card of a run: README.md as the Hugging Face hub reads it."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.arrow import arrow_schema
+from manifests.schema import AnnotationRow, Status
+from pipeline.export import outcomes
+from pipeline.export.properties import PROPERTIES, samples
+from pipeline.export.run_info import RunInfo
+
+# (name, videos, objects, expressions, masks, mean words), as the paper prints them
+PAPER_TABLE_4 = (
+    ("Ref-YouTube-VOS", "3,978", "7,451", "15,009", "131k", "9.68"),
+    ("MeViS", "2,006", "8,171", "28,570", "443k", "7.07"),
+    ("ReVOS", "1,042", "9,084", "35,074", "273k", "10.5"),
+    ("Ref-SAV train (paper)", "37,311", "72,509", "72,509", "6.0M", "83.6"),
+)
+_SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
+
+_CARD = """\
+---
+pretty_name: Ref-SAV ({shards})
+license: cc-by-4.0
+language:
+- en
+task_categories:
+- image-segmentation
+tags:
+- video
+- referring-video-object-segmentation
+- sa-v
+- sa2va
+size_categories:
+- {size}
+configs:
+- config_name: default
+  data_files: annotations/*.parquet
+---
+
+# Ref-SAV annotations of {shards}
+
+Referring expressions for the masklets of [SA-V](https://ai.meta.com/datasets/segment-anything-video/) videos, made by
+an open pipeline after section 3.3 of [Sa2VA](https://arxiv.org/abs/2501.04001). One row is one masklet (an object's
+mask through the video): {rows:,} rows, of which {kept:,} are kept with an expression. Rejected and failed masklets are
+in the table too, each with its reason. Videos and masks are not here: get them from SA-V.
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("parquet", data_files="annotations/*.parquet", split="train")
+kept = rows.filter(lambda row: row["status"] == "kept")
+```
+
+`Ref-SAV.json` has the kept rows for the official Sa2VA training code. Its paths start at `sav_train/`: unpack SA-V so
+that `sam_v_full/sav_train/sav_000/…` exists, with no other folder called `sav_train` above it.
+`report.html` shows every object with its views; it opens in a browser, without a server.
+
+## How it was made
+
+Each masklet was described from its crop, from the frame with all else black, from the frame with a contour, and from
+8 frames spread over the video; the parts were checked against one another and joined to one expression.
+
+- writer: {writers}
+- shards: {shards}
+- wall time: {seconds:,.0f} s
+- code: {commit}
+- versions: {versions}
+- prompts (name@hash of its text): {prompts}
+
+{example}
+
+## What happened to every masklet
+
+{outcome_table}
+
+{totals}
+
+## Beside the paper
+
+Table 4 of the paper, with this run below. Masks are those in which the object can be seen; the paper does not say
+whether it counts empty ones.
+
+{table_4}
+
+Table 3 of the paper ticks five properties, which it says no other benchmark has together, without saying where each
+begins. The thresholds are this project's; shares are of the {measured:,} kept objects that have facts.
+
+{table_3}
+
+## Limits
+
+- No person has read these texts. They are training data, not a benchmark.
+{limits}\
+- SA-V is not exhaustive: an object that fits an expression may have no masklet, and many masklets are parts of things.
+- Masks are SA-V's own: manual ones are checked by people, automatic ones (`masklet_type` auto) are not.
+
+## Columns
+
+A type with `?` may be null. Units are in the names: `_px` pixels of the upright frame, `_frac` share, `_s` seconds.
+
+{columns}
+
+## Licence
+
+SA-V is by Meta, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); these annotations derive from it and
+carry the same licence. Name both when you use them.
+"""
+
+_MEASURED_LIMIT = """\
+- Rows of the writer `measured` were written from measurements alone (colour, place, size, path, time). It knows no
+  categories: it never says dog or cup, and its captions are not a vision model's.
+"""
+
+
+def card(table: pa.Table, run: RunInfo, stages: Sequence[str]) -> str:
+    """The card as Markdown with the hub's YAML header.
+
+    Args:
+        table: the annotations, one `AnnotationRow` per masklet.
+        run: how the run came about.
+        stages: names of the run's stages, in their order.
+    """
+    kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
+    writers = sorted(set(kept["writer"].drop_null().to_pylist()) or {run["writer"]})
+    prompts = sorted({prompt for ids in table["prompt_ids"].to_pylist() for prompt in ids})
+    measured = samples(table)
+    return _CARD.format(
+        shards=", ".join(run["shards"]),
+        size=next((name for name, limit in _SIZES if table.num_rows < limit), "10M<n<100M"),
+        rows=table.num_rows,
+        kept=kept.num_rows,
+        writers=", ".join(writers),
+        seconds=run["seconds"],
+        commit=run["git_commit"] or "not a git checkout",
+        versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+        prompts=", ".join(f"`{prompt}`" for prompt in prompts) or "none",
+        example=_example(kept),
+        outcome_table=_markdown(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
+        totals=outcomes.as_text(table, stages).splitlines()[-1] + ".",
+        table_4=_markdown(
+            ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(kept)]
+        ),
+        measured=len(measured),
+        table_3=_markdown(
+            ("property", "counted here as", "Ref-SAV (paper)", "this run"),
+            ((name, rule, "yes", _share([has(sample) for sample in measured])) for name, rule, has in PROPERTIES),
+        ),
+        limits=_MEASURED_LIMIT if "measured" in writers else "",
+        columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
+    )
+
+
+def _run_line(kept: pa.Table) -> tuple[str, ...]:
+    words = [len(text.split()) for text in kept["expression"].drop_null().to_pylist()]
+    areas_px = pc.list_flatten(kept["areas_px"])
+    return (
+        "**this run**",
+        f"{pc.count_distinct(kept['video_id']).as_py():,}",
+        f"{kept.num_rows:,}",
+        f"{len(words):,}",
+        f"{pc.sum(pc.greater(areas_px, 0)).as_py() or 0:,}",
+        f"{fmean(words):.1f}" if words else "none",
+    )
+
+
+def _share(has: list[bool]) -> str:
+    return f"{fmean(has):.1%} ({sum(has):,})" if has else "no kept object"
+
+
+def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for step in outcomes.flow(table, stages):
+        yield (step.stage, f"{step.rows_in:,}", f"{step.rows_out:,}", "", "", "")
+        for stop in step.stops:
+            yield ("", "", "", str(stop.reason), stop.status, f"{stop.rows:,}")
+
+
+def _column_lines(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, ...]]:
+    for field in fields:
+        meaning = (field.metadata or {}).get(b"description", b"").decode()
+        inner = field.type.value_type if pa.types.is_list(field.type) else field.type
+        kind = "struct" if pa.types.is_struct(inner) else str(inner)
+        kind = f"list of {kind}" if pa.types.is_list(field.type) else kind
+        yield (f"`{above}{field.name}`", kind + "?" * field.nullable, meaning)
+        if pa.types.is_struct(inner):
+            yield from _column_lines(inner, f"{above}{field.name}.")
+
+
+def _example(kept: pa.Table) -> str:
+    columns = ["object_id", "object_description", "scene_description", "video_description", "expression"]
+    rows = kept.select(columns).slice(0, 1).to_pylist()
+    if not rows:
+        return "No masklet of this run was kept."
+    # an escaped backtick cannot close the fence
+    text = json.dumps(rows[0], indent=2, ensure_ascii=False).replace("`", "\\u0060")
+    return f"The first kept row:\n\n```json\n{text}\n```"
+
+
+def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

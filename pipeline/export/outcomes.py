@@ -1,0 +1,131 @@
+"""What happened to every masklet of a run: counts by stage and reason, with their sums asserted.
+
+Input is the annotations table (`AnnotationRow`, one row per masklet) and the names of the stages in their order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.schema import Status
+
+FINAL = (Status.KEPT, Status.REJECTED, Status.FAILED, Status.POISONED)
+_SHOWN = 5  # object ids named in an error
+
+
+class Outcome(NamedTuple):
+    """Rows that share stage, reason and state; stage and reason are None for kept rows."""
+
+    stage: str | None
+    reason: str | None
+    status: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class StageFlow:
+    """One stage of a run: how many rows came in, and who did not come out."""
+
+    stage: str
+    rows_in: int
+    stops: tuple[Outcome, ...]  # largest first
+
+    @property
+    def rows_out(self) -> int:
+        """Rows that went on to the next stage."""
+        return self.rows_in - sum(stop.rows for stop in self.stops)
+
+    def stopped(self, status: Status) -> int:
+        """Rows that ended here in the state `status`."""
+        return sum(stop.rows for stop in self.stops if stop.status == status)
+
+
+def count(table: pa.Table) -> list[Outcome]:
+    """Rows per (stage, reason, state), largest first."""
+    keys = ["stage", "reason", "status"]
+    groups = table.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist()
+    outcomes = [Outcome(group["stage"], group["reason"], group["status"], group["count_all"]) for group in groups]
+    return sorted(outcomes, key=lambda outcome: (-outcome.rows, outcome.stage or "", outcome.reason or ""))
+
+
+def assert_sums(manifest: pa.Table, table: pa.Table) -> None:
+    """Check that every masklet of the manifest is in the annotations exactly once, in a final state.
+
+    Args:
+        manifest: has the column `object_id`.
+        table: the annotations, with `object_id` and `status`.
+
+    Raises:
+        AssertionError: rows are lost, doubled, foreign or without a final state; names the first of them.
+    """
+    pending = table.filter(pc.invert(pc.is_in(table["status"], pa.array(FINAL))))["object_id"]
+    counted = pc.value_counts(table["object_id"].combine_chunks())
+    doubled = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    wrong = {
+        "lost": _without(manifest["object_id"], table["object_id"]),
+        "not in the manifest": _without(table["object_id"], manifest["object_id"]),
+        "there more than once": doubled.to_pylist(),
+        "in no final state": pending.to_pylist(),
+    }
+    found = [
+        f"{len(ids)} {what} ({', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''})"
+        for what, ids in wrong.items()
+        if ids
+    ]
+    if found:
+        raise AssertionError(
+            f"each of the {manifest.num_rows} masklets of the manifest must have exactly one final row, but of "
+            f"{table.num_rows} rows: {'; '.join(found)}. Run the same command again to finish what is missing."
+        )
+
+
+def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
+    """The way of all rows through `stages`, in their order.
+
+    Raises:
+        ValueError: a row ended in a stage that is not in `stages`, or is neither kept nor ended anywhere.
+    """
+    outcomes = count(table)
+    kept = sum(outcome.rows for outcome in outcomes if outcome.status == Status.KEPT)
+    stops = [outcome for outcome in outcomes if outcome.status != Status.KEPT]
+    for stop in stops:
+        if stop.stage not in stages or stop.status not in FINAL:
+            raise ValueError(
+                f"{stop.rows} rows are '{stop.status}' ({stop.reason}) at stage '{stop.stage}', but a row must be "
+                f"kept, or have ended in a stage of this run: {', '.join(stages)}"
+            )
+    rows, flows = table.num_rows, []
+    for stage in stages:
+        flows.append(StageFlow(stage, rows, tuple(stop for stop in stops if stop.stage == stage)))
+        rows = flows[-1].rows_out
+    assert rows == kept, f"{rows} rows came out of the last stage, but {kept} are kept"
+    return flows
+
+
+def as_text(table: pa.Table, stages: Sequence[str]) -> str:
+    """The outcomes as a plain table, as printed at the end of a run: a line per stage, below it its reasons."""
+    head = ("stage", "in", "rejected", "failed", "poisoned", "out")
+    lines: list[tuple[str, ...]] = [head]
+    for step in flow(table, stages):
+        ended = [step.stopped(status) for status in FINAL[1:]]
+        lines.append((step.stage, *(f"{rows:,}" for rows in (step.rows_in, *ended, step.rows_out))))
+        for stop in step.stops:
+            cells = (f"{stop.rows:,}" if stop.status == status else "" for status in FINAL[1:])
+            lines.append((f"  {stop.reason}", "", *cells, ""))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    rule = "-" * (sum(widths) + 2 * (len(head) - 1))
+    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
+    totals = dict.fromkeys(FINAL, 0)
+    for outcome in count(table):
+        totals[Status(outcome.status)] += outcome.rows
+    total = f"{table.num_rows:,} masklets: " + ", ".join(f"{rows:,} {status}" for status, rows in totals.items())
+    return "\n".join([text[0], rule, *text[1:], rule, total])
+
+
+def _without(left: pa.ChunkedArray, right: pa.ChunkedArray) -> list[str]:
+    """Values of `left` that `right` has not."""
+    missing: list[str] = left.filter(pc.invert(pc.is_in(left, right.combine_chunks()))).to_pylist()
+    return missing

@@ -1,0 +1,98 @@
+"""The five properties of table 3 of the Sa2VA paper, as shares of a run's kept objects.
+
+The paper ticks the properties without saying where each begins; the thresholds here are ours.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.schema import Facts, Status
+
+SHORT_WORDS = 20  # twice the mean of Ref-YouTube-VOS and ReVOS (9.7 and 10.5 words)
+LONG_WORDS = 40  # half of Ref-SAV's own mean (83.6), and four times that of the older sets
+LARGE_MOTION_DIAGONALS = 0.25  # of the frame's diagonal: nearly one cell of a 3x3 grid in a 16:9 frame
+LARGE_ZOOM_RATIO = 1.5  # the camera comes near enough, or backs off, for sizes to change by half
+HEAVY_OCCLUSION_FRAC = 0.25  # of the time between first and last sight spent hidden or partly covered
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the properties look at in one object."""
+
+    words: int
+    facts: Facts
+    diagonal_px: float
+
+
+def short_text(sample: Sample) -> bool:
+    """At most `SHORT_WORDS` words."""
+    return sample.words <= SHORT_WORDS
+
+
+def long_text(sample: Sample) -> bool:
+    """At least `LONG_WORDS` words."""
+    return sample.words >= LONG_WORDS
+
+
+def large_object_motion(sample: Sample) -> bool:
+    """The object's own path is long; `motion` tells a path from the jitter of an object at rest."""
+    return sample.facts.motion != "none" and sample.facts.own_path_px >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+
+
+def large_camera_motion(sample: Sample) -> bool:
+    """The camera pans far or zooms much; an unknown camera counts as still."""
+    zoom = sample.facts.camera_zoom_ratio
+    return sample.facts.camera_known and (
+        math.hypot(*sample.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+        or not 1 / LARGE_ZOOM_RATIO < zoom < LARGE_ZOOM_RATIO
+    )
+
+
+def heavy_occlusion(sample: Sample) -> bool:
+    """Hidden or partly covered for much of the time between first and last sight."""
+    facts = sample.facts
+    if not facts.visible_spans:
+        return False
+    seen_s = facts.visible_spans[-1].end_s - facts.visible_spans[0].start_s
+    covered_s = sum(span.end_s - span.start_s for span in (*facts.hidden_spans, *facts.occluded_spans))
+    return covered_s >= HEAVY_OCCLUSION_FRAC * seen_s
+
+
+PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool]], ...] = (
+    ("short text", f"at most {SHORT_WORDS} words", short_text),
+    ("long text", f"at least {LONG_WORDS} words", long_text),
+    (
+        "large object motion",
+        f"own path, camera taken out, of at least {LARGE_MOTION_DIAGONALS:.0%} of the frame's diagonal",
+        large_object_motion,
+    ),
+    (
+        "large camera motion",
+        f"pan of at least {LARGE_MOTION_DIAGONALS:.0%} of the diagonal, or zoom by at least {LARGE_ZOOM_RATIO:g}",
+        large_camera_motion,
+    ),
+    (
+        "heavy occlusion",
+        f"hidden or partly covered for at least {HEAVY_OCCLUSION_FRAC:.0%} of the time from first to last sight",
+        heavy_occlusion,
+    ),
+)
+
+
+def samples(table: pa.Table) -> list[Sample]:
+    """The kept rows of an annotations table that have both an expression and facts."""
+    kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
+    rows = kept.select(["expression", "facts", "width_px", "height_px"]).to_pylist()
+    return [
+        Sample(
+            words=len(row["expression"].split()),
+            facts=Facts.model_validate(row["facts"]),
+            diagonal_px=math.hypot(row["width_px"], row["height_px"]),
+        )
+        for row in rows
+        if row["expression"] and row["facts"]
+    ]

@@ -1,0 +1,61 @@
+"""Kept rows as `Ref-SAV.json`, the training file that the official Sa2VA loader reads.
+
+What that loader does (facts: Sa2VA 9832e1a, datasets/sa2va_data_03_refvos.py): one sample per entry; paths are joined
+to its `sam_v_full` folder; every frame is read with OpenCV and every 4th kept; every mask is decoded; the two counts
+must agree, or the worker dies. The key of an object is its column in the mask file, not its `masklet_id`.
+An entry names one mask file, so a video with kept manual and automatic objects has two entries.
+"""
+
+import math
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.schema import MASK_STRIDE, Status
+
+_LEVELS = ("object_description", "scene_description", "video_description")
+_COLUMNS = (
+    *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
+    *("frame_count", "areas_px", "expression", *_LEVELS),
+)
+
+
+def entries(table: pa.Table) -> dict[str, dict[str, Any]]:
+    """The content of `Ref-SAV.json`: `"<video_id>_<manual|auto>"` to paths and objects.
+
+    `formated` (the loader's spelling) is the expression. `object_id` and the three levels are ours; the loader
+    does not look at them.
+
+    Raises:
+        ValueError: a kept row that the loader would choke on, named by its object_id.
+    """
+    kept = table.filter(pc.equal(table["status"], Status.KEPT.value)).select(_COLUMNS)
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(kept.to_pylist(), key=lambda row: (row["anno_path"], row["masklet_position"])):
+        _check(row)
+        entry = found.setdefault(
+            f"{row['video_id']}_{row['masklet_type']}",
+            {"video_path": row["video_path"], "anno_path": row["anno_path"], "objects": {}},
+        )
+        entry["objects"][str(row["masklet_position"])] = {
+            "formated": row["expression"],
+            "object_id": row["object_id"],
+            **{level: row[level] for level in _LEVELS},
+        }
+    return found
+
+
+def _check(row: dict[str, Any]) -> None:
+    where = row["object_id"]
+    if not row["expression"]:
+        raise ValueError(f"{where}: a kept row must have an expression, got {row['expression']!r}")
+    expected = math.ceil(row["frame_count"] / MASK_STRIDE)
+    if len(row["areas_px"]) != expected:
+        raise ValueError(
+            f"{where}: {row['anno_path']} must have a mask for every {MASK_STRIDE}th of {row['frame_count']} frames, "
+            f"that is {expected}, got {len(row['areas_px'])}; select_objects rejects such a video"
+        )
+    for path in (row["video_path"], row["anno_path"]):
+        if path.split("/").count("sav_train") != 1 or not path.startswith("sav_train/"):
+            raise ValueError(f"{where}: the loader wants a path that starts at its only 'sav_train' part, got '{path}'")
