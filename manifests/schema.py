@@ -110,7 +110,7 @@ class Facts(_Model):
     camera: str = Field(description="static, pans left, pans right, tilts up, tilts down, zooms in, zooms out, moves")
     visible_spans: list[Span] = Field(description="when the mask is not empty")
     hidden_spans: list[Span] = Field(description="gaps between visible spans")
-    occluded_spans: list[Span] = Field(description="visible, but area well under its neighbours in time, off the border")
+    occluded_spans: list[Span] = Field(description="visible, but area well under the median in time, off the border")
     enters_s: float | None = Field(description="first seen at this time if not there at the start")
     leaves_s: float | None = Field(description="last seen until this time if not there at the end")
     colours: list[Colour] = Field(description="over all sampled frames, largest share first, shares of at least 0.12")
@@ -122,7 +122,7 @@ class Facts(_Model):
 class ManifestRow(_Model):
     """One masklet of a shard and whether it is to be described; written by select_objects."""
 
-    object_id: str = Field(description="'<video_id>/<manual|auto>/<masklet_position>'; …/file stands for an unreadable file")
+    object_id: str = Field(description="'<video_id>/<manual|auto>/<masklet_position>'; …/file = an unreadable file")
     video_id: str = Field(description="e.g. sav_000001")
     shard: str = Field(description="folder below sav_train, e.g. sav_000")
     masklet_type: str = Field(description="manual or auto: which annotation file")
@@ -170,7 +170,7 @@ class AnnotationRow(ManifestRow):
 class Row(AnnotationRow):
     """A row between stages: also pictures (JPEG) and the siblings' facts, dropped before the sink."""
 
-    crop_jpeg: bytes | None = Field(default=None, description="box of the mask with context at the best frame, not masked")
+    crop_jpeg: bytes | None = Field(default=None, description="best frame, box of the mask with context, not masked")
     masked_jpeg: bytes | None = Field(default=None, description="best frame, all outside the mask black")
     scene_jpeg: bytes | None = Field(default=None, description="best frame, thin yellow contour")
     video_jpegs: list[bytes] = Field(default_factory=list, description="8 uniform frames, contour where visible")

@@ -1,0 +1,1 @@
+"""The acts: annotate, and everything that knows Ray, models and outputs."""

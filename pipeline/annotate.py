@@ -1,0 +1,162 @@
+"""Annotate SA-V shards: `python -m pipeline.annotate --shard sav_000 --sav-root /data/sav` (what `make annotate` calls).
+
+Give the same command again after a kill or a failure: done rows stay, failed ones are tried again.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from manifests.io import Folder
+from manifests.schema import Status
+from pipeline import graph, resume
+from pipeline.build_manifest import build_manifest
+from pipeline.config import RunConfig
+from pipeline.demo.shard import draw_demo
+from pipeline.export import outcomes
+from pipeline.export.write import STAGES_BEFORE, read_annotations, write_exports
+from pipeline.progress import Progress
+from pipeline.recipes import RECIPES
+from pipeline.run_json import begin_run, end_run
+from pipeline.writers import ENGINES
+from stages.base import FatalError, Stage
+
+logger = logging.getLogger("refsav")
+
+EXIT_TOO_MANY_FAILED, EXIT_USER_ERROR, EXIT_FATAL = 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        return annotate(options)
+    except ValueError as error:
+        logger.error("%s", error)
+        return EXIT_USER_ERROR
+    except FatalError as error:
+        logger.error("stopped: %s. What is done is kept; give the same command again.", error)
+        return EXIT_FATAL
+
+
+def annotate(options: argparse.Namespace) -> int:
+    """Run the command described by `options`; returns the exit code.
+
+    Raises:
+        ValueError: settings that cannot be carried out.
+        FatalError: the run stopped; the same command goes on.
+    """
+    shards = [shard for shard in options.shard.split(",") if shard]
+    if not shards:
+        raise ValueError(f"--shard must name at least one shard, got {options.shard!r}")
+    out = Folder(options.out or f"runs/{'-'.join(shards)}")
+    config = _config(options, shards)
+    sav = _sav_root(options, shards, out)
+    stages = graph.build(config, sav)
+    graph.check(stages)
+    if options.check:
+        logger.info("%d stages fit together: %s", len(stages), " -> ".join(stage.name for stage in stages))
+        return 0
+
+    started_s = time.monotonic()
+    begin_run(out, config, sav, shards)
+    _run(options, config, out, sav, shards, stages)
+    order = [*STAGES_BEFORE, *(stage.name for stage in stages)]
+    table = read_annotations(out)
+    outcomes.assert_sums(out.read_table("manifest.parquet", ["object_id"]), table)
+    info = end_run(out, time.monotonic() - started_s)
+    write_exports(out, info, order)
+    sys.stdout.write(f"{outcomes.as_text(table, order)}\n\nlook at  {out.path('report.html')}\n")
+    sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
+
+    lost = sum(table["status"].to_pylist().count(state) for state in (Status.FAILED, Status.POISONED))
+    if lost > config.max_failed_frac * table.num_rows:
+        logger.error(
+            "%d of %d rows failed, more than max_failed_frac %g allows: see stage and detail in the report; "
+            "the same command tries them again, %d times in all",
+            *(lost, table.num_rows, config.max_failed_frac, config.max_attempts),
+        )
+        return EXIT_TOO_MANY_FAILED
+    return 0
+
+
+def _run(
+    options: argparse.Namespace,
+    config: RunConfig,
+    out: Folder,
+    sav: Folder,
+    shards: Sequence[str],
+    stages: Sequence[Stage],
+) -> None:
+    """Make the manifest if there is none, and take its undone rows through the stages."""
+    attempts = resume.take_back_failed(out)
+    done = resume.done_ids(out)
+    if out.exists("manifest.parquet"):
+        todo = _rows(out) - len(done)
+        if not todo:
+            logger.info("all %d masklets are done", len(done))
+            return
+    from pipeline import ray_adapter  # noqa: PLC0415  seconds: not for --help, --check or a finished run
+
+    workers = ray_adapter.connect(options.ray_address, options.workers)
+    try:
+        if not out.exists("manifest.parquet"):
+            build_manifest(out, sav, shards, config.select, config.rows_per_unit, ray_adapter.map_parallel)
+        todo = _rows(out) - len(done)
+        logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
+        job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
+        ray_adapter.run(job, workers, Progress(todo))
+    finally:
+        ray_adapter.disconnect()
+
+
+def _rows(out: Folder) -> int:
+    return out.read_table("manifest.parquet", ["object_id"]).num_rows
+
+
+def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
+    recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
+    if recipe not in RECIPES:
+        raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+    given = {name: getattr(options, name) for name in ("engine", "max_attempts", "max_failed_frac", "rows_per_unit")}
+    return replace(RECIPES[recipe](), **{name: value for name, value in given.items() if value is not None})
+
+
+def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -> Folder:
+    if shards != ["demo"]:
+        if "demo" in shards:
+            raise ValueError("the demo shard is annotated by itself: give --shard demo alone")
+        if not options.sav_root:
+            raise ValueError("--sav-root (make: SAV_ROOT=…) must name the folder that holds sav_train/<shard>/")
+        return Folder(options.sav_root)
+    root = options.sav_root or (out.path("sav") if out.is_local else "runs/demo/sav")
+    draw_demo(Path(root))
+    return Folder(str(root))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.annotate", description=__doc__)
+    add = parser.add_argument
+    add("--shard", required=True, help="shard folder below SAV_ROOT/sav_train, several with commas, or demo")
+    add("--sav-root", help="folder or fsspec URL that holds sav_train/; not needed for demo, which is drawn")
+    add("--out", help="folder or fsspec URL of the run (default runs/<shard>)")
+    add("--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py")
+    add("--engine", choices=ENGINES, help="who writes the text (default: the recipe's; measured needs no model)")
+    add("--workers", type=int, help="processes that work on rows (default: CPUs here, CPUs - 1 on a cluster)")
+    add("--ray-address", default=os.environ.get("RAY_ADDRESS"), help="Ray cluster (default $RAY_ADDRESS, else this machine)")
+    add("--max-attempts", type=int, help="a row that failed so often is poisoned and left alone")
+    add("--max-failed-frac", type=float, help="exit code 1 if a larger share of all rows failed")
+    add("--rows-per-unit", type=int, help="rows committed together: what a kill can cost")
+    add("--check", action="store_true", help="check settings and the order of the stages, run nothing")
+    add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The only file that knows Ray: connects, runs functions in parallel, and runs the stages on Ray Data.
+
+Resume is Ray Data's row checkpoint (`ray.data.checkpoint`): a block's ids are written as pending, then its rows,
+then the ids are renamed to committed, so that a kill at any point leaves rows that are either committed or cleaned up.
+Its filter of done rows is replaced by our own read, which leaves out the done rows of the manifest: the filter
+operator of Ray 2.60 stalls behind a read that it cannot be fused with, and loads ids through a second dataset (10 s).
+"""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.block import BlockMetadata
+from ray.data.checkpoint import CheckpointConfig
+from ray.data.checkpoint.checkpoint_filter import IdColumnCheckpointManager
+from ray.data.datasource import Datasource, ReadTask
+
+from manifests.arrow import arrow_schema, to_table
+from manifests.io import Folder
+from manifests.schema import AnnotationRow, ManifestRow, Row
+from pipeline.progress import Progress
+from pipeline.run_stages import finish, run_stages
+from stages.base import FatalError, Stage
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PACKAGES = ("manifests", "pipeline", "prompts", "stages")
+_LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
+
+
+def connect(address: str | None, workers: int | None) -> int:
+    """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use."""
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    if address:
+        code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
+        ray.init(address=address, runtime_env={"py_modules": code}, log_to_driver=False, logging_level=logging.WARNING)
+        return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+    workers = workers or os.cpu_count() or 1
+    ray.init(
+        num_cpus=workers + 2,  # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
+        include_dashboard=False,
+        object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    return workers
+
+
+def disconnect() -> None:
+    """Leave the cluster, or stop the Ray of this machine."""
+    ray.shutdown()
+
+
+def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8) -> Iterator[R]:
+    """`map` over the cluster, results in order; `function` and items must be picklable."""
+
+    @ray.remote
+    def run(part: Sequence[T]) -> list[R]:
+        return [function(item) for item in part]
+
+    waiting = [run.remote(items[start : start + chunk]) for start in range(0, len(items), chunk)]
+    for reference in waiting:
+        yield from ray.get(reference)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run: the manifest below `out`, the stages, and which of its rows are done or were tried before."""
+
+    out: Folder
+    stages: Sequence[Stage]
+    done: Collection[str]
+    attempts: Mapping[str, int]
+    max_attempts: int
+
+
+def run(job: Job, workers: int, progress: Progress) -> None:
+    """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
+
+    Raises:
+        FatalError: a stage said that the run cannot go on; what was committed stays.
+    """
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.checkpoint_config = CheckpointConfig(
+        id_column="object_id",
+        checkpoint_path=job.out.path("checkpoint"),
+        delete_checkpoint_on_success=False,
+        override_filesystem=job.out.arrow_fs,
+        checkpoint_manager_cls=_CleanUpOnly,
+    )
+    counter = _Counter.remote()
+    pools = _pools(job.stages)
+    dataset = ray.data.read_datasource(_Manifest(job))
+    for position, pool in enumerate(pools):
+        last = position == len(pools) - 1
+        dataset = dataset.map_batches(
+            _Worker,
+            fn_constructor_args=(pool, counter if last else None, job.max_attempts),
+            batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=1, max_size=workers),
+        )
+    try:
+        with progress.watching(lambda: dict(ray.get(counter.counts.remote()))):
+            dataset.write_parquet(job.out.path("annotations"), filesystem=job.out.arrow_fs)
+    except Exception as error:
+        fatal = _find_fatal(error)
+        if fatal is None:
+            raise
+        raise fatal from error
+
+
+class _CleanUpOnly(IdColumnCheckpointManager):
+    """Removes half-written blocks of a killed run; done rows are left out by `_Manifest`."""
+
+    def load_checkpoint(self, data_file_dir: str | None = None, data_file_filesystem: Any = None) -> tuple[None, int]:
+        self._clean_pending_checkpoints(data_file_dir, data_file_filesystem)
+        return None, 0
+
+
+class _Manifest(Datasource):
+    """The undone rows of manifest.parquet, one read task per row group."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._schema = arrow_schema(ManifestRow)
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        tasks = []
+        ids = _ids_by_row_group(self._job.out)
+        for group, group_ids in enumerate(ids):
+            todo = [object_id not in self._job.done for object_id in group_ids]
+            if any(todo):
+                attempts = [self._job.attempts.get(object_id, 0) for object_id in group_ids]
+                meta = BlockMetadata(num_rows=sum(todo), size_bytes=None, input_files=None, exec_stats=None)
+                read = _Read(self._job.out, group, todo, attempts)
+                tasks.append(ReadTask(read, meta, schema=self._schema))
+        return tasks
+
+
+@dataclass(frozen=True)
+class _Read:
+    out: Folder
+    group: int
+    todo: list[bool]
+    attempts: list[int]
+
+    def __call__(self) -> Iterable[pa.Table]:
+        with pq.ParquetFile(self.out.path("manifest.parquet"), filesystem=self.out.arrow_fs) as file:
+            table = file.read_row_group(self.group).cast(arrow_schema(ManifestRow))
+        at = table.schema.get_field_index("attempts")
+        table = table.set_column(at, table.schema.field(at), pa.array(self.attempts, pa.int64()))
+        yield table.filter(pa.array(self.todo))
+
+
+def _ids_by_row_group(out: Folder) -> list[list[str]]:
+    with pq.ParquetFile(out.path("manifest.parquet"), filesystem=out.arrow_fs) as file:
+        groups = range(file.metadata.num_row_groups)
+        return [file.read_row_group(group, columns=["object_id"])["object_id"].to_pylist() for group in groups]
+
+
+class _Worker:
+    """Some stages on one process; the last pool of a run also closes the rows and counts them."""
+
+    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int) -> None:
+        self._stages, self._counter, self._max_attempts = stages, counter, max_attempts
+        for stage in stages:
+            stage.setup()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = [Row.model_validate(row) for row in table.to_pylist()]
+        run_stages(self._stages, rows)
+        if self._counter is None:
+            return to_table(rows, Row)
+        finish(rows, self._max_attempts)
+        self._counter.add.remote(Counter(row.status.value for row in rows))
+        return to_table(rows, AnnotationRow)
+
+
+@ray.remote(num_cpus=0)
+class _Counter:
+    """Rows by state, for the progress line."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, counts: Counter[str]) -> None:
+        self._counts.update(counts)
+
+    def counts(self) -> dict[str, int]:
+        return dict(self._counts)
+
+
+def _pools(stages: Sequence[Stage]) -> list[list[Stage]]:
+    pools: list[list[Stage]] = []
+    for stage in stages:
+        if pools and pools[-1][-1].pool == stage.pool:
+            pools[-1].append(stage)
+        else:
+            pools.append([stage])
+    return pools
+
+
+def _find_fatal(error: BaseException | None) -> FatalError | None:
+    while error is not None:
+        if isinstance(error, FatalError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -1,0 +1,94 @@
+"""Takes rows through stages in plain Python: one bad row costs one row, every row ends in one state."""
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from manifests.schema import Reason, Row, Status
+from stages.base import FatalError, Reject, Result, RowError, Stage
+
+_DETAIL_CHARACTERS = 2000
+
+
+def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
+    """Run the pending rows through all `stages`, in place; rows in another state pass untouched.
+
+    Raises:
+        FatalError: from a stage; nothing of this batch counts then.
+    """
+    for stage in stages:
+        pending = [row for row in rows if row.status is Status.PENDING]
+        for batch in _by_video(pending) if stage.by_video else [pending]:
+            if batch:
+                _run_batch(stage, batch)
+
+
+def finish(rows: Sequence[Row], max_attempts: int) -> None:
+    """Give rows that came through their final state and count the attempt, in place.
+
+    Rows that select_objects rejected were never attempted.
+    """
+    for row in rows:
+        if row.stage == "select_objects":
+            continue
+        row.attempts += 1
+        if row.status is Status.PENDING:
+            row.status = Status.KEPT
+        elif row.status is Status.FAILED and row.attempts >= max_attempts:
+            row.status = Status.POISONED
+
+
+def _run_batch(stage: Stage, rows: Sequence[Row]) -> None:
+    started_s = time.perf_counter()
+    results = _results(stage, rows)
+    share_s = (time.perf_counter() - started_s) / len(rows)
+    for row, result in zip(rows, results, strict=True):
+        row.seconds_s += share_s
+        _apply(stage, row, result)
+
+
+def _results(stage: Stage, rows: Sequence[Row]) -> Sequence[Result]:
+    try:
+        results = stage.process(rows)
+    except FatalError:
+        raise
+    except Exception as error:  # noqa: BLE001  the one place that may catch everything: a row is lost, not the run
+        if len(rows) == 1:
+            return [error]
+        return [result for row in rows for result in _results(stage, [row])]
+    if len(results) != len(rows):
+        raise FatalError(f"stage {stage.name} must return one result per row: got {len(results)} for {len(rows)} rows")
+    return results
+
+
+def _apply(stage: Stage, row: Row, result: Result) -> None:
+    if isinstance(result, dict):
+        _update(stage, row, result)
+        return
+    row.stage = stage.name
+    if isinstance(result, Reject):
+        row.status, row.reason, row.detail = Status.REJECTED, result.reason, result.detail
+        return
+    row.status = Status.FAILED
+    if isinstance(result, RowError):
+        row.reason, row.detail = result.reason, result.detail
+    else:
+        told = "".join(traceback.format_exception(result, limit=-3))
+        row.reason, row.detail = Reason.UNEXPECTED_ERROR, told[-_DETAIL_CHARACTERS:]
+
+
+def _update(stage: Stage, row: Row, update: dict[str, Any]) -> None:
+    undeclared = update.keys() - set(stage.writes)
+    if undeclared:
+        raise FatalError(f"stage {stage.name} wrote {sorted(undeclared)}, which its `writes` does not name")
+    for column, value in update.items():
+        setattr(row, column, value)
+
+
+def _by_video(rows: Sequence[Row]) -> list[list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.video_id].append(row)
+    return list(groups.values())

@@ -1,0 +1,63 @@
+"""The objects of a video: their tracks and, on demand, their masks at full resolution.
+
+Shapes: T annotated frames (6 fps); masks `_HW`, uint8, 1 inside.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from manifests.io import Folder
+from stages.video.masklets import Masklets, Rle, read_masklets
+from stages.video.rle import decode
+from stages.video.track import Track
+
+
+@dataclass(frozen=True)
+class VideoObject:
+    """One masklet over a whole video."""
+
+    track: Track
+    rles_T: Sequence[Rle]
+
+    @property
+    def object_id(self) -> str:
+        """Of the masklet."""
+        return self.track.object_id
+
+    @cached_property
+    def best_index(self) -> int:
+        """Annotated frame of the largest area (paper, section 3.3)."""
+        return int(np.argmax(self.track.areas_px))
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask_HW at an annotated frame."""
+        return decode(self.rles_T[index])
+
+
+def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> list[VideoObject]:
+    """The masklets `object_ids` of one video, in that order; reads only the annotation files they are in.
+
+    Raises:
+        RowError: JSON_MALFORMED if a file changed since the manifest was made.
+    """
+    files: dict[str, Masklets] = {}
+    objects = []
+    for object_id in object_ids:
+        _, masklet_type, position = object_id.split("/")
+        if masklet_type not in files:
+            name = f"{video_path.removesuffix('.mp4')}_{masklet_type}.json"
+            files[masklet_type] = read_masklets(sav.read_bytes(name), name)
+        file, n = files[masklet_type], int(position)
+        track = Track(object_id, file.areas[:, n], file.boxes[:, n], file.centres[:, n])
+        objects.append(VideoObject(track, [frame[n] for frame in file.rles]))
+    return objects
+
+
+def union(objects: Collection[VideoObject], index: int) -> NDArray[np.uint8]:
+    """The mask_HW of all pixels of any of the objects at an annotated frame."""
+    return decode(coco.merge([each.rles_T[index] for each in objects]))

@@ -1,0 +1,78 @@
+"""The set of views of one object, collected frame by frame while its video is decoded.
+
+Shapes: `_HW3` pictures (blue, green, red), `_HW` masks with 1 inside, uint8; boxes are (x, y, width, height) in pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.video import draw
+from stages.video.frames import Picture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewConfig:
+    """How the views are drawn."""
+
+    frames: int = 8  # paper, section 3.3
+    scene_long_px: int = 1024  # of the masked and the scene view: VLMs of today take about a megapixel
+    video_long_px: int = 640  # 8 of them go into one prompt
+    crop_long_px: int = 768
+    crop_context_frac: float = 0.5  # of the box, on each side: the crop with context told most in DAM, table 8
+    crop_min_px: int = 96  # a smaller crop shows no context
+    contour_frac: float = 0.003  # of the long side: thin, 3 px of 1024
+    jpeg_quality: int = 90
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise ValueError(f"frames must be at least 1, got {self.frames}")
+        for name in ("scene_long_px", "video_long_px", "crop_long_px", "crop_min_px"):
+            if getattr(self, name) < 16:
+                raise ValueError(f"{name} must be at least 16, got {getattr(self, name)}")
+        if self.crop_context_frac < 0 or not 0 < self.contour_frac < 0.1:
+            raise ValueError(f"crop_context_frac must be >= 0 and contour_frac in (0, 0.1), got {self}")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality must be in [1, 100], got {self.jpeg_quality}")
+
+
+class ObjectViews:
+    """Views of one object, as the columns of a row."""
+
+    def __init__(self, config: ViewConfig, slots: int) -> None:
+        """`slots` uniform frames will come (fewer than config.frames in a very short video)."""
+        self._config = config
+        self._sheet = draw.Sheet()
+        self._uniform: list[bytes] = [b""] * slots
+        self._best: dict[str, bytes] = {}
+
+    def add_uniform(self, picture_HW3: Picture, mask_HW: NDArray[np.uint8], slot: int) -> None:
+        """One of the uniform frames, reduced to video_long_px, with a contour if the mask is not empty."""
+        drawn_HW3 = draw.contour(picture_HW3, mask_HW, self._thickness_px(picture_HW3))
+        self._uniform[slot] = draw.jpeg(drawn_HW3, self._config.jpeg_quality)
+        self._sheet.put(drawn_HW3, 1 + slot // 4, slot % 4)
+
+    def add_best(self, full_HW3: Picture, mask_HW: NDArray[np.uint8], box: Sequence[int]) -> None:
+        """The frame of largest area at full resolution."""
+        config = self._config
+        scene_HW3 = draw.bounded(full_HW3, config.scene_long_px)
+        small_HW = draw.shrink_mask(mask_HW, (scene_HW3.shape[1], scene_HW3.shape[0]))
+        crop_HW3 = draw.crop(full_HW3, box, config.crop_context_frac, config.crop_min_px)
+        pictures = {
+            "crop_jpeg": draw.bounded(crop_HW3, config.crop_long_px),
+            "masked_jpeg": draw.black_outside(scene_HW3, small_HW),
+            "scene_jpeg": draw.contour(scene_HW3, small_HW, self._thickness_px(scene_HW3)),
+        }
+        for column, (name, picture_HW3) in enumerate(pictures.items()):
+            self._best[name] = draw.jpeg(picture_HW3, config.jpeg_quality)
+            self._sheet.put(picture_HW3, 0, column)
+
+    def columns(self) -> dict[str, Any]:
+        """crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg."""
+        return {**self._best, "video_jpegs": self._uniform, "preview_jpeg": self._sheet.jpeg()}
+
+    def _thickness_px(self, picture_HW3: Picture) -> int:
+        return max(1, round(self._config.contour_frac * max(picture_HW3.shape)))
