@@ -20,7 +20,9 @@ _SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
 _SIZE_CHANGE = 1.25  # ratio of areas; bending or turning stays below, and 12 % in length can just be seen
 _STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
 _STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
-_NET_FRAC = 0.5  # a net move below this part of the path's extent went to and fro
+_POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
+_NET_FRAC = 0.4  # a net move below this part of the path's extent, or
+_NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
 _DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
 
 
@@ -38,10 +40,8 @@ def measure(
 
     Args:
         tracks: the objects, each visible at least once.
-        height_px: of the upright frame.
-        width_px: of the upright frame.
-        fps: source frames per second.
-        frame_count: source frames.
+        height_px, width_px: of the upright frame.
+        fps, frame_count: of the source video.
         camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
         colours: object_id -> the pixels seen.
 
@@ -83,8 +83,7 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
     frame_area_px = width_height_px[0] * width_height_px[1]
     areas, centre_frac = sight.areas_T, sight.track.centres_px / width_height_px
     first, best, last = sight.visible_V[0], areas.argmax(), sight.visible_V[-1]
-    whole_V = sight.visible_V[~(sight.covered_T | sight.entering_T)[sight.visible_V]]
-    whole_areas = areas[whole_V if len(whole_V) else sight.visible_V]
+    whole_areas = areas[sight.whole_V]
     fifth = -(-len(whole_areas) // 5)
     ratio = float(np.median(whole_areas[-fifth:]) / np.median(whole_areas[:fifth]))
     median_frac = float(np.median(areas[sight.visible_V])) / frame_area_px
@@ -109,22 +108,23 @@ def _cell(centre_frac: NDArray[np.float64]) -> str:
 
 
 def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], step_s: float) -> dict[str, Any]:
-    clear_V = sight.visible_V[~sight.covered_T[sight.visible_V]]
-    moves = sight.own_moves(clear_V, camera.place_T33)
+    moves = sight.own_moves(sight.clear_V, camera.place_T33)
     lengths = np.linalg.norm(moves, axis=1)
     path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
     extent_px, net = float(np.hypot(*np.ptp(path, axis=0))), path[-1]
     object_px = float(np.sqrt(np.median(sight.areas_T[sight.visible_V])))
-    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), _STILL_SIZE_FRAC * object_px):
+    travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
+    own_frac = _STILL_SIZE_FRAC if travels else _POSTURE_SIZE_FRAC
+    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), own_frac * object_px):
         motion = "none"
-    elif np.hypot(*net) < _NET_FRAC * extent_px:
+    elif not travels:
         motion = "complex"
     else:
         motion = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
     return {
         "own_shift_px": net.tolist(),
         "own_path_px": float(lengths.sum()),
-        "own_speed_px_s": float(np.median(lengths / np.diff(clear_V))) / step_s if len(lengths) else 0.0,
+        "own_speed_px_s": float(np.median(lengths / np.diff(sight.clear_V))) / step_s if len(lengths) else 0.0,
         "motion": motion,
     }
 

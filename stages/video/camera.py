@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Pixels below are those of the small picture (long side about 320 px).
-_CORNERS = 120  # enough for a fit with most of them lost; the time taken grows with it
+_CORNERS = 100  # enough for a fit with most of them lost; the time taken grows with it
 _CORNER_QUALITY = 0.005  # share of the strongest corner's strength: weak ones still count on asphalt or lawn
 _CORNER_SPACING_PX = 10  # spreads the corners, lest one richly textured thing decide for the scene
 _WINDOW_PX = 15

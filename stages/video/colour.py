@@ -44,8 +44,9 @@ def term_indices(bgr_N3: NDArray[np.uint8]) -> NDArray[np.intp]:
         ("red", (hue >= 338) | (hue < 18)),
         ("brown", (hue >= 30) & (hue < 47) & (chroma < 40)),  # brown is dark or dull orange: wood, soil, skin, fur
         ("brown", (hue >= 36) & (hue < 95) & (chroma < 30)),
-        ("brown", (hue >= 47) & (hue < 82) & (chroma < 58) & (light < 72)),
-        ("brown", (hue >= 47) & (hue < 95) & (chroma < 62) & (light < 58)),
+        ("brown", (hue >= 47) & (hue < 82) & (chroma < 50) & (light < 72)),
+        ("brown", (hue >= 47) & (hue < 95) & (chroma < 62) & (light < 45)),
+        ("brown", (hue >= 82) & (hue < 95) & (chroma < 50) & (light < 58)),
         ("red", (hue < 47) & (light < 45)),  # a red in shadow shifts towards orange
         ("green", (hue >= 95) & (hue < 108) & (light < 60)),  # olive
         ("purple", (hue >= 296) & (hue < 308) & (light >= 60)),  # lavender

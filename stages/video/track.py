@@ -45,6 +45,8 @@ class Sight:
         cut_T4: whether each edge lies at the frame's border.
         entering_T: the border cuts a side that it does not cut most of the time: the object enters or leaves there.
         covered_T: something in front hides a good part of it.
+        clear_V: of visible_V those not covered; all of them if none is.
+        whole_V: of visible_V those neither covered nor entering; all of them if none is.
     """
 
     def __init__(self, track: Track, height_px: int, width_px: int) -> None:
@@ -58,6 +60,12 @@ class Sight:
         mostly_4 = self.cut_T4.sum(axis=0) > 0.5 * len(self.visible_V)
         self.entering_T = (self.cut_T4 & ~mostly_4).any(axis=1)
         self.covered_T = self._dips() & ~self.entering_T
+        self.clear_V = self._visible_but(self.covered_T)
+        self.whole_V = self._visible_but(self.covered_T | self.entering_T)
+
+    def _visible_but(self, flags_T: NDArray[np.bool_]) -> NDArray[np.intp]:
+        chosen_V = self.visible_V[~flags_T[self.visible_V]]
+        return chosen_V if len(chosen_V) else self.visible_V
 
     def _dips(self) -> NDArray[np.bool_]:
         """Frames whose area is well under that of the visible frames both before and after.
