@@ -58,7 +58,8 @@ class Masklets:
 
 def contained(rles: Sequence[Rle]) -> NDArray[np.float64]:
     """Masks of one frame and size, each in each: [i, j] = shared pixels / pixels of mask i; 0 where i is empty."""
-    shares: NDArray[np.float64] = coco.iou(rles, rles, [1] * len(rles))  # "crowd": the union is mask i alone
+    masks = list(rles)
+    shares: NDArray[np.float64] = coco.iou(masks, masks, [1] * len(masks))  # "crowd": the union is mask i alone
     return shares
 
 

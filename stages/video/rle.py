@@ -55,7 +55,8 @@ class Runs:
         """Mean (x, y) of each mask's pixels, shape (S, 2), pixels; nan where the mask is empty or has an error."""
         string_R = np.repeat(np.arange(len(self.heights_S)), np.diff(self.first_S1))
         lengths_R = np.where(np.isin(string_R, list(self.errors)), 0, self.lengths_R)
-        end_R = _sums_within(lengths_R, self.first_S1[:-1])
+        sums_R1 = np.concatenate([[0], np.cumsum(lengths_R)])
+        end_R = sums_R1[1:] - sums_R1[self.first_S1[string_R]]
         inside_R = (np.arange(len(lengths_R)) - self.first_S1[string_R]) % 2 == 1
         # positions p = x * height + y; a sum over a run is a difference of two sums from zero
         end, length, string = end_R[inside_R], lengths_R[inside_R], string_R[inside_R]
@@ -77,36 +78,30 @@ def parse(counts: Sequence[str], heights_px: Sequence[int], widths_px: Sequence[
     last_S = chars_S1[1:][filled_S] - 1
 
     ends_C = (code_C & 0x20) == 0
-    cut_S = np.zeros(len(plain), bool)
-    cut_S[filled_S] = ~ends_C[last_S]
+    cut = np.flatnonzero(filled_S)[~ends_C[last_S]]
     ends_C[last_S] = True
-    runs_to_C = np.concatenate([[0], np.cumsum(ends_C)])
-    first_S1 = runs_to_C[chars_S1]
     end_R = np.flatnonzero(ends_C)
-    start_R = np.concatenate([[0], end_R[:-1] + 1])[: len(end_R)]
+    start_R = np.concatenate([[0], end_R + 1])[: len(end_R)]
     values_R, long_R = _numbers(code_C, start_R, end_R)
 
+    first_S1 = np.searchsorted(end_R, chars_S1)
+    lengths_R = _undo_differences(values_R, first_S1)
     runs_S = np.diff(first_S1)
-    string_R = np.repeat(np.arange(len(plain)), runs_S)
-    index_R = np.arange(len(end_R)) - first_S1[string_R]
-    lengths_R = values_R.copy()
-    for inside in (index_R % 2 == 1, (index_R % 2 == 0) & (index_R > 0)):
-        before = np.concatenate([[0], np.cumsum(inside)])[first_S1[:-1]]
-        lengths_R[inside] = _sums_within(values_R[inside], before)
-
-    bad_run_R = (lengths_R < 0) | (lengths_R > sizes_S[string_R]) | ((lengths_R == 0) & (index_R > 0))
-    total_R1 = np.concatenate([[0], np.cumsum(lengths_R)])  # may wrap, but differences of sums of good runs do not
-    total_S = total_R1[first_S1[1:]] - total_R1[first_S1[:-1]]
+    bad_run_R = (lengths_R <= 0) | (lengths_R > np.repeat(sizes_S, runs_S))
+    first_R = first_S1[:-1][filled_S]
+    bad_run_R[first_R] &= lengths_R[first_R] != 0
     errors: dict[int, str] = {}
-    for rule, bad_S in (
-        ("counts is empty or not ASCII", ~filled_S),
-        ("a character of counts is outside 48..111", _any_within(code_C > 63, chars_S1)),
-        ("counts breaks off within a number", cut_S),
-        (f"a number of counts has more than {_MAX_CHARS} characters", _any_within(long_R, first_S1)),
-        ("a run is negative, longer than the mask, or empty after the first", _any_within(bad_run_R, first_S1)),
+    for rule, strings in (
+        ("counts is empty or not ASCII", np.flatnonzero(~filled_S)),
+        ("a character of counts is outside 48..111", _strings_with(code_C > 63, chars_S1)),
+        ("counts breaks off within a number", cut),
+        (f"a number of counts has more than {_MAX_CHARS} characters", _strings_with(long_R, first_S1)),
+        ("a run is negative, longer than the mask, or empty after the first", _strings_with(bad_run_R, first_S1)),
     ):
-        for s in np.flatnonzero(bad_S).tolist():
+        for s in strings.tolist():
             errors.setdefault(s, rule)
+    sums_R1 = np.concatenate([[0], np.cumsum(lengths_R)])  # may wrap, but differences of sums of good runs do not
+    total_S = np.diff(sums_R1[first_S1])
     for s in np.flatnonzero(total_S != sizes_S).tolist():
         errors.setdefault(s, f"runs add up to {total_S[s]} pixels, size says {sizes_S[s]}")
     return Runs(lengths_R, first_S1, heights_S, errors)
@@ -124,18 +119,22 @@ def _numbers(code_C: NDArray[np.uint8], start_R: Ints, end_R: Ints) -> tuple[Int
     return values_R, chars_R > _MAX_CHARS
 
 
-def _sums_within(values: Ints, first: Ints) -> Ints:
-    """Running sums that start anew at each index of `first` (ascending; may repeat or equal the length)."""
-    sums = np.concatenate([[0], np.cumsum(values)])
-    restart = np.repeat(sums[first], np.diff(np.append(first, len(values))))
-    result: Ints = sums[1:] - restart
-    return result
+def _undo_differences(values_R: Ints, first_S1: Ints) -> Ints:
+    """Runs whose differences to the run two before (from the fourth of each string on) are given."""
+    sums_R2 = np.zeros(len(values_R) + 2, np.int64)  # of every second value; entry r + 1 is the sum up to run r
+    sums_R2[1:-1:2], sums_R2[2:-1:2] = np.cumsum(values_R[::2]), np.cumsum(values_R[1::2])
+    first_S, runs_S = first_S1[:-1], np.diff(first_S1)
+    odd_R = (np.arange(len(values_R)) - np.repeat(first_S, runs_S)) % 2 == 1
+    before_R = np.where(odd_R, np.repeat(sums_R2[first_S], runs_S), np.repeat(sums_R2[first_S + 1], runs_S))
+    lengths_R: Ints = sums_R2[1:-1] - before_R
+    lengths_R[first_S[runs_S > 0]] = values_R[first_S[runs_S > 0]]
+    return lengths_R
 
 
-def _any_within(flags: NDArray[np.bool_], first_S1: Ints) -> NDArray[np.bool_]:
-    sums = np.concatenate([[0], np.cumsum(flags)])
-    result: NDArray[np.bool_] = np.diff(sums[first_S1]) > 0
-    return result
+def _strings_with(flags: NDArray[np.bool_], first_S1: Ints) -> Ints:
+    """Strings that have a flagged character or run."""
+    strings: Ints = np.unique(np.searchsorted(first_S1, np.flatnonzero(flags), side="right") - 1)
+    return strings
 
 
 def _sum_of_columns(n: Ints, height: Ints) -> Ints:
