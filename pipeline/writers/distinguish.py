@@ -134,21 +134,22 @@ TRAITS = (
 class Singled:
     """What sets an object apart among its look-alikes."""
 
-    phrase: str | None  # a sentence; None if nothing looks like it
+    rank: str | None  # "the leftmost at first"; None if nothing looks like it, or nothing sets it apart
+    among: str  # "three mostly red objects", this one included
     ambiguous_with: tuple[str, ...]  # object_ids that nothing tells it from
 
 
 def single_out(facts: Facts, group: Sequence[Facts]) -> Singled:
     """What sets `facts` apart in `group`, those of all separate objects of the video, its own or not."""
-    phrase, level = _phrase(facts, group)
+    singled = _rank(facts, group)
     said_alike = (
-        other
+        other.object_id
         for other in _look_alikes(facts, group)
-        if phrase and spoken_colours(other.colours) == spoken_colours(facts.colours)
-        if _phrase(other, group)[0] == phrase
+        if singled.rank and spoken_colours(other.colours) == spoken_colours(facts.colours)
+        if (_rank(other, group).rank, _rank(other, group).among) == (singled.rank, singled.among)
     )
-    ambiguous_with = tuple(sorted({other.object_id for other in (*level, *said_alike)}))
-    return Singled(None if ambiguous_with else phrase, ambiguous_with)
+    ambiguous_with = tuple(sorted({*singled.ambiguous_with, *said_alike}))
+    return Singled(None if ambiguous_with else singled.rank, singled.among, ambiguous_with)
 
 
 def look_alike(a: Facts, b: Facts) -> bool:
@@ -184,15 +185,13 @@ def _look_alikes(facts: Facts, group: Sequence[Facts]) -> list[Facts]:
     return sorted(others, key=lambda other: other.object_id)
 
 
-def _phrase(facts: Facts, group: Sequence[Facts]) -> tuple[str | None, list[Facts]]:
-    """A sentence that excludes the look-alikes, if there are any, and those that it cannot exclude."""
+def _rank(facts: Facts, group: Sequence[Facts]) -> Singled:
+    """The rank of `facts` among its look-alikes, and those that are level with it in everything."""
     alike = _look_alikes(facts, group)
     steps, level = _narrow(facts, alike)
-    if not steps:
-        return None, level
     others = [other for other in group if other.object_id != facts.object_id]
-    kind = _kind(facts, alike, everything=len(alike) == len(others))
-    return f"Of the {count_word(len(alike) + 1)} {kind}, it is {', and of those '.join(steps)}.", level
+    among = f"{count_word(len(alike) + 1)} {_kind(facts, alike, everything=len(alike) == len(others))}"
+    return Singled(", and of those ".join(steps) or None, among, tuple(other.object_id for other in level))
 
 
 def _narrow(facts: Facts, alike: Sequence[Facts]) -> tuple[list[str], list[Facts]]:
@@ -242,4 +241,4 @@ def _kind(facts: Facts, alike: Sequence[Facts], *, everything: bool) -> str:
     if len(mains) == 1 and "" not in mains:
         entirely = all(other.colours[0].share_frac >= _SAME_COLOUR_FRAC for other in (facts, *alike))
         return f"{'' if entirely else 'partly '}{mains.pop()} objects"
-    return "objects" if everything else "objects of similar colours"
+    return "objects" if everything else "objects of like colours"

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 from manifests.schema import Colour, Facts, Neighbour, Span
-from pipeline.writers.distinguish import count_word, spoken_colours
+from pipeline.writers.distinguish import Singled, count_word, single_out, spoken_colours
 
 _PURE_FRAC = 0.8  # a share from which the rest is not worth a word
 _MOST_FRAC = 0.5
@@ -42,6 +42,7 @@ _SIDES = {  # this object is … the other; the other is … this one
     "above": ("above", "below it"),
     "below": ("below", "above it"),
     "overlapping": ("right up against", "right up against it"),
+    "near": ("near", "near it"),
 }
 _WAYS = {
     "left": "to the left",
@@ -70,7 +71,7 @@ def caption(colours: Sequence[Colour], size: str, *, is_part: bool) -> str:
         return "Something whose colours cannot be made out."
     adjective, extra = _colours(colours)
     thing = "part of a larger object" if is_part else "object"
-    return _sentence(f"{_article(size)}, {adjective} {thing}{f' with some {extra}' if extra else ''}")
+    return _sentence(f"{_article(size)}{_comma(adjective)} {adjective} {thing}{f' with some {extra}' if extra else ''}")
 
 
 def object_level(facts: Facts, *, is_part: bool) -> str:
@@ -82,14 +83,27 @@ def object_level(facts: Facts, *, is_part: bool) -> str:
         f" with {rng.choice(['some {}', 'a bit of {}', '{} in places', 'parts in {}']).format(extra)}" if extra else ""
     )
     if is_part:
-        return f"The object is {_article(size)}, {adjective} part of a larger one{rest}."
-    forms = [
-        f"The object is {_article(size)}, {adjective} thing{rest}.",
-        f"The object is {size} and {adjective}{rest}.",
-        f"The object is {adjective}{rest}, and it is {size}.",
-        f"The object is something {size} and {adjective}{rest}.",
-    ]
-    return rng.choice(forms)
+        return f"The object is {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
+    if " and " in adjective:
+        forms = ["{article} thing in {adjective}", "{adjective}, and it is {size}", "{article} thing, {adjective}"]
+    else:
+        forms = [
+            "{article}{comma} {adjective} thing{rest}",
+            "{size} and {adjective}{rest}",
+            "{adjective}{rest}, and it is {size}",
+            "something {size} and {adjective}{rest}",
+        ]
+    words = {"article": _article(size), "size": size, "adjective": adjective, "rest": rest, "comma": _comma(adjective)}
+    return f"The object is {rng.choice(forms).format(**words)}."
+
+
+def rank_sentence(facts: Facts, singled: Singled) -> str:
+    """What sets the object apart from those that look like it: one sentence, or '' if there are none."""
+    if not singled.rank:
+        return ""
+    rng = random.Random(f"{facts.object_id} rank")
+    form = rng.choice(["Of the {}, it is {}.", "Among the {}, it is {}.", "There are {}, and this is {}."])
+    return str(form.format(singled.among, singled.rank))
 
 
 def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
@@ -97,17 +111,21 @@ def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
     rng = random.Random(f"{facts.object_id} scene")
     place = f"{rng.choice(_PLACES[facts.place_start])} of the {rng.choice(['scene', 'view'])}"
     when = (
-        "" if facts.place_start == facts.place_best == facts.place_end else rng.choice([" at first", " to begin with"])
+        ""
+        if facts.place_start == facts.place_best == facts.place_end
+        else rng.choice([" to begin with", " when first seen"])
     )
     ground = _colour_list(facts.surroundings)
     around = rng.choice(["with {} around it", "with {} all about it", "surrounded by {}"]).format(ground)
     neighbours = _neighbours(facts, group)
+    if single_out(facts, group).rank or len(_events(facts, rng)) > 1:
+        neighbours = neighbours[:1]  # it is told from the others already, or there will be much to say of it
     if not neighbours:
         return _sentence(f"It is {place}{when}, {around}" if ground else f"It is {place}{when}")
     if rng.random() < 0.5:
         beside = _and([f"{_side(neighbour, 0)} {noun}" for neighbour, noun in neighbours])
-        sentence = _sentence(f"It is {place}{when}, {beside}")
-        return f"{sentence} {_ground_sentence(ground, rng)}" if ground else sentence
+        surrounds = rng.choice(["It has {} around it", "What surrounds it is {}", "All around it is {}"])
+        return f"It is {place}{when}, {beside}." + (f" {surrounds.format(ground)}." if ground else "")
     first = f"It is {place}{when}, {around}" if ground else f"It is {place}{when}"
     beside = _and([f"{noun} is {_side(neighbour, 1)}" for neighbour, noun in neighbours])
     return f"{_sentence(first)} {_sentence(beside)}"
@@ -120,7 +138,10 @@ def video_level(facts: Facts) -> str:
     if change := _size_change(facts, rng):
         said.append(_sentence(f"it {change}"))
     events = _events(facts, rng)
-    said.append(_sentence(f"it {_and(events)}" if events else rng.choice(_ALWAYS_SEEN)))
+    if any(" again " in event for event in events):
+        said += [_sentence(f"it {event}") for event in events]
+    else:
+        said.append(_sentence(f"it {_and(events)}" if events else rng.choice(_ALWAYS_SEEN)))
     for unchanged in _unchanged(facts, rng):
         if len(" ".join(said).split()) < _ENOUGH_WORDS:
             said.append(_sentence(unchanged))
@@ -169,8 +190,11 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     if facts.enters_s is not None:
         when = "right after the start" if facts.enters_s < _EDGE_S else f"at about {_time(facts.enters_s)}"
         events.append((facts.enters_s, f"{rng.choice(['comes into view', 'first appears'])} {when}"))
-    events += _spans(facts.hidden_spans, rng.choice(["is out of sight", "cannot be seen", "is hidden"]))
-    events += _spans(facts.occluded_spans, rng.choice(["is partly covered", "is partly hidden behind something"]))
+    hidden = rng.choice(["is out of sight", "cannot be seen", "is hidden"])
+    covered = rng.choice(["is partly covered", "is partly hidden behind something"])
+    events += _spans(facts.hidden_spans, hidden)
+    if len(events) < 2:  # being covered in part is the least of what happens to it
+        events += _spans(facts.occluded_spans, covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S
         when = "just before the end" if late else f"at about {_time(facts.leaves_s)}"
@@ -179,18 +203,26 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
 
 
 def _spans(spans: Sequence[Span], state: str) -> list[tuple[float, str]]:
-    """At most two are told one by one; of more, how many they are and the longest."""
-    if len(spans) <= 2:
-        return [(span.start_s, f"{state} {_from_to(span)}") for span in spans]
-    longest = max(spans, key=lambda span: span.end_s - span.start_s)
-    return [(spans[0].start_s, f"{state} {count_word(len(spans))} times, for longest {_from_to(longest)}")]
+    """One verb phrase with its time: all of one or two spans, of more how many they are and the longest."""
+    if not spans:
+        return []
+    times = " and again ".join(map(_from_to, spans[:2]))
+    if len(spans) > 2:
+        longest = max(spans, key=lambda span: span.end_s - span.start_s)
+        times = f"{count_word(len(spans))} times, the longest time {_from_to(longest)}"
+        if _is_moment(longest):
+            times = f"{count_word(len(spans))} times, each time for a moment"
+    return [(spans[0].start_s, f"{state} {times}")]
+
+
+def _is_moment(span: Span) -> bool:
+    return _number(span.start_s) == _number(span.end_s)
 
 
 def _from_to(span: Span) -> str:
-    start, end = _number(span.start_s), _number(span.end_s)
-    if start == end:
+    if _is_moment(span):
         return f"for a moment at about {_time(span.start_s)}"
-    return f"from about {start} to {_time(span.end_s)}"
+    return f"from about {_number(span.start_s)} to {_time(span.end_s)}"
 
 
 def _unchanged(facts: Facts, rng: random.Random) -> list[str]:
@@ -199,9 +231,6 @@ def _unchanged(facts: Facts, rng: random.Random) -> list[str]:
         said.append(rng.choice(["its size hardly changes", "it stays about the same size"]))
     if facts.camera_known and facts.camera == "static":
         said.append(rng.choice(["the camera does not move", "the camera stands still"]))
-    if facts.leaves_s is None:
-        place = rng.choice(_PLACES[facts.place_end])
-        said.append(rng.choice([f"at the end it is {place}", f"when the video ends, it is {place}"]))
     return said
 
 
@@ -210,6 +239,8 @@ def _neighbours(facts: Facts, group: Sequence[Facts]) -> list[tuple[Neighbour, s
     by_id = {other.object_id: other for other in group}
     near = [n for n in facts.neighbours if n.together_frac >= _TOGETHER_FRAC and n.object_id in by_id]
     near = [n for n in near if by_id[n.object_id].colours][:2]
+    if len({neighbour.relation for neighbour in near}) == 1:
+        near = near[:1]  # a second one on the same side adds little
     return [(neighbour, _noun(by_id[neighbour.object_id], facts)) for neighbour in near]
 
 
@@ -222,17 +253,14 @@ def _noun(other: Facts, facts: Facts) -> str:
         size = "similar-sized"
     elif max(ratio, 1 / ratio) > _MUCH_LARGER_RATIO:
         size = f"much {size}"
-    words = f"{size}{', ' if adjective.startswith(('mostly', 'partly')) else ' '}{adjective} object"
-    return f"another {words}" if spoken_colours(other.colours) == spoken_colours(facts.colours) else _article(words)
+    words = f"{size}{_comma(adjective)} {adjective} object"
+    alike = spoken_colours(other.colours) == spoken_colours(facts.colours)
+    return f"another {words}" if alike and other.colours[0].name == facts.colours[0].name else _article(words)
 
 
 def _side(neighbour: Neighbour, view: int) -> str:
-    near = neighbour.gap_frac < _TOUCHING_FRAC and neighbour.relation != "overlapping"
+    near = neighbour.gap_frac < _TOUCHING_FRAC and neighbour.relation not in ("overlapping", "near")
     return f"{'just ' if near else ''}{_SIDES[neighbour.relation][view]}"
-
-
-def _ground_sentence(ground: str, rng: random.Random) -> str:
-    return _sentence(rng.choice(["{} surrounds it", "what surrounds it is {}", "all around it is {}"]).format(ground))
 
 
 def _colours(colours: Sequence[Colour]) -> tuple[str, str]:
@@ -244,6 +272,10 @@ def _colours(colours: Sequence[Colour]) -> tuple[str, str]:
     if share_frac >= _MOST_FRAC:
         return f"mostly {names[0]}", _and(names[1:])
     return _and(names), ""
+
+
+def _comma(adjective: str) -> str:
+    return "," if adjective.startswith(("mostly", "partly")) else ""
 
 
 def _colour_list(colours: Sequence[Colour]) -> str:

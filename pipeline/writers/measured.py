@@ -77,7 +77,12 @@ def _describe_video(row: Row, facts: Facts) -> Answer:
 
 def _compose_expression(row: Row, facts: Facts) -> Answer:
     singled = single_out(facts, row.sibling_facts)
-    parts = (row.object_description, singled.phrase, row.scene_description, row.video_description)
+    parts = (
+        row.object_description,
+        english.rank_sentence(facts, singled),
+        row.scene_description,
+        row.video_description,
+    )
     return {"expression": " ".join(filter(None, parts)), "ambiguous_with": list(singled.ambiguous_with)}
 
 
