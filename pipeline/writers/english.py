@@ -16,7 +16,8 @@ _MOST_FRAC = 0.5
 _TOGETHER_FRAC = 0.5  # a neighbour seen for less of the time is no landmark
 _TOUCHING_FRAC = 0.03  # gap of two boxes / diagonal, below which one says "just"
 _LARGER_RATIO, _MUCH_LARGER_RATIO = 1.5, 4.0  # of areas
-_ENOUGH_WORDS = 26  # of the video level; with less, what does not change is worth saying too
+_FEW_WORDS = 22  # of the video level; with less, what does not change is worth saying
+_FULL_WORDS = 36  # with more, the change of size is not worth saying too
 _EDGE_S = 0.75  # nearer than this to the start or the end of the video, no time is given
 
 _PLACES = {
@@ -85,7 +86,7 @@ def object_level(facts: Facts, *, is_part: bool) -> str:
     if is_part:
         return f"The object is {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
     if " and " in adjective:
-        forms = ["{article} thing in {adjective}", "{adjective}, and it is {size}", "{article} thing, {adjective}"]
+        forms = ["{article} thing in {adjective}", "{adjective}, and it is {size}", "{size} and coloured {adjective}"]
     else:
         forms = [
             "{article}{comma} {adjective} thing{rest}",
@@ -116,7 +117,7 @@ def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
         else rng.choice([" to begin with", " when first seen"])
     )
     ground = _colour_list(facts.surroundings)
-    around = rng.choice(["with {} around it", "with {} all about it", "surrounded by {}"]).format(ground)
+    around = rng.choice(["with {} around it", "with {} on all sides", "in {} surroundings"]).format(ground)
     neighbours = _neighbours(facts, group)
     if single_out(facts, group).rank or len(_events(facts, rng)) > 1:
         neighbours = neighbours[:1]  # it is told from the others already, or there will be much to say of it
@@ -124,7 +125,7 @@ def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
         return _sentence(f"It is {place}{when}, {around}" if ground else f"It is {place}{when}")
     if rng.random() < 0.5:
         beside = _and([f"{_side(neighbour, 0)} {noun}" for neighbour, noun in neighbours])
-        surrounds = rng.choice(["It has {} around it", "What surrounds it is {}", "All around it is {}"])
+        surrounds = rng.choice(["There is {} around it", "Its surroundings are {}", "It has {} around it"])
         return f"It is {place}{when}, {beside}." + (f" {surrounds.format(ground)}." if ground else "")
     first = f"It is {place}{when}, {around}" if ground else f"It is {place}{when}"
     beside = _and([f"{noun} is {_side(neighbour, 1)}" for neighbour, noun in neighbours])
@@ -134,17 +135,19 @@ def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
 def video_level(facts: Facts) -> str:
     """What the object does: sentences beginning with 'Throughout the video,'."""
     rng = random.Random(f"{facts.object_id} video")
-    said = [_sentence(f"Throughout the video, {_motion(facts, rng)}")]
-    if change := _size_change(facts, rng):
+    motion, change, events = _motion(facts, rng), _size_change(facts, rng), _events(facts, rng)
+    said = [_sentence(f"Throughout the video, {motion}")]
+    if change and len(f"{motion} {' '.join(events)}".split()) < _FULL_WORDS:
         said.append(_sentence(f"it {change}"))
-    events = _events(facts, rng)
+    if not events:
+        return " ".join([*said, _sentence(_and([rng.choice(_ALWAYS_SEEN), *_unchanged(facts, rng)]))])
     if any(" again " in event for event in events):
         said += [_sentence(f"it {event}") for event in events]
     else:
-        said.append(_sentence(f"it {_and(events)}" if events else rng.choice(_ALWAYS_SEEN)))
-    for unchanged in _unchanged(facts, rng):
-        if len(" ".join(said).split()) < _ENOUGH_WORDS:
-            said.append(_sentence(unchanged))
+        said.append(_sentence(f"it {_and(events)}"))
+    unchanged = _unchanged(facts, rng)
+    if unchanged and len(" ".join(said).split()) < _FEW_WORDS:
+        said.append(_sentence(_and(unchanged)))
     return " ".join(said)
 
 
@@ -190,10 +193,10 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     if facts.enters_s is not None:
         when = "right after the start" if facts.enters_s < _EDGE_S else f"at about {_time(facts.enters_s)}"
         events.append((facts.enters_s, f"{rng.choice(['comes into view', 'first appears'])} {when}"))
-    hidden = rng.choice(["is out of sight", "cannot be seen", "is hidden"])
+    hidden = rng.choice(["is out of sight", "is hidden"])
     covered = rng.choice(["is partly covered", "is partly hidden behind something"])
     events += _spans(facts.hidden_spans, hidden)
-    if len(events) < 2:  # being covered in part is the least of what happens to it
+    if len(events) < 2 > len(facts.hidden_spans):  # being covered in part is the least of what happens to it
         events += _spans(facts.occluded_spans, covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S
