@@ -56,8 +56,8 @@ def lawn() -> Clip:
         sprites=(
             cutouts.cat(210).sprite("cat", centre=_still(190, 580)),
             cutouts.cup(170).sprite("cup", centre=_line((110, 250), (105, 0))),
-            cutouts.slab("brick.png", "grey", (250, 420)).sprite("pillar", centre=_still(820, 230)),
-            cutouts.ball("blue", 120).sprite("blue ball", centre=_line((1190, 330), (-100, 18))),
+            cutouts.slab("brick.png", "grey", (290, 420)).sprite("pillar", centre=_still(880, 230)),
+            cutouts.ball("blue", 120).sprite("blue ball", centre=_line((1190, 165), (-100, 25))),
         ),
     )
     return Clip(
@@ -114,13 +114,12 @@ def road() -> Clip:
 def space() -> Clip:
     """Portrait, stored lying: a rocket flies away upwards past two planets and an astronaut."""
     size = (720, 1280)
-    sky_HW3 = cutouts.ground("hubble_deep_field.jpg", (70, 76, 104), size, zoom=1.5)
     scene = Scene(
         video_id="demo_000003",
         width_px=size[0],
         height_px=size[1],
         duration_s=8.125,
-        background_HW3=sky_HW3,
+        background_HW3=cutouts.sky(size),
         sprites=(
             cutouts.planet(190).sprite("red planet", centre=_line((540, 150), (0, 48)), shadow=False),
             cutouts.ball("blue", 110).sprite("blue planet", centre=_still(150, 190), shadow=False),
@@ -131,7 +130,7 @@ def space() -> Clip:
                 "rocket", centre=_line((300, 930), (0, -92)), scale=lambda t_s: 1 - 0.085 * t_s, shadow=False
             ),
             cutouts.astronaut(330).sprite(
-                "astronaut", centre=lambda t_s: (400 + 70 * sin(pi * t_s / 2), 985), shadow=False
+                "astronaut", centre=lambda t_s: (400 + 70 * sin(pi * t_s / 2), 870), shadow=False
             ),
             cutouts.hill(720, 270).sprite("hill", centre=_still(359.5, 1145), shadow=False),
         ),
@@ -198,7 +197,7 @@ def coins() -> Clip:
     table = (
         ("yellow", 190, 640, 360), ("red", 150, 400, 250), ("blue", 138, 880, 250), ("green", 126, 420, 480),
         ("white", 114, 860, 490), ("pink", 102, 640, 180), ("orange", 92, 640, 540), ("purple", 82, 290, 370),
-        ("brown", 74, 980, 380), ("black", 66, 520, 120), ("white", 58, 770, 110),
+        ("brown", 74, 980, 380), ("black", 66, 520, 120), ("white", 58, 770, 130),
     )  # fmt: skip
     limit = SelectConfig().max_objects
     names = [f"{colour} coin {number + 1}" for number, (colour, *_) in enumerate(table)]
@@ -235,7 +234,7 @@ def wall() -> Clip:
         sprites=(
             patch.sprite("patch of wall", centre=_still(768, 186), shadow=False),
             cutouts.ball("orange", 210).sprite(
-                "orange ball", centre=_line((1000, 190), (-20, 0)), scale=lambda t_s: 1 - 0.08 * t_s
+                "orange ball", centre=_line((1070, 190), (-20, 0)), scale=lambda t_s: 1 - 0.08 * t_s
             ),
             cutouts.ball("red", 130).sprite("red ball", centre=_line((1030, 560), (-80, 0))),
             cutouts.ball("green", 130).sprite("green ball", centre=_line((840, 440), (-20, 0))),

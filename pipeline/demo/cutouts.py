@@ -19,7 +19,7 @@ from pipeline.demo.scene import Sprite
 TINTS = {
     "black": (28, 28, 30),
     "grey": (128, 128, 128),
-    "white": (228, 228, 228),
+    "white": (222, 222, 222),
     "red": (198, 34, 34),
     "orange": (240, 130, 28),
     "brown": (122, 76, 40),
@@ -78,6 +78,13 @@ def ground(name: str, rgb: tuple[int, int, int], size_px: tuple[int, int], zoom:
     return _bytes(tiled * light_HW[..., None])
 
 
+def sky(size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """A background of `size_px` (width, height) from the Hubble deep field: galaxies on black."""
+    width, height = size_px
+    whole = cv2.resize(photo("hubble_deep_field.jpg"), None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC)
+    return _bytes(whole[:height, -width:])
+
+
 def ball(colour: str, width_px: int, texture: str = "moon.png") -> Cutout:
     """A lit ball with the marks of a photograph on it."""
     picture_HW3 = cv2.resize(
@@ -97,7 +104,7 @@ def coin(number: int, colour: str, width_px: int) -> Cutout:
     x, y, radius = COINS[number]
     struck = photo("coins.png")[y - radius : y + radius, x - radius : x + radius, 0].astype(np.float32)
     grey_HW = cv2.resize(struck, (width_px, width_px), interpolation=cv2.INTER_CUBIC)
-    light_HW = 1 + np.clip((grey_HW - grey_HW.mean()) / 150, -0.45, 0.45)
+    light_HW = 1 + np.clip((grey_HW - grey_HW.mean()) / 160, -0.3, 0.25)
     return Cutout(texture_HW3=_tint(light_HW, TINTS[colour]), alpha_HW=disc(width_px), colours=(colour,))
 
 
@@ -123,7 +130,7 @@ def slab(texture: str, colour: str, size_px: tuple[int, int]) -> Cutout:
 def hill(width_px: int, height_px: int) -> Cutout:
     """Grey moon ground with a round top."""
     alpha_HW = np.zeros((height_px, width_px), np.uint8)
-    cv2.ellipse(alpha_HW, (width_px // 2, height_px), (round(width_px * 0.62), height_px), 0, 0, 360, 1, cv2.FILLED)
+    cv2.ellipse(alpha_HW, (width_px // 2, height_px), (width_px, height_px), 0, 0, 360, 1, cv2.FILLED)
     picture_HW3 = ground("moon.png", TINTS["grey"], (width_px, height_px), zoom=1.5)
     return Cutout(texture_HW3=picture_HW3, alpha_HW=alpha_HW.astype(bool), colours=("grey",))
 

@@ -7,6 +7,7 @@ coordinates are pixels of the background picture, which goes on mirrored beyond 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,11 +32,12 @@ class Sprite:
 
     @cached_property
     def soft_shadow(self) -> NDArray[np.float32]:
-        """Blurred silhouette, height x width, 0 to 1, with a margin of a quarter of its size on each side."""
+        """Share of the light taken away, height x width, with a margin of a quarter of the size on each side."""
         height, width = self.alpha_HW.shape
         margin = max(height, width) // 4
         padded = np.pad(self.alpha_HW.astype(np.float32), margin)
-        return cv2.GaussianBlur(padded, (0, 0), margin / 3 + 0.5).astype(np.float32)
+        blurred = cv2.GaussianBlur(SHADOW_SHARE * padded, (0, 0), margin / 3 + 0.5)
+        return np.asarray(blurred, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,8 +104,8 @@ def _cast(
     window = _window(frame_HW3, shade_HW, centre, scale)
     if window is not None:
         rows, columns, to_window = window
-        light_HW = 1 - SHADOW_SHARE * _warp(shade_HW, to_window, rows, columns)
-        frame_HW3[rows, columns] = (frame_HW3[rows, columns] * light_HW[..., None]).astype(np.uint8)
+        dark_HW = _warp(shade_HW, to_window, rows, columns)
+        _blend(frame_HW3[rows, columns], np.zeros((*dark_HW.shape, 3), np.uint8), dark_HW)
 
 
 def _paint(
@@ -119,9 +121,7 @@ def _paint(
     rows, columns, to_window = window
     cover_HW = _warp(sprite.alpha_HW.astype(np.float32), to_window, rows, columns)
     texture_HW3 = _warp(sprite.texture_HW3, to_window, rows, columns, border=cv2.BORDER_REPLICATE)
-    behind_HW3 = frame_HW3[rows, columns]
-    blend_HW3 = behind_HW3 + (texture_HW3.astype(np.float32) - behind_HW3) * cover_HW[..., None]
-    frame_HW3[rows, columns] = np.rint(blend_HW3).astype(np.uint8)
+    _blend(frame_HW3[rows, columns], texture_HW3, cover_HW)
     shape_HW = cover_HW >= 0.5
     for mask_HW in masks.values():
         mask_HW[rows, columns] &= ~shape_HW
@@ -148,11 +148,15 @@ def _window(
 
 
 def _warp(
-    picture: NDArray[np.uint8] | NDArray[np.float32],
+    picture: NDArray[Any],
     to_window: NDArray[np.float64],
     rows: slice,
     columns: slice,
     border: int = cv2.BORDER_CONSTANT,
-) -> NDArray[np.float32]:
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    return np.asarray(cv2.warpAffine(picture, to_window, size, borderMode=border), dtype=np.float32)
+) -> NDArray[Any]:
+    return cv2.warpAffine(picture, to_window, (columns.stop - columns.start, rows.stop - rows.start), borderMode=border)
+
+
+def _blend(behind_HW3: NDArray[np.uint8], front_HW3: NDArray[np.uint8], cover_HW: NDArray[np.float32]) -> None:
+    """Draw over `behind_HW3` in place, by a share of 0 to 1."""
+    behind_HW3[:] = cv2.blendLinear(behind_HW3, front_HW3, 1 - cover_HW, cover_HW)

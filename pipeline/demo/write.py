@@ -91,7 +91,7 @@ def _masklets(named: Sequence[Masklet | str]) -> list[Masklet]:
 
 
 def _encode(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
-    encoded = rle.encode(np.asfortranarray(mask_HW, dtype=np.uint8))
+    encoded = rle.encode(cv2.transpose(mask_HW.view(np.uint8)).T)  # column-major, as RLE runs down the columns
     return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
 
 
