@@ -98,7 +98,7 @@ def check_masklets(annotation: object, file: str) -> Masklets:
     frame_count = _whole(annotation.get("video_frame_count"), file, "video_frame_count")
 
     flat = [_entry(entry) for entries in frames for entry in entries]
-    runs = parse(*(zip(*((text, h, w) for text, h, w, _ in flat), strict=True) if flat else ((), (), ())))
+    runs = parse([text for text, *_ in flat], [h for _, h, _, _ in flat], [w for _, _, w, _ in flat])
     problems = runs.errors | {s: fault for s, (*_, fault) in enumerate(flat) if fault}
     errors: dict[int, str] = {}
     for s in sorted(problems):

@@ -31,7 +31,7 @@ def decode(rle: dict[str, Any]) -> NDArray[np.uint8]:
 def empty(height_px: int, width_px: int) -> dict[str, Any]:
     """The RLE of a mask without a pixel."""
     run = {"size": [height_px, width_px], "counts": [height_px * width_px]}
-    rle: dict[str, Any] = coco.frUncompressedRLE(run, height_px, width_px)
+    rle: dict[str, Any] = coco.frPyObjects(run, height_px, width_px)
     return rle
 
 
@@ -70,10 +70,11 @@ class Runs:
 
 def parse(counts: Sequence[str], heights_px: Sequence[int], widths_px: Sequence[int]) -> Runs:
     """Runs of S strings at once, each checked against its own height and width (at most MAX_PX pixels)."""
-    heights_S, sizes_S = np.array(heights_px, np.int64), np.multiply(heights_px, widths_px, dtype=np.int64)
+    heights_S = np.array(heights_px, np.int64)
+    sizes_S = heights_S * np.array(widths_px, np.int64)
     plain = [text if text.isascii() else "" for text in counts]
     code_C = np.frombuffer("".join(plain).encode(), np.uint8) - np.uint8(48)  # wraps: all bad characters are > 63
-    chars_S1 = np.concatenate([[0], np.cumsum([len(text) for text in plain])])
+    chars_S1 = np.concatenate([[0], np.cumsum([len(text) for text in plain], dtype=np.int64)])
     filled_S = np.diff(chars_S1) > 0
     last_S = chars_S1[1:][filled_S] - 1
 
