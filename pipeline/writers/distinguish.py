@@ -189,8 +189,7 @@ def _rank(facts: Facts, group: Sequence[Facts]) -> Singled:
     """The rank of `facts` among its look-alikes, and those that are level with it in everything."""
     alike = _look_alikes(facts, group)
     steps, level = _narrow(facts, alike)
-    others = [other for other in group if other.object_id != facts.object_id]
-    among = f"{count_word(len(alike) + 1)} {_kind(facts, alike, everything=len(alike) == len(others))}"
+    among = f"{count_word(len(alike) + 1)} {_kind(facts, alike)}"
     return Singled(", and of those ".join(steps) or None, among, tuple(other.object_id for other in level))
 
 
@@ -235,10 +234,10 @@ def _nth(first: int, last: int) -> str:
     return f"{words[0]} {'or' if last == first + 1 else 'to'} {words[1]}"
 
 
-def _kind(facts: Facts, alike: Sequence[Facts], *, everything: bool) -> str:
+def _kind(facts: Facts, alike: Sequence[Facts]) -> str:
     """What the look-alikes are called together: by their common main colour, if they have one."""
     mains = {other.colours[0].name if other.colours else "" for other in (facts, *alike)}
     if len(mains) == 1 and "" not in mains:
         entirely = all(other.colours[0].share_frac >= _SAME_COLOUR_FRAC for other in (facts, *alike))
         return f"{'' if entirely else 'partly '}{mains.pop()} objects"
-    return "objects" if everything else "objects of like colours"
+    return "objects of like colours"

@@ -164,7 +164,7 @@ def _motion(facts: Facts, rng: random.Random) -> str:
             return f"it does not move by itself; {camera}, so that it ends up {end}"
         return f"{still} while {camera}" if camera else still
     if facts.motion == "complex":
-        path = rng.choice(["it moves back and forth", "it moves about, changing direction on the way"])
+        path = rng.choice(["it moves back and forth", "it moves about in changing directions"])
     else:
         path = f"it {rng.choice(['moves', 'makes its way', 'travels'])} {_WAYS[facts.motion]}"
     if camera and facts.camera.split()[-1] in facts.motion.split("-"):
