@@ -78,8 +78,10 @@ class Neighbour(_Model):
     """Another masklet of the video and where THIS object stands relative to it, by the 6 fps masks."""
 
     object_id: str = Field(description="the other masklet")
-    relation: str = Field(description="this object is … the other: left of, right of, above, below, overlapping")
-    gap_frac: float = Field(description="median gap of the two boxes / frame diagonal; 0 when boxes touch")
+    relation: str = Field(
+        description="this object is … the other: left of, right of, above, below, overlapping; near if that changes"
+    )
+    gap_frac: float = Field(description="median gap of the two boxes / frame diagonal; 0 = they touch")
     together_frac: float = Field(description="share of this object's visible frames in which the other is visible too")
 
 
@@ -96,21 +98,27 @@ class Facts(_Model):
     area_median_frac: float = Field(description="median mask area over visible frames / frame area")
     area_best_frac: float = Field(description="largest mask area / frame area")
     size: str = Field(description="tiny, small, medium, large: by area_median_frac")
-    size_ratio: float = Field(description="median area of the last fifth of visible frames / of the first fifth")
-    size_change: str = Field(description="grows, shrinks, stable: by size_ratio")
+    size_ratio: float = Field(
+        description="median area of the last fifth of the frames that show it whole / of the first fifth"
+    )
+    size_change: str = Field(description="grows, shrinks, stable: by size_ratio, on the screen")
     shift_frac: list[float] = Field(description="(x, y) move on the screen, first to last sight / (width, height)")
     own_shift_px: list[float] = Field(description="(x, y) move with the camera's motion taken out, summed over steps")
     own_speed_px_s: float = Field(description="median speed with the camera's motion taken out")
     own_path_px: float = Field(description="length of the path with the camera's motion taken out")
-    motion: str = Field(description="none, left, right, up, down, up-left …, or complex (much path, little net move)")
-    camera_known: bool = Field(description="false if too little background could be tracked; camera_* are then 0")
+    motion: str = Field(description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out")
+    camera_known: bool = Field(
+        description="false if too little background could be tracked; the camera then counts as still"
+    )
     camera_shift_px: list[float] = Field(description="(x, y) summed camera pan: positive x = the camera turns right")
-    camera_speed_px_s: float = Field(description="median speed of the background on the screen")
+    camera_speed_px_s: float = Field(description="median speed of the background in mid-picture")
     camera_zoom_ratio: float = Field(description="scale of the background, last / first frame; > 1 = nearer")
-    camera: str = Field(description="static, pans left, pans right, tilts up, tilts down, zooms in, zooms out, moves")
+    camera: str = Field(description="static, pans left|right, tilts up|down, zooms in|out, moves, unknown")
     visible_spans: list[Span] = Field(description="when the mask is not empty")
     hidden_spans: list[Span] = Field(description="gaps between visible spans")
-    occluded_spans: list[Span] = Field(description="visible, but area well under the median in time, off the border")
+    occluded_spans: list[Span] = Field(
+        description="visible, but area well under that before and after; not when entering"
+    )
     enters_s: float | None = Field(description="first seen at this time if not there at the start")
     leaves_s: float | None = Field(description="last seen until this time if not there at the end")
     colours: list[Colour] = Field(description="over all sampled frames, largest share first, shares of at least 0.12")

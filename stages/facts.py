@@ -40,8 +40,10 @@ def measure(
 
     Args:
         tracks: the objects, each visible at least once.
-        height_px, width_px: of the upright frame.
-        fps, frame_count: of the source video.
+        height_px: of the upright frame.
+        width_px: of the upright frame.
+        fps: source frames per second.
+        frame_count: source frames.
         camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
         colours: object_id -> the pixels seen.
 
@@ -83,9 +85,8 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
     frame_area_px = width_height_px[0] * width_height_px[1]
     areas, centre_frac = sight.areas_T, sight.track.centres_px / width_height_px
     first, best, last = sight.visible_V[0], areas.argmax(), sight.visible_V[-1]
-    whole_areas = areas[sight.whole_V]
-    fifth = -(-len(whole_areas) // 5)
-    ratio = float(np.median(whole_areas[-fifth:]) / np.median(whole_areas[:fifth]))
+    fifth = -(-len(sight.whole_V) // 5)
+    ratio = float(np.median(areas[sight.whole_V[-fifth:]]) / np.median(areas[sight.whole_V[:fifth]]))
     median_frac = float(np.median(areas[sight.visible_V])) / frame_area_px
     return {
         "place_start": _cell(centre_frac[first]),
@@ -112,10 +113,9 @@ def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], 
     lengths = np.linalg.norm(moves, axis=1)
     path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
     extent_px, net = float(np.hypot(*np.ptp(path, axis=0))), path[-1]
-    object_px = float(np.sqrt(np.median(sight.areas_T[sight.visible_V])))
     travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
-    own_frac = _STILL_SIZE_FRAC if travels else _POSTURE_SIZE_FRAC
-    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), own_frac * object_px):
+    own_px = np.sqrt(np.median(sight.areas_T[sight.visible_V])) * (_STILL_SIZE_FRAC if travels else _POSTURE_SIZE_FRAC)
+    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), own_px):
         motion = "none"
     elif not travels:
         motion = "complex"

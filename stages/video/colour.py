@@ -39,7 +39,7 @@ def term_indices(bgr_N3: NDArray[np.uint8]) -> NDArray[np.intp]:
         ("white", colourless & (light >= 74)),
         ("grey", colourless),
         ("pink", ((hue >= 338) | (hue < 36)) & (light >= 62)),  # light red
-        ("pink", (hue >= 338) & (light >= 45)),
+        ("pink", ((hue >= 338) & (light >= 45)) | ((hue < 12) & (light >= 52))),
         ("purple", (hue >= 338) & (hue < 350)),
         ("red", (hue >= 338) | (hue < 18)),
         ("brown", (hue >= 30) & (hue < 47) & (chroma < 40)),  # brown is dark or dull orange: wood, soil, skin, fur
