@@ -256,9 +256,10 @@ def broken_video() -> Clip:
     """Opens, shows its first frames, and then cannot be decoded."""
     scene = Scene(
         video_id="demo_000007",
-        width_px=WIDE[0],
-        height_px=WIDE[1],
+        width_px=WIDE[0] // 2,
+        height_px=WIDE[1] // 2,
         duration_s=6.0,
+        camera=lambda t_s: (639.5, 359.5, 0.5),
         background_HW3=cutouts.ground("grass.png", LAWN, WIDE),
         sprites=(
             cutouts.motorcycle(360).sprite("motorcycle", centre=_line((300, 350), (110, 0))),
@@ -273,9 +274,10 @@ def truncated_manual() -> Clip:
     """Half of the manual file is missing; the automatic file and the video are sound."""
     scene = Scene(
         video_id="demo_000008",
-        width_px=WIDE[0],
-        height_px=WIDE[1],
+        width_px=WIDE[0] // 2,
+        height_px=WIDE[1] // 2,
         duration_s=6.0,
+        camera=lambda t_s: (639.5, 359.5, 0.5),
         background_HW3=cutouts.ground("gravel.png", GRAVEL, WIDE),
         sprites=(
             cutouts.mirrored(cutouts.horse("white", 330)).sprite("white horse", centre=_line((1000, 330), (-110, 0))),

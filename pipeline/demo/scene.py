@@ -6,7 +6,7 @@ coordinates are pixels of the background picture, which goes on mirrored beyond 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
@@ -76,12 +76,7 @@ def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArr
     """
     camera_x, camera_y, zoom = scene.view(t_s)
     mid_x, mid_y = (scene.width_px - 1) / 2, (scene.height_px - 1) / 2
-    world_to_screen = np.array(
-        [[zoom, 0, mid_x - zoom * camera_x], [0, zoom, mid_y - zoom * camera_y]], dtype=np.float64
-    )
-    size = (scene.width_px, scene.height_px)
-    warped = cv2.warpAffine(scene.background_HW3, world_to_screen, size, borderMode=cv2.BORDER_REFLECT_101)
-    frame_HW3 = np.asarray(warped, dtype=np.uint8)
+    frame_HW3 = _backdrop(scene, (camera_x, camera_y, zoom)).copy()
     masks: dict[str, NDArray[np.bool_]] = {}
     for sprite in scene.sprites:
         names = (sprite.name, *sprite.parts)
@@ -98,14 +93,25 @@ def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArr
     return frame_HW3, masks
 
 
+@lru_cache(maxsize=8)  # most cameras stand still; several scenes may be drawn at a time
+def _backdrop(scene: Scene, view: tuple[float, float, float]) -> NDArray[np.uint8]:
+    x, y, zoom = view
+    shift_x, shift_y = (scene.width_px - 1) / 2 - zoom * x, (scene.height_px - 1) / 2 - zoom * y
+    to_screen = np.array([[zoom, 0, shift_x], [0, zoom, shift_y]], dtype=np.float64)
+    size = (scene.width_px, scene.height_px)
+    warped = cv2.warpAffine(scene.background_HW3, to_screen, size, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, dtype=np.uint8)
+
+
 def _cast(
     frame_HW3: NDArray[np.uint8], shade_HW: NDArray[np.float32], centre: tuple[float, float], scale: float
 ) -> None:
     window = _window(frame_HW3, shade_HW, centre, scale)
     if window is not None:
         rows, columns, to_window = window
-        dark_HW = _warp(shade_HW, to_window, rows, columns)
-        _blend(frame_HW3[rows, columns], np.zeros((*dark_HW.shape, 3), np.uint8), dark_HW)
+        light_HW = 1 - _warp(shade_HW, to_window, rows, columns)
+        behind_HW3 = frame_HW3[rows, columns]
+        behind_HW3[:] = cv2.multiply(behind_HW3, cv2.merge([light_HW] * 3), dtype=cv2.CV_8U)
 
 
 def _paint(
@@ -121,7 +127,8 @@ def _paint(
     rows, columns, to_window = window
     cover_HW = _warp(sprite.alpha_HW.astype(np.float32), to_window, rows, columns)
     texture_HW3 = _warp(sprite.texture_HW3, to_window, rows, columns, border=cv2.BORDER_REPLICATE)
-    _blend(frame_HW3[rows, columns], texture_HW3, cover_HW)
+    behind_HW3 = frame_HW3[rows, columns]
+    behind_HW3[:] = cv2.blendLinear(behind_HW3, texture_HW3, 1 - cover_HW, cover_HW)
     shape_HW = cover_HW >= 0.5
     for mask_HW in masks.values():
         mask_HW[rows, columns] &= ~shape_HW
@@ -155,8 +162,3 @@ def _warp(
     border: int = cv2.BORDER_CONSTANT,
 ) -> NDArray[Any]:
     return cv2.warpAffine(picture, to_window, (columns.stop - columns.start, rows.stop - rows.start), borderMode=border)
-
-
-def _blend(behind_HW3: NDArray[np.uint8], front_HW3: NDArray[np.uint8], cover_HW: NDArray[np.float32]) -> None:
-    """Draw over `behind_HW3` in place, by a share of 0 to 1."""
-    behind_HW3[:] = cv2.blendLinear(behind_HW3, front_HW3, 1 - cover_HW, cover_HW)

@@ -52,7 +52,7 @@ def write_clip(
     """Write `<video_id>.mp4`, `<video_id>_manual.json` and, if `auto` is not empty, `<video_id>_auto.json`.
 
     Args:
-        scene: What is drawn.
+        scene: What is drawn; width and height must be even.
         folder: Where to; must exist.
         manual: Masklets in file order; a str is the sprite or part of that name.
         auto: The same for the automatic file.
@@ -73,7 +73,8 @@ def write_clip(
             t_s = index / scene.fps
             frame_HW3, masks = render(scene, t_s)
             stored_HW3 = np.ascontiguousarray(np.rot90(frame_HW3, k=-(rotation_deg // 90)))
-            frame = av.VideoFrame.from_ndarray(stored_HW3, format="rgb24")
+            yuv = np.asarray(cv2.cvtColor(stored_HW3, cv2.COLOR_RGB2YUV_I420), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
             frame.pts = index
             container.mux(stream.encode(frame))
             if index % MASK_STRIDE == 0:
