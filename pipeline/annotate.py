@@ -1,4 +1,4 @@
-"""Annotate SA-V shards: `python -m pipeline.annotate --shard sav_000 --sav-root /data/sav` (what `make annotate` calls).
+"""Annotate SA-V shards: `python -m pipeline.annotate --shard sav_000 --sav-root /data/sav`, or `make annotate`.
 
 Give the same command again after a kill or a failure: done rows stay, failed ones are tried again.
 """
@@ -14,12 +14,11 @@ from pathlib import Path
 
 from manifests.io import Folder
 from manifests.schema import Status
-from pipeline import graph, resume
-from pipeline.build_manifest import build_manifest
+from pipeline import build_manifest, graph, resume
 from pipeline.config import RunConfig
 from pipeline.demo.shard import draw_demo
 from pipeline.export import outcomes
-from pipeline.export.write import STAGES_BEFORE, read_annotations, write_exports
+from pipeline.export.write import read_annotations, write_exports
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES
 from pipeline.run_json import begin_run, end_run
@@ -67,7 +66,7 @@ def annotate(options: argparse.Namespace) -> int:
     started_s = time.monotonic()
     begin_run(out, config, sav, shards)
     _run(options, config, out, sav, shards, stages)
-    order = [*STAGES_BEFORE, *(stage.name for stage in stages)]
+    order = ["select_objects", *(stage.name for stage in stages)]
     table = read_annotations(out)
     outcomes.assert_sums(out.read_table("manifest.parquet", ["object_id"]), table)
     info = end_run(out, time.monotonic() - started_s)
@@ -107,7 +106,8 @@ def _run(
     workers = ray_adapter.connect(options.ray_address, options.workers)
     try:
         if not out.exists("manifest.parquet"):
-            build_manifest(out, sav, shards, config.select, config.rows_per_unit, ray_adapter.map_parallel)
+            table = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
+            build_manifest.write(table, out.fs, out.path("manifest.parquet"), config.rows_per_unit)
         todo = _rows(out) - len(done)
         logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
         job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
@@ -146,10 +146,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--shard", required=True, help="shard folder below SAV_ROOT/sav_train, several with commas, or demo")
     add("--sav-root", help="folder or fsspec URL that holds sav_train/; not needed for demo, which is drawn")
     add("--out", help="folder or fsspec URL of the run (default runs/<shard>)")
-    add("--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py")
+    add(
+        "--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py"
+    )
     add("--engine", choices=ENGINES, help="who writes the text (default: the recipe's; measured needs no model)")
     add("--workers", type=int, help="processes that work on rows (default: CPUs here, CPUs - 1 on a cluster)")
-    add("--ray-address", default=os.environ.get("RAY_ADDRESS"), help="Ray cluster (default $RAY_ADDRESS, else this machine)")
+    add(
+        "--ray-address",
+        default=os.environ.get("RAY_ADDRESS"),
+        help="Ray cluster (default $RAY_ADDRESS, else this machine)",
+    )
     add("--max-attempts", type=int, help="a row that failed so often is poisoned and left alone")
     add("--max-failed-frac", type=float, help="exit code 1 if a larger share of all rows failed")
     add("--rows-per-unit", type=int, help="rows committed together: what a kill can cost")

@@ -40,7 +40,10 @@ _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a 
 
 def connect(address: str | None, workers: int | None) -> int:
     """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use."""
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    # Of Ray's own lines only errors: a spurious one of every actor pool comes from its C++ part (ray issue 53727).
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    for name in ("ray._private.authentication", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if address:
         code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
         ray.init(address=address, runtime_env={"py_modules": code}, log_to_driver=False, logging_level=logging.WARNING)
@@ -104,10 +107,9 @@ def run(job: Job, workers: int, progress: Progress) -> None:
     pools = _pools(job.stages)
     dataset = ray.data.read_datasource(_Manifest(job))
     for position, pool in enumerate(pools):
-        last = position == len(pools) - 1
         dataset = dataset.map_batches(
             _Worker,
-            fn_constructor_args=(pool, counter if last else None, job.max_attempts),
+            fn_constructor_args=(pool, counter, job.max_attempts if position == len(pools) - 1 else None),
             batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
             batch_format="pyarrow",
             compute=ActorPoolStrategy(min_size=1, max_size=workers),
@@ -115,11 +117,11 @@ def run(job: Job, workers: int, progress: Progress) -> None:
     try:
         with progress.watching(lambda: dict(ray.get(counter.counts.remote()))):
             dataset.write_parquet(job.out.path("annotations"), filesystem=job.out.arrow_fs)
-    except Exception as error:
-        fatal = _find_fatal(error)
+    except ray.exceptions.RayError as error:
+        fatal = ray.get(counter.fatal.remote())
         if fatal is None:
             raise
-        raise fatal from error
+        raise FatalError(fatal) from error
 
 
 class _CleanUpOnly(IdColumnCheckpointManager):
@@ -177,15 +179,20 @@ def _ids_by_row_group(out: Folder) -> list[list[str]]:
 class _Worker:
     """Some stages on one process; the last pool of a run also closes the rows and counts them."""
 
-    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int) -> None:
+    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int | None) -> None:
+        """`max_attempts` is None in all pools but the last."""
         self._stages, self._counter, self._max_attempts = stages, counter, max_attempts
         for stage in stages:
             stage.setup()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = [Row.model_validate(row) for row in table.to_pylist()]
-        run_stages(self._stages, rows)
-        if self._counter is None:
+        try:
+            run_stages(self._stages, rows)
+        except FatalError as error:
+            ray.get(self._counter.stop.remote(str(error)))  # Ray hands the driver an exception without its cause
+            raise
+        if self._max_attempts is None:
             return to_table(rows, Row)
         finish(rows, self._max_attempts)
         self._counter.add.remote(Counter(row.status.value for row in rows))
@@ -194,16 +201,23 @@ class _Worker:
 
 @ray.remote(num_cpus=0)
 class _Counter:
-    """Rows by state, for the progress line."""
+    """What the driver wants to know of its workers: rows by state, and the first fatal error."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._fatal: str | None = None
 
     def add(self, counts: Counter[str]) -> None:
         self._counts.update(counts)
 
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
+
+    def stop(self, why: str) -> None:
+        self._fatal = self._fatal or why
+
+    def fatal(self) -> str | None:
+        return self._fatal
 
 
 def _pools(stages: Sequence[Stage]) -> list[list[Stage]]:
@@ -214,11 +228,3 @@ def _pools(stages: Sequence[Stage]) -> list[list[Stage]]:
         else:
             pools.append([stage])
     return pools
-
-
-def _find_fatal(error: BaseException | None) -> FatalError | None:
-    while error is not None:
-        if isinstance(error, FatalError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

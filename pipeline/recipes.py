@@ -8,12 +8,12 @@ from stages.select_objects import SelectConfig
 
 def demo() -> RunConfig:
     """Few videos, many objects each: everything can be seen in one report."""
-    return RunConfig(recipe="demo", select=SelectConfig(max_objects_per_video=8), rows_per_unit=1)
+    return RunConfig(recipe="demo", select=SelectConfig(max_objects=8), rows_per_unit=1)
 
 
 def paper() -> RunConfig:
     """About as many objects a video as Ref-SAV has: 72,509 objects in 37,311 videos, 1.94 each."""
-    return RunConfig(recipe="paper", select=SelectConfig(max_objects_per_video=2))
+    return RunConfig(recipe="paper", select=SelectConfig(max_objects=2))
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {"demo": demo, "paper": paper}

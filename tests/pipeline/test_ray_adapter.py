@@ -1,0 +1,105 @@
+"""The adapter on a real local Ray: what is fatal stops the run, keeps what is done, and can be resumed."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from manifests.arrow import to_table
+from manifests.io import Folder
+from manifests.schema import ManifestRow, Row
+from pipeline import build_manifest, ray_adapter, resume
+from pipeline.progress import Progress
+from stages.base import FatalError, Result, Stage
+from tests.rows import make_row
+from tests.running import annotations
+
+VIDEOS = 8
+
+
+class Toy(Stage):
+    """Says who it is; the engine is gone while `gone` exists; the worker dies once if `deadly` exists."""
+
+    name = "toy"
+    reads = ("object_id",)
+    writes = ("expression",)
+
+    def __init__(self, switches: Path) -> None:
+        self.switches = switches
+
+    def process(self, rows: Sequence[Row]) -> list[Result]:
+        deadly = self.switches / "deadly"
+        if rows[0].video_id == "v5":
+            if deadly.exists():
+                deadly.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if (self.switches / "gone").exists():
+                raise FatalError("engine gone")
+        return [{"expression": row.object_id} for row in rows]
+
+
+class Second(Toy):
+    name = "second"
+    pool = "other"
+    writes = ("verdict",)
+
+    def process(self, rows: Sequence[Row]) -> list[Result]:
+        assert all(row.expression == row.object_id for row in rows)
+        return [{"verdict": "consistent"} for _ in rows]
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[int]:
+    yield ray_adapter.connect(None, 2)
+    ray_adapter.disconnect()
+
+
+def manifest(out: Folder) -> list[str]:
+    rows = [make_row(f"v{video}/manual/{n}") for video in range(VIDEOS) for n in range(3)]
+    out.write_bytes("run.json", b"{}")
+    build_manifest.write(to_table(rows, ManifestRow), out.fs, out.path("manifest.parquet"), rows_per_unit=3)
+    return [row.object_id for row in rows]
+
+
+def go(out: Folder, stages: Sequence[Stage], workers: int) -> None:
+    job = ray_adapter.Job(out, stages, resume.done_ids(out), resume.take_back_failed(out), max_attempts=3)
+    ray_adapter.run(job, workers, Progress(3 * VIDEOS))
+
+
+def test_a_fatal_error_stops_the_run_and_the_next_one_goes_on(tmp_path: Path, workers: int) -> None:
+    out = Folder(str(tmp_path / "out"))
+    ids = manifest(out)
+    (tmp_path / "gone").touch()
+    with pytest.raises(FatalError, match="engine gone"):
+        go(out, [Toy(tmp_path)], workers)
+    done = resume.done_ids(out)
+    assert len(done) < len(ids)
+    assert not any(object_id.startswith("v5/") for object_id in done)
+
+    (tmp_path / "gone").unlink()
+    go(out, [Toy(tmp_path)], workers)
+    assert annotations(tmp_path / "out")["object_id"].to_pylist() == sorted(ids)
+
+
+def test_a_killed_worker_is_replaced_and_loses_nothing(tmp_path: Path, workers: int) -> None:
+    out = Folder(str(tmp_path / "out"))
+    ids = manifest(out)
+    (tmp_path / "deadly").touch()
+    go(out, [Toy(tmp_path)], workers)
+    assert not (tmp_path / "deadly").exists(), "no worker was killed"
+    assert annotations(tmp_path / "out")["object_id"].to_pylist() == sorted(ids)
+
+
+def test_stages_of_different_pools_run_one_after_the_other(tmp_path: Path, workers: int) -> None:
+    out = Folder(str(tmp_path / "out"))
+    manifest(out)
+    go(out, [Toy(tmp_path), Second(tmp_path)], workers)
+    rows = annotations(tmp_path / "out").to_pylist()
+    assert {row["verdict"] for row in rows} == {"consistent"}
+    assert {row["status"] for row in rows} == {"kept"}
+
+
+def test_map_parallel_keeps_the_order(workers: int) -> None:
+    assert list(ray_adapter.map_parallel(abs, range(-20, 0), chunk=3)) == list(range(20, 0, -1))

@@ -1,0 +1,140 @@
+"""Kill -9 at any point, the same command again: nothing is lost, doubled or done twice."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from manifests.arrow import to_table
+from manifests.io import Folder
+from manifests.schema import AnnotationRow, Reason, Status
+from pipeline import resume
+from tests.rows import make_row
+from tests.running import ROOT, annotate, annotations, command
+
+
+def committed(out: Path) -> dict[str, tuple[int, bytes]]:
+    """Data files whose ids are committed: name -> (time of writing, content)."""
+    ids = {path.stem for path in (out / "checkpoint").glob("*.parquet") if ".pending" not in path.name}
+    files = (out / "annotations").glob("*.parquet")
+    return {
+        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in files if path.name.rsplit("-", 1)[0] in ids
+    }
+
+
+def kill_when(out: Path, sav_root: Path, reached: Callable[[], bool]) -> None:
+    """Start the command, kill -9 its driver as soon as `reached`, and see that its workers die too."""
+    driver = subprocess.Popen(command(out, sav_root), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    give_up_s = time.monotonic() + 120
+    while not reached():
+        assert driver.poll() is None, f"ended before the kill: {driver.communicate()[1]}"
+        assert time.monotonic() < give_up_s, "did not get as far as the kill"
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    while workers_of(out):
+        assert time.monotonic() < give_up_s, "workers outlive their killed driver"
+        time.sleep(0.1)
+
+
+def workers_of(out: Path) -> list[int]:
+    """Processes that still have a file below `out` open, or name it in their command."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = str(out).encode() in (process / "cmdline").read_bytes()
+            ours |= any(str(out) in os.readlink(link) for link in (process / "fd").iterdir())
+        except OSError:
+            continue
+        if ours:
+            found.append(int(process.name))
+    return found
+
+
+def test_three_kills_and_a_rerun_give_the_same_rows(demo_root: Path, demo_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    before: dict[str, tuple[int, bytes]] = {}
+    for more_files in (-1, 1, 2):
+        wanted = len(before) + more_files
+        kill_when(out, demo_root, lambda wanted=wanted: (out / "run.json").exists() and len(committed(out)) >= wanted)
+        after = committed(out)
+        assert before.items() <= after.items(), "a committed file was written again"
+        before = after
+    done = annotate(out, demo_root)
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= committed(out).items()
+
+    whole, resumed = annotations(demo_run), annotations(out)
+    timing = ["seconds_s"]
+    assert resumed.drop(timing).to_pylist() == whole.drop(timing).to_pylist()
+    assert len(set(resumed["object_id"].to_pylist())) == resumed.num_rows
+
+
+def test_a_finished_run_starts_no_ray_and_failed_rows_are_tried_until_poisoned(demo_root: Path, demo_run: Path) -> None:
+    first = annotations(demo_run)
+    failed = set(first.filter(pa.compute.equal(first["status"], "failed"))["object_id"].to_pylist())
+    assert failed
+    kept_files = committed(demo_run)
+    for attempt in (2, 3):
+        assert annotate(demo_run, demo_root).returncode == 0
+        again = annotations(demo_run).to_pylist()
+        assert [row["object_id"] for row in again] == first["object_id"].to_pylist()
+        assert {row["object_id"] for row in again if row["attempts"] == attempt} == failed
+    assert {row["status"] for row in again if row["object_id"] in failed} == {"poisoned"}
+    untouched = {name: kept_files[name] for name in kept_files.keys() & committed(demo_run).keys()}
+    assert len(untouched) == len(kept_files) - 1, "only the file with the failed rows may change"
+    assert untouched.items() <= committed(demo_run).items()
+
+    last = annotate(demo_run, demo_root)
+    assert last.returncode == 0
+    assert "all 45 masklets are done" in last.stderr
+    assert "workers" not in last.stderr
+
+
+def test_settings_of_another_run_are_refused(demo_root: Path, demo_run: Path) -> None:
+    other = annotate(demo_run, demo_root, "--recipe", "paper")
+    assert other.returncode == 2
+    assert "holds a run with other settings" in other.stderr
+    assert "max_objects" in other.stderr
+
+
+def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path) -> None:
+    """Each prefix of its writes is a state from which it goes on to the same end."""
+
+    class CutOffError(Exception):
+        pass
+
+    class Cut(Folder):
+        def write_bytes(self, name: str, data: bytes) -> None:
+            self._count()
+            super().write_bytes(name, data)
+
+        def delete(self, name: str) -> None:
+            self._count()
+            super().delete(name)
+
+        def _count(self) -> None:
+            left = writes_left[0]
+            writes_left[0] -= 1
+            if left == 0:
+                raise CutOffError
+
+    kept = make_row("v1/manual/0", status=Status.KEPT, attempts=1)
+    lost = make_row("v1/manual/1", status=Status.FAILED, attempts=1, reason=Reason.DECODE_ERROR, stage="render_views")
+    for cut_after in range(4):
+        out = Cut(str(tmp_path / str(cut_after)))
+        writes_left = [-1]
+        out.write_table("annotations/u_000000-0.parquet", to_table([kept, lost], AnnotationRow))
+        out.write_table("checkpoint/u_000000.parquet", pa.table({"object_id": [kept.object_id, lost.object_id]}))
+        writes_left[0] = cut_after
+        try:
+            resume.take_back_failed(out)
+        except CutOffError:
+            writes_left[0] = -1
+        assert resume.take_back_failed(out) == {lost.object_id: 1}
+        assert resume.done_ids(out) == {kept.object_id}
+        assert annotations(tmp_path / str(cut_after))["object_id"].to_pylist() == [kept.object_id]

@@ -1,0 +1,34 @@
+"""Runs the annotate command in a process of its own, as a user does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo") -> list[str]:
+    given = ["--shard", shard, "--sav-root", str(sav_root), "--out", str(out), *options]
+    return [sys.executable, "-m", "pipeline.annotate", *given]
+
+
+def annotate(
+    out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo", **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(out, sav_root, *options, shard=shard),
+        cwd=ROOT,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def annotations(out: Path) -> pa.Table:
+    return ds.dataset(out / "annotations", format="parquet").to_table().sort_by("object_id")
