@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from manifests.schema import Colour, Facts
 
 COLOUR_MARGIN_FRAC = 0.3  # of the surface: less is within what light and pose do to one and the same object
-_SAME_COLOUR_FRAC = 0.55  # a share from which one colour alone is what one would call the object
+MOST_FRAC = 0.5  # a share from which an object is "mostly red", or one of "the red objects"
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ORDINALS = ("", "", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -141,6 +141,7 @@ class Singled:
 
 def single_out(facts: Facts, group: Sequence[Facts]) -> Singled:
     """What sets `facts` apart in `group`, those of all separate objects of the video, its own or not."""
+    group = [*(other for other in group if other.object_id != facts.object_id), facts]
     singled = _rank(facts, group)
     said_alike = (
         other.object_id
@@ -170,9 +171,10 @@ def colour_gap_frac(a: Sequence[Colour], b: Sequence[Colour]) -> float:
     return max(more, less)
 
 
-def spoken_colours(colours: Sequence[Colour]) -> frozenset[str]:
-    """The colour names that a text about the object mentions: the three largest."""
-    return frozenset(colour.name for colour in colours[:3])
+def spoken_colours(colours: Sequence[Colour]) -> tuple[str | None, frozenset[str]]:
+    """What a text says of colours: the one that most of the object has, if any, and the names of the three largest."""
+    most = next((colour.name for colour in colours if colour.share_frac >= MOST_FRAC), None)
+    return most, frozenset(colour.name for colour in colours[:3])
 
 
 def count_word(number: int) -> str:
@@ -238,6 +240,6 @@ def _kind(facts: Facts, alike: Sequence[Facts]) -> str:
     """What the look-alikes are called together: by their common main colour, if they have one."""
     mains = {other.colours[0].name if other.colours else "" for other in (facts, *alike)}
     if len(mains) == 1 and "" not in mains:
-        entirely = all(other.colours[0].share_frac >= _SAME_COLOUR_FRAC for other in (facts, *alike))
+        entirely = all(other.colours[0].share_frac >= MOST_FRAC for other in (facts, *alike))
         return f"{'' if entirely else 'partly '}{mains.pop()} objects"
     return "objects of like colours"

@@ -9,10 +9,9 @@ import random
 from collections.abc import Sequence
 
 from manifests.schema import Colour, Facts, Neighbour, Span
-from pipeline.writers.distinguish import Singled, count_word, single_out, spoken_colours
+from pipeline.writers.distinguish import MOST_FRAC, Singled, count_word, single_out, spoken_colours
 
 _PURE_FRAC = 0.8  # a share from which the rest is not worth a word
-_MOST_FRAC = 0.5
 _TOGETHER_FRAC = 0.5  # a neighbour seen for less of the time is no landmark
 _TOUCHING_FRAC = 0.03  # gap of two boxes / diagonal, below which one says "just"
 _LARGER_RATIO, _MUCH_LARGER_RATIO = 1.5, 4.0  # of areas
@@ -258,7 +257,7 @@ def _noun(other: Facts, facts: Facts) -> str:
         size = f"much {size}"
     words = f"{size}{_comma(adjective)} {adjective} object"
     alike = spoken_colours(other.colours) == spoken_colours(facts.colours)
-    return f"another {words}" if alike and other.colours[0].name == facts.colours[0].name else _article(words)
+    return f"another {words}" if alike else _article(words)
 
 
 def _side(neighbour: Neighbour, view: int) -> str:
@@ -271,8 +270,8 @@ def _colours(colours: Sequence[Colour]) -> tuple[str, str]:
     names = [colour.name for colour in colours[:3]]
     share_frac = colours[0].share_frac
     if len(names) == 1:
-        return ("" if share_frac >= _PURE_FRAC else "mostly " if share_frac >= _MOST_FRAC else "partly ") + names[0], ""
-    if share_frac >= _MOST_FRAC:
+        return ("" if share_frac >= _PURE_FRAC else "mostly " if share_frac >= MOST_FRAC else "partly ") + names[0], ""
+    if share_frac >= MOST_FRAC:
         return f"mostly {names[0]}", _and(names[1:])
     return _and(names), ""
 
