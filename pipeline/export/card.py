@@ -62,8 +62,8 @@ that `sam_v_full/sav_train/sav_000/…` exists, with no other folder called `sav
 
 ## How it was made
 
-Each masklet was described from its crop, from the frame with all else black, from the frame with a contour, and from
-8 frames spread over the video; the parts were checked against one another and joined to one expression.
+Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
+from 8 frames spread over the video; the parts were checked against one another and joined to one expression.
 
 - writer: {writers}
 - shards: {shards}
@@ -182,12 +182,18 @@ def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str
 def _column_lines(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, ...]]:
     for field in fields:
         meaning = (field.metadata or {}).get(b"description", b"").decode()
-        inner = field.type.value_type if pa.types.is_list(field.type) else field.type
-        kind = "struct" if pa.types.is_struct(inner) else str(inner)
-        kind = f"list of {kind}" if pa.types.is_list(field.type) else kind
+        kind, inner = _kind(field.type)
         yield (f"`{above}{field.name}`", kind + "?" * field.nullable, meaning)
         if pa.types.is_struct(inner):
             yield from _column_lines(inner, f"{above}{field.name}.")
+
+
+def _kind(data_type: pa.DataType) -> tuple[str, pa.DataType]:
+    """Name of a type, and the type inside its lists."""
+    if pa.types.is_list(data_type):
+        kind, inner = _kind(data_type.value_type)
+        return f"list of {kind}", inner
+    return "struct" if pa.types.is_struct(data_type) else str(data_type), data_type
 
 
 def _example(kept: pa.Table) -> str:

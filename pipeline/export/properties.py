@@ -72,7 +72,7 @@ PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool]], ...] = (
     ),
     (
         "large camera motion",
-        f"pan of at least {LARGE_MOTION_DIAGONALS:.0%} of the diagonal, or zoom by at least {LARGE_ZOOM_RATIO:g}",
+        f"pan of at least {LARGE_MOTION_DIAGONALS:.0%} of the diagonal, or zoom by at least {LARGE_ZOOM_RATIO:g} times",
         large_camera_motion,
     ),
     (

@@ -123,9 +123,9 @@ def _histograms(table: pa.Table) -> list[dict[str, Any]]:
     seen_s = [sum(span["end_s"] - span["start_s"] for span in row["visible_spans"]) for row in facts]
     return [
         _histogram("Words per expression", "words", [len(text.split()) for text in texts]),
-        _histogram("Area", "% of the frame", [100 * row["area_median_frac"] for row in facts], _AREA_EDGES_PCT),
+        _histogram("Area", "% of frame", [100 * row["area_median_frac"] for row in facts], _AREA_EDGES_PCT),
         _histogram("Time in sight", "s", seen_s),
-        _histogram("Kept objects per video", "objects", pc.value_counts(kept["video_id"]).field("counts").to_pylist()),
+        _histogram("Objects per video", "objects", pc.value_counts(kept["video_id"]).field("counts").to_pylist()),
     ]
 
 

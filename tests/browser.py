@@ -1,0 +1,29 @@
+"""Finds a Chromium for the tests that look at pages; a missing one is an error, not a skip."""
+
+import os
+import shutil
+from pathlib import Path
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# --no-sandbox: containers run as root; the others keep the browser from asking its maker for anything
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+def find_chromium(bundled: str) -> str:
+    """Path of the browser: `$CHROMIUM`, one of the system's, or `bundled`, where playwright would have put its own.
+
+    Raises:
+        FileNotFoundError: there is none; says how to get one.
+    """
+    named = os.environ.get("CHROMIUM")
+    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    path = named or found or bundled
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"the tests of pages need Chromium, and there is none at {path}: run `apt-get install chromium` "
+            "or `python -m playwright install chromium`, or set CHROMIUM to the path of one"
+        )
+    return path

@@ -1,0 +1,304 @@
+"""The report in a real browser: a thousand objects, hostile texts, no request, narrow and wide."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from manifests.arrow import to_table
+from manifests.schema import AnnotationRow, Facts
+from pipeline.export.report import report
+from tests.browser import FLAGS, find_chromium
+from tests.pipeline import rows
+
+NARROW, WIDE = (390, 844), (1280, 900)
+
+
+@dataclass
+class Opened:
+    """A page and what it did: `requests` are all but the file itself and its own data: pictures."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = find_chromium(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(report(rows.thousand(), rows.RUN, rows.STAGES), encoding="utf-8")
+    return path
+
+
+def open_page(
+    browser: Browser, path: Path, view: str = "", size: tuple[int, int] = WIDE, scheme: str = "light"
+) -> Opened:
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    opened = Opened(context.new_page())
+    opened.page.on("request", lambda request: opened.requests.append(request.url))
+    opened.page.on("console", lambda message: opened.complaints.append(message.text))
+    opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    opened.page.goto(path.as_uri() + view)
+    return opened
+
+
+@pytest.fixture
+def page(browser: Browser, thousand: Path) -> Iterator[Page]:
+    opened = open_page(browser, thousand)
+    yield opened.page
+    opened.page.context.close()
+    assert opened.complaints == []
+    foreign = [url for url in opened.requests if not url.startswith(("file://", "data:"))]
+    assert foreign == []
+
+
+def ids(page: Page) -> list[str]:
+    return [str(found) for found in page.eval_on_selector_all(".object", "all => all.map(one => one.dataset.id)")]
+
+
+def count(page: Page) -> str:
+    return page.inner_text("#count")
+
+
+def test_shows_the_run_the_funnel_and_one_page_of_objects(page: Page) -> None:
+    assert page.inner_text("#lede") == "600 of 1,000 masklets in 200 videos kept with an expression."
+    funnel = page.inner_text("#funnel")
+    assert re.search(r"select objects\s+1,000\s+866", funnel)
+    assert re.search(r"decode error\s+failed\s+−67", funnel)
+    assert page.locator("#histograms svg").count() == 4
+    assert count(page) == "Objects 1 to 20 of 1,000"
+    assert len(ids(page)) == 20
+
+
+def test_only_the_page_shown_has_its_pictures_in_the_document(page: Page) -> None:
+    pictures = page.locator("#list img")
+    assert 0 < pictures.count() <= 20
+    page.wait_for_function("[...document.querySelectorAll('#list img')].every(one => one.naturalWidth === 800)")
+    before = pictures.first.get_attribute("src")
+    page.keyboard.press("n")
+    page.wait_for_function("document.querySelector('#count').textContent.startsWith('Objects 21')")
+    assert 0 < pictures.count() <= 20
+    assert pictures.first.get_attribute("src") != before
+
+
+def test_pages_turn_by_key_button_and_address(page: Page) -> None:
+    first = ids(page)
+    page.keyboard.press("p")  # no page before the first
+    assert count(page).startswith("Objects 1 to 20")
+    page.keyboard.press("n")
+    page.wait_for_function("location.hash === '#page=2'")
+    assert count(page) == "Objects 21 to 40 of 1,000"
+    assert not set(ids(page)) & set(first)
+    page.locator(".pager button", has_text="Previous").first.click()
+    page.wait_for_function("location.hash === ''")
+    assert ids(page) == first
+    page.evaluate("location.hash = '#page=50'")
+    page.wait_for_function("document.querySelector('#count').textContent === 'Objects 981 to 1,000 of 1,000'")
+    assert page.locator(".pager button", has_text="Next").first.is_disabled()
+    page.evaluate("location.hash = '#page=999'")  # an address from a longer run
+    page.wait_for_function("location.hash === '#page=999'")
+    assert count(page) == "Objects 981 to 1,000 of 1,000"
+
+
+def test_a_turned_page_starts_at_its_first_object(page: Page) -> None:
+    page.locator(".pager button", has_text="Next").last.click()
+    page.wait_for_function("location.hash === '#page=2'")
+    top = page.locator(".object").first.bounding_box()
+    bar = page.locator("#filters").bounding_box()
+    assert top
+    assert bar
+    assert bar["y"] + bar["height"] <= top["y"] < 300
+
+
+def test_filters_by_state_and_reason(page: Page) -> None:
+    page.click("#states a[data-state=rejected]")
+    page.wait_for_function("location.hash === '#state=rejected'")
+    assert count(page) == "Objects 1 to 20 of 267"
+    assert set(page.locator(".object .badge").all_inner_texts()) == {"rejected"}
+    assert page.locator("#states a[aria-current=true]").all_inner_texts() == ["rejected 267"]
+    offered = page.locator("#reason option").all_inner_texts()
+    assert "inconsistent (67)" in offered
+    assert "decode error (67)" not in offered  # a reason of failed rows
+    page.select_option("#reason", "inconsistent")
+    page.wait_for_function("location.hash.includes('reason=inconsistent')")
+    assert count(page) == "Objects 1 to 20 of 67"
+    assert "crop: red; masked: blue" in page.locator(".object").first.inner_text()
+    page.click("#clear")
+    page.wait_for_function("document.querySelector('#count').textContent.endsWith('1,000')")
+
+
+def test_a_reason_in_the_funnel_leads_to_its_rows(page: Page) -> None:
+    page.locator("#funnel a", has_text="decode error").click()
+    page.wait_for_function("location.hash === '#state=failed&reason=decode_error'")
+    assert count(page) == "Objects 1 to 20 of 67"
+
+
+def test_search_needs_every_word_and_goes_into_the_address(page: Page) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("DIVISION manual/4 n p")  # letters typed here do not turn pages
+    assert page.input_value("#q") == "DIVISION manual/4 n p"
+    page.fill("#q", "DIVISION manual/4")
+    assert page.evaluate("new URLSearchParams(location.hash.slice(1)).get('q')") == "DIVISION manual/4"
+    found = ids(page)
+    assert found
+    assert all(one.endswith("manual/4") for one in found)
+    assert set(page.locator(".object .badge").all_inner_texts()) == {"poisoned"}
+    page.fill("#q", "no such word anywhere")
+    assert count(page) == "No object"
+    assert "Nothing matches" in page.inner_text("#list")
+
+
+def test_an_address_opens_its_view(browser: Browser, thousand: Path) -> None:
+    opened = open_page(browser, thousand, "#state=kept&q=sav_000007&page=1")
+    assert ids(opened.page) == [f"sav_000007/manual/{position}" for position in range(3)]
+    assert opened.page.input_value("#q") == "sav_000007"
+    opened.page.context.close()
+
+
+def test_an_object_shows_all_that_is_known_of_it(browser: Browser, thousand: Path) -> None:
+    opened = open_page(browser, thousand, "#id=sav_000000/manual/1")
+    page = opened.page
+    (row,) = [row for row in rows.thousand().slice(0, 5).to_pylist() if row["object_id"] == "sav_000000/manual/1"]
+    assert ids(page) == [row["object_id"]]
+    assert page.inner_text("blockquote") == row["expression"]
+    parts = page.locator("blockquote .part").all_inner_texts()
+    assert parts == [row["object_description"], row["scene_description"], row["video_description"]]
+    shown = page.inner_text(".object")
+    known = ("caption_crop", "caption_masked", "verdict", *("object_description", "scene_description"))
+    assert all(row[column] in shown for column in known)
+    assert all(prompt in shown for prompt in row["prompt_ids"])
+    assert "hidden 2.0–3.5 s" in shown
+    page.click(".figures summary")
+    figures = page.locator(".figures dt").all_inner_texts()
+    assert figures == list(Facts.model_fields)  # a new fact cannot be forgotten
+    page.locator(".facts a").click()
+    page.wait_for_function("location.hash.includes('manual%2F2')")
+    assert ids(page) == ["sav_000000/manual/2"]  # the neighbour
+    assert opened.complaints == []
+    page.context.close()
+
+
+def test_a_preview_is_enlarged_and_closed_by_keyboard(page: Page) -> None:
+    page.locator("button.preview").first.focus()
+    page.keyboard.press("Enter")
+    assert page.is_visible("#zoom")
+    assert page.inner_text("#zoom-id") == ids(page)[0]
+    page.keyboard.press("n")
+    assert count(page).startswith("Objects 1 to 20")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#zoom")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_nothing_is_wider_than_the_window(browser: Browser, thousand: Path, size: tuple[int, int], scheme: str) -> None:
+    opened = open_page(browser, thousand, size=size, scheme=scheme)
+    for view in ("", "#state=poisoned", "#state=kept&page=30"):
+        opened.page.evaluate("view => { location.hash = view }", view)
+        opened.page.wait_for_function("view => location.hash === view", arg=view)
+        opened.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser: Browser, thousand: Path, scheme: str) -> None:
+    opened = open_page(browser, thousand, scheme=scheme)
+    ratios = opened.page.evaluate(
+        """() => {
+            const style = getComputedStyle(document.documentElement);
+            const light = (name) => {
+                const hex = style.getPropertyValue(name).trim().slice(1);
+                const [r, g, b] = [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+                    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            const inks = ['--ink', '--soft', '--accent', '--kept', '--rejected', '--failed', '--poisoned'];
+            return inks.flatMap((ink) => ['--paper', '--card'].map((on) => [ink + on, ratio(light(ink), light(on))]));
+        }"""
+    )
+    opened.page.context.close()
+    assert {name: ratio for name, ratio in ratios if ratio < 4.5} == {}  # WCAG 2.2, 1.4.3
+
+
+def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
+    texts = dict.fromkeys(("caption_crop", "object_description", "expression", "writer"), rows.HOSTILE)
+    hostile = [
+        rows.row(0, 0, **texts, prompt_ids=[rows.HOSTILE]),
+        rows.stopped(0, 1, 0, detail=rows.HOSTILE),
+        rows.row(0, 2, facts=rows.facts("sav_000000/manual/2", size_ratio=float("nan"), motion=rows.HOSTILE)),
+    ]
+    run = {**rows.RUN, "config": {"note": rows.HOSTILE}}
+    path = tmp_path / "report.html"
+    path.write_text(report(to_table(hostile, AnnotationRow), run, rows.STAGES), encoding="utf-8")
+    opened = open_page(browser, path)
+    assert opened.page.inner_text("blockquote >> nth=0") == rows.HOSTILE
+    assert opened.page.locator(".detail").inner_text() == rows.HOSTILE
+    assert opened.page.title() == "Ref-SAV: sav_000"
+    assert opened.page.locator("#list img").count() == 0
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+def test_what_a_text_smuggles_in_could_not_run_or_call_home(browser: Browser, thousand: Path) -> None:
+    opened = open_page(browser, thousand)
+    opened.page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', "
+        "`<img src='https://example.invalid/x.png' onerror=\"document.title='owned'\">`)"
+    )
+    opened.page.wait_for_timeout(200)
+    assert opened.page.title() == "Ref-SAV: sav_000"
+    assert any("Content Security Policy" in complaint for complaint in opened.complaints)
+    opened.page.context.close()
+
+
+def test_can_be_used_while_the_pictures_are_still_read(browser: Browser, thousand: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    started_s = time.monotonic()
+    page.goto(thousand.as_uri(), wait_until="commit")
+    page.wait_for_selector(".object >> nth=19")
+    usable_s = time.monotonic() - started_s
+    page.keyboard.press("n")
+    page.wait_for_function("document.querySelector('#count').textContent.startsWith('Objects 21')")
+    context.close()
+    assert usable_s < 8, f"a thousand objects took {usable_s:.1f} s to show"  # 1 s on a quiet machine
+
+
+def test_more_than_fit_are_sampled_and_the_page_says_so(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    html = report(rows.thousand(), rows.RUN, rows.STAGES, max_objects=500, max_previews=100)
+    assert html.count('<script type="text/plain"') == 100
+    path.write_text(html, encoding="utf-8")
+    opened = open_page(browser, path)
+    notes = opened.page.inner_text("#notes")
+    assert "lists 500 of 1,000 masklets" in notes
+    assert "Pictures of 100 of" in notes
+    assert opened.page.inner_text("#lede").startswith("600 of 1,000 masklets")  # counts are of all rows
+    assert count(opened.page).endswith("of 500")
+    opened.page.context.close()
+
+
+def test_a_run_without_any_row_kept_still_has_a_report(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report(to_table([rows.stopped(0, 0, 1)], AnnotationRow), rows.RUN, rows.STAGES), encoding="utf-8")
+    opened = open_page(browser, path)
+    assert opened.page.inner_text("#lede") == "0 of 1 masklet in 1 video kept with an expression."
+    assert ids(opened.page) == ["sav_000000/manual/0"]
+    assert opened.complaints == []
+    opened.page.context.close()
