@@ -48,7 +48,7 @@ class CameraTracker:
             raise ValueError(f"foreground must have the picture's size {grey_HW.shape}, got {foreground_HW.shape}")
         if self._last is not None:
             small = _background_motion(*self._last, grey_HW)
-            self.steps.append(None if small is None else _enlarge(small, self._scale))
+            self.steps.append(None if small is None else small * (1, 1, self._scale))
         margin = np.ones((2 * _MASK_MARGIN_PX + 1,) * 2, np.uint8)
         background_HW = 1 - cv2.dilate(foreground_HW.astype(np.uint8), margin)
         corners = cv2.goodFeaturesToTrack(grey_HW, _CORNERS, _CORNER_QUALITY, _CORNER_SPACING_PX, mask=background_HW)
@@ -77,10 +77,3 @@ def _background_motion(
     if motion is None or inliers.sum() < max(_MIN_INLIERS, _MIN_INLIER_FRAC * good.sum()):
         return None
     return np.asarray(motion, np.float64)
-
-
-def _enlarge(small: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """The same motion in pixels `scale` times smaller; the outer corner of the picture stays where it is."""
-    turn = small[:, :2]
-    half = np.full(2, (scale - 1) / 2)  # a pixel's coordinates are those of its middle
-    return np.column_stack([turn, scale * small[:, 2] + half - turn @ half])

@@ -15,7 +15,7 @@ from manifests.schema import Colour
 
 TERMS = ("black", "grey", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
 MIN_SHARE_FRAC = 0.12  # a smaller part would not be named when the whole is described
-_PIXELS_PER_SAMPLE = 2000  # a share is then known to about 1 %
+_PIXELS_PER_SAMPLE = 1000  # a share is then known to about 2 %
 _RIM_PX = 2  # the mask's edge is blurred into the background
 _RING_PX = 12  # width of the ring of surroundings: 2 % of a long side of 640 px
 

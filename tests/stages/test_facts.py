@@ -296,6 +296,19 @@ def test_bending_is_no_travel() -> None:
     assert facts["a"].motion == "none"
 
 
+def test_moving_away_fast_is_no_occlusion() -> None:
+    sides = [200 - 10 * t if t < 15 else 50 for t in range(30)]
+    facts = measured_boxes(box_track("a", [(150, 50, side, side) for side in sides]))["a"]
+    assert facts.occluded_spans == []
+    assert facts.size_change == "shrinks"
+
+
+def test_coming_in_slowly_is_no_growth() -> None:
+    facts = measured_boxes(box_track("a", [(max(0, 5 * t - 60), 100, min(60, 5 * t + 5), 60) for t in range(36)]))["a"]
+    assert facts.size_ratio == pytest.approx(1)
+    assert facts.motion == "right"
+
+
 def test_track_without_a_mask_or_of_another_length() -> None:
     with pytest.raises(ValueError, match=r"ghost: .* got 3 entries, 0 visible"):
         measured_boxes(box_track("ghost", [(0, 0, 0, 0)] * 3))
