@@ -89,11 +89,10 @@ def write(table: pa.Table, fs: fsspec.AbstractFileSystem, path: str, rows_per_un
 
 
 def _names(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
-    """Names in a folder, sorted; none if there is no such folder."""
-    try:
-        return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
-    except (FileNotFoundError, NotADirectoryError):
+    """Names in a folder, sorted; none if it is no folder."""
+    if not fs.isdir(folder):
         return []
+    return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
 
 
 def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:

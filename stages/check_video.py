@@ -50,6 +50,8 @@ def probe(file: BinaryIO, name: str) -> Video:
     try:
         with av.open(file, mode="r", metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: FFmpeg knows no decoder for its video stream")
             stream.codec_context.thread_count = 1  # more would decode frames ahead of the first
             frames, first = 0, None
             for packet in container.demux(stream):

@@ -69,18 +69,19 @@ def unfit(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | N
     best_px = row.areas_px[row.best_index]
     if best_px < config.min_best_area_px:
         return Reject(Reason.TOO_SMALL, f"largest mask {best_px} px < min_best_area_px {config.min_best_area_px}")
-    strip = _border_strip(row.height_px, row.width_px, config.border_frac)
-    border_frac = coco.iou([rles[row.best_index]], [strip], [1]).item()
-    if border_frac > config.max_in_border_frac:
-        detail = f"{border_frac:.2f} of its largest mask is in the border strip > {config.max_in_border_frac}"
+    strip_px = math.ceil(min(row.height_px, row.width_px) * config.border_frac)
+    strip = _border_strip(row.height_px, row.width_px, strip_px)
+    share = coco.iou([rles[row.best_index]], [strip], [1]).item()
+    if share > config.max_in_border_frac:
+        figures = f"{share:.2f} of its largest mask is within {strip_px} px of the border"
+        detail = f"{figures} > max_in_border_frac {config.max_in_border_frac}"
         return Reject(Reason.AT_BORDER, detail)
     return None
 
 
 @lru_cache(maxsize=8)
-def _border_strip(height_px: int, width_px: int, border_frac: float) -> Rle:
+def _border_strip(height_px: int, width_px: int, strip_px: int) -> Rle:
     mask_HW = np.ones((height_px, width_px), np.uint8, order="F")
-    strip_px = math.ceil(min(height_px, width_px) * border_frac)
     mask_HW[strip_px:-strip_px, strip_px:-strip_px] = 0
     rle: Rle = coco.encode(mask_HW)
     return rle
