@@ -387,3 +387,15 @@ def test_every_prompt_is_answered_and_the_writer_travels() -> None:
     assert isinstance(row, Row)
     assert row.writer == "measured"
     assert row.prompt_ids == [prompts.load(name).id for name in prompts.NAMES]
+
+
+def test_the_same_rank_among_different_look_alikes_is_ambiguous() -> None:
+    """Looking alike is not transitive: 0 and 1 are both "the second of three", each among others."""
+    first = make_facts(0, start=(0.3, 0.5), end=(0.5, 0.5))
+    second = make_facts(1, start=(0.5, 0.5), end=(0.5, 0.5), colours=colours(red=0.62))
+    like_first = make_facts(2, start=(0.1, 0.5), end=(0.5, 0.5), colours=colours(red=0.85, white=0.13))
+    like_second = make_facts(3, start=(0.8, 0.5), end=(0.5, 0.5), colours=colours(red=0.5, white=0.15))
+    group = [first, second, like_first, like_second]
+    assert single_out(first, group).ambiguous_with == (second.object_id,)
+    assert single_out(second, group).ambiguous_with == (first.object_id,)
+    assert single_out(first, [first, second, like_first]).rank == "the second from the left at first"
