@@ -222,8 +222,11 @@ def _is_moment(span: Span) -> bool:
 
 
 def _from_to(span: Span) -> str:
+    starts = _number(span.start_s) == "0"
     if _is_moment(span):
-        return f"for a moment at about {_time(span.start_s)}"
+        return "for a moment right at the start" if starts else f"for a moment at about {_time(span.start_s)}"
+    if starts:
+        return f"from the start until about {_time(span.end_s)}"
     return f"from about {_number(span.start_s)} to {_time(span.end_s)}"
 
 
