@@ -101,7 +101,7 @@ class Facts(_Model):
     size_ratio: float = Field(
         description="median area of the last fifth of the frames that show it whole / of the first fifth"
     )
-    size_change: str = Field(description="grows, shrinks, stable: by size_ratio, on the screen")
+    size_change: str = Field(description="grows, shrinks, stable: on the screen, by size_ratio and if its halves agree")
     shift_frac: list[float] = Field(description="(x, y) move on the screen, first to last sight / (width, height)")
     own_shift_px: list[float] = Field(description="(x, y) move with the camera's motion taken out, summed over steps")
     own_speed_px_s: float = Field(description="median speed with the camera's motion taken out")

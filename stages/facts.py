@@ -17,7 +17,8 @@ from stages.video.track import Sight, Track
 
 # Upper ends of the share of the frame: a ball far off; a dog across the street; a person in full height.
 _SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
-_SIZE_CHANGE = 1.25  # ratio of areas; bending or turning stays below, and 12 % in length can just be seen
+# (parts, ratio of areas, last to first part): 12 % in length can just be seen; if it is steady, the halves show it too.
+_SIZE_CHANGES = ((5, 1.25), (2, 1.15))
 _STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
 _STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
 _POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
@@ -85,8 +86,8 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
     frame_area_px = width_height_px[0] * width_height_px[1]
     areas, centre_frac = sight.areas_T, sight.track.centres_px / width_height_px
     first, best, last = sight.visible_V[0], areas.argmax(), sight.visible_V[-1]
-    fifth = -(-len(sight.whole_V) // 5)
-    ratio = float(np.median(areas[sight.whole_V[-fifth:]]) / np.median(areas[sight.whole_V[:fifth]]))
+    grows = all(sight.size_ratio(parts) >= limit for parts, limit in _SIZE_CHANGES)
+    shrinks = all(sight.size_ratio(parts) <= 1 / limit for parts, limit in _SIZE_CHANGES)
     median_frac = float(np.median(areas[sight.visible_V])) / frame_area_px
     return {
         "place_start": _cell(centre_frac[first]),
@@ -98,8 +99,8 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
         "area_median_frac": median_frac,
         "area_best_frac": float(areas[best]) / frame_area_px,
         "size": next(name for limit, name in _SIZES if median_frac <= limit),
-        "size_ratio": ratio,
-        "size_change": "grows" if ratio >= _SIZE_CHANGE else "shrinks" if ratio <= 1 / _SIZE_CHANGE else "stable",
+        "size_ratio": sight.size_ratio(5),
+        "size_change": "grows" if grows else "shrinks" if shrinks else "stable",
     }
 
 

@@ -31,8 +31,8 @@ def term_indices(bgr_N3: NDArray[np.uint8]) -> NDArray[np.intp]:
     hue = np.degrees(np.arctan2(lab_N3[:, 2], lab_N3[:, 1])) % 360
     # Warm light tints greys and whites towards yellow, shade towards blue: there it takes more chroma to be a colour.
     warm, cold = (hue >= 20) & (hue < 130), (hue >= 220) & (hue < 310)
-    tinted = [warm & (light >= 80), warm & (light >= 60), warm & (hue < 110), cold]
-    colourless = chroma < np.select(tinted, [22, 14, 11, 10], 9)
+    tinted = [warm & (light >= 80), warm & (light >= 60), warm & (hue < 110), cold & (light >= 55), cold]
+    colourless = chroma < np.select(tinted, [22, 14, 11, 13, 10], 9)
     rules = [  # the first that holds
         ("black", (light < 24) & (chroma < 12)),  # a dark pixel has no certain hue
         ("black", (light < 12) & (chroma < np.where(cold, 13, 18))),

@@ -84,6 +84,12 @@ class Sight:
         dips_T[self.visible_V] = (areas_V < _COVERED_FRAC * full_V) & (full_V >= _MIN_SAFE_PX)
         return dips_T
 
+    def size_ratio(self, parts: int) -> float:
+        """Median area of the last of so many equal parts of `whole_V` / of the first part."""
+        areas = self.areas_T[self.whole_V]
+        length = max(1, len(areas) // parts)
+        return float(np.median(areas[-length:]) / np.median(areas[:length]))
+
     def own_moves(self, frames_V: NDArray[np.intp], place_T33: NDArray[np.float64]) -> NDArray[np.float64]:
         """(x, y) move between successive `frames_V` that the camera does not explain, (V - 1, 2), in pixels.
 

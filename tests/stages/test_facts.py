@@ -303,6 +303,12 @@ def test_moving_away_fast_is_no_occlusion() -> None:
     assert facts.size_change == "shrinks"
 
 
+def test_a_body_that_turns_at_the_end_is_stable() -> None:
+    facts = measured_boxes(box_track("a", [(150, 50, 40 if t < 24 else 56, 80) for t in range(30)]))["a"]
+    assert facts.size_ratio == pytest.approx(1.4)
+    assert facts.size_change == "stable"
+
+
 def test_coming_in_slowly_is_no_growth() -> None:
     facts = measured_boxes(box_track("a", [(max(0, 5 * t - 60), 100, min(60, 5 * t + 5), 60) for t in range(36)]))["a"]
     assert facts.size_ratio == pytest.approx(1)
