@@ -83,12 +83,11 @@ def measure(
 
 
 def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str, Any]:
-    frame_area_px = width_height_px[0] * width_height_px[1]
-    areas, centre_frac = sight.areas_T, sight.track.centres_px / width_height_px
-    first, best, last = sight.visible_V[0], areas.argmax(), sight.visible_V[-1]
+    areas_frac, centre_frac = sight.areas_T / np.prod(width_height_px), sight.track.centres_px / width_height_px
+    first, best, last = sight.visible_V[0], areas_frac.argmax(), sight.visible_V[-1]
     grows = all(sight.size_ratio(parts) >= limit for parts, limit in _SIZE_CHANGES)
     shrinks = all(sight.size_ratio(parts) <= 1 / limit for parts, limit in _SIZE_CHANGES)
-    median_frac = float(np.median(areas[sight.visible_V])) / frame_area_px
+    median_frac = float(np.median(areas_frac[sight.visible_V]))
     return {
         "place_start": _cell(centre_frac[first]),
         "place_end": _cell(centre_frac[last]),
@@ -97,7 +96,7 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
         "centre_end_frac": centre_frac[last].tolist(),
         "shift_frac": (centre_frac[last] - centre_frac[first]).tolist(),
         "area_median_frac": median_frac,
-        "area_best_frac": float(areas[best]) / frame_area_px,
+        "area_best_frac": float(areas_frac[best]),
         "size": next(name for limit, name in _SIZES if median_frac <= limit),
         "size_ratio": sight.size_ratio(5),
         "size_change": "grows" if grows else "shrinks" if shrinks else "stable",
