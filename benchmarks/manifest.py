@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> None:
         for width_px, height_px in ((1280, 720), (848, 480)):
             files = VideoFiles(f"sav_{width_px}", f"shard_{width_px}", ("manual", "auto"))
             chars = draw_video(Path(root), files, width_px, height_px)
-            naive_s, ours_s = alternate(lambda f=files: naive(root, f), lambda f=files: ours(root, f))  # type: ignore[misc]
+            naive_s, ours_s = alternate(partial(naive, root, files), partial(ours, root, files))
             print(
                 f"{width_px:>5}x{height_px:<4} {chars:>10.0f} {naive_s * 1e3:>9.0f} {ours_s * 1e3:>8.0f} "
                 f"{naive_s / ours_s:>5.1f}x {ours_s * 100:>17.1f}"
