@@ -130,9 +130,9 @@ def space() -> Clip:
                 "rocket", centre=_line((300, 930), (0, -92)), scale=lambda t_s: 1 - 0.085 * t_s, shadow=False
             ),
             cutouts.astronaut(330).sprite(
-                "astronaut", centre=lambda t_s: (400 + 70 * sin(pi * t_s / 2), 870), shadow=False
+                "astronaut", centre=lambda t_s: (360 + 150 * sin(pi * t_s / 2), 870), shadow=False
             ),
-            cutouts.hill(720, 270).sprite("hill", centre=_still(359.5, 1145), shadow=False),
+            cutouts.hill(720, 290).sprite("hill", centre=_still(359.5, 1135), shadow=False),
         ),
     )
     return Clip(

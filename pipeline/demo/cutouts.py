@@ -168,7 +168,7 @@ def motorcycle(width_px: int) -> Cutout:
     )  # fmt: skip
     rear_wheel = ((201, 318), (80, 81))
     shape_HW = _drawn("motorcycle_left.png", polygons=(body, front_wheel), ellipses=(rear_wheel,))
-    return _cut("motorcycle_left.png", shape_HW, width_px, ("black", "grey", "red"), {})
+    return _cut("motorcycle_left.png", shape_HW, width_px, ("grey", "red", "black"), {})
 
 
 def astronaut(width_px: int) -> Cutout:
@@ -181,7 +181,7 @@ def astronaut(width_px: int) -> Cutout:
     helmet = (((388, 441), (110, 98)),)
     shape_HW = _drawn("astronaut.png", polygons=(outline,), ellipses=helmet)
     helmet_HW = _drawn("astronaut.png", ellipses=helmet)
-    return _cut("astronaut.png", shape_HW, width_px, ("orange", "black"), {"helmet": helmet_HW})
+    return _cut("astronaut.png", shape_HW, width_px, ("orange", "red", "black"), {"helmet": helmet_HW})
 
 
 def rocket(width_px: int) -> Cutout:
@@ -189,8 +189,10 @@ def rocket(width_px: int) -> Cutout:
     outline = (
         (322, 126), (329, 136), (333, 150), (334, 178), (334, 405), (312, 405), (311, 178), (312, 150), (316, 136),
     )  # fmt: skip
-    bright = cv2.convertScaleAbs(photo("rocket.jpg"), alpha=1.0, beta=15)
-    return _cut("rocket.jpg", _drawn("rocket.jpg", polygons=(outline,)), width_px, ("white",), {}, bright)
+    shape_HW = _drawn("rocket.jpg", polygons=(outline,))
+    grey_HW = cv2.cvtColor(photo("rocket.jpg"), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    light_HW = 1 + np.clip((grey_HW - grey_HW[shape_HW].mean()) / 400, -0.2, 0.15)  # as by day: floodlights tint it
+    return _cut("rocket.jpg", shape_HW, width_px, ("white",), {}, _tint(light_HW, TINTS["white"]))
 
 
 def mirrored(thing: Cutout) -> Cutout:
