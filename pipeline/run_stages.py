@@ -69,6 +69,7 @@ def _apply(stage: Stage, row: Row, result: Result) -> None:
         return
     row.stage = stage.name
     if isinstance(result, Reject):
+        _update(stage, row, result.update)
         row.status, row.reason, row.detail = Status.REJECTED, result.reason, result.detail
         return
     row.status = Status.FAILED

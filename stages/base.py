@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from manifests.schema import Reason, Row
@@ -12,10 +12,11 @@ Update = dict[str, Any]  # column -> value, only columns named in `writes`
 
 @dataclass(frozen=True)
 class Reject:
-    """This row ends here by design."""
+    """This row ends here by design; what was found out about it until then is kept too."""
 
     reason: Reason
     detail: str
+    update: Update = field(default_factory=dict)
 
 
 class RowError(Exception):

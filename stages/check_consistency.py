@@ -18,13 +18,15 @@ class CheckConsistency(WriterStage):
         """Both captions are quoted in the detail of a rejection."""
         reply: Consistency = await self.ask("check_consistency", row)
         quoted = f"crop: {row.caption_crop!r}; masked: {row.caption_masked!r}"
+        found = {"verdict": reply.verdict}
         if reply.verdict == "inconsistent":
-            return Reject(Reason.INCONSISTENT, f"{reply.conflict or 'no conflict named'} ({quoted})")
+            return Reject(Reason.INCONSISTENT, f"{reply.conflict or 'no conflict named'} ({quoted})", found)
         if reply.verdict == "unrecognizable":
-            return Reject(Reason.UNRECOGNIZABLE, f"{reply.conflict or 'neither caption says what it is'} ({quoted})")
+            detail = f"{reply.conflict or 'neither caption says what it is'} ({quoted})"
+            return Reject(Reason.UNRECOGNIZABLE, detail, found)
         if not reply.object_description.strip():
             raise ValueError(
                 f"{row.object_id}: a consistent verdict needs an object_description, got an empty one from "
                 f"{self.writer.name}; ask again"
             )
-        return {"verdict": reply.verdict, "object_description": reply.object_description}
+        return {**found, "object_description": reply.object_description}

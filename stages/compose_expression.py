@@ -41,8 +41,9 @@ class ComposeExpression(WriterStage):
     async def answer(self, row: Row) -> Update | Reject:
         """No pictures: whatever is said was said by an earlier stage."""
         reply: Expression = await self.ask("compose_expression", row)
+        written = {"expression": reply.expression}
         if leak := marker_leak(reply.expression):
-            return Reject(Reason.MARKER_LEAK, f"{leak!r} in: {reply.expression}")
+            return Reject(Reason.MARKER_LEAK, f"{leak!r} in: {reply.expression}", written)
         if reply.ambiguous_with:
-            return Reject(Reason.AMBIGUOUS, f"fits {', '.join(reply.ambiguous_with)} as well: {reply.expression}")
-        return {"expression": reply.expression}
+            return Reject(Reason.AMBIGUOUS, f"fits {', '.join(reply.ambiguous_with)} as well", written)
+        return written

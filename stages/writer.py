@@ -9,6 +9,7 @@ A writer that asks models belongs beside it (`pipeline/writers/model.py`): it re
 import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -70,10 +71,11 @@ class WriterStage(Stage):
 
     async def _answer_one(self, row: Row) -> Update | Reject:
         result = await self.answer(row)
-        if isinstance(result, Reject):
-            return result
         ids = [*row.prompt_ids, *(prompts.load(name).id for name in self.asks)]
-        return result | {"writer": self.writer.name, "prompt_ids": list(dict.fromkeys(ids))}
+        told = {"writer": self.writer.name, "prompt_ids": list(dict.fromkeys(ids))}
+        if isinstance(result, Reject):
+            return replace(result, update=result.update | told)
+        return result | told
 
 
 def _unless_fatal(result: Update | Reject | BaseException) -> Result:

@@ -40,12 +40,13 @@ def test_a_rejected_row_keeps_its_reason_and_passes_later_stages_untouched() -> 
     later = Describe(lambda row: {"expression": "late"})
     later.name = "later"
     batch = rows(1, 2)
-    first = Describe(lambda row: Reject(Reason.TOO_SMALL, "9 px < 400") if row.video_id == "v1" else {})
+    small = Reject(Reason.TOO_SMALL, "9 px < 400", {"expression": "a dot"})
+    first = Describe(lambda row: small if row.video_id == "v1" else {})
     run_stages([first, later], batch)
     finish(batch, max_attempts=1)
     assert later.batches == [["v2/manual/0"]]
     assert (batch[0].status, batch[0].stage, batch[0].reason) == (Status.REJECTED, "describe", Reason.TOO_SMALL)
-    assert (batch[0].detail, batch[0].expression) == ("9 px < 400", None)
+    assert (batch[0].detail, batch[0].expression) == ("9 px < 400", "a dot"), "what was found out is kept"
     assert batch[1].status is Status.KEPT
 
 
