@@ -46,7 +46,7 @@ def tiny(**changes: Any) -> Scene:
 
 
 def frames_by_opencv(path: Path) -> list[Any]:
-    video, frames = cv2.VideoCapture(str(path)), []
+    video, frames = cv2.VideoCapture(str(path)), list[Any]()
     while True:
         read, frame = video.read()
         if not read:
