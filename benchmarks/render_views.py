@@ -1,15 +1,16 @@
 """render_views against two references: the naive way, and one linear decode by PyAV without looking at a pixel.
 
-`python -m benchmarks.render_views`. The naive way draws the same pictures, but for each object by itself: it reads every
-frame with OpenCV and decodes every mask. Ours measures the facts too (colours, camera motion, tracks). Rounds alternate
-between the three; medians and their ratios are printed.
+`python -m benchmarks.render_views`. The naive way draws the same pictures, but for each object by itself: it reads
+every frame with OpenCV and decodes every mask. Ours measures the facts too (colours, camera motion, tracks). Rounds
+alternate between the three; medians and their ratios are printed.
 """
 
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import av
@@ -24,7 +25,7 @@ from pipeline import build_manifest
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig
 from stages.video import draw
-from stages.video.views import ObjectViews, ViewConfig
+from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 ROUNDS = 5
 SIZE = (1280, 720)
@@ -49,9 +50,8 @@ def naive(video: Path, annotation: Path, objects: int) -> None:
             frames.append(read[1])
         entries = json.loads(annotation.read_text())["masklet"]
         masks = [coco.decode(entry[position]) for entry in entries]
-        uniform = np.linspace(0, len(masks) - 1, config.frames).round().astype(int).tolist()
-        views = ObjectViews(config, len(uniform))
-        for slot, index in enumerate(uniform):
+        views = ObjectViews(config)
+        for slot, index in enumerate(uniform_indices(len(masks), config.frames)):
             small_HW3 = draw.bounded(frames[index * MASK_STRIDE], config.video_long_px)
             views.add_uniform(small_HW3, draw.shrink_mask(masks[index], small_HW3.shape[1::-1]), slot)
         best = int(np.argmax([mask.sum() for mask in masks]))
@@ -72,13 +72,13 @@ def main() -> None:
         rows = [Row.model_validate(row) for row in table.to_pylist()]
         for objects, wanted in CASES.items():
             mine = [row for row in rows if row.video_id == f"clip_{objects}"]
-            assert len(mine) == objects and all(row.status == "pending" for row in mine)
+            assert [row.status for row in mine] == ["pending"] * objects
             video, annotation = Path(sav.path(mine[0].video_path)), Path(sav.path(mine[0].anno_path))
             stage = RenderViews(ViewConfig(), sav)
-            ways: list[Callable[[], object]] = [
-                lambda: stage.process(mine),
-                lambda: naive(video, annotation, objects),
-                lambda: linear_decode(video),
+            ways = [
+                partial(stage.process, mine),
+                partial(naive, video, annotation, objects),
+                partial(linear_decode, video),
             ]
             ours_s, naive_s, decode_s = (statistics.median(times) for times in zip(*_rounds(ways), strict=True))
             print(
@@ -87,7 +87,7 @@ def main() -> None:
             )
 
 
-def _rounds(ways: list[Callable[[], object]]) -> list[list[float]]:
+def _rounds(ways: Sequence[Callable[[], object]]) -> list[list[float]]:
     for way in ways:
         way()  # warm-up
     rounds = []

@@ -117,7 +117,7 @@ def _run(
 
 
 def _rows(out: Folder) -> int:
-    return out.read_table("manifest.parquet", ["object_id"]).num_rows
+    return len(out.read_table("manifest.parquet", ["object_id"]))
 
 
 def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:

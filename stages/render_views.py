@@ -5,8 +5,10 @@ the object and the frame with a yellow contour; and 8 uniform frames with a cont
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, Reason, Row
@@ -15,9 +17,9 @@ from stages.base import Reject, Result, RowError, Stage
 from stages.video import draw
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
-from stages.video.frames import Frame, fit, walk
+from stages.video.frames import Frame, Picture, fit, walk
 from stages.video.objects import VideoObject, load_objects, union
-from stages.video.views import ObjectViews, ViewConfig
+from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # camera motion needs no more, and time goes with the area
 
@@ -26,7 +28,7 @@ class RenderViews(Stage):
     """Fill the views, the facts of the object and those of its siblings."""
 
     name = "render_views"
-    reads = ("object_id", "video_id", "video_path", "siblings", "frame_count", "video_fps", "height_px", "width_px")
+    reads = ("object_id", "video_path", "siblings", "areas_px", "frame_count", "video_fps", "height_px", "width_px")
     writes = (
         *("crop_jpeg", "masked_jpeg", "scene_jpeg", "video_jpegs", "video_times_s", "preview_jpeg"),
         *("facts", "sibling_facts"),
@@ -45,75 +47,87 @@ class RenderViews(Stage):
 
     def _visit(self, rows: Sequence[Row]) -> list[Result]:
         row = rows[0]
-        ids = dict.fromkeys([*row.siblings, *(each.object_id for each in rows)])
-        objects = load_objects(self.sav, row.video_path, ids)
-        entries = len(objects[0].rles_T)
-        uniform = np.linspace(0, entries - 1, min(self.config.frames, entries)).round().astype(int).tolist()
-        wanted = {each.object_id for each in rows}
-        views = {each.object_id: ObjectViews(self.config, len(uniform)) for each in objects if each.object_id in wanted}
-        colours = {each.object_id: ColourSampler() for each in objects}
-        size = fit(row.width_px, row.height_px, _CAMERA_LONG_PX)
-        camera = CameraTracker(row.width_px / size[0])
-
-        frames_seen = 0
-        for frame in walk(self.sav.media(row.video_path), row.video_path):
-            frames_seen += 1
-            index, between = divmod(frame.index, MASK_STRIDE)
-            if between or index >= entries:
-                continue
-            camera.add(frame.grey(_CAMERA_LONG_PX), draw.shrink_mask(union(objects, index), size) > 0)
-            if index in uniform:
-                self._uniform(frame, index, uniform.index(index), objects, views, colours)
-            self._best(frame, [each for each in objects if each.best_index == index], views, colours)
+        shown = {each.object_id for each in rows}
+        ids = dict.fromkeys([*row.siblings, *shown])
+        subjects = [
+            _Subject(each, self.config if each.object_id in shown else None)
+            for each in load_objects(self.sav, row.video_path, ids)
+        ]
+        camera_steps, frames_seen = self._watch(row, subjects)
         if frames_seen != row.frame_count:
             detail = f"{row.video_path}: {frames_seen} frames decode, its index says {row.frame_count}"
             return [Reject(Reason.FRAME_COUNT_MISMATCH, detail)] * len(rows)
 
         measured = facts.measure(
-            [each.track for each in objects],
+            [subject.object.track for subject in subjects],
             height_px=row.height_px,
             width_px=row.width_px,
             fps=row.video_fps,
             frame_count=row.frame_count,
-            camera_steps=camera.steps,
-            colours=colours,
+            camera_steps=camera_steps,
+            colours={subject.object.object_id: subject.colours for subject in subjects},
         )
+        found = {each.object_id: each for each in measured}
+        views = {subject.object.object_id: subject.views for subject in subjects}
+        times_s = [
+            index * MASK_STRIDE / row.video_fps for index in uniform_indices(len(row.areas_px), self.config.frames)
+        ]
         shared = {
-            "video_times_s": [round(index * MASK_STRIDE / row.video_fps, 3) for index in uniform],
-            "sibling_facts": [each for each in measured if each.object_id in row.siblings],
+            "video_times_s": [round(time_s, 3) for time_s in times_s],
+            "sibling_facts": [found[object_id] for object_id in row.siblings],
         }
-        own = {each.object_id: each for each in measured}
-        return [{**shared, **views[each.object_id].columns(), "facts": own[each.object_id]} for each in rows]
+        return [{**shared, **views[each.object_id].columns(), "facts": found[each.object_id]} for each in rows]
 
-    def _uniform(
-        self,
-        frame: Frame,
-        index: int,
-        slot: int,
-        objects: Sequence[VideoObject],
-        views: dict[str, ObjectViews],
-        colours: dict[str, ColourSampler],
-    ) -> None:
-        picture_HW3 = frame.bgr(self.config.video_long_px)
-        for each in objects:
-            mask_HW = draw.shrink_mask(each.mask(index), picture_HW3.shape[1::-1])
-            colours[each.object_id].add(picture_HW3, mask_HW > 0, best=False)
-            if each.object_id in views:
-                views[each.object_id].add_uniform(picture_HW3, mask_HW, slot)
+    def _watch(self, row: Row, subjects: Sequence["_Subject"]) -> tuple[list[NDArray[np.float64] | None], int]:
+        """Show the video to the subjects; returns the camera's steps and the number of frames decoded."""
+        entries = len(row.areas_px)
+        slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
+        best = {subject.object.best_index for subject in subjects}
+        size = fit(row.width_px, row.height_px, _CAMERA_LONG_PX)
+        camera = CameraTracker(row.width_px / size[0])
+        objects = [subject.object for subject in subjects]
+        frames_seen = 0
+        # One thread draws, so that the decoder is never kept waiting; OpenCV runs outside Python's lock.
+        with ThreadPoolExecutor(1) as pool:
+            drawn: list[Future[None]] = []
+            for frame in walk(self.sav.media(row.video_path), row.video_path):
+                frames_seen += 1
+                index, between = divmod(frame.index, MASK_STRIDE)
+                if between or index >= entries:
+                    continue
+                camera.add(frame.grey(_CAMERA_LONG_PX), draw.shrink_mask(union(objects, index), size) > 0)
+                if index in slots or index in best:
+                    drawn.append(pool.submit(self._show, frame, index, slots.get(index), subjects))
+            for each in drawn:
+                each.result()
+        return camera.steps, frames_seen
 
-    def _best(
-        self,
-        frame: Frame,
-        objects: Sequence[VideoObject],
-        views: dict[str, ObjectViews],
-        colours: dict[str, ColourSampler],
-    ) -> None:
-        if not objects:
-            return
+    def _show(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
         full_HW3 = frame.bgr()
         small_HW3 = draw.bounded(full_HW3, self.config.video_long_px)
-        for each in objects:
-            mask_HW = each.mask(each.best_index)
-            colours[each.object_id].add(small_HW3, draw.shrink_mask(mask_HW, small_HW3.shape[1::-1]) > 0, best=True)
-            if each.object_id in views:
-                views[each.object_id].add_best(full_HW3, mask_HW, each.track.boxes_px[each.best_index])
+        for subject in subjects:
+            if slot is not None or subject.object.best_index == index:
+                subject.see(full_HW3, small_HW3, index, slot)
+
+
+class _Subject:
+    """An object while its video is watched: all are measured, those of the batch are drawn too."""
+
+    def __init__(self, video_object: VideoObject, config: ViewConfig | None) -> None:
+        self.object = video_object
+        self.colours = ColourSampler()
+        self.views = ObjectViews(config or ViewConfig())
+        self._drawn = config is not None
+
+    def see(self, full_HW3: Picture, small_HW3: Picture, index: int, slot: int | None) -> None:
+        """Look at an annotated frame: the best one, or one of the uniform ones (`slot`), or both."""
+        best = index == self.object.best_index
+        mask_HW = self.object.mask(index)
+        small_HW = draw.shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
+        self.colours.add(small_HW3, small_HW > 0, best=best)
+        if not self._drawn:
+            return
+        if slot is not None:
+            self.views.add_uniform(small_HW3, small_HW, slot)
+        if best:
+            self.views.add_best(full_HW3, mask_HW, self.object.track.boxes_px[index])

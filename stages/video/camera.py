@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _CORNERS = 100  # enough for a fit with most of them lost; the time taken grows with it
 _CORNER_QUALITY = 0.005  # share of the strongest corner's strength: weak ones still count on asphalt or lawn
 _CORNER_SPACING_PX = 10  # spreads the corners, lest one richly textured thing decide for the scene
-_WINDOW_PX = 15
+_WINDOW_PX = 11
 _PYRAMID_LEVELS = 3  # follows moves up to about 60 px, a fifth of the picture between two frames
 _BACK_ERROR_PX = 0.7  # a corner followed forth and back must return this close
 _FIT_ERROR_PX = 1.0  # what lies farther off the fit is not background, or is parallax

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.video.frames import Picture, fit
+from stages.video.frames import Picture, fit, shrink
 
 YELLOW = (0, 255, 255)
 _SHEET_WIDTH_PX, _SHEET_TOP_PX, _SHEET_ROW_PX = 800, 168, 112
@@ -19,8 +19,7 @@ _SHEET_WIDTH_PX, _SHEET_TOP_PX, _SHEET_ROW_PX = 800, 168, 112
 def shrink_mask(mask_HW: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Mask at (width, height); a pixel is set if half of what it covers is."""
     # pycocotools decodes column-major: the transpose is contiguous, so reduce that one
-    small_WH = cv2.resize(mask_HW.T, size[::-1], interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small_WH.T).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(shrink(mask_HW.T, size[::-1]).T)
 
 
 def contour(picture_HW3: Picture, mask_HW: NDArray[np.uint8], thickness_px: int) -> Picture:
@@ -57,9 +56,7 @@ def black_outside(picture_HW3: Picture, mask_HW: NDArray[np.uint8]) -> Picture:
 def bounded(picture_HW3: Picture, long_px: int) -> Picture:
     """The picture with its long side at most `long_px`."""
     size = fit(picture_HW3.shape[1], picture_HW3.shape[0], long_px)
-    if size == (picture_HW3.shape[1], picture_HW3.shape[0]):
-        return picture_HW3
-    return np.asarray(cv2.resize(picture_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return shrink(picture_HW3, size)
 
 
 def jpeg(picture_HW3: Picture, quality: int) -> bytes:
@@ -83,7 +80,7 @@ class Sheet:
         left, right = (round(_SHEET_WIDTH_PX * c / columns) for c in (column, column + 1))
         scale = min((right - left) / picture_HW3.shape[1], height_px / picture_HW3.shape[0])
         size = max(1, int(picture_HW3.shape[1] * scale)), max(1, int(picture_HW3.shape[0] * scale))
-        small_HW3 = cv2.resize(picture_HW3, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
+        small_HW3 = shrink(picture_HW3, size)
         y, x = top + (height_px - size[1]) // 2, left + (right - left - size[0]) // 2
         self._canvas_HW3[y : y + size[1], x : x + size[0]] = small_HW3
 

@@ -53,7 +53,7 @@ def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> l
             name = f"{video_path.removesuffix('.mp4')}_{masklet_type}.json"
             files[masklet_type] = read_masklets(sav.read_bytes(name), name)
         file, n = files[masklet_type], int(position)
-        track = Track(object_id, file.areas[:, n], file.boxes[:, n], file.centres[:, n])
+        track = Track(object_id, file.areas[:, n].tolist(), file.boxes[:, n].tolist(), file.centres[:, n])
         objects.append(VideoObject(track, [frame[n] for frame in file.rles]))
     return objects
 

@@ -39,14 +39,19 @@ class ViewConfig:
             raise ValueError(f"jpeg_quality must be in [1, 100], got {self.jpeg_quality}")
 
 
+def uniform_indices(entries: int, frames: int) -> list[int]:
+    """Annotated frames spread evenly from the first to the last of `entries`; all of them if there are no more."""
+    indices: list[int] = np.linspace(0, entries - 1, min(frames, entries)).round().astype(int).tolist()
+    return indices
+
+
 class ObjectViews:
     """Views of one object, as the columns of a row."""
 
-    def __init__(self, config: ViewConfig, slots: int) -> None:
-        """`slots` uniform frames will come (fewer than config.frames in a very short video)."""
+    def __init__(self, config: ViewConfig) -> None:
         self._config = config
         self._sheet = draw.Sheet()
-        self._uniform: list[bytes] = [b""] * slots
+        self._uniform: dict[int, bytes] = {}
         self._best: dict[str, bytes] = {}
 
     def add_uniform(self, picture_HW3: Picture, mask_HW: NDArray[np.uint8], slot: int) -> None:
@@ -72,7 +77,9 @@ class ObjectViews:
 
     def columns(self) -> dict[str, Any]:
         """crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg."""
-        return {**self._best, "video_jpegs": self._uniform, "preview_jpeg": self._sheet.jpeg()}
+        uniform = [self._uniform[slot] for slot in sorted(self._uniform)]
+        return {**self._best, "video_jpegs": uniform, "preview_jpeg": self._sheet.jpeg()}
 
     def _thickness_px(self, picture_HW3: Picture) -> int:
-        return max(1, round(self._config.contour_frac * max(picture_HW3.shape)))
+        long_px: int = max(picture_HW3.shape[:2])
+        return max(1, round(self._config.contour_frac * long_px))
