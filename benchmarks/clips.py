@@ -49,4 +49,4 @@ def draw_clip(folder: Path, video_id: str, objects: int, *, duration_s: float = 
         sprites=tuple(sprite(n) for n in range(objects)),
         camera=lambda t_s: (width_px + 6 * t_s, height_px + 3 * t_s, 1.0),
     )
-    write_clip(scene, folder, manual=[each.name for each in scene.sprites])
+    write_clip(scene, folder, manual=[each.name for each in scene.sprites], encoding={"preset": "medium"})

@@ -124,6 +124,8 @@ class Facts(_Model):
     colours: list[Colour] = Field(description="over all sampled frames, largest share first, shares of at least 0.12")
     colours_best: list[Colour] = Field(description="at the frame of largest area only")
     surroundings: list[Colour] = Field(description="colours of a ring around the object at the frame of largest area")
+    colour_drift_frac: float = Field(description="share of sampled frames whose colours are not those of the best one")
+    camouflage_frac: float = Field(description="share of its surface in the colours of its surroundings, best frame")
     neighbours: list[Neighbour] = Field(description="other objects of the video, nearest first, at most 3")
 
 

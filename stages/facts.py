@@ -73,9 +73,7 @@ def measure(
             camera_speed_px_s=camera.speed_px_s,
             camera_zoom_ratio=camera.zoom_ratio,
             camera=camera.label,
-            colours=colours[track.object_id].overall(),
-            colours_best=colours[track.object_id].at_best(),
-            surroundings=colours[track.object_id].around_best(),
+            **colours[track.object_id].facts(),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )
         for number, (track, sight) in enumerate(zip(tracks, sights, strict=True))

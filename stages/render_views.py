@@ -83,22 +83,21 @@ class RenderViews(Stage):
         entries = len(row.areas_px)
         slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
         best = {subject.object.best_index for subject in subjects}
-        size = fit(row.width_px, row.height_px, _CAMERA_LONG_PX)
-        camera = CameraTracker(row.width_px / size[0])
+        camera = CameraTracker(row.width_px / fit(row.width_px, row.height_px, _CAMERA_LONG_PX)[0])
         objects = [subject.object for subject in subjects]
         frames_seen = 0
-        # One thread draws, so that the decoder is never kept waiting; OpenCV runs outside Python's lock.
-        with ThreadPoolExecutor(1) as pool:
-            drawn: list[Future[None]] = []
+        # Drawing and following the camera go on beside the decoder; OpenCV and FFmpeg run outside Python's lock.
+        with ThreadPoolExecutor(1) as drawer, ThreadPoolExecutor(1) as follower:
+            done: list[Future[None]] = []
             for frame in walk(self.sav.media(row.video_path), row.video_path):
                 frames_seen += 1
                 index, between = divmod(frame.index, MASK_STRIDE)
                 if between or index >= entries:
                     continue
-                camera.add(frame.grey(_CAMERA_LONG_PX), draw.shrink_mask(union(objects, index), size) > 0)
+                done.append(follower.submit(_follow, camera, frame.grey(_CAMERA_LONG_PX), objects, index))
                 if index in slots or index in best:
-                    drawn.append(pool.submit(self._show, frame, index, slots.get(index), subjects))
-            for each in drawn:
+                    done.append(drawer.submit(self._show, frame, index, slots.get(index), subjects))
+            for each in done:
                 each.result()
         return camera.steps, frames_seen
 
@@ -108,6 +107,10 @@ class RenderViews(Stage):
         for subject in subjects:
             if slot is not None or subject.object.best_index == index:
                 subject.see(full_HW3, small_HW3, index, slot)
+
+
+def _follow(camera: CameraTracker, grey_HW: Picture, objects: Sequence[VideoObject], index: int) -> None:
+    camera.add(grey_HW, draw.shrink_mask(union(objects, index), (grey_HW.shape[1], grey_HW.shape[0])) > 0)
 
 
 class _Subject:

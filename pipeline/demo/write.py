@@ -6,7 +6,7 @@ frames and is a float in manual files only; averages leave out the frames in whi
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +51,7 @@ def write_clip(
     manual: Sequence[Masklet | str],
     auto: Sequence[Masklet | str] = (),
     rotation_deg: int = 0,
+    encoding: Mapping[str, str] = ENCODING,
 ) -> None:
     """Write `<video_id>.mp4`, `<video_id>_manual.json` and, if `auto` is not empty, `<video_id>_auto.json`.
 
@@ -61,11 +62,12 @@ def write_clip(
         auto: The same for the automatic file.
         rotation_deg: 0, 90, 180 or 270: store the frames turned clockwise by this, with a display matrix that
             turns them back, as phones do. Masklets are always those of the upright picture.
+        encoding: Options of libx264.
     """
     files = {"manual": _masklets(manual), "auto": _masklets(auto)}
     entries: dict[str, list[list[dict[str, Any]]]] = {kind: [] for kind in files}
     with av.open(folder / f"{scene.video_id}.mp4", "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=scene.fps, options=ENCODING)
+        stream = container.add_stream("libx264", rate=scene.fps, options=dict(encoding))
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, scene.fps)
         turned = rotation_deg % 180 == 90

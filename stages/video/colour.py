@@ -21,6 +21,24 @@ _RING_PX = 12  # width of the ring of surroundings: 2 % of a long side of 640 px
 
 # Upper end of the hues of each vivid term, degrees.
 _HUES = ((18, "pink"), (42, "red"), (82, "orange"), (108, "yellow"), (193, "green"), (308, "blue"), (338, "purple"))
+# Below this two views of one object show two things: less than one colour of a patchy object (named from 0.12 on), so
+# that a mere turn of the object is not taken for a drift of the mask.
+DRIFT_COMMON_FRAC = 0.1
+
+_NEAR = {
+    "black": "grey brown",
+    "grey": "white brown blue green",
+    "white": "pink yellow",
+    "red": "brown orange pink",
+    "orange": "brown yellow",
+    "brown": "",
+    "yellow": "green",
+    "green": "",
+    "blue": "purple",
+    "purple": "pink",
+    "pink": "",
+}
+
 _HUES_END = "pink"
 
 
@@ -65,11 +83,23 @@ def _table() -> NDArray[np.intp]:
     return term_indices(bgr_N3).reshape(32, 32, 32)
 
 
+def common_frac(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Share of the surface, at most 1, that two sets of shares of TERMS have in the same or in a near colour."""
+    return min(1.0, float((np.minimum(a[:, None], b) * _near()).sum()))
+
+
+@cache
+def _near() -> NDArray[np.bool_]:
+    """Which of TERMS, (11, 11), one thing can pass between as light and white balance change."""
+    return np.array([[a == b or b in _NEAR[a].split() or a in _NEAR[b].split() for b in TERMS] for a in TERMS])
+
+
 class ColourSampler:
     """Colours of one object over the frames it is shown in; keeps shares of names, no pixels."""
 
     def __init__(self) -> None:
-        self._all, self._best, self._ring = (np.zeros(len(TERMS)) for _ in range(3))
+        self._frames: list[NDArray[np.float64]] = []
+        self._best, self._ring = np.zeros(len(TERMS)), np.zeros(len(TERMS))
 
     def add(self, bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[np.bool_], *, best: bool) -> None:
         """Count the pixels of one frame, long side about 640 px; `best` is the frame of the largest area."""
@@ -82,23 +112,22 @@ class ColourSampler:
         mask, bgr = mask[rows, columns], bgr_HW3[rows, columns]
         core = cv2.erode(mask, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8))
         shares = _shares(bgr, core if core.any() else mask)
-        self._all += shares
+        self._frames.append(shares)
         if best:
             self._best = shares
             near, far = (cv2.dilate(mask, np.ones((2 * px + 1,) * 2, np.uint8)) for px in (_RIM_PX, _RING_PX))
             self._ring = _shares(bgr, far - near)
 
-    def overall(self) -> list[Colour]:
-        """Over all frames added, each weighing the same; largest share first, shares of at least MIN_SHARE_FRAC."""
-        return _named(self._all)
-
-    def at_best(self) -> list[Colour]:
-        """At the best frame."""
-        return _named(self._best)
-
-    def around_best(self) -> list[Colour]:
-        """Of a ring around the object at the best frame."""
-        return _named(self._ring)
+    def facts(self) -> dict[str, Any]:
+        """The fields of `Facts` that speak of colour; each frame weighs the same."""
+        drifted = [common_frac(shares, self._best) < DRIFT_COMMON_FRAC for shares in self._frames]
+        return {
+            "colours": _named(np.sum(self._frames, axis=0) if self._frames else self._best),
+            "colours_best": _named(self._best),
+            "surroundings": _named(self._ring),
+            "colour_drift_frac": sum(drifted) / max(1, len(drifted)),
+            "camouflage_frac": float(np.minimum(self._best, self._ring).sum()),
+        }
 
 
 def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[Any]) -> NDArray[np.float64]:

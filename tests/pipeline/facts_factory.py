@@ -54,6 +54,8 @@ def make_facts(number: int = 0, *, start: tuple[float, float] = (0.5, 0.5), **gi
         "colours": colours(red=0.9),
         "colours_best": given.get("colours", colours(red=0.9)),
         "surroundings": colours(green=0.6, brown=0.3),
+        "colour_drift_frac": 0.0,
+        "camouflage_frac": 0.0,
         "neighbours": [],
     }
     return Facts(**(values | given))

@@ -64,6 +64,8 @@ def facts(object_id: str, **changes: object) -> Facts:
         "colours": [Colour(name="red", share_frac=0.61), Colour(name="white", share_frac=0.2)],
         "colours_best": [Colour(name="red", share_frac=0.7)],
         "surroundings": [Colour(name="green", share_frac=0.8)],
+        "colour_drift_frac": 0.0,
+        "camouflage_frac": 0.1,
         "neighbours": [],
     }
     return Facts.model_validate({**still, **changes})

@@ -333,7 +333,8 @@ def test_colour_gap() -> None:
 
 
 def test_a_mask_that_drifted_is_inconsistent_and_both_are_quoted() -> None:
-    facts = make_facts(0, colours=colours(green=0.7, yellow=0.2), colours_best=colours(red=0.9))
+    seen = {"colours": colours(green=0.7, yellow=0.2), "colours_best": colours(red=0.9)}
+    facts = make_facts(0, **seen, colour_drift_frac=0.6)
     result = run(facts, [facts])
     assert isinstance(result, Reject)
     assert result.reason == Reason.INCONSISTENT
@@ -341,17 +342,17 @@ def test_a_mask_that_drifted_is_inconsistent_and_both_are_quoted() -> None:
         assert part in result.detail
 
 
-@pytest.mark.parametrize(
-    ("whole", "best"),
-    [
-        (colours(black=0.9), colours(grey=0.8)),  # the light went on
-        (colours(red=0.5, white=0.3), colours(white=0.9)),  # it turned its white side
-        (colours(brown=0.9), colours(orange=0.9)),
-    ],
-)
-def test_light_and_pose_are_no_contradiction(whole: list[object], best: list[object]) -> None:
-    facts = make_facts(0, colours=whole, colours_best=best)
+def test_another_side_now_and_then_is_no_contradiction() -> None:
+    facts = make_facts(0, colours=colours(red=0.5, white=0.3), colours_best=colours(white=0.9), colour_drift_frac=0.25)
     assert isinstance(run(facts, [facts]), Row)
+
+
+def test_a_patch_that_nothing_sets_off_is_unrecognizable() -> None:
+    facts = make_facts(0, colours=colours(green=0.9), surroundings=colours(green=1.0), camouflage_frac=0.9)
+    result = run(facts, [facts])
+    assert isinstance(result, Reject)
+    assert result.reason == Reason.UNRECOGNIZABLE
+    assert "nothing sets it off: green 0.90 amid green 1.00" in result.detail
 
 
 @pytest.mark.parametrize("missing", ["colours", "colours_best"])

@@ -64,7 +64,7 @@ def test_basic_terms_under_another_light(light: tuple[float, float, float]) -> N
 def test_photographs(name: str, centre: tuple[int, int], radius_px: int, expected: set[str]) -> None:
     picture = photo(name)
     mask = cv2.circle(np.zeros(picture.shape[:2], np.uint8), centre, radius_px, 1, cv2.FILLED) > 0
-    found = sampled(picture, mask).overall()
+    found = sampled(picture, mask).facts()["colours"]
     assert found[0].name in expected, found
     assert sum(colour.share_frac for colour in found) <= 1
 
@@ -75,10 +75,10 @@ def test_object_ring_and_shares() -> None:
     mask[100:200, 100:300] = True
     picture[100:200, 100:250], picture[100:200, 250:300] = (220, 20, 40), (20, 30, 200)
     sampler = sampled(picture, mask)
-    assert [colour.name for colour in sampler.overall()] == ["red", "blue"]
-    assert sampler.overall()[0].share_frac == pytest.approx(0.75, abs=0.02)
-    assert sampler.at_best() == sampler.overall()
-    assert [(colour.name, colour.share_frac) for colour in sampler.around_best()] == [("green", 1.0)]
+    assert [colour.name for colour in sampler.facts()["colours"]] == ["red", "blue"]
+    assert sampler.facts()["colours"][0].share_frac == pytest.approx(0.75, abs=0.02)
+    assert sampler.facts()["colours_best"] == sampler.facts()["colours"]
+    assert [(colour.name, colour.share_frac) for colour in sampler.facts()["surroundings"]] == [("green", 1.0)]
 
 
 def test_all_frames_weigh_the_same_and_best_stands_alone() -> None:
@@ -89,14 +89,38 @@ def test_all_frames_weigh_the_same_and_best_stands_alone() -> None:
     sampler.add(red, large, best=True)
     for _ in range(3):
         sampler.add(blue, small, best=False)
-    assert [(colour.name, colour.share_frac) for colour in sampler.overall()] == [("blue", 0.75), ("red", 0.25)]
-    assert [colour.name for colour in sampler.at_best()] == ["red"]
+    assert [(colour.name, colour.share_frac) for colour in sampler.facts()["colours"]] == [
+        ("blue", 0.75),
+        ("red", 0.25),
+    ]
+    assert [colour.name for colour in sampler.facts()["colours_best"]] == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("later_bgr", "drift_frac"),
+    [((200, 30, 20), 0.75), ((20, 60, 110), 0.0)],  # blue is another thing; brown may be red in the shade
+)
+def test_drift_counts_frames_of_other_colours(later_bgr: tuple[int, int, int], drift_frac: float) -> None:
+    whole = np.ones((90, 160), bool)
+    sampler = ColourSampler()
+    sampler.add(np.full((90, 160, 3), (40, 20, 220), np.uint8), whole, best=True)
+    for _ in range(3):
+        sampler.add(np.full((90, 160, 3), later_bgr, np.uint8), whole, best=False)
+    assert sampler.facts()["colour_drift_frac"] == drift_frac
+
+
+def test_camouflage_is_the_share_in_the_colours_around() -> None:
+    picture = np.full((90, 160, 3), (30, 160, 30), np.uint8)
+    picture[30:60, 50:80] = (40, 20, 220)
+    mask = np.zeros((90, 160), bool)
+    mask[30:60, 50:110] = True
+    assert sampled(picture, mask).facts()["camouflage_frac"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_small_shares_are_not_named() -> None:
     picture = np.full((100, 100, 3), (220, 20, 40), np.uint8)
     picture[:8] = (20, 30, 200)
-    (red,) = sampled(picture, np.ones((100, 100), bool)).overall()
+    (red,) = sampled(picture, np.ones((100, 100), bool)).facts()["colours"]
     assert red.name == "red"
     assert red.share_frac == pytest.approx(0.94, abs=0.02)
     assert 1 - red.share_frac < MIN_SHARE_FRAC
@@ -106,9 +130,9 @@ def test_mask_thinner_than_its_rim_is_still_measured() -> None:
     picture = np.full((50, 50, 3), (220, 20, 40), np.uint8)
     mask = np.zeros((50, 50), bool)
     mask[20, 5:45] = True
-    assert [colour.name for colour in sampled(picture, mask).overall()] == ["red"]
+    assert [colour.name for colour in sampled(picture, mask).facts()["colours"]] == ["red"]
 
 
 def test_never_seen_has_no_colour() -> None:
     sampler = sampled(np.zeros((50, 50, 3), np.uint8), np.zeros((50, 50), bool))
-    assert sampler.overall() == sampler.at_best() == sampler.around_best() == []
+    assert sampler.facts()["colours"] == sampler.facts()["colours_best"] == sampler.facts()["surroundings"] == []
