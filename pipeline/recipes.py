@@ -8,7 +8,7 @@ from stages.select_objects import SelectConfig
 
 def demo() -> RunConfig:
     """Few videos, many objects each: everything can be seen in one report."""
-    return RunConfig(recipe="demo", select=SelectConfig(max_objects=8), rows_per_unit=1)
+    return RunConfig(recipe="demo", rows_per_unit=1)
 
 
 def paper() -> RunConfig:

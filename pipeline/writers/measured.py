@@ -40,24 +40,14 @@ def _caption_masked(row: Row, facts: Facts) -> Answer:
 
 
 def _check_consistency(row: Row, facts: Facts) -> Answer:
-    best, whole = _listed(facts.colours_best), _listed(facts.colours)
-    if not facts.colours or not facts.colours_best:
-        conflict = f"colours could not be measured: best view {best}, whole video {whole}"
-        return {"verdict": "unrecognizable", "conflict": conflict, "object_description": ""}
-    if facts.colour_drift_frac > _MAX_DRIFT_FRAC:
-        drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {_MAX_DRIFT_FRAC}"
-        conflict = f"best view is {best}, whole video is {whole}: {drift}"
-        return {"verdict": "inconsistent", "conflict": conflict, "object_description": ""}
-    if facts.camouflage_frac > _MAX_CAMOUFLAGE_FRAC:
-        camouflage = f"{facts.camouflage_frac:.2f} of it in the colours around it > {_MAX_CAMOUFLAGE_FRAC}"
-        conflict = f"nothing sets it off: {best} amid {_listed(facts.surroundings)}, {camouflage}"
-        return {"verdict": "unrecognizable", "conflict": conflict, "object_description": ""}
-    description = english.object_level(facts, is_part=row.part_of is not None)
-    return {"verdict": "consistent", "conflict": "", "object_description": description}
+    verdict, conflict = _judge(facts)
+    consistent = verdict == "consistent"
+    description = english.object_level(facts, is_part=row.part_of is not None) if consistent else ""
+    return {"verdict": verdict, "conflict": conflict, "object_description": description}
 
 
 def _describe_scene(row: Row, facts: Facts) -> Answer:
-    return {"description": english.scene_level(facts, row.sibling_facts)}
+    return {"description": english.scene_level(facts, _others(row))}
 
 
 def _describe_video(row: Row, facts: Facts) -> Answer:
@@ -65,7 +55,7 @@ def _describe_video(row: Row, facts: Facts) -> Answer:
 
 
 def _compose_expression(row: Row, facts: Facts) -> Answer:
-    singled = single_out(facts, row.sibling_facts)
+    singled = single_out(facts, _others(row))
     parts = (
         row.object_description,
         english.rank_sentence(facts, singled),
@@ -83,6 +73,25 @@ _ANSWERS: Mapping[str, Callable[[Row, Facts], Answer]] = {
     "describe_video": _describe_video,
     "compose_expression": _compose_expression,
 }
+
+
+def _judge(facts: Facts) -> tuple[str, str]:
+    """(verdict, conflict): whether best frame and whole video show one thing that can be told from what is around."""
+    best, whole = _listed(facts.colours_best), _listed(facts.colours)
+    if not facts.colours or not facts.colours_best:
+        return "unrecognizable", f"colours could not be measured: best view {best}, whole video {whole}"
+    if facts.colour_drift_frac > _MAX_DRIFT_FRAC:
+        drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {_MAX_DRIFT_FRAC}"
+        return "inconsistent", f"best view is {best}, whole video is {whole}: {drift}"
+    if facts.camouflage_frac > _MAX_CAMOUFLAGE_FRAC:
+        camouflage = f"{facts.camouflage_frac:.2f} of it in the colours around it > {_MAX_CAMOUFLAGE_FRAC}"
+        return "unrecognizable", f"nothing sets it off: {best} amid {_listed(facts.surroundings)}, {camouflage}"
+    return "consistent", ""
+
+
+def _others(row: Row) -> list[Facts]:
+    """The objects that a reader would see too: not patches of background, nor masks of two things."""
+    return [facts for facts in row.sibling_facts if _judge(facts)[0] == "consistent"]
 
 
 def _listed(colours: Sequence[Colour]) -> str:
