@@ -106,8 +106,8 @@ def main() -> None:
         sav = Folder(scratch)
         for objects in CASES:
             draw_clip(Path(scratch) / "sav_train" / "bench", f"clip_{objects}", objects, size=SIZE)
-        table = build_manifest.build(sav.fs, sav.path(), ["bench"], SelectConfig(max_objects=100))
-        rows = [Row.model_validate(row) for row in table.to_pylist()]
+        tables = build_manifest.build(sav.fs, sav.path(), ["bench"], SelectConfig(max_objects=100))
+        rows = [Row.model_validate(row) for table in tables for row in table.to_pylist()]
         for objects, wanted in CASES.items():
             mine = [row for row in rows if row.video_id == f"clip_{objects}"]
             assert [row.status for row in mine] == ["pending"] * objects

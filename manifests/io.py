@@ -2,8 +2,10 @@
 
 import io
 import json
+import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,14 +83,8 @@ class Folder:
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write the file so that a reader sees all of it or the old one."""
-        path = self.path(name)
-        if not self.is_local:
-            self.fs.pipe_file(path, data)  # object stores publish a whole object
-            return
-        unfinished = Path(f"{self.path()}/.{uuid.uuid4().hex}.tmp")
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        with self._unfinished(name) as file:
+            file.write(data)
 
     def delete(self, name: str) -> None:
         """Remove a file."""
@@ -98,15 +94,32 @@ class Folder:
         """Write readable JSON."""
         self.write_bytes(name, (json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n").encode())
 
-    def write_table(self, name: str, table: pa.Table, row_group_sizes: Sequence[int] = ()) -> None:
-        """Write a parquet file; with `row_group_sizes` (rows, in order) one row group each."""
-        sink = io.BytesIO()
-        with pq.ParquetWriter(sink, table.schema) as writer:
-            start = 0
-            for size in row_group_sizes or [table.num_rows]:
-                writer.write_table(table.slice(start, size), row_group_size=max(1, size))
-                start += size
-        self.write_bytes(name, sink.getvalue())
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a parquet file."""
+        self.write_tables(name, [table], table.schema)
+
+    def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+        """Write a parquet file with a row group for each of `tables`, as they come: only one is held at a time."""
+        with self._unfinished(name) as file, pq.ParquetWriter(file, schema) as writer:
+            for table in tables:
+                writer.write_table(table)
+
+    @contextmanager
+    def _unfinished(self, name: str) -> Iterator[BinaryIO]:
+        """A local file to fill: it becomes `name` at the end of the block, or vanishes if the block raises."""
+        path = Path(self.path(name))
+        if self.is_local:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(self.path() if self.is_local else tempfile.gettempdir(), f".{uuid.uuid4().hex}.tmp")
+        try:
+            with unfinished.open("wb") as file:
+                yield file
+            if self.is_local:
+                unfinished.replace(path)
+            else:
+                self.fs.put_file(str(unfinished), self.path(name))  # object stores publish a whole object
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a parquet file."""

@@ -106,8 +106,8 @@ def _run(
     workers = ray_adapter.connect(options.ray_address, options.workers)
     try:
         if not out.exists("manifest.parquet"):
-            table = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
-            build_manifest.write(table, out.fs, out.path("manifest.parquet"), config.rows_per_unit)
+            tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
+            build_manifest.write(tables, out, config.rows_per_unit)
         todo = _rows(out) - len(done)
         logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
         job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)

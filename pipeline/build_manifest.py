@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.arrow import arrow_schema, to_table
+from manifests.io import Folder
 from manifests.schema import ManifestRow
 from stages.check_video import VideoFiles
 from stages.select_objects import SelectConfig, select_objects
@@ -53,8 +53,8 @@ def build(
     shards: Iterable[str],
     config: SelectConfig,
     map_parallel: MapParallel = map,
-) -> pa.Table:
-    """The manifest of some shards as a table of `ManifestRow`, by shard and video.
+) -> Iterable[pa.Table]:
+    """The manifest of some shards: a table of `ManifestRow` for each video, made as they are asked for.
 
     Args:
         fs: file system of `sav_root`.
@@ -65,27 +65,21 @@ def build(
 
     Raises:
         ValueError: a shard is not there or has no video.
+        FatalError: while the tables are made: a file is there but cannot be read now.
     """
     videos = [files for shard in sorted(set(shards)) for files in list_videos(fs, sav_root, shard)]
-    tables = map_parallel(partial(_video_table, fs, sav_root, config), videos)
-    return pa.concat_tables([arrow_schema(ManifestRow).empty_table(), *tables])
+    return map_parallel(partial(_video_table, fs, sav_root, config), videos)
 
 
-def write(table: pa.Table, fs: fsspec.AbstractFileSystem, path: str, rows_per_unit: int) -> None:
-    """Write a manifest as parquet; a row group is a unit of work of whole videos, so that Ray reads one at a time.
-
-    The file appears at once, when it is complete.
+def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
+    """Write `manifest.parquet`; a row group is a unit of work of whole videos, so that Ray reads one at a time.
 
     Args:
-        table: rows of a video next to one another.
-        fs: file system of `path`.
-        path: file to write; its folder must be there.
+        tables: of one video each.
+        out: where to; the file appears at once, when it is complete.
         rows_per_unit: a unit ends with the video that reaches this number of rows.
     """
-    with fs.open(f"{path}.tmp", "wb") as file, pq.ParquetWriter(file, table.schema) as writer:
-        for unit in _units(table, rows_per_unit):
-            writer.write_table(unit, row_group_size=unit.num_rows)
-    fs.mv(f"{path}.tmp", path)
+    out.write_tables("manifest.parquet", _units(tables, rows_per_unit), arrow_schema(ManifestRow))
 
 
 def _names(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
@@ -103,11 +97,12 @@ def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectCon
     return to_table(select_objects(files, open_file, config), ManifestRow)
 
 
-def _units(table: pa.Table, rows_per_unit: int) -> Iterator[pa.Table]:
-    videos = table["video_id"].to_pylist()
-    start = 0
-    for end in range(1, len(videos) + 1):
-        last = end == len(videos)
-        if last or (end - start >= rows_per_unit and videos[end] != videos[end - 1]):
-            yield table.slice(start, end - start)
-            start = end
+def _units(tables: Iterable[pa.Table], rows_per_unit: int) -> Iterator[pa.Table]:
+    unit: list[pa.Table] = []
+    for table in tables:
+        unit.append(table)
+        if sum(part.num_rows for part in unit) >= rows_per_unit:
+            yield pa.concat_tables(unit)
+            unit = []
+    if unit:
+        yield pa.concat_tables(unit)

@@ -8,9 +8,10 @@ operator of Ray 2.60 stalls behind a read that it cannot be fused with, and load
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,15 +66,25 @@ def disconnect() -> None:
 
 
 def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8) -> Iterator[R]:
-    """`map` over the cluster, results in order; `function` and items must be picklable."""
+    """`map` over the cluster, results in order; `function` and items must be picklable.
+
+    Only a few chunks for each CPU are under way or wait to be asked for. Exceptions of `function` come out.
+    """
 
     @ray.remote
     def run(part: Sequence[T]) -> list[R]:
         return [function(item) for item in part]
 
-    waiting = [run.remote(items[start : start + chunk]) for start in range(0, len(items), chunk)]
-    for reference in waiting:
-        yield from ray.get(reference)
+    ahead = 4 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    parts = (run.remote(items[start : start + chunk]) for start in range(0, len(items), chunk))
+    waiting = deque(islice(parts, ahead))
+    while waiting:
+        try:
+            results = ray.get(waiting.popleft())
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        waiting.extend(islice(parts, 1))
+        yield from results
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """The files of one video and whether they fit together: what the mp4 really holds against what a JSON states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import av
 
 from manifests.schema import MASK_STRIDE, Reason
-from stages.base import Reject, RowError
+from stages.base import FatalError, Reject, RowError
 from stages.video.masklets import Masklets, read_masklets
 
 Open = Callable[[str], BinaryIO]  # opens a file below SAV_ROOT for reading; FileNotFoundError if there is none
@@ -58,7 +59,7 @@ def probe(file: BinaryIO, name: str) -> Video:
                 frames += packet.size > 0 and not (packet.is_corrupt or packet.is_discard)
                 if first is None:
                     first = next(iter(packet.decode()), None)
-    except (av.FFmpegError, IndexError, OSError, ValueError) as error:
+    except (av.FFmpegError, IndexError, ValueError) as error:
         raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: {error}") from error
     if not isinstance(first, av.VideoFrame):
         raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: no frame decodes")
@@ -71,12 +72,10 @@ def open_video(files: VideoFiles, open_file: Open) -> Video:
 
     Raises:
         RowError: VIDEO_MISSING or VIDEO_UNDECODABLE.
+        FatalError: it cannot be read now.
     """
-    try:
-        with open_file(files.video_path) as file:
-            return probe(file, files.video_path)
-    except OSError as error:
-        raise RowError(Reason.VIDEO_MISSING, f"{files.video_path} cannot be opened: {error!r}") from error
+    with _readable(files.video_path, Reason.VIDEO_MISSING), open_file(files.video_path) as file:
+        return probe(file, files.video_path)
 
 
 def open_masklets(files: VideoFiles, masklet_type: str, open_file: Open) -> Masklets:
@@ -84,14 +83,23 @@ def open_masklets(files: VideoFiles, masklet_type: str, open_file: Open) -> Mask
 
     Raises:
         RowError: JSON_MISSING or JSON_MALFORMED.
+        FatalError: it cannot be read now.
     """
     path = files.anno_path(masklet_type)
-    try:
-        with open_file(path) as file:
-            raw = file.read()
-    except OSError as error:
-        raise RowError(Reason.JSON_MISSING, f"{path} cannot be opened: {error!r}") from error
+    with _readable(path, Reason.JSON_MISSING), open_file(path) as file:
+        raw = file.read()
     return read_masklets(raw, path)
+
+
+@contextmanager
+def _readable(path: str, missing: Reason) -> Iterator[None]:
+    """Tells a file that is not there for us, which costs its rows, from trouble that would cost those of any file."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise RowError(missing, f"{path} cannot be opened: {error!r}") from error
+    except OSError as error:
+        raise FatalError(f"{path} is there but cannot be read: {error!r}; see to the disk or network") from error
 
 
 def check_file(masklets: Masklets, video: Video, file: str) -> Reject | None:

@@ -82,6 +82,8 @@ def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
     try:
         with av.open(source, mode="r", metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise RowError(Reason.DECODE_ERROR, f"{name}: FFmpeg knows no decoder for its video stream")
             stream.codec_context.thread_type = "AUTO"
             for raw in container.decode(stream):
                 yield Frame(index, raw)

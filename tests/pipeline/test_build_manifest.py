@@ -1,4 +1,6 @@
+import io
 import shutil
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema
+from manifests.io import Folder
 from manifests.schema import ManifestRow
 from pipeline.build_manifest import build, list_videos, write
+from stages.base import FatalError
 from stages.check_video import VideoFiles
 from stages.select_objects import SelectConfig
 from tests.stages.tiny_sav import annotation, box, write_json, write_mp4
@@ -20,6 +25,10 @@ LOCAL = fsspec.filesystem("file")
 
 def videos(shard: str, *numbers: int) -> list[VideoFiles]:
     return [VideoFiles(f"sav_{number:06d}", shard, ("manual", "auto")) for number in numbers]
+
+
+def whole(fs: fsspec.AbstractFileSystem, sav_root: str, shards: Sequence[str]) -> pa.Table:
+    return pa.concat_tables(build(fs, sav_root, shards, SelectConfig()))
 
 
 @pytest.fixture
@@ -59,7 +68,14 @@ def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:
         mapped.extend(items)
         return [function(item) for item in items]
 
-    table = build(LOCAL, str(sav_root), ["sav_001", "sav_000", "sav_001"], SelectConfig(), in_chunks)
+    tables = list(build(LOCAL, str(sav_root), ["sav_001", "sav_000", "sav_001"], SelectConfig(), in_chunks))
+    assert [set(table["video_id"].to_pylist()) for table in tables] == [
+        {"sav_000001"},
+        {"sav_000002"},
+        {"sav_000003"},
+        {"sav_000009"},
+    ]
+    table = pa.concat_tables(tables)
     assert table.schema.equals(arrow_schema(ManifestRow), check_metadata=True)
     assert len(mapped) == 4
     assert table["object_id"].to_pylist() == [
@@ -74,17 +90,17 @@ def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:
         "sav_000009/manual/1",
     ]
     assert table["reason"].to_pylist() == [None] * 2 + ["json_missing"] + ["video_missing"] * 2 + [None] * 4
-    assert table.equals(build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig()))
+    assert table.equals(whole(LOCAL, str(sav_root), ["sav_000", "sav_001"]))
 
 
 def test_files_are_read_from_any_fsspec_filesystem(sav_root: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.put(str(sav_root / "sav_train"), "/refsav_test/sav_train", recursive=True)
     try:
-        table = build(memory, "/refsav_test", ["sav_000"], SelectConfig())
+        table = whole(memory, "/refsav_test", ["sav_000"])
     finally:
         memory.rm("/refsav_test", recursive=True)
-    local = build(LOCAL, str(sav_root), ["sav_000"], SelectConfig())
+    local = whole(LOCAL, str(sav_root), ["sav_000"])
     words = ["detail"]  # in their own words, file systems say that a file is not there
     assert table.drop_columns(words).equals(local.drop_columns(words))
 
@@ -95,27 +111,87 @@ def test_files_are_read_from_any_fsspec_filesystem(sav_root: Path) -> None:
 def test_a_row_group_is_a_unit_of_whole_videos(
     sav_root: Path, tmp_path: Path, rows_per_unit: int, groups: list[int]
 ) -> None:
-    table = build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig())
-    path = tmp_path / "manifest.parquet"
-    write(table, LOCAL, str(path), rows_per_unit)
-    assert [path.name for path in tmp_path.glob("manifest*")] == ["manifest.parquet"]
-    with pq.ParquetFile(path) as file:
+    out = tmp_path / "out"
+    write(build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig()), Folder(str(out)), rows_per_unit)
+    assert [path.name for path in out.iterdir()] == ["manifest.parquet"]
+    with pq.ParquetFile(out / "manifest.parquet") as file:
         assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == groups
-        assert file.read().equals(table)
+        assert file.read().equals(whole(LOCAL, str(sav_root), ["sav_000", "sav_001"]))
 
 
-def test_a_write_that_breaks_off_leaves_the_old_file(sav_root: Path, tmp_path: Path) -> None:
-    table = build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
-    path = tmp_path / "manifest.parquet"
-    write(table, LOCAL, str(path), 1)
-    before = path.read_bytes()
+@pytest.mark.parametrize("url", ["{tmp}/out", "memory://refsav_manifest"])
+def test_a_manifest_that_breaks_off_leaves_the_old_file(sav_root: Path, tmp_path: Path, url: str) -> None:
+    out = Folder(url.format(tmp=tmp_path))
+    good = list(build(LOCAL, str(sav_root), ["sav_001"], SelectConfig()))
+    write(good, out, 1)
+    before = out.read_bytes("manifest.parquet")
 
-    class FullDisk(type(LOCAL)):  # type: ignore[misc]
-        def open(self, name: str, *args: Any, **kwargs: Any) -> Any:
-            file = super().open(name, *args, **kwargs)
-            file.write(b"half")
-            raise OSError("no space left on device")
+    def network_gone() -> Iterable[pa.Table]:
+        yield from good * 3
+        raise FatalError("network gone")
 
-    with pytest.raises(OSError, match="no space left"):
-        write(table, FullDisk(skip_instance_cache=True), str(path), 1)
-    assert path.read_bytes() == before
+    with pytest.raises(FatalError, match="network gone"):
+        write(network_gone(), out, 1)
+    assert out.read_bytes("manifest.parquet") == before
+
+
+def test_a_manifest_is_written_as_it_is_made(sav_root: Path, tmp_path: Path) -> None:
+    (table,) = build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
+    held: weakref.WeakValueDictionary[int, pa.Table] = weakref.WeakValueDictionary()
+
+    def many() -> Iterable[pa.Table]:
+        for number in range(30):
+            assert len(held) <= 3, "tables that were written are still held"
+            held[number] = made = table.slice(0)
+            yield made
+
+    write(many(), Folder(str(tmp_path / "out")), rows_per_unit=4)
+    assert pq.read_metadata(tmp_path / "out" / "manifest.parquet").num_rows == 30 * table.num_rows
+
+
+class FlakyFileSystem(LocalFileSystem):  # type: ignore[misc]
+    """A file system that loses its connection while one file is read."""
+
+    def __init__(self, lost: str, on_open: bool) -> None:
+        super().__init__(skip_instance_cache=True)
+        self.lost, self.on_open = lost, on_open
+
+    def open(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        if not path.endswith(self.lost):
+            return super().open(path, *args, **kwargs)
+        if self.on_open:
+            raise TimeoutError("connection lost")
+        return LostFile()
+
+
+class LostFile(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raise OSError("connection lost")
+
+
+@pytest.mark.parametrize("on_open", [True, False])
+@pytest.mark.parametrize("lost", ["sav_000003.mp4", "sav_000003_manual.json"])
+def test_a_lost_connection_stops_the_build_and_marks_no_file_as_missing(
+    sav_root: Path, lost: str, on_open: bool
+) -> None:
+    tables = iter(build(FlakyFileSystem(lost, on_open), str(sav_root), ["sav_000"], SelectConfig()))
+    assert [next(tables).num_rows for _ in range(2)] == [2, 3]
+    with pytest.raises(FatalError, match=f"sav_train/sav_000/{lost} .*connection lost"):
+        next(tables)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError, IsADirectoryError])
+def test_a_file_that_may_not_be_read_costs_its_own_rows(sav_root: Path, error: type[OSError]) -> None:
+    class Closed(LocalFileSystem):  # type: ignore[misc]
+        def open(self, path: str, *args: Any, **kwargs: Any) -> Any:
+            if path.endswith(("sav_000001.mp4", "sav_000003_manual.json")):
+                raise error(path)
+            return super().open(path, *args, **kwargs)
+
+    table = whole(Closed(skip_instance_cache=True), str(sav_root), ["sav_000"])
+    assert table["reason"].to_pylist() == ["video_missing"] * 2 + ["json_missing"] + ["video_missing"] * 2 + [
+        "json_missing"
+    ]

@@ -57,10 +57,10 @@ def workers() -> Iterator[int]:
 
 
 def manifest(out: Folder) -> list[str]:
-    rows = [make_row(f"v{video}/manual/{n}") for video in range(VIDEOS) for n in range(3)]
+    videos = [[make_row(f"v{video}/manual/{n}") for n in range(3)] for video in range(VIDEOS)]
     out.write_bytes("run.json", b"{}")
-    build_manifest.write(to_table(rows, ManifestRow), out.fs, out.path("manifest.parquet"), rows_per_unit=3)
-    return [row.object_id for row in rows]
+    build_manifest.write((to_table(rows, ManifestRow) for rows in videos), out, rows_per_unit=3)
+    return [row.object_id for rows in videos for row in rows]
 
 
 def go(out: Folder, stages: Sequence[Stage], workers: int) -> None:
@@ -103,3 +103,28 @@ def test_stages_of_different_pools_run_one_after_the_other(tmp_path: Path, worke
 
 def test_map_parallel_keeps_the_order(workers: int) -> None:
     assert list(ray_adapter.map_parallel(abs, range(-20, 0), chunk=3)) == list(range(20, 0, -1))
+
+
+def test_map_parallel_stays_only_a_little_ahead(workers: int, tmp_path: Path) -> None:
+    def touch(n: int) -> int:
+        (tmp_path / str(n)).touch()
+        return n
+
+    results = ray_adapter.map_parallel(touch, range(1000), chunk=1)
+    assert next(results) == 0
+    assert len(list(tmp_path.iterdir())) < 100
+    results.close()
+
+
+def test_a_fatal_error_comes_out_of_map_parallel_as_itself(workers: int) -> None:
+    def read(n: int) -> int:
+        if n == 5:
+            raise FatalError("sav_000005.mp4 is there but cannot be read")
+        return n
+
+    results = ray_adapter.map_parallel(read, range(8), chunk=2)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(FatalError) as raised:
+        next(results)
+    assert type(raised.value) is FatalError
+    assert str(raised.value) == "sav_000005.mp4 is there but cannot be read"

@@ -109,9 +109,9 @@ def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path) -> None:
         pass
 
     class Cut(Folder):
-        def write_bytes(self, name: str, data: bytes) -> None:
+        def write_table(self, name: str, table: pa.Table) -> None:
             self._count()
-            super().write_bytes(name, data)
+            super().write_table(name, table)
 
         def delete(self, name: str) -> None:
             self._count()
