@@ -32,7 +32,7 @@ EXIT_TOO_MANY_FAILED, EXIT_USER_ERROR, EXIT_FATAL = 1, 2, 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
         return annotate(options)
@@ -64,6 +64,9 @@ def annotate(options: argparse.Namespace) -> int:
         return 0
 
     started_s = time.monotonic()
+    if not out.exists("manifest.parquet"):
+        for shard in shards:
+            build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
     begin_run(out, config, sav, shards)
     _run(options, config, out, sav, shards, stages)
     order = ["select_objects", *(stage.name for stage in stages)]
@@ -101,7 +104,7 @@ def _run(
         if not todo:
             logger.info("all %d masklets are done", len(done))
             return
-    from pipeline import ray_adapter  # noqa: PLC0415  seconds: not for --help, --check or a finished run
+    from pipeline import ray_adapter  # costs seconds that --help, --check and a finished run do not need
 
     workers = ray_adapter.connect(options.ray_address, options.workers)
     try:
@@ -140,9 +143,10 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
     return Folder(str(root))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.annotate", description=__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """The options; `make annotate` sets the common ones."""
+    command = argparse.ArgumentParser(prog="python -m pipeline.annotate", description=__doc__)
+    add = command.add_argument
     add("--shard", required=True, help="shard folder below SAV_ROOT/sav_train, several with commas, or demo")
     add("--sav-root", help="folder or fsspec URL that holds sav_train/; not needed for demo, which is drawn")
     add("--out", help="folder or fsspec URL of the run (default runs/<shard>)")
@@ -161,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rows-per-unit", type=int, help="rows committed together: what a kill can cost")
     add("--check", action="store_true", help="check settings and the order of the stages, run nothing")
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
-    return parser
+    return command
 
 
 if __name__ == "__main__":

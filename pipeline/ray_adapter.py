@@ -40,14 +40,25 @@ _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a 
 
 
 def connect(address: str | None, workers: int | None) -> int:
-    """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use."""
+    """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use.
+
+    Raises:
+        ValueError: no cluster answers at `address`.
+    """
     # Of Ray's own lines only errors: a spurious one of every actor pool comes from its C++ part (ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in ("ray._private.authentication", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if address:
         code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
-        ray.init(address=address, runtime_env={"py_modules": code}, log_to_driver=False, logging_level=logging.WARNING)
+        runtime_env = {"py_modules": code}
+        try:
+            ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.WARNING)
+        except ConnectionError as error:
+            raise ValueError(
+                f"no Ray cluster can be reached at {address} ({error.__cause__ or error}). If it asks for a token, set "
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH; without --ray-address and RAY_ADDRESS, Ray is started here"
+            ) from error
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
     ray.init(

@@ -33,9 +33,9 @@ def begin_run(out: Folder, config: RunConfig, sav: Folder, shards: Sequence[str]
     )
     if out.exists("run.json"):
         before: RunInfo = json.loads(out.read_bytes("run.json"))
-        old = {"shards": before["shards"], **{key: before["config"].get(key) for key in _DECIDE_RESULT}}
-        new = {"shards": list(shards), **{key: asked[key] for key in _DECIDE_RESULT}}
-        changed = [f"{key}: {old[key]} there, {new[key]} now" for key in new if old[key] != new[key]]
+        old, new = _deciding(before["shards"], before["config"]), _deciding(shards, asked)
+        keys = sorted(old.keys() | new.keys())
+        changed = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in keys if old.get(key) != new.get(key)]
         if changed:
             raise ValueError(
                 f"{out.path()} holds a run with other settings ({'; '.join(changed)}): "
@@ -51,6 +51,15 @@ def end_run(out: Folder, seconds: float) -> RunInfo:
     info["seconds"] = round(info["seconds"] + seconds, 1)
     out.write_json("run.json", info)
     return info
+
+
+def _deciding(shards: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what comes out, by dotted name."""
+    flat: dict[str, Any] = {"shards": list(shards)}
+    for key in _DECIDE_RESULT:
+        value = config.get(key)
+        flat |= {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def _git_commit() -> str | None:

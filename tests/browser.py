@@ -27,3 +27,10 @@ def find_chromium(bundled: str) -> str:
             "or `python -m playwright install chromium`, or set CHROMIUM to the path of one"
         )
     return path
+
+
+if __name__ == "__main__":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        find_chromium(playwright.chromium.executable_path)

@@ -16,6 +16,8 @@ _PICTURES = "preview_jpeg"
 def read_annotations(out: Folder, *, pictures: bool = False) -> pa.Table:
     """The annotations of a run, sorted by object_id; previews only if asked for, they are nearly all of the bytes."""
     schema = arrow_schema(AnnotationRow)
+    at = schema.get_field_index(_PICTURES)
+    schema = schema.set(at, schema.field(at).with_type(pa.large_binary()))  # binary ends at 2 GiB: 50,000 previews
     columns = [name for name in schema.names if pictures or name != _PICTURES]
     return out.read_tables("annotations", schema, columns).sort_by("object_id")
 

@@ -99,7 +99,7 @@ def test_settings_of_another_run_are_refused(demo_root: Path, demo_run: Path) ->
     other = annotate(demo_run, demo_root, "--recipe", "paper")
     assert other.returncode == 2
     assert "holds a run with other settings" in other.stderr
-    assert "max_objects" in other.stderr
+    assert "select.max_objects: 6 there, 2 now" in other.stderr
 
 
 def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path) -> None:
