@@ -57,7 +57,7 @@ def connect(address: str | None, workers: int | None) -> int:
         except ConnectionError as error:
             raise ValueError(
                 f"no Ray cluster can be reached at {address} ({error.__cause__ or error}). If it asks for a token, set "
-                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH; without --ray-address and RAY_ADDRESS, Ray is started here"
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. Without --ray-address and RAY_ADDRESS Ray starts here"
             ) from error
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
