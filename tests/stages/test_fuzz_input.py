@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 
-from manifests.schema import ManifestRow, Status
+from manifests.io import Folder
+from manifests.schema import ManifestRow, Reason, Row, Status
+from pipeline.run_stages import run_stages
+from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.masklets import read_masklets
 from stages.video.rle import decode
+from stages.video.views import ViewConfig
 from tests.stages.tiny_sav import FILES, annotation, box, opener, write_json, write_mp4
 
 CASES_EACH = 150
@@ -109,17 +113,27 @@ def check_rows(root: Path, rows: list[ManifestRow]) -> None:
             assert row.detail
         else:
             assert row.status is Status.PENDING
-            consume(root, row)
+            assert row.masklet_position is not None
+            masklets = read_masklets((root / row.anno_path).read_bytes(), row.anno_path)
+            areas_px = [int(decode(frame[row.masklet_position]).sum()) for frame in masklets.rles]
+            assert areas_px == row.areas_px
+            assert len(areas_px) == -(-row.frame_count // 4)
     assert all(found in ([None], list(range(len(found)))) for found in positions.values())
 
 
-def consume(root: Path, row: ManifestRow) -> None:
-    """What later stages do with a chosen row."""
-    assert row.masklet_position is not None
-    masklets = read_masklets((root / row.anno_path).read_bytes(), row.anno_path)
-    areas_px = [int(decode(frame[row.masklet_position]).sum()) for frame in masklets.rles]
-    assert areas_px == row.areas_px
-    assert len(areas_px) == -(-row.frame_count // 4)
+def render(root: Path, chosen: list[ManifestRow]) -> list[Row]:
+    """The chosen rows after render_views: each has its views and facts, or says in the stage's own words why not."""
+    rows = [Row.model_validate(row.model_dump()) for row in chosen]
+    run_stages([RenderViews(ViewConfig(), Folder(str(root)))], rows)
+    for row in rows:
+        if row.status is Status.PENDING:
+            assert row.facts is not None
+            assert len(row.video_jpegs) == min(8, len(row.areas_px))
+            assert all((row.crop_jpeg, row.masked_jpeg, row.scene_jpeg, row.preview_jpeg))
+        else:
+            assert (row.stage, bool(row.detail)) == ("render_views", True)
+            assert row.reason in (Reason.DECODE_ERROR, Reason.FRAME_COUNT_MISMATCH), row.detail
+    return rows
 
 
 def run_cases(root: Path, damage: Callable[[Path, random.Random], None]) -> dict[str, int]:
@@ -138,12 +152,13 @@ def run_cases(root: Path, damage: Callable[[Path, random.Random], None]) -> dict
         rows = select_objects(FILES, opener(root), SelectConfig())
         try:
             check_rows(root, rows)
+            rendered = render(root, [row for row in rows if row.status is Status.PENDING])
             touched = {path.stem.rpartition("_")[2] for path, raw in good.items() if path.read_bytes() != raw}
             for name, number in (("manual", 2), ("auto", 1)):
                 assert sum(row.masklet_type == name for row in rows) == number or name in touched
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
-        for outcome in {str(row.reason) for row in rows}:
+        for outcome in {str(row.reason or row.status) for row in [*rows, *rendered]}:
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
     return outcomes
 
@@ -153,7 +168,7 @@ def run_cases(root: Path, damage: Callable[[Path, random.Random], None]) -> dict
     [
         (damage_json, {"json_malformed", "rle_malformed", "frame_count_mismatch", "annotation_count_mismatch"}),
         (damage_rle, {"rle_malformed", "rle_size_mismatch"}),
-        (damage_mp4, {"video_undecodable", "rle_size_mismatch", "frame_count_mismatch"}),
+        (damage_mp4, {"video_undecodable", "rle_size_mismatch", "frame_count_mismatch", "decode_error", "pending"}),
     ],
     ids=["json", "rle", "mp4"],
 )
