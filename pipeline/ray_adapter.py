@@ -8,6 +8,7 @@ operator of Ray 2.60 stalls behind a read that it cannot be fused with, and load
 
 import logging
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,15 +46,13 @@ def connect(address: str | None, workers: int | None) -> int:
     Raises:
         ValueError: no cluster answers at `address`.
     """
-    # Of Ray's own lines only errors: a spurious one of every actor pool comes from its C++ part (ray issue 53727).
+    # A spurious error line of every actor pool comes from Ray's C++ part (ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    for name in ("ray._private.authentication", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address:
         code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
-        runtime_env = {"py_modules": code}
         try:
-            ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.WARNING)
+            _init(address=address, runtime_env={"py_modules": code})
         except ConnectionError as error:
             raise ValueError(
                 f"no Ray cluster can be reached at {address} ({error.__cause__ or error}). If it asks for a token, set "
@@ -61,14 +60,25 @@ def connect(address: str | None, workers: int | None) -> int:
             ) from error
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
-    ray.init(
+    _init(
         num_cpus=workers + 2,  # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
         include_dashboard=False,
         object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
     )
     return workers
+
+
+def _init(**settings: Any) -> None:
+    """`ray.init` without a word: its C++ part writes to file descriptor 2, past Python; what goes wrong is raised."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, **settings)
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def disconnect() -> None:
