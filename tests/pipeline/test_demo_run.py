@@ -1,6 +1,7 @@
 """What a run over the demo shard says, against the truth that the shard was drawn from."""
 
 import json
+import warnings
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from manifests.schema import Reason, Status
 from pipeline.annotate import parser
 from stages.compose_expression import marker_leak
+from tests.pipeline.test_export import read_like_sa2va
 from tests.running import ROOT, annotate, annotations
 
 
@@ -143,6 +145,17 @@ def test_the_parquet_opens_with_pandas_and_datasets(demo_run: Path, rows: dict[s
     )
     assert set(loaded["object_id"]) == set(rows)
     assert loaded.filter(lambda row: row["status"] == "kept")[0]["facts"]["duration_s"] > 0
+
+
+def test_the_official_loader_reads_the_run(demo_run: Path, demo_root: Path, rows: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = read_like_sa2va(demo_root, demo_run / "Ref-SAV.json")
+    kept = {row["expression"] for row in rows.values() if row["status"] == Status.KEPT}
+    assert {text for objects in loaded.values() for text, _ in objects.values()} == kept
+    assert all(masks.any() for objects in loaded.values() for _, masks in objects.values())
+    assert "demo_000001_manual" in loaded, "a video with kept objects of both files has two entries"
+    assert "demo_000001_auto" in loaded
 
 
 def test_a_missing_shard_says_what_there_is(demo_root: Path, tmp_path: Path) -> None:
