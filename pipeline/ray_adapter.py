@@ -137,7 +137,8 @@ def run(job: Job, workers: int, progress: Progress) -> None:
     )
     counter = _Counter.remote()
     pools = _pools(job.stages)
-    dataset = ray.data.read_datasource(_Manifest(job))
+    # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
+    dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1)
     for position, pool in enumerate(pools):
         dataset = dataset.map_batches(
             _Worker,

@@ -101,6 +101,16 @@ def test_stages_of_different_pools_run_one_after_the_other(tmp_path: Path, worke
     assert {row["status"] for row in rows} == {"kept"}
 
 
+def test_a_unit_of_the_manifest_stays_whole(tmp_path: Path, workers: int) -> None:
+    out = Folder(str(tmp_path / "out"))
+    manifest(out)
+    go(out, [Toy(tmp_path)], workers)
+    units = [
+        out.read_table(name, ["video_id"])["video_id"].to_pylist() for name in out.names("annotations", ".parquet")
+    ]
+    assert sorted(units) == [[f"v{video}"] * 3 for video in range(VIDEOS)]
+
+
 def test_map_parallel_keeps_the_order(workers: int) -> None:
     assert list(ray_adapter.map_parallel(abs, range(-20, 0), chunk=3)) == list(range(20, 0, -1))
 
