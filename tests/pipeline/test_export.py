@@ -112,7 +112,7 @@ def sam2_path_patch(video_path: str, anno_path: str) -> tuple[str, str]:
 def read_like_sa2va(sam_v_full: Path, refsav: Path) -> dict[str, dict[str, tuple[str, NDArray[np.uint8]]]]:
     """What the official loader takes from an export: per entry and object its text and its masks, T x H x W.
 
-    Our own restatement of its steps (Sa2VA 9832e1a, sa2va_data_03_refvos.py): it reads every frame and decodes every mask.
+    Our own restatement of its steps (Sa2VA 9832e1a, sa2va_data_03_refvos.py): every frame is read, every mask decoded.
     """
     samples: dict[str, dict[str, tuple[str, NDArray[np.uint8]]]] = {}
     for key, entry in json.loads(refsav.read_text(encoding="utf-8")).items():
