@@ -2,8 +2,8 @@
 
 Wanted: rows/s no lower, peak memory flat. The larger shard is the smaller one ten times over, under other video ids.
 Memory is the proportional set size (PSS) of the driver and all its Ray processes, so that shared pages, the object
-store among them, count once. rows/s are those of the whole command, and those of the stages alone, from the first
-commit to the last.
+store among them, count once. rows/s are those of the whole command, and those of the stages, from the manifest to
+the last commit: the start of their workers is in it.
 """
 
 import json

@@ -139,6 +139,8 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
             raise ValueError("--sav-root (make: SAV_ROOT=…) must name the folder that holds sav_train/<shard>/")
         return Folder(options.sav_root)
     root = options.sav_root or (out.path("sav") if out.is_local else "runs/demo/sav")
+    if not Path(root, "sav_train").exists():
+        logger.info("drawing the demo shard into %s", root)
     draw_demo(Path(root))
     return Folder(str(root))
 
