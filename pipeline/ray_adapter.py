@@ -123,7 +123,7 @@ def run(job: Job, workers: int, progress: Progress) -> None:
     """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
 
     Raises:
-        FatalError: a stage said that the run cannot go on; what was committed stays.
+        FatalError: a stage or Ray said that the run cannot go on; what was committed stays.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -152,8 +152,9 @@ def run(job: Job, workers: int, progress: Progress) -> None:
             dataset.write_parquet(job.out.path("annotations"), filesystem=job.out.arrow_fs)
     except ray.exceptions.RayError as error:
         fatal = ray.get(counter.fatal.remote())
-        if fatal is None:
-            raise
+        if fatal is None:  # the sink, the store or a machine: a full disk, a lost node
+            logger.exception("Ray could not go on")
+            fatal = str(error).strip().splitlines()[-1]
         raise FatalError(fatal) from error
 
 

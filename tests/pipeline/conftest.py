@@ -1,5 +1,6 @@
 """One whole run over the demo shard, shared by the tests that look at what a run leaves behind."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,14 @@ from tests.running import annotate
 
 @pytest.fixture(scope="session")
 def demo_run(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Output folder of `--shard demo`, run to its end on a real local Ray."""
+    """Output folder of `--shard demo`, run to its end on a real local Ray; to be looked at only."""
     out = tmp_path_factory.mktemp("demo_run")
     done = annotate(out, demo_root)
     assert done.returncode == 0, done.stderr
     return out
+
+
+@pytest.fixture
+def demo_copy(demo_run: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to call the command on again."""
+    return Path(shutil.copytree(demo_run, tmp_path / "copy"))

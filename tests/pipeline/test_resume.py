@@ -74,29 +74,31 @@ def test_three_kills_and_a_rerun_give_the_same_rows(demo_root: Path, demo_run: P
     assert len(set(resumed["object_id"].to_pylist())) == resumed.num_rows
 
 
-def test_a_finished_run_starts_no_ray_and_failed_rows_are_tried_until_poisoned(demo_root: Path, demo_run: Path) -> None:
-    first = annotations(demo_run)
+def test_a_finished_run_starts_no_ray_and_failed_rows_are_tried_until_poisoned(
+    demo_root: Path, demo_copy: Path
+) -> None:
+    first = annotations(demo_copy)
     failed = set(first.filter(pa.compute.equal(first["status"], "failed"))["object_id"].to_pylist())
     assert failed
-    kept_files = committed(demo_run)
+    kept_files = committed(demo_copy)
     for attempt in (2, 3):
-        assert annotate(demo_run, demo_root).returncode == 0
-        again = annotations(demo_run).to_pylist()
+        assert annotate(demo_copy, demo_root).returncode == 0
+        again = annotations(demo_copy).to_pylist()
         assert [row["object_id"] for row in again] == first["object_id"].to_pylist()
         assert {row["object_id"] for row in again if row["attempts"] == attempt} == failed
     assert {row["status"] for row in again if row["object_id"] in failed} == {"poisoned"}
-    untouched = {name: kept_files[name] for name in kept_files.keys() & committed(demo_run).keys()}
+    untouched = {name: kept_files[name] for name in kept_files.keys() & committed(demo_copy).keys()}
     assert len(untouched) == len(kept_files) - 1, "only the file with the failed rows may change"
-    assert untouched.items() <= committed(demo_run).items()
+    assert untouched.items() <= committed(demo_copy).items()
 
-    last = annotate(demo_run, demo_root)
+    last = annotate(demo_copy, demo_root)
     assert last.returncode == 0
     assert "all 45 masklets are done" in last.stderr
     assert "workers" not in last.stderr
 
 
-def test_settings_of_another_run_are_refused(demo_root: Path, demo_run: Path) -> None:
-    other = annotate(demo_run, demo_root, "--recipe", "paper")
+def test_settings_of_another_run_are_refused(demo_root: Path, demo_copy: Path) -> None:
+    other = annotate(demo_copy, demo_root, "--recipe", "paper")
     assert other.returncode == 2
     assert "holds a run with other settings" in other.stderr
     assert "select.max_objects: 6 there, 2 now" in other.stderr
