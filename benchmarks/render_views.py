@@ -59,7 +59,7 @@ def naive(row: Row, sav: Folder) -> None:
     camera = CameraTracker(row.width_px / size[0])
     for index, masks in enumerate(masks_TN):
         grey_HW = cv2.cvtColor(frames[index * MASK_STRIDE], cv2.COLOR_BGR2GRAY)
-        camera.add(cv2.resize(grey_HW, size), cv2.resize(np.max(masks, axis=0), size) > 0)
+        camera.add(cv2.resize(grey_HW, size), partial(cv2.resize, np.max(masks, axis=0), size))
     tracks, colours = [], {}
     for position in range(len(masks_TN[0])):
         masks_T = [masks[position] for masks in masks_TN]

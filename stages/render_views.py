@@ -110,7 +110,8 @@ class RenderViews(Stage):
 
 
 def _follow(camera: CameraTracker, grey_HW: Picture, objects: Sequence[VideoObject], index: int) -> None:
-    camera.add(grey_HW, draw.shrink_mask(union(objects, index), (grey_HW.shape[1], grey_HW.shape[0])) > 0)
+    size = (grey_HW.shape[1], grey_HW.shape[0])
+    camera.add(grey_HW, lambda: draw.shrink_mask(union(objects, index), size))
 
 
 class _Subject:

@@ -1,5 +1,7 @@
 """Camera motion recovered from photographs moved by a known similarity."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -36,7 +38,8 @@ def views(name: str, motion: NDArray[np.float64], count: int) -> list[NDArray[np
 def tracked(pictures: list[NDArray[np.uint8]], foreground_HW: NDArray[np.bool_] | None = None) -> CameraTracker:
     tracker = CameraTracker(SCALE)
     for picture_HW in pictures:
-        tracker.add(picture_HW, np.zeros(picture_HW.shape, bool) if foreground_HW is None else foreground_HW)
+        masked_HW = np.zeros(picture_HW.shape, bool) if foreground_HW is None else foreground_HW
+        tracker.add(picture_HW, partial(masked_HW.astype, np.uint8))
     return tracker
 
 
@@ -95,7 +98,7 @@ def test_a_cut_is_unknown() -> None:
 
 def test_foreground_of_another_size() -> None:
     with pytest.raises(ValueError, match=r"picture's size \(180, 320\), got \(90, 160\)"):
-        CameraTracker(SCALE).add(np.zeros((180, 320), np.uint8), np.zeros((90, 160), bool))
+        CameraTracker(SCALE).add(np.zeros((180, 320), np.uint8), lambda: np.zeros((90, 160), np.uint8))
 
 
 @pytest.mark.parametrize(

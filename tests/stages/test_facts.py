@@ -1,6 +1,7 @@
 """Facts against the truth that clips are drawn from: encoded, decoded and measured, camera estimated."""
 
 from collections.abc import Callable
+from functools import partial
 from math import sin
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def measured(folder: Path, scene: Scene) -> dict[str, Facts]:
             continue
         masks = np.stack([decode(rle) for rle in masklets.rles[time]])
         grey_HW = frame.grey(320)
-        camera.add(grey_HW, cv2.resize(masks.max(axis=0), grey_HW.shape[::-1]) > 0)
+        camera.add(grey_HW, partial(cv2.resize, masks.max(axis=0), grey_HW.shape[::-1]))
         for number, name in enumerate(names):
             if time % 5 == 0 or time == best[number]:
                 colours[name].add(frame.bgr(), masks[number] > 0, best=bool(time == best[number]))
