@@ -18,6 +18,7 @@ _LARGER_RATIO, _MUCH_LARGER_RATIO = 1.5, 4.0  # of areas
 _FEW_WORDS = 22  # of the video level; with less, what does not change is worth saying
 _FULL_WORDS = 36  # with more, the change of size is not worth saying too
 _EDGE_S = 0.75  # nearer than this to the start or the end of the video, no time is given
+_SURE_S = 0.25  # a dip of the area in one annotated frame alone may be a bend or a bad mask; two are a cover
 
 _PLACES = {
     "top left": ("in the upper left", "at the top left"),
@@ -196,7 +197,7 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     covered = rng.choice(["is partly covered", "is partly hidden behind something"])
     events += _spans(facts.hidden_spans, hidden)
     if len(events) < 2 > len(facts.hidden_spans):  # being covered in part is the least of what happens to it
-        events += _spans(facts.occluded_spans, covered)
+        events += _spans([span for span in facts.occluded_spans if span.end_s - span.start_s > _SURE_S], covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S
         when = "just before the end" if late else f"at about {_time(facts.leaves_s)}"
