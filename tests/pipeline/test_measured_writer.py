@@ -367,16 +367,16 @@ def test_without_colours_it_is_unrecognizable(missing: str) -> None:
 @pytest.mark.parametrize(
     ("spans", "words"),
     [
-        ([(0.0, 0.3)], "for a moment right at the start."),
+        ([(0.0, 0.2)], "for a moment right at the start."),
         ([(0.1, 1.1)], "from the start until about 1 second."),
         ([(0.6, 1.1)], "from about 0.5 to 1 second."),
         ([(2.0, 3.0), (5.0, 6.6)], "from about 2 to 3 seconds and again from about 5 to 6.5 seconds."),
-        ([(2.0, 2.3), (3.0, 3.3), (4.0, 4.3)], "three times, each time for a moment."),
+        ([(2.0, 2.1), (3.0, 3.1), (4.0, 4.2)], "three times, each time for a moment."),
     ],
 )
 def test_times_as_one_says_them(spans: list[tuple[float, float]], words: str) -> None:
-    covered = [Span(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
-    assert words in told(make_facts(0, occluded_spans=covered))
+    hidden = [Span(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
+    assert words in told(make_facts(0, hidden_spans=hidden))
 
 
 def test_a_dip_of_one_annotated_frame_is_not_called_a_cover() -> None:
