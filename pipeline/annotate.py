@@ -64,6 +64,9 @@ def annotate(options: argparse.Namespace) -> int:
         return 0
 
     started_s = time.monotonic()
+    if shards == ["demo"] and sav.is_local and not sav.exists("sav_train/demo"):
+        logger.info("drawing the demo shard into %s", sav.path())
+        draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
         for shard in shards:
             build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
@@ -138,11 +141,7 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
         if not options.sav_root:
             raise ValueError("--sav-root (make: SAV_ROOT=…) must name the folder that holds sav_train/<shard>/")
         return Folder(options.sav_root)
-    root = options.sav_root or (out.path("sav") if out.is_local else "runs/demo/sav")
-    if not Path(root, "sav_train").exists():
-        logger.info("drawing the demo shard into %s", root)
-    draw_demo(Path(root))
-    return Folder(str(root))
+    return Folder(options.sav_root or (out.path("sav") if out.is_local else "runs/demo/sav"))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -68,7 +68,7 @@ class RenderViews(Stage):
             colours={subject.object.object_id: subject.colours for subject in subjects},
         )
         found = {each.object_id: each for each in measured}
-        views = {subject.object.object_id: subject.views for subject in subjects}
+        views = {subject.object.object_id: subject.views for subject in subjects if subject.views}
         times_s = [
             index * MASK_STRIDE / row.video_fps for index in uniform_indices(len(row.areas_px), self.config.frames)
         ]
@@ -120,8 +120,7 @@ class _Subject:
     def __init__(self, video_object: VideoObject, config: ViewConfig | None) -> None:
         self.object = video_object
         self.colours = ColourSampler()
-        self.views = ObjectViews(config or ViewConfig())
-        self._drawn = config is not None
+        self.views = None if config is None else ObjectViews(config)
 
     def see(self, full_HW3: Picture, small_HW3: Picture, index: int, slot: int | None) -> None:
         """Look at an annotated frame: the best one, or one of the uniform ones (`slot`), or both."""
@@ -129,7 +128,7 @@ class _Subject:
         mask_HW = self.object.mask(index)
         small_HW = draw.shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
         self.colours.add(small_HW3, small_HW > 0, best=best)
-        if not self._drawn:
+        if self.views is None:
             return
         if slot is not None:
             self.views.add_uniform(small_HW3, small_HW, slot)

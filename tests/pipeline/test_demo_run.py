@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from manifests.schema import Reason, Status
-from pipeline.annotate import parser
+from pipeline.annotate import main, parser
 from stages.compose_expression import marker_leak
 from tests.pipeline.test_export import read_like_sa2va
 from tests.running import ROOT, annotate, annotations
@@ -161,6 +161,11 @@ def test_a_missing_shard_says_what_there_is(demo_root: Path, tmp_path: Path) -> 
     assert done.returncode == 2
     assert "demo" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_runs_nothing(tmp_path: Path) -> None:
+    assert main(["--shard", "demo", "--out", str(tmp_path / "out"), "--check"]) == 0
     assert not (tmp_path / "out").exists()
 
 
