@@ -51,7 +51,11 @@ class Reason(StrEnum):
     INCONSISTENT = "inconsistent"
     AMBIGUOUS = "ambiguous"
     MARKER_LEAK = "marker_leak"
+    CONTRADICTED = "contradicted"  # the text says what the masks and pixels rule out
+    REFUSED = "refused"  # the model would not describe it
     # failures
+    BAD_REPLY = "bad_reply"  # no attempt gave a usable reply: each one's fault is in `detail`, the replies in `calls`
+    ENGINE_ERROR = "engine_error"  # the engine lives, but answers this row's request with an error
     DECODE_ERROR = "decode_error"  # the video opened but broke off in the middle
     UNEXPECTED_ERROR = "unexpected_error"  # `detail` has the end of the traceback
 
@@ -129,6 +133,32 @@ class Facts(_Model):
     neighbours: list[Neighbour] = Field(description="other objects of the video, nearest first, at most 3")
 
 
+class Contradiction(_Model):
+    """A claim of the text that the facts rule out (stages/claims.py)."""
+
+    kind: str = Field(description="side, direction, size, visibility or colour")
+    claim: str = Field(description="the words of the text")
+    measured: str = Field(description="what the facts say instead, with figures")
+
+
+class Call(_Model):
+    """One request to a model and what came of it; the whole exchange stands in `replies/` under `key`."""
+
+    prompt: str = Field(description="name@sha8 of the prompt")
+    model: str = Field(description="name of the model that was asked")
+    revision: str = Field(description="its commit, fingerprint or given revision; empty if the endpoint tells none")
+    key: str = Field(description="hash of pictures, prompt, model, revision and sampling: name of the file in replies/")
+    temperature: float = Field(description="rises with each attempt at a usable reply")
+    seed: int = Field(description="differs with each attempt and each time that the row is tried again")
+    tokens_in: int = Field(description="tokens of text and pictures")
+    tokens_cached: int = Field(description="those of tokens_in that the engine had in its prefix cache, if it tells")
+    tokens_out: int = Field(description="tokens of the reply")
+    seconds_s: float = Field(description="from sending to the whole reply, waiting and resending included")
+    resent: int = Field(description="times it was sent again after a connection error, 429 or 5xx")
+    stored: bool = Field(description="true: answered before, taken from replies/, not paid for again")
+    fault: str | None = Field(description="why the reply could not be used; null = it was used")
+
+
 class ManifestRow(_Model):
     """One masklet of a shard and whether it is to be described; written by select_objects."""
 
@@ -167,13 +197,19 @@ class AnnotationRow(ManifestRow):
     preview_jpeg: bytes | None = Field(default=None, description="all views of the object on one small sheet, JPEG")
     caption_crop: str | None = Field(default=None, description="caption from the crop with context")
     caption_masked: str | None = Field(default=None, description="caption from the frame with all else black")
-    verdict: str | None = Field(default=None, description="consistent, inconsistent or unrecognizable")
+    verdict: str | None = Field(default=None, description="consistent, inconsistent, unrecognizable or repaired")
+    conflict: str | None = Field(default=None, description="the claims of the two captions that contradict each other")
     object_description: str | None = Field(default=None, description="object level, paper 3.3")
     scene_description: str | None = Field(default=None, description="scene level, paper 3.3")
     video_description: str | None = Field(default=None, description="video level, paper 3.3")
     expression: str | None = Field(default=None, description="the final referring expression in three parts")
+    contradictions: list[Contradiction] = Field(
+        default_factory=list, description="claims of `expression` that the facts rule out; empty = none found"
+    )
+    repairs: list[str] = Field(default_factory=list, description="what a second look mended: object, expression")
     writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")
     prompt_ids: list[str] = Field(default_factory=list, description="name@sha8 of each prompt that was answered")
+    calls: list[Call] = Field(default_factory=list, description="every request to a model for this row, in order")
     seconds_s: float = Field(default=0.0, description="time spent in stages, a batch's time shared by its rows")
 
 

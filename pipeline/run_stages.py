@@ -1,13 +1,19 @@
-"""Takes rows through stages in plain Python: one bad row costs one row, every row ends in one state."""
+"""Takes rows through stages in plain Python: one bad row costs one row, every row ends in one state.
 
+From the first asynchronous stage on, rows go through the stages one by one, many in flight: a row that waits for a
+model keeps no other waiting. The stages before it take the rows together.
+"""
+
+import asyncio
 import time
 import traceback
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from manifests.schema import Reason, Row, Status
-from stages.base import FatalError, Reject, Result, RowError, Stage
+from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage
 
 _DETAIL_CHARACTERS = 2000
 
@@ -18,11 +24,18 @@ def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
     Raises:
         FatalError: from a stage; nothing of this batch counts then.
     """
-    for stage in stages:
-        pending = [row for row in rows if row.status is Status.PENDING]
+    first = next((at for at, stage in enumerate(stages) if isinstance(stage, AsyncStage)), len(stages))
+    for stage in stages[:first]:
+        pending = _pending(rows)
         for batch in _by_video(pending) if stage.by_video else [pending]:
             if batch:
                 _run_batch(stage, batch)
+    if (pending := _pending(rows)) and first < len(stages):
+        started_s = time.perf_counter()
+        _loop().run(_run_in_flight(stages[first:], pending))
+        share_s = (time.perf_counter() - started_s) / len(pending)
+        for row in pending:
+            row.seconds_s += share_s
 
 
 def finish(rows: Sequence[Row], max_attempts: int) -> None:
@@ -38,6 +51,38 @@ def finish(rows: Sequence[Row], max_attempts: int) -> None:
             row.status = Status.KEPT
         elif row.status is Status.FAILED and row.attempts >= max_attempts:
             row.status = Status.POISONED
+
+
+@cache
+def _loop() -> asyncio.Runner:
+    """One event loop a process: a writer's connections outlive a batch."""
+    return asyncio.Runner()
+
+
+async def _run_in_flight(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for row in rows:
+                group.create_task(_run_row(stages, row))
+    except* FatalError as fatal:
+        raise fatal.exceptions[0] from None
+
+
+async def _run_row(stages: Sequence[Stage], row: Row) -> None:
+    for stage in stages:
+        if row.status is not Status.PENDING:
+            return
+        if isinstance(stage, AsyncStage):
+            (result,) = await asyncio.gather(stage.answer(row), return_exceptions=True)
+            if isinstance(result, FatalError) or not isinstance(result, dict | Reject | Exception):
+                raise result
+        else:
+            (result,) = _results(stage, [row])
+        _apply(stage, row, result)
+
+
+def _pending(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.status is Status.PENDING]
 
 
 def _run_batch(stage: Stage, rows: Sequence[Row]) -> None:
@@ -74,7 +119,7 @@ def _apply(stage: Stage, row: Row, result: Result) -> None:
         return
     row.status = Status.FAILED
     if isinstance(result, RowError):
-        row.reason, row.detail = result.reason, result.detail
+        row.reason, row.detail = result.reason, result.detail[-_DETAIL_CHARACTERS:]
     else:
         told = "".join(traceback.format_exception(result, limit=-3))
         row.reason, row.detail = Reason.UNEXPECTED_ERROR, told[-_DETAIL_CHARACTERS:]

@@ -49,3 +49,15 @@ class Stage(ABC):
     @abstractmethod
     def process(self, rows: Sequence[Row]) -> list[Result]:
         """Results for `rows`: same length, same order. Raise FatalError to stop the run."""
+
+
+class AsyncStage(Stage):
+    """A stage that waits for others: many rows are in flight, and each goes on to the next stage by itself."""
+
+    @abstractmethod
+    async def answer(self, row: Row) -> Update | Reject:
+        """The result for one row; exceptions as in Stage.process."""
+
+    def process(self, rows: Sequence[Row]) -> list[Result]:
+        """Not for rows in flight: `pipeline.run_stages` awaits `answer`."""
+        raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run_stages")

@@ -14,7 +14,7 @@ class CaptionObject(WriterStage):
     writes = ("caption_crop", "caption_masked", "writer", "prompt_ids")
     asks = ("caption_crop", "caption_masked")
 
-    async def answer(self, row: Row) -> Update:
+    async def write(self, row: Row) -> Update:
         """One call a picture: shown together, they are described worse than either alone (DAM, table 8)."""
         crop: Caption = await self.ask("caption_crop", row, [row.crop_jpeg])
         masked: Caption = await self.ask("caption_masked", row, [row.masked_jpeg])

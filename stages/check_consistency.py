@@ -14,7 +14,7 @@ class CheckConsistency(WriterStage):
     writes = ("verdict", "object_description", "writer", "prompt_ids")
     asks = ("check_consistency",)
 
-    async def answer(self, row: Row) -> Update | Reject:
+    async def write(self, row: Row) -> Update | Reject:
         """Both captions are quoted in the detail of a rejection."""
         reply: Consistency = await self.ask("check_consistency", row)
         quoted = f"crop: {row.caption_crop!r}; masked: {row.caption_masked!r}"

@@ -38,7 +38,7 @@ class ComposeExpression(WriterStage):
     writes = ("expression", "writer", "prompt_ids")
     asks = ("compose_expression",)
 
-    async def answer(self, row: Row) -> Update | Reject:
+    async def write(self, row: Row) -> Update | Reject:
         """No pictures: whatever is said was said by an earlier stage."""
         reply: Expression = await self.ask("compose_expression", row)
         written = {"expression": reply.expression}

@@ -14,7 +14,7 @@ class DescribeScene(WriterStage):
     writes = ("scene_description", "writer", "prompt_ids")
     asks = ("describe_scene",)
 
-    async def answer(self, row: Row) -> Update:
+    async def write(self, row: Row) -> Update:
         """One picture: the whole view at the best moment, with a thin contour."""
         reply: Scene = await self.ask("describe_scene", row, [row.scene_jpeg])
         return {"scene_description": reply.description}

@@ -14,7 +14,7 @@ class DescribeVideo(WriterStage):
     writes = ("video_description", "writer", "prompt_ids")
     asks = ("describe_video",)
 
-    async def answer(self, row: Row) -> Update:
+    async def write(self, row: Row) -> Update:
         """All views of the video in one call; their times are in the text."""
         reply: Video = await self.ask("describe_video", row, row.video_jpegs)
         return {"video_description": reply.description}

@@ -22,7 +22,7 @@ class MeasuredWriter:
 
     name = "measured"
     pool = "cpu"
-    max_in_flight = 1  # nothing is waited for
+
 
     async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
         """See Writer.write."""

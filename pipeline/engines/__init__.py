@@ -1,0 +1,1 @@
+"""Where models run and how they are spoken to: everything speaks the OpenAI chat API."""
