@@ -14,16 +14,19 @@ from pathlib import Path
 
 from manifests.io import Folder
 from manifests.schema import Status
-from pipeline import build_manifest, graph, resume
-from pipeline.config import RunConfig
+from pipeline import build_manifest, dead_letter, graph, resume
+from pipeline.config import ENGINES, RunConfig
 from pipeline.demo.shard import draw_demo
-from pipeline.export import outcomes
+from pipeline.engines import session
+from pipeline.engines.config import ModelConfig
+from pipeline.explain import explain
+from pipeline.export import cost, outcomes
+from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import read_annotations, write_exports
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES
 from pipeline.run_json import begin_run, end_run
-from pipeline.writers import ENGINES
-from stages.base import FatalError, Stage
+from stages.base import FatalError
 
 logger = logging.getLogger("refsav")
 
@@ -57,10 +60,13 @@ def annotate(options: argparse.Namespace) -> int:
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
     config = _config(options, shards)
     sav = _sav_root(options, shards, out)
-    stages = graph.build(config, sav)
+    stages = graph.build(config, sav, session.unopened(config, out))
     graph.check(stages)
     if options.check:
         logger.info("%d stages fit together: %s", len(stages), " -> ".join(stage.name for stage in stages))
+        return 0
+    if options.explain:
+        sys.stdout.write(explain(out, sav, config, options.explain))
         return 0
 
     started_s = time.monotonic()
@@ -70,14 +76,21 @@ def annotate(options: argparse.Namespace) -> int:
     if not out.exists("manifest.parquet"):
         for shard in shards:
             build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
-    begin_run(out, config, sav, shards)
-    _run(options, config, out, sav, shards, stages)
+    session.check(config)
+    begin_run(out, config, session.revisions(config), sav, shards)
+    if options.replay:
+        chosen = dead_letter.take_back(out, dead_letter.parse(options.replay), prompt_changed=options.prompt_changed)
+        logger.info("%d masklets are run again", chosen)
+    engine = _run(options, config, out, sav, shards)
     order = ["select_objects", *(stage.name for stage in stages)]
     table = read_annotations(out)
     outcomes.assert_sums(out.read_table("manifest.parquet", ["object_id"]), table)
-    info = end_run(out, time.monotonic() - started_s)
+    info = end_run(out, time.monotonic() - started_s, engine)
     write_exports(out, info, order)
-    sys.stdout.write(f"{outcomes.as_text(table, order)}\n\nlook at  {out.path('report.html')}\n")
+    sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
+    if info["models"]:
+        sys.stdout.write(f"\n{cost.as_text(table, info)}\n")
+    sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
 
     lost = sum(table["status"].to_pylist().count(state) for state in (Status.FAILED, Status.POISONED))
@@ -92,32 +105,30 @@ def annotate(options: argparse.Namespace) -> int:
 
 
 def _run(
-    options: argparse.Namespace,
-    config: RunConfig,
-    out: Folder,
-    sav: Folder,
-    shards: Sequence[str],
-    stages: Sequence[Stage],
-) -> None:
-    """Make the manifest if there is none, and take its undone rows through the stages."""
+    options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
+) -> EngineInfo | None:
+    """Make the manifest if there is none, and take its undone rows through the stages; what the engine did, if any."""
     attempts = resume.take_back_failed(out)
     done = resume.done_ids(out)
     if out.exists("manifest.parquet"):
         todo = _rows(out) - len(done)
         if not todo:
             logger.info("all %d masklets are done", len(done))
-            return
+            return None
     from pipeline import ray_adapter  # costs seconds that --help, --check and a finished run do not need
 
-    workers = ray_adapter.connect(options.ray_address, options.workers)
+    workers = ray_adapter.connect(options.ray_address, options.workers, session.slots(config))
     try:
         if not out.exists("manifest.parquet"):
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
             build_manifest.write(tables, out, config.rows_per_unit)
         todo = _rows(out) - len(done)
-        logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
-        job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
-        ray_adapter.run(job, workers, Progress(todo))
+        with session.opened(config, out) as engine:
+            logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
+            stages = graph.build(config, sav, engine.writer)
+            job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
+            ray_adapter.run(job, {"cpu": workers, **engine.workers}, Progress(todo))
+        return engine.info
     finally:
         ray_adapter.disconnect()
 
@@ -130,8 +141,23 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
     if recipe not in RECIPES:
         raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    given = {name: getattr(options, name) for name in ("engine", "max_attempts", "max_failed_frac", "rows_per_unit")}
-    return replace(RECIPES[recipe](), **{name: value for name, value in given.items() if value is not None})
+    names = ("engine", "engine_url", "max_attempts", "max_failed_frac", "rows_per_unit")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    config = RECIPES[recipe]()
+    vlm, llm = (_model(options, getattr(config, role), getattr(options, f"{role}_model")) for role in ("vlm", "llm"))
+    return replace(config, vlm=vlm, llm=llm or vlm, **given)
+
+
+def _model(options: argparse.Namespace, model: ModelConfig | None, name: str | None) -> ModelConfig | None:
+    """The recipe's model, or the one that was named instead: `name[@revision]`."""
+    if name:
+        name, _, revision = name.partition("@")
+        if model is None or model.model != name:
+            model = ModelConfig(model=name)  # what the recipe says of its own model does not hold for this one
+        model = replace(model, revision=revision or model.revision)
+    if model and options.in_flight is not None:
+        model = replace(model, in_flight=options.in_flight)
+    return model
 
 
 def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -> Folder:
@@ -154,7 +180,21 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py"
     )
-    add("--engine", choices=ENGINES, help="who writes the text (default: the recipe's; measured needs no model)")
+    add("--engine", choices=ENGINES, help="who writes: measured (no model, default), vllm (started here), http")
+    add("--engine-url", help="with --engine http: an OpenAI-compatible endpoint, e.g. http://host:8000/v1")
+    add(
+        "--vlm-model", help="model for prompts with pictures: hub id, folder or served name, [@revision]; else recipe's"
+    )
+    add("--llm-model", help="model for prompts without; default the recipe's, else the VLM")
+    add("--in-flight", type=int, help="requests open at a time for each replica of a model (default: the recipe's)")
+    add(
+        "--replay",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="run chosen rows again: reason= stage= status= object_id= video_id=",
+    )
+    add("--prompt-changed", action="store_true", help="with --replay: only rows whose prompts are not today's")
+    add("--explain", metavar="OBJECT_ID", help="print everything known of one masklet of the run, and stop")
     add("--workers", type=int, help="processes that work on rows (default: CPUs here, CPUs - 1 on a cluster)")
     add(
         "--ray-address",

@@ -1,10 +1,14 @@
 """What a run is made of: one frozen dataclass per stage that has settings, and the run's own."""
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
-from pipeline.writers import ENGINES, Engine
+from pipeline.engines.config import ModelConfig, Sampling
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
+
+Engine = Literal["measured", "vllm", "http"]
+ENGINES: tuple[str, ...] = get_args(Engine)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,13 +19,36 @@ class RunConfig:
     select: SelectConfig = field(default_factory=SelectConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     engine: Engine = "measured"
+    engine_url: str | None = None  # of ENGINE=http, ends in /v1
+    vlm: ModelConfig | None = None  # asked with pictures; not needed by the measured engine
+    llm: ModelConfig | None = None  # asked with text alone; may be the same model
+    sampling: Sampling = field(default_factory=Sampling)
+    repair: bool = False  # one second look at what is inconsistent or contradicted, else it is dropped (paper 3.3)
+    on_contradiction: Literal["report", "reject"] = "reject"  # of the text by the facts
     max_attempts: int = 3  # a row that failed so often is poisoned: the cause is in the row, not in the weather
     max_failed_frac: float = 0.05  # more than one row in twenty is no bad luck with single files
     rows_per_unit: int = 32  # rows that are read, worked on and committed together: what a kill can cost
 
+    @property
+    def models(self) -> dict[str, ModelConfig]:
+        """The models that are asked, by role; empty if none is."""
+        if self.engine == "measured" or not self.vlm or not self.llm:
+            return {}
+        return {"vlm": self.vlm, "llm": self.llm}
+
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
+        if self.engine != "measured" and not (self.vlm and self.llm):
+            raise ValueError(
+                f"engine {self.engine!r} needs a VLM and an LLM: take a recipe that names them, or give --vlm-model "
+                "and --llm-model (make: VLM_MODEL=… LLM_MODEL=…)"
+            )
+        if (self.engine == "http") != (self.engine_url is not None):
+            raise ValueError(
+                f"--engine-url (make: ENGINE_URL=…) belongs to --engine http and is needed there, got engine "
+                f"{self.engine!r} and url {self.engine_url!r}"
+            )
         if self.max_attempts < 1:
             raise ValueError(f"max_attempts must be at least 1, got {self.max_attempts}")
         if not 0 <= self.max_failed_frac <= 1:

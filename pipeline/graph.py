@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from stages.check_facts import CheckFacts
+
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
 from pipeline.config import RunConfig
-from pipeline.writers import make_writer
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
@@ -13,18 +14,23 @@ from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.render_views import RenderViews
+from stages.repair_expression import RepairExpression
+from stages.repair_object import RepairObject
+from stages.writer import Writer
 
 
-def build(config: RunConfig, sav: Folder) -> list[Stage]:
-    """The stages of a run, configured, not set up (paper, section 3.3, figure 3)."""
-    writer = make_writer(config.engine)
+def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
+    """The stages of a run, configured, not set up (paper, section 3.3, figure 3; facts and repair are ours)."""
     return [
         RenderViews(config.views, sav),
         CaptionObject(writer),
-        CheckConsistency(writer),
+        CheckConsistency(writer, repair=config.repair),
+        *([RepairObject(writer)] if config.repair else []),
         DescribeScene(writer),
         DescribeVideo(writer),
         ComposeExpression(writer),
+        CheckFacts("repair" if config.repair else config.on_contradiction, writer.pool),
+        *([RepairExpression(writer, config.on_contradiction)] if config.repair else []),
     ]
 
 

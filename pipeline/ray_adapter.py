@@ -37,11 +37,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
+_WAITING_CPUS = 0.05  # of a process that asks others and waits
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 
 
-def connect(address: str | None, workers: int | None) -> int:
+def connect(address: str | None, workers: int | None, more_slots: int = 0) -> int:
     """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use.
+
+    `more_slots` are CPU slots for what runs beside the workers here; a cluster has its own.
 
     Raises:
         ValueError: no cluster answers at `address`.
@@ -61,7 +64,9 @@ def connect(address: str | None, workers: int | None) -> int:
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
     _init(
-        num_cpus=workers + 2,  # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
+        num_cpus=workers
+        + 2
+        + more_slots,  # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
         include_dashboard=False,
         object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
     )
@@ -119,8 +124,10 @@ class Job:
     max_attempts: int
 
 
-def run(job: Job, workers: int, progress: Progress) -> None:
+def run(job: Job, workers: Mapping[str, int], progress: Progress) -> None:
     """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
+
+    `workers` is the number of processes for each pool of stages; only those of "cpu" compute, the others wait.
 
     Raises:
         FatalError: a stage or Ray said that the run cannot go on; what was committed stays.
@@ -140,12 +147,14 @@ def run(job: Job, workers: int, progress: Progress) -> None:
     # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
     dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1)
     for position, pool in enumerate(pools):
+        name = pool[0].pool
         dataset = dataset.map_batches(
             _Worker,
             fn_constructor_args=(pool, counter, job.max_attempts if position == len(pools) - 1 else None),
             batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=1, max_size=workers),
+            compute=ActorPoolStrategy(min_size=1, max_size=workers[name]),
+            num_cpus=1 if name == "cpu" else _WAITING_CPUS,
         )
     try:
         with progress.watching(lambda: dict(ray.get(counter.counts.remote()))):

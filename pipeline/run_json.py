@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,14 +10,23 @@ from typing import Any
 
 from manifests.io import Folder
 from pipeline.config import RunConfig
-from pipeline.export.run_info import RunInfo
+from pipeline.export.run_info import EngineInfo, RunInfo
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
-_DECIDE_RESULT = ("select", "views", "engine")
+_DECIDE_RESULT = ("select", "views", "models", "sampling", "repair", "on_contradiction")
 
 
-def begin_run(out: Folder, config: RunConfig, sav: Folder, shards: Sequence[str]) -> None:
+def begin_run(
+    out: Folder, config: RunConfig, models: Mapping[str, str] | None, sav: Folder, shards: Sequence[str]
+) -> None:
     """Write run.json, or check that the one that is there asks for the same.
+
+    Args:
+        out: folder of the run.
+        config: its settings.
+        models: `name@revision` by role; None if no model is asked. Where they run does not matter.
+        sav: SAV_ROOT.
+        shards: folders below sav_train.
 
     Raises:
         ValueError: the folder holds a run with other settings, each named with both values.
@@ -25,15 +34,17 @@ def begin_run(out: Folder, config: RunConfig, sav: Folder, shards: Sequence[str]
     asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     info = RunInfo(
         shards=list(shards),
-        writer=config.engine,
+        writer=" + ".join(dict.fromkeys(models.values())) if models else config.engine,
+        models=dict(models) if models else None,
+        engine=None,
         seconds=0.0,
         git_commit=_git_commit(),
         versions={package: version(package) for package in _PACKAGES},
-        config={**asked, "sav_root": sav.url},
+        config={**asked, "models": models, "sav_root": sav.url},
     )
     if out.exists("run.json"):
         before: RunInfo = json.loads(out.read_bytes("run.json"))
-        old, new = _deciding(before["shards"], before["config"]), _deciding(shards, asked)
+        old, new = _deciding(before["shards"], before["config"]), _deciding(shards, info["config"])
         keys = sorted(old.keys() | new.keys())
         changed = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in keys if old.get(key) != new.get(key)]
         if changed:
@@ -41,16 +52,32 @@ def begin_run(out: Folder, config: RunConfig, sav: Folder, shards: Sequence[str]
                 f"{out.path()} holds a run with other settings ({'; '.join(changed)}): "
                 "give another --out (make: OUT=…), or the settings of that run"
             )
-        info["seconds"] = before["seconds"]
+        info["seconds"], info["engine"] = before["seconds"], before["engine"]
     out.write_json("run.json", info)
 
 
-def end_run(out: Folder, seconds: float) -> RunInfo:
-    """Add the time of this call to run.json and return it; a resumed run's calls add up."""
+def end_run(out: Folder, seconds: float, engine: EngineInfo | None) -> RunInfo:
+    """Add the time of this call and what its engine did to run.json and return it; a resumed run's calls add up."""
     info: RunInfo = json.loads(out.read_bytes("run.json"))
     info["seconds"] = round(info["seconds"] + seconds, 1)
+    if engine:
+        info["engine"] = _sum(info["engine"], engine)
     out.write_json("run.json", info)
     return info
+
+
+def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
+    if before is None:
+        return now
+    hits = [each["prefix_hits"] for each in (before, now) if each["prefix_hits"] is not None]
+    queries = [each["prefix_queries"] for each in (before, now) if each["prefix_queries"] is not None]
+    return EngineInfo(
+        url=now["url"],
+        gpus=now["gpus"],
+        seconds=before["seconds"] + now["seconds"],
+        prefix_hits=sum(hits) if hits else None,
+        prefix_queries=sum(queries) if queries else None,
+    )
 
 
 def _deciding(shards: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:

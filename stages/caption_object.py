@@ -11,7 +11,7 @@ class CaptionObject(WriterStage):
 
     name = "caption_object"
     reads = ("crop_jpeg", "masked_jpeg", "part_of", "facts")
-    writes = ("caption_crop", "caption_masked", "writer", "prompt_ids")
+    writes = ("caption_crop", "caption_masked", "calls", "writer", "prompt_ids")
     asks = ("caption_crop", "caption_masked")
 
     async def write(self, row: Row) -> Update:

@@ -30,20 +30,24 @@ def marker_leak(text: str) -> str | None:
     return found.group() if found else None
 
 
+def accept(reply: Expression) -> Update | Reject:
+    """The column `expression`, or why it must not be used."""
+    written = {"expression": reply.expression}
+    if leak := marker_leak(reply.expression):
+        return Reject(Reason.MARKER_LEAK, f"{leak!r} in: {reply.expression}", written)
+    if reply.ambiguous_with:
+        return Reject(Reason.AMBIGUOUS, f"fits {', '.join(reply.ambiguous_with)} as well", written)
+    return written
+
+
 class ComposeExpression(WriterStage):
     """Fill `expression`; reject one that leaks the marker or that fits another object as well."""
 
     name = "compose_expression"
     reads = ("object_description", "scene_description", "video_description", "facts", "sibling_facts")
-    writes = ("expression", "writer", "prompt_ids")
+    writes = ("expression", "calls", "writer", "prompt_ids")
     asks = ("compose_expression",)
 
     async def write(self, row: Row) -> Update | Reject:
         """No pictures: whatever is said was said by an earlier stage."""
-        reply: Expression = await self.ask("compose_expression", row)
-        written = {"expression": reply.expression}
-        if leak := marker_leak(reply.expression):
-            return Reject(Reason.MARKER_LEAK, f"{leak!r} in: {reply.expression}", written)
-        if reply.ambiguous_with:
-            return Reject(Reason.AMBIGUOUS, f"fits {', '.join(reply.ambiguous_with)} as well", written)
-        return written
+        return accept(await self.ask("compose_expression", row))

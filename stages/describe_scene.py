@@ -11,7 +11,7 @@ class DescribeScene(WriterStage):
 
     name = "describe_scene"
     reads = ("scene_jpeg", "object_description", "part_of", "facts", "sibling_facts")
-    writes = ("scene_description", "writer", "prompt_ids")
+    writes = ("scene_description", "calls", "writer", "prompt_ids")
     asks = ("describe_scene",)
 
     async def write(self, row: Row) -> Update:

@@ -11,7 +11,7 @@ class DescribeVideo(WriterStage):
 
     name = "describe_video"
     reads = ("video_jpegs", "video_times_s", "scene_description", "facts")
-    writes = ("video_description", "writer", "prompt_ids")
+    writes = ("video_description", "calls", "writer", "prompt_ids")
     asks = ("describe_video",)
 
     async def write(self, row: Row) -> Update:

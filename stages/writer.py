@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from pydantic import BaseModel
 
 import prompts
-from manifests.schema import Row
+from manifests.schema import Reason, Row
 from prompts import Prompt
-from stages.base import AsyncStage, Reject, Update
+from stages.base import AsyncStage, Reject, RowError, Update
 
 R = TypeVar("R", bound=BaseModel)
+
+_BY_DESIGN = (Reason.REFUSED, Reason.MARKER_LEAK)  # every attempt ended so: another run would end so too
 
 
 class Writer(Protocol):
@@ -59,7 +61,12 @@ class WriterStage(AsyncStage):
 
     async def answer(self, row: Row) -> Update | Reject:
         """See AsyncStage.answer; `writer` and `prompt_ids` are added to what was written."""
-        result = await self.write(row)
+        try:
+            result = await self.write(row)
+        except RowError as error:
+            if error.reason not in _BY_DESIGN:
+                raise
+            result = Reject(error.reason, error.detail)
         if not result:
             return result
         ids = [*row.prompt_ids, *(prompts.load(name).id for name in self.asks)]

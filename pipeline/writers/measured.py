@@ -23,7 +23,6 @@ class MeasuredWriter:
     name = "measured"
     pool = "cpu"
 
-
     async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
         """See Writer.write."""
         if row.facts is None:
@@ -65,6 +64,11 @@ def _compose_expression(row: Row, facts: Facts) -> Answer:
     return {"expression": " ".join(filter(None, parts)), "ambiguous_with": list(singled.ambiguous_with)}
 
 
+def _repair_object(row: Row, facts: Facts) -> Answer:
+    # a second look measures nothing new
+    return {"verdict": "inconsistent", "conflict": row.conflict or "", "object_description": ""}
+
+
 _ANSWERS: Mapping[str, Callable[[Row, Facts], Answer]] = {
     "caption_crop": _caption_crop,
     "caption_masked": _caption_masked,
@@ -72,6 +76,8 @@ _ANSWERS: Mapping[str, Callable[[Row, Facts], Answer]] = {
     "describe_scene": _describe_scene,
     "describe_video": _describe_video,
     "compose_expression": _compose_expression,
+    "repair_object": _repair_object,
+    "repair_expression": _compose_expression,
 }
 
 

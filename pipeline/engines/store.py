@@ -1,0 +1,68 @@
+"""Every reply of a model, kept under the hash of what was asked: what was answered once is not paid for again.
+
+A file a reply, `replies/<2 digits>/<key>.json`, written whole as soon as the reply is there. Pictures stand in it by
+their hash: `--explain` draws them again.
+"""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+from manifests.io import Folder
+from pipeline.engines.chat import Answer, Request
+
+
+class ReplyStore:
+    """The folder `replies/` of a run; any number of processes may use it."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out = out
+
+    async def get(self, key: str) -> Answer | None:
+        """The answer kept under `key`; None if there is none."""
+        try:
+            kept = await asyncio.to_thread(read, self._out, key)
+        except FileNotFoundError:
+            return None
+        return Answer(**kept["answer"])
+
+    async def put(self, key: str, asked: dict[str, Any], answer: Answer) -> None:
+        """Keep an answer, with what was asked (`question`)."""
+        await asyncio.to_thread(self._out.write_json, _name(key), {"asked": asked, "answer": asdict(answer)})
+
+
+def question(request: Request, prompt_id: str, revision: str) -> dict[str, Any]:
+    """All that decides the answer, as JSON values; pictures by their SHA-256."""
+    return {
+        "prompt": prompt_id,  # the schema is in it too
+        "model": request.model,
+        "revision": revision,
+        "system": request.system,
+        "pictures": [hashlib.sha256(picture).hexdigest() for picture in request.pictures],
+        "user": request.user,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "max_tokens": request.max_tokens,
+    }
+
+
+def key_of(asked: dict[str, Any]) -> str:
+    """The name of a question's answer."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read(out: Folder, key: str) -> dict[str, Any]:
+    """What is kept under `key`: `asked` and `answer`.
+
+    Raises:
+        FileNotFoundError: nothing is.
+    """
+    kept: dict[str, Any] = json.loads(out.read_bytes(_name(key)))
+    return kept
+
+
+def _name(key: str) -> str:
+    return f"replies/{key[:2]}/{key}.json"

@@ -1,0 +1,111 @@
+"""The writer that asks models: prompts with pictures go to the VLM, those without to the LLM."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+import prompts
+from manifests.io import Folder
+from manifests.schema import Call, Reason, Row
+from pipeline.engines.chat import Answer, ChatClient, Endpoint, Request
+from pipeline.engines.config import Sampling
+from pipeline.engines.store import ReplyStore, key_of, question
+from pipeline.writers.usable import FaultError, usable
+from prompts import Prompt
+from stages.base import RowError
+
+R = TypeVar("R", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it is asked for, and which state of it that is; the revision is empty where nobody tells it."""
+
+    name: str
+    revision: str
+
+
+class ModelWriter:
+    """Asks until a reply can be used: each attempt is hotter than the last, and none is paid for twice."""
+
+    pool = "chat"
+
+    def __init__(self, endpoint: Endpoint, vlm: Model, llm: Model, sampling: Sampling, out: Folder) -> None:
+        self.name = vlm.name if vlm == llm else f"{vlm.name} + {llm.name}"
+        self._endpoint, self._vlm, self._llm, self._sampling = endpoint, vlm, llm, sampling
+        self._store = ReplyStore(out)
+        self._client: ChatClient | None = None
+
+    async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
+        """See Writer.write.
+
+        Raises:
+            RowError: REFUSED, MARKER_LEAK if that is the fault of every answer, else BAD_REPLY; ENGINE_ERROR.
+            FatalError: the engine is gone.
+        """
+        model = self._vlm if pictures else self._llm
+        texts = prompt.render(**prompts.values_of(row))
+        faults: list[FaultError] = []
+        for temperature, seed in self._ladder(row.attempts):
+            request = Request(
+                model=model.name,
+                system=texts.system,
+                pictures=tuple(pictures),
+                user=texts.user,
+                schema_name=prompt.name,
+                schema=prompt.reply.model_json_schema(),
+                temperature=temperature,
+                top_p=self._sampling.top_p,
+                seed=seed,
+                max_tokens=self._sampling.max_tokens,
+            )
+            answer, call = await self._answer(request, prompt, model)
+            row.calls.append(call)
+            try:
+                return usable(prompt, answer)
+            except FaultError as fault:
+                call.fault = str(fault)
+                faults.append(fault)
+        reasons = {fault.reason for fault in faults}
+        told = "; ".join(f"{number}. {fault}" for number, fault in enumerate(faults, 1))
+        raise RowError(
+            reasons.pop() if len(reasons) == 1 else Reason.BAD_REPLY,
+            f"none of {len(faults)} answers of {model.name} to {prompt.id} can be used: {told}",
+        )
+
+    def _ladder(self, attempts: int) -> Iterator[tuple[float, int]]:
+        """(temperature, seed) of each attempt; a row that failed before goes on where it was, over kept answers."""
+        steps = self._sampling.temperatures * (attempts + 1)
+        return ((temperature, self._sampling.seed + number) for number, temperature in enumerate(steps))
+
+    async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[Answer, Call]:
+        asked = question(request, prompt.id, model.revision)
+        key = key_of(asked)
+        answer = await self._store.get(key)
+        stored = answer is not None
+        if answer is None:
+            answer = await self._ask(request)
+            await self._store.put(key, asked, answer)
+        call = Call(
+            prompt=prompt.id,
+            model=model.name,
+            revision=model.revision,
+            key=key,
+            temperature=request.temperature,
+            seed=request.seed,
+            tokens_in=answer.tokens_in,
+            tokens_cached=answer.tokens_cached,
+            tokens_out=answer.tokens_out,
+            seconds_s=answer.seconds_s,
+            resent=answer.resent,
+            stored=stored,
+            fault=None,
+        )
+        return answer, call
+
+    async def _ask(self, request: Request) -> Answer:
+        if self._client is None:
+            self._client = ChatClient(self._endpoint)
+        return await self._client.ask(request)

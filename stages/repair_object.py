@@ -1,0 +1,30 @@
+"""Stage repair_object: captions that contradict each other are settled by a second look at both pictures."""
+
+from manifests.schema import Reason, Row
+from prompts.replies import Consistency
+from stages.base import Reject, Update
+from stages.writer import WriterStage
+
+
+class RepairObject(WriterStage):
+    """Fill `object_description` of what check_consistency passed on as inconsistent; reject what stays so."""
+
+    name = "repair_object"
+    reads = ("crop_jpeg", "masked_jpeg", "caption_crop", "caption_masked", "verdict", "conflict", "part_of")
+    writes = ("verdict", "conflict", "object_description", "repairs", "calls", "writer", "prompt_ids")
+    asks = ("repair_object",)
+
+    async def write(self, row: Row) -> Update | Reject:
+        """One round: who saw both pictures and the conflict and still cannot settle it, will not."""
+        if row.verdict != "inconsistent":
+            return {}
+        reply: Consistency = await self.ask("repair_object", row, [row.crop_jpeg, row.masked_jpeg])
+        if reply.verdict == "consistent" and reply.object_description:
+            return {
+                "verdict": "repaired",
+                "object_description": reply.object_description,
+                "repairs": [*row.repairs, "object"],
+            }
+        reason = Reason.UNRECOGNIZABLE if reply.verdict == "unrecognizable" else Reason.INCONSISTENT
+        detail = f"not settled by a second look: {reply.conflict or row.conflict} (crop: {row.caption_crop!r}; "
+        return Reject(reason, f"{detail}masked: {row.caption_masked!r})", {"conflict": reply.conflict or row.conflict})
