@@ -1,6 +1,7 @@
 """Runs the annotate command in a process of its own, as a user does."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,9 @@ def annotate(
 
 def annotations(out: Path) -> pa.Table:
     return ds.dataset(out / "annotations", format="parquet").to_table().sort_by("object_id")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -97,7 +97,7 @@ class ChatClient:
             started_s = time.monotonic()
             try:
                 async with asyncio.timeout(self._endpoint.timeout_s):
-                    raw = await self._or_gone(self._client.chat.completions.with_raw_response.create(**_body(request)))
+                    raw = await self._or_gone(self._client.chat.completions.with_raw_response.create(**body(request)))
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 told = f"{self._endpoint.url} does not serve {request.model!r} to us: {_told(error)}"
                 raise FatalError(told) from error
@@ -194,7 +194,8 @@ def _tries(patience_s: float) -> int:
     return len(_PAUSES_S) + max(0, math.ceil((patience_s - sum(_PAUSES_S)) / _LONGEST_PAUSE_S))
 
 
-def _body(request: Request) -> dict[str, Any]:
+def body(request: Request) -> dict[str, Any]:
+    """The request as it goes over the wire: pictures before the text, so that those of one object share a prefix."""
     shown = [
         {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
         for picture in request.pictures

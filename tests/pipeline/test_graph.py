@@ -8,6 +8,7 @@ from manifests.io import Folder
 from manifests.schema import Row
 from pipeline import graph
 from pipeline.recipes import RECIPES
+from pipeline.writers.measured import MeasuredWriter
 from stages.base import Result, Stage
 
 
@@ -22,15 +23,19 @@ def stage(name: str, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()) 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_fits_together(recipe: str) -> None:
-    stages = graph.build(RECIPES[recipe](), Folder("/nowhere"))
+    config = RECIPES[recipe]()
+    stages = graph.build(config, Folder("/nowhere"), MeasuredWriter())
     graph.check(stages)
     assert [stage.name for stage in stages] == [
         "render_views",
         "caption_object",
         "check_consistency",
+        *(["repair_object"] if config.repair else []),
         "describe_scene",
         "describe_video",
         "compose_expression",
+        "check_facts",
+        *(["repair_expression"] if config.repair else []),
     ]
 
 
