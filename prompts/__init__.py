@@ -1,7 +1,10 @@
 """What models are asked: one text file per use site, and the class that its reply must fit.
 
 A file `<name>.txt` holds both roles, divided by the lines `[system]` and `[user]`, with `$placeholders`
-(`string.Template`, so the braces of JSON need no escaping). Pictures are not in the text: they go before it.
+(`string.Template`, so the braces of JSON need no escaping). Pictures are not in the text: they stand between the two.
+
+A request begins alike for as long as it can, because an engine computes a common beginning once (prefix caching):
+prompts that show the same picture first have the same `[system]`; prompts without pictures name their values last.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from manifests.schema import Facts, Row
+from manifests.schema import Contradiction, Facts, Row
 from prompts.replies import REPLIES
 
 R = TypeVar("R", bound=BaseModel)
@@ -71,9 +74,12 @@ def values_of(row: Row) -> dict[str, str]:
     columns = {
         "caption_crop": row.caption_crop,
         "caption_masked": row.caption_masked,
+        "conflict": row.conflict,
         "object_description": row.object_description,
         "scene_description": row.scene_description,
         "video_description": row.video_description,
+        "expression": row.expression,
+        "contradictions": "\n".join(map(_wrong, row.contradictions)) or None,
         "video_times": ", ".join(f"{time_s:.1f} s" for time_s in row.video_times_s) or None,
         "part_note": _PART_NOTE if row.part_of else _WHOLE_NOTE,
         "others": _others(row),
@@ -86,6 +92,10 @@ _PART_NOTE = (
     "and say what it belongs to only if you can see it."
 )
 _WHOLE_NOTE = "As far as is known it is a whole thing; if you see that it is only a part of one, name the part."
+
+
+def _wrong(found: Contradiction) -> str:
+    return f'- {found.kind}: "{found.claim}" -- measured: {found.measured}'
 
 
 def _others(row: Row) -> str:
