@@ -1,39 +1,45 @@
-"""What an earlier run into the same folder left: rows that are done, and failures that are to be tried again.
+"""What an earlier run into the same folder left: rows that are done, and rows that are taken back to be tried again.
 
-Committed rows stand in `annotations/`, their ids in `checkpoint/` (written by Ray Data). A failed row is taken back
-before it is tried again: first copied to `attempts/`, then out of `checkpoint/`, last out of `annotations/`. Each step
-is whole and can be repeated, so a kill between two of them loses and doubles nothing.
+Committed rows stand in `annotations/`, their ids in `checkpoint/` (written by Ray Data). A row is taken back in three
+steps: copied to `attempts/`, out of `checkpoint/`, out of `annotations/`. Each step is whole and can be repeated, and
+what a kill between two of them left is ended by the next call, whatever that one is asked to take back.
+
+A file of `attempts/` is called after the file of `annotations/` that its rows were in, and numbered in order of time.
 """
+
+from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import AnnotationRow, Reason, Status
 
 _PENDING = ".pending.parquet"
+_NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)  # like a failure: no answer could be used, the next try asks further
 
 
 def take_back_failed(out: Folder) -> dict[str, int]:
     """Make the failed rows of the last run undone again; returns attempts so far by object_id."""
-    schema = arrow_schema(AnnotationRow)
-    for name in out.names("annotations", ".parquet"):
-        failed = pc.equal(out.read_table(name, ["status"])["status"], Status.FAILED.value)
-        if not pc.any(failed).as_py():
+    table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["object_id", "status"])
+    take_back(out, table.filter(pc.equal(table["status"], Status.FAILED.value))["object_id"].to_pylist())
+    return _attempts(out)
+
+
+def take_back(out: Folder, object_ids: Collection[str]) -> None:
+    """Make committed rows undone again; ids that have no row are passed over."""
+    _finish(out)
+    ids = pa.array(object_ids, pa.string())
+    for name in out.names("annotations", ".parquet") if object_ids else []:
+        if not pc.any(pc.is_in(out.read_table(name, ["object_id"])["object_id"], value_set=ids)).as_py():
             continue
-        table = out.read_table(name).cast(schema)
-        lost = table.filter(failed)
-        attempt = max(lost["attempts"].to_pylist())
-        stem = name.removeprefix("annotations/").removesuffix(".parquet")
-        out.write_table(f"attempts/{stem}-{attempt}.parquet", lost)
-        _forget(out, "checkpoint", pa.array(lost["object_id"].to_pylist()))
-        _rewrite(out, name, table.filter(pc.invert(failed)))
-    tried: dict[str, int] = {}
-    for name in out.names("attempts", ".parquet"):
-        for row in out.read_table(name, ["object_id", "attempts"]).to_pylist():
-            tried[row["object_id"]] = max(row["attempts"], tried.get(row["object_id"], 0))
-    return tried
+        table = out.read_table(name).cast(arrow_schema(AnnotationRow))
+        back = table.filter(pc.is_in(table["object_id"], value_set=ids))
+        _copy(out, name, back)
+        for committed in out.names("checkpoint", ".parquet"):
+            _drop(out, committed, back["object_id"])
+        _drop(out, name, back["object_id"])
 
 
 def done_ids(out: Folder) -> set[str]:
@@ -42,16 +48,57 @@ def done_ids(out: Folder) -> set[str]:
     return {object_id for name in names for object_id in out.read_table(name)["object_id"].to_pylist()}
 
 
-def _forget(out: Folder, folder: str, ids: pa.Array) -> None:
-    for name in out.names(folder, ".parquet"):
-        table = out.read_table(name)
-        there = pc.is_in(table["object_id"], value_set=ids)
-        if pc.any(there).as_py():
-            _rewrite(out, name, table.filter(pc.invert(there)))
+def taken_back(out: Folder) -> list[str]:
+    """Names of the files of `attempts/`, oldest first."""
+    return sorted(out.names("attempts", ".parquet"), key=_number)
 
 
-def _rewrite(out: Folder, name: str, table: pa.Table) -> None:
-    if table.num_rows:
-        out.write_table(name, table)
+def _attempts(out: Folder) -> dict[str, int]:
+    """Times that a row was tried without a usable end; a row that ended by design and is replayed starts anew."""
+    tried: dict[str, int] = {}
+    for name in taken_back(out):
+        for row in out.read_table(name, ["object_id", "status", "reason", "attempts"]).to_pylist():
+            if row["status"] in (Status.FAILED, Status.POISONED) or row["reason"] in _NO_ANSWER:
+                tried[row["object_id"]] = max(row["attempts"], tried.get(row["object_id"], 0))
+    return tried
+
+
+def _copy(out: Folder, name: str, rows: pa.Table) -> None:
+    """A row never comes back into a file that it was taken from: same file and same ids are the same rows."""
+    copies = taken_back(out)
+    of_file = [copy for copy in copies if _origin(copy) == name]
+    if any(out.read_table(copy, ["object_id"])["object_id"].equals(rows["object_id"]) for copy in of_file):
+        return
+    number = 1 + max(map(_number, copies), default=0)
+    stem = name.removeprefix("annotations/").removesuffix(".parquet")
+    out.write_table(f"attempts/{stem}-{number}.parquet", rows)
+
+
+def _finish(out: Folder) -> None:
+    """Take out of `annotations/` what a call that was cut off had copied and forgotten already."""
+    there = set(out.names("annotations", ".parquet"))
+    for copy in taken_back(out):
+        if _origin(copy) in there:
+            copied = set(out.read_table(copy, ["object_id"])["object_id"].to_pylist())
+            _drop(out, _origin(copy), pa.array(copied - done_ids(out), pa.string()))
+
+
+def _origin(copy: str) -> str:
+    return f"annotations/{copy.removeprefix('attempts/').rpartition('-')[0]}.parquet"
+
+
+def _number(copy: str) -> int:
+    return int(copy.removesuffix(".parquet").rpartition("-")[2])
+
+
+def _drop(out: Folder, name: str, ids: pa.Array) -> None:
+    """Write the file again without the rows of these ids, or not at all."""
+    table = out.read_table(name)
+    there = pc.is_in(table["object_id"], value_set=ids)
+    if not pc.any(there).as_py():
+        return
+    left = table.filter(pc.invert(there))
+    if left.num_rows:
+        out.write_table(name, left)
     else:
         out.delete(name)

@@ -1,0 +1,137 @@
+"""Rows that were not kept and are to be tried again: chosen by what is known of them, then taken back.
+
+`--replay reason=marker_leak stage=compose_expression`: all conditions must hold, a condition may have several values
+with commas between. Kept and poisoned rows are left alone unless they are named by status or by object_id.
+"""
+
+import difflib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import prompts
+from manifests.arrow import arrow_schema
+from manifests.io import Folder
+from manifests.schema import AnnotationRow, Reason, Status
+from pipeline import graph, resume
+from stages.select_policy import STAGE as SELECT_OBJECTS
+from stages.writer import WriterStage
+
+logger = logging.getLogger(__name__)
+
+_BY_DEFAULT = (Status.FAILED, Status.REJECTED)
+_SHOWN = 8  # values named in an error
+_COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "prompt_ids", "calls")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Values that a row may have, by column; an empty set means any."""
+
+    reason: frozenset[str] = frozenset()
+    stage: frozenset[str] = frozenset()
+    status: frozenset[str] = frozenset()
+    object_id: frozenset[str] = frozenset()
+    video_id: frozenset[str] = frozenset()
+
+    def takes(self, row: dict[str, Any]) -> bool:
+        """Whether all conditions hold for an annotation row."""
+        if row["status"] not in (self.status or _BY_DEFAULT) and row["object_id"] not in self.object_id:
+            return False
+        return all(not wanted or row[name] in wanted for name in NAMES if (wanted := getattr(self, name)))
+
+
+NAMES = tuple(field.name for field in fields(Selection))
+_POSSIBLE = {"reason": tuple(Reason), "status": tuple(status for status in Status if status is not Status.PENDING)}
+
+
+def parse(conditions: Sequence[str]) -> Selection:
+    """Conditions `name=value[,value…]` as they are given to --replay.
+
+    Raises:
+        ValueError: a name or value that does not exist; lists those that do.
+    """
+    chosen: dict[str, frozenset[str]] = {}
+    for condition in conditions:
+        name, equals, values = condition.partition("=")
+        if name not in NAMES or not equals:
+            raise ValueError(f"--replay takes name=value[,value] with a name of {', '.join(NAMES)}; got {condition!r}")
+        if name in chosen:
+            raise ValueError(f"--replay names {name} twice, but all conditions must hold: give {name}=value,value")
+        chosen[name] = frozenset(value for value in values.split(",") if value)
+        possible = _POSSIBLE.get(name, chosen[name])
+        if not chosen[name] or (unknown := chosen[name] - set(possible)):
+            told = f"{', '.join(sorted(unknown))}" if chosen[name] else "nothing"
+            raise ValueError(f"--replay {name}=… must be of {', '.join(possible) or 'the run'}; got {told}")
+    return Selection(**chosen)
+
+
+def take_back(out: Folder, selection: Selection, *, prompt_changed: bool = False) -> int:
+    """Make the chosen rows undone, so that the run that follows takes them again; returns how many.
+
+    Args:
+        out: the folder of the run.
+        selection: which rows.
+        prompt_changed: of these, only rows that were asked a prompt which is another today.
+
+    Raises:
+        ValueError: no row is chosen, or only rows that another run into this folder could not change.
+    """
+    if selection == Selection() and not prompt_changed:
+        raise ValueError(
+            "--replay needs a condition, such as status=rejected or reason=marker_leak, or --prompt-changed"
+        )
+    rows = out.read_tables("annotations", arrow_schema(AnnotationRow), _COLUMNS).to_pylist()
+    _check_known(rows, selection)
+    chosen = [row for row in rows if selection.takes(row) and (not prompt_changed or _prompt_changed(row))]
+    fixed = [row for row in chosen if row["stage"] == SELECT_OBJECTS]
+    chosen = [row for row in chosen if row["stage"] != SELECT_OBJECTS]
+    if not chosen:
+        raise ValueError(_nothing(rows, fixed, selection, prompt_changed=prompt_changed))
+    if fixed:
+        logger.info(
+            "%d rows that %s rejected are left as they are: they need another --out", len(fixed), SELECT_OBJECTS
+        )
+    resume.take_back(out, [row["object_id"] for row in chosen])
+    return len(chosen)
+
+
+def _check_known(rows: Sequence[dict[str, Any]], selection: Selection) -> None:
+    for name in ("stage", "object_id", "video_id"):
+        there = {row[name] for row in rows if row[name]}
+        for value in sorted(getattr(selection, name) - there):
+            near = difflib.get_close_matches(value, there, _SHOWN) or sorted(there)[:_SHOWN]
+            raise ValueError(f"--replay: no row of {name} {value!r}; there is {', '.join(near) or 'none'}")
+
+
+def _prompt_changed(row: dict[str, Any]) -> bool:
+    asked = {*row["prompt_ids"], *(call["prompt"] for call in row["calls"])}
+    names = {prompt_id.partition("@")[0] for prompt_id in asked}
+    if any(name not in prompts.NAMES for name in names) or asked != {prompts.load(name).id for name in names}:
+        return True
+    # A row that failed before its first answer does not say what it was asked: it could be anything.
+    stopped_at = _prompts_of().get(row["stage"], ())
+    return bool(stopped_at) and not names & set(stopped_at)
+
+
+def _prompts_of() -> dict[str, tuple[str, ...]]:
+    """Names of the prompts that a stage asks, by stage."""
+    kinds = [kind for kind in vars(graph).values() if isinstance(kind, type) and issubclass(kind, WriterStage)]
+    return {kind.name: kind.asks for kind in kinds}
+
+
+def _nothing(
+    rows: Sequence[dict[str, Any]], fixed: Sequence[dict[str, Any]], selection: Selection, *, prompt_changed: bool
+) -> str:
+    if fixed:
+        return (
+            f"--replay chooses only rows that {SELECT_OBJECTS} rejected ({len(fixed)}): the manifest of a run stays as "
+            "it is. To choose objects otherwise give another --out (make: OUT=…)"
+        )
+    counts = Counter((row["status"], row["stage"] or "-", row["reason"] or "-") for row in rows)
+    there = [f"{count} {status} at {stage}: {reason}" for (status, stage, reason), count in counts.most_common()]
+    given = " ".join(f"{name}={','.join(sorted(values))}" for name in NAMES if (values := getattr(selection, name)))
+    asked = f"{given}{' --prompt-changed' if prompt_changed else ''}".strip()
+    return f"--replay {asked} chooses no row; there are {'; '.join(there) or 'none'}"

@@ -1,0 +1,269 @@
+"""What the models of a run were asked, what that cost, and what came of it.
+
+A reply is paid for once and kept in `replies/`; a later request for the same is a reply found, not paid for again. So
+tokens are counted once for each different request of the table, for the row that paid it where that is still there.
+Requests of rows that were taken back since are not in the table.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+import prompts
+from manifests.schema import Status
+from pipeline.export.run_info import EngineInfo, RunInfo
+
+_REPAIR = "repair_"  # what the prompts of a second look are called
+_HOUR_S = 3600
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Requests and what they took."""
+
+    requests: int = 0
+    usable: int = 0  # requests whose reply was used
+    tokens_in: int = 0
+    tokens_cached: int = 0  # those of tokens_in that the engine said it had in its prefix cache
+    tokens_out: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """In and out."""
+        return self.tokens_in + self.tokens_out
+
+
+class Asked(NamedTuple):
+    """One prompt, asked of one model."""
+
+    prompt: str  # name@sha8
+    model: str
+    revision: str
+    spent: Spent
+
+
+class Ended(NamedTuple):
+    """Rows that ended in one place, and what their requests took."""
+
+    status: str
+    stage: str | None
+    reason: str | None
+    rows: int
+    spent: Spent
+
+
+class Repair(NamedTuple):
+    """What second looks saved, and what they took."""
+
+    asked: int  # objects that got one
+    saved: int  # of these, mended and kept
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The bill of a run."""
+
+    paid: Spent  # each different request once
+    now: Spent  # sent by the pass that wrote the row
+    found: Spent  # taken from replies/ by that pass
+    prompts: tuple[Asked, ...]  # in the order of the stages
+    ended: tuple[Ended, ...]  # kept rows first, then by tokens
+    repair: Repair
+    kept: int
+    seconds_s: float  # that the engine was held; of the whole run where that is not known
+    gpus: int
+    prefix_frac: float | None  # hit rate of the prefix cache: the engine's own count, else that of its replies
+
+    @property
+    def kept_per_hour(self) -> float | None:
+        """Kept objects per GPU-hour, or per hour where there is no GPU; None if no time was taken."""
+        return self.kept / (self.seconds_s * max(1, self.gpus) / _HOUR_S) if self.seconds_s else None
+
+    @property
+    def tokens_per_kept(self) -> float | None:
+        """Everything paid, rejected objects too, for each object kept."""
+        return self.paid.tokens / self.kept if self.kept else None
+
+
+def cost(table: pa.Table, info: RunInfo) -> Cost | None:
+    """The bill; None if no model was asked.
+
+    Args:
+        table: the annotations, one `AnnotationRow` per masklet.
+        info: how the run came about.
+    """
+    rows = [row for row in table.select(["status", "stage", "reason", "repairs", "calls"]).to_pylist() if row["calls"]]
+    if not rows:
+        return None
+    calls = [call for row in rows for call in row["calls"]]
+    _own(rows)
+    paid = _sum(call for call in calls if call["own"])
+    asked: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for call in calls:
+        if call["own"]:
+            asked[call["prompt"], call["model"], call["revision"]].append(call)
+    ended: dict[tuple[str, str | None, str | None], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        ended[row["status"], row["stage"], row["reason"]].append(row)
+    engine = info["engine"]
+    return Cost(
+        paid=paid,
+        now=_sum(call for call in calls if not call["stored"]),
+        found=_sum(call for call in calls if call["stored"]),
+        prompts=tuple(Asked(*key, _sum(asked[key])) for key in sorted(asked, key=_by_stage)),
+        ended=tuple(
+            sorted(
+                (Ended(*key, len(group), _sum(_own_calls(group))) for key, group in ended.items()),
+                key=lambda group: (group.status != Status.KEPT, -group.spent.tokens),
+            )
+        ),
+        repair=_repair(rows),
+        kept=sum(row["status"] == Status.KEPT for row in rows),
+        seconds_s=engine["seconds"] if engine else info["seconds"],
+        gpus=engine["gpus"] if engine else 0,
+        prefix_frac=_prefix_frac(engine, paid),
+    )
+
+
+def as_text(table: pa.Table, info: RunInfo) -> str:
+    """The bill as plain text, as printed at the end of a run that asked models; empty if none was."""
+    bill = cost(table, info)
+    if bill is None:
+        return ""
+    parts = [
+        [f"{name.ljust(19)}{value}" for name, value in summary(bill)],
+        _aligned(("prompt", "requests", "a reply", "in", "out", "share"), prompt_lines(bill)),
+        _aligned(("where the tokens went", "objects", "tokens", "share", "an object"), ended_lines(bill)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+# ---- the same lines for text, card and report ----
+
+
+def summary(bill: Cost) -> list[tuple[str, str]]:
+    """Names and values of the figures of the whole run."""
+    per = "GPU-hour" if bill.gpus else "hour, no GPU"
+    held = f"{bill.gpus} GPU{'s' * (bill.gpus != 1)} for " if bill.gpus else ""
+    repair = bill.repair
+    lines = [
+        ("requests", f"{bill.now.requests:,} sent, {bill.found.requests:,} found answered in replies/"),
+        ("tokens paid for", f"{bill.paid.tokens_in:,} in, {bill.paid.tokens_out:,} out"),
+        ("tokens found", f"{bill.found.tokens_in:,} in, {bill.found.tokens_out:,} out, not sent again"),
+        (
+            "prefix cache",
+            "not told" if bill.prefix_frac is None else f"{bill.prefix_frac:.1%} of the tokens in were there",
+        ),
+        ("speed", _speed(bill)),
+        ("kept objects", f"{_figure(bill.kept_per_hour)} per {per} ({bill.kept:,} in {held}{bill.seconds_s:,.0f} s)"),
+        ("a kept object", f"{_figure(bill.tokens_per_kept)} tokens, those of the others included"),
+    ]
+    if repair.asked:
+        each = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
+        share = _share(repair.spent, bill.paid)
+        lines.append(
+            (
+                "repair",
+                f"{repair.saved:,} of {repair.asked:,} objects saved; {repair.spent.tokens:,} tokens ({share}){each}",
+            )
+        )
+    return lines
+
+
+def prompt_lines(bill: Cost) -> list[tuple[str, ...]]:
+    """Prompt, requests, requests for each usable reply, tokens in, tokens out, share of all tokens."""
+    several = len({(each.model, each.revision) for each in bill.prompts}) > 1
+    return [
+        (
+            f"{each.prompt} ({each.model})" if several else each.prompt,
+            f"{each.spent.requests:,}",
+            f"{each.spent.requests / each.spent.usable:.2f}" if each.spent.usable else "none",
+            f"{each.spent.tokens_in:,}",
+            f"{each.spent.tokens_out:,}",
+            _share(each.spent, bill.paid),
+        )
+        for each in bill.prompts
+    ]
+
+
+def ended_lines(bill: Cost) -> list[tuple[str, ...]]:
+    """Where rows ended, objects, tokens, share of all tokens, tokens of an object."""
+    return [
+        (
+            f"{each.status} at {each.stage}: {each.reason}" if each.stage else each.status,
+            f"{each.rows:,}",
+            f"{each.spent.tokens:,}",
+            _share(each.spent, bill.paid),
+            f"{each.spent.tokens / each.rows:,.0f}",
+        )
+        for each in bill.ended
+    ]
+
+
+def _own(rows: Sequence[dict[str, Any]]) -> None:
+    """Mark the one call that each different request is counted for: the one that was sent, else the first."""
+    owner: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for call in row["calls"]:
+            call["own"] = False
+            first = owner.setdefault(call["key"], call)
+            if first["stored"] and not call["stored"]:
+                owner[call["key"]] = call
+    for call in owner.values():
+        call["own"] = True
+
+
+def _own_calls(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (call for row in rows for call in row["calls"] if call["own"])
+
+
+def _sum(calls: Iterable[dict[str, Any]]) -> Spent:
+    calls = list(calls)
+    total = {name: sum(call[name] for call in calls) for name in ("tokens_in", "tokens_cached", "tokens_out")}
+    return Spent(requests=len(calls), usable=sum(call["fault"] is None for call in calls), **total)
+
+
+def _repair(rows: Sequence[dict[str, Any]]) -> Repair:
+    looked = [row for row in rows if any(call["prompt"].startswith(_REPAIR) for call in row["calls"])]
+    saved = sum(row["status"] == Status.KEPT and bool(row["repairs"]) for row in looked)
+    return Repair(len(looked), saved, _sum(call for call in _own_calls(looked) if call["prompt"].startswith(_REPAIR)))
+
+
+def _by_stage(key: tuple[str, str, str]) -> tuple[int, tuple[str, str, str]]:
+    name = key[0].partition("@")[0]
+    return (prompts.NAMES.index(name) if name in prompts.NAMES else len(prompts.NAMES), key)
+
+
+def _prefix_frac(engine: EngineInfo | None, paid: Spent) -> float | None:
+    if engine and engine["prefix_hits"] is not None and engine["prefix_queries"]:
+        return engine["prefix_hits"] / engine["prefix_queries"]
+    return paid.tokens_cached / paid.tokens_in if paid.tokens_cached else None
+
+
+def _speed(bill: Cost) -> str:
+    if not bill.seconds_s or not bill.now.requests:
+        return "unknown: nothing was sent"
+    return (
+        f"{bill.now.tokens / bill.seconds_s:,.1f} tokens/s: {bill.now.tokens_in / bill.seconds_s:,.1f} in, "
+        f"{bill.now.tokens_out / bill.seconds_s:,.1f} out"
+    )
+
+
+def _share(part: Spent, whole: Spent) -> str:
+    return f"{part.tokens / whole.tokens:.1%}" if whole.tokens else "0.0%"
+
+
+def _figure(value: float | None) -> str:
+    return "no" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
+def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        for line in (head, ["-" * width for width in widths], *lines)
+    ]
