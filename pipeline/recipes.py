@@ -1,9 +1,21 @@
-"""Runs by name: each function returns a whole RunConfig. Derive one with `dataclasses.replace`."""
+"""Runs by name: each function returns a whole RunConfig. Derive one with `dataclasses.replace`.
+
+Why these models, with sources, and the arithmetic behind the figures: docs/models.md. Without an engine (`measured`)
+the models are not asked; what else a recipe says holds.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.engines.config import ModelConfig
 from stages.select_objects import SelectConfig
+from stages.video.views import ViewConfig
+
+# Where the schema allows any white space, a model may write nothing else until its tokens are spent.
+_JSON: dict[str, Any] = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
+# The views have at most a megapixel. Qwen3-VL's own limit is 16, for which vLLM would set memory aside.
+_QWEN3_VL = _JSON | {"mm_processor_kwargs": {"size": {"shortest_edge": 256**2, "longest_edge": 1024**2}}}
 
 
 def demo() -> RunConfig:
@@ -12,8 +24,67 @@ def demo() -> RunConfig:
 
 
 def paper() -> RunConfig:
-    """About as many objects a video as Ref-SAV has: 72,509 objects in 37,311 videos, 1.94 each."""
-    return RunConfig(recipe="paper", select=SelectConfig(max_objects=2))
+    """The paper's models, and as many objects a video as Ref-SAV has: 72,509 in 37,311 videos, 1.94 each. 8 GPUs."""
+    return RunConfig(
+        recipe="paper",
+        select=SelectConfig(max_objects=2),
+        views=ViewConfig(video_long_px=448),  # one tile of InternVL2; more are cut up, and 8 pictures must fit
+        vlm=ModelConfig(
+            model="OpenGVLab/InternVL2-Llama3-76B",
+            tensor_parallel=4,
+            gpu_memory_gib=70,
+            context_tokens=8192,  # all that its LLM was trained for
+            max_replicas=4,
+            tokens_per_object=(10_300, 270),
+            # Its configuration class comes with its weights. Of its own 12 tiles, 8 pictures of 4:3 have 26,624 tokens.
+            engine_kwargs=_JSON | {"trust_remote_code": True, "mm_processor_kwargs": {"max_dynamic_patch": 4}},
+        ),
+        llm=ModelConfig(
+            model="Qwen/Qwen2-72B-Instruct",
+            tensor_parallel=4,
+            gpu_memory_gib=44,
+            context_tokens=8192,
+            images_per_prompt=1,  # it is shown none
+            max_replicas=4,
+            tokens_per_object=(800, 290),
+            engine_kwargs=_JSON,
+        ),
+        repair=False,
+        on_contradiction="reject",
+    )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {"demo": demo, "paper": paper}
+def modern() -> RunConfig:
+    """One open model for both roles, on one GPU of 80 GB or as many as there are."""
+    model = ModelConfig(
+        model="Qwen/Qwen3-VL-30B-A3B-Instruct",
+        gpu_memory_gib=70,
+        context_tokens=8192,
+        max_replicas=8,
+        tokens_per_object=(5_600, 560),
+        engine_kwargs=_QWEN3_VL,
+    )
+    return RunConfig(recipe="modern", vlm=model, llm=model, repair=True, on_contradiction="reject")
+
+
+def small() -> RunConfig:
+    """The smallest of the same family, for a laptop or one small GPU: to try everything out, not to publish."""
+    model = ModelConfig(
+        model="Qwen/Qwen3-VL-2B-Instruct",
+        gpu_memory_gib=0,
+        context_tokens=8192,
+        in_flight=4,
+        tokens_per_object=(3_900, 560),
+        engine_kwargs=_QWEN3_VL,
+    )
+    return RunConfig(
+        recipe="small",
+        views=ViewConfig(scene_long_px=768, video_long_px=448, crop_long_px=512),  # half the tokens: a CPU reads them
+        vlm=model,
+        llm=model,
+        repair=True,
+        on_contradiction="report",
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {"demo": demo, "paper": paper, "modern": modern, "small": small}
