@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.schema import AnnotationRow, Status
 from pipeline.export import outcomes
+from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, samples
 from pipeline.export.run_info import RunInfo
 
@@ -79,7 +80,7 @@ from 8 frames spread over the video; the parts were checked against one another 
 {outcome_table}
 
 {totals}
-
+{asked}
 ## Beside the paper
 
 Table 4 of the paper, with this run below. Masks are those in which the object can be seen; the paper does not say
@@ -116,6 +117,28 @@ _MEASURED_LIMIT = """\
   categories: it never says dog or cup, and its captions are not a vision model's.
 """
 
+_MODEL_LIMIT = """\
+- Texts that a model wrote may name what is not there. Claims against the measured facts are in `contradictions`.
+"""
+
+_ASKED = """
+## What the models were asked
+
+The texts are machine-made: no person wrote or corrected any of them. Each request, with its seed and what was wrong
+with its reply, is in the column `calls`; the replies themselves are in `replies/` of the run's folder.
+
+- models (name@revision): {models}
+- sampling: {sampling}
+
+{summary}
+
+{prompts}
+
+Tokens count for the row whose request was paid. Masklets that ended before the first request are not counted here.
+
+{ended}
+"""
+
 
 def card(table: pa.Table, run: RunInfo, stages: Sequence[str]) -> str:
     """The card as Markdown with the hub's YAML header.
@@ -145,14 +168,41 @@ def card(table: pa.Table, run: RunInfo, stages: Sequence[str]) -> str:
         table_4=_markdown(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(kept)]
         ),
+        asked=_asked(table, run),
         measured=len(measured),
         table_3=_markdown(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
             ((name, rule, "yes", _share([has(sample) for sample in measured])) for name, rule, has in PROPERTIES),
         ),
-        limits=_MEASURED_LIMIT if "measured" in writers else "",
+        limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
         columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
     )
+
+
+def _asked(table: pa.Table, run: RunInfo) -> str:
+    """The section on models; empty if none was asked."""
+    bill = cost(table, run)
+    if bill is None:
+        return ""
+    roles: dict[str, list[str]] = {_name(f"{each.model}@{each.revision}"): [] for each in bill.prompts}
+    for role, name in (run["models"] or {}).items():
+        roles.setdefault(_name(name), []).append(role)
+    sampling = run["config"].get("sampling") or {}
+    return _ASKED.format(
+        models=", ".join(f"`{name}`" + f" ({' and '.join(role)})" * bool(role) for name, role in roles.items()),
+        sampling="; ".join(f"{name} {_plain(value)}" for name, value in sampling.items()) or "not known",
+        summary=_markdown(("", "this run"), summary(bill)),
+        prompts=_markdown(PROMPT_HEAD, prompt_lines(bill)),
+        ended=_markdown(ENDED_HEAD, ended_lines(bill)),
+    )
+
+
+def _name(model: str) -> str:
+    return f"{model}unknown" if model.endswith("@") else model
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _run_line(kept: pa.Table) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What the models of a run were asked, what that cost, and what came of it.
 
-A reply is paid for once and kept in `replies/`; a later request for the same is a reply found, not paid for again. So
-tokens are counted once for each different request of the table, for the row that paid it where that is still there.
-Requests of rows that were taken back since are not in the table.
+A reply is paid for once and kept in `replies/`; who asks the same later finds it there. So the tokens of a request
+count for the row that sent it. If that row is gone (a kill, a replay), they count for the first that found the reply:
+they were paid too. Requests that no row of the table shares are not counted.
 """
 
 from collections import defaultdict
@@ -18,6 +18,9 @@ from pipeline.export.run_info import EngineInfo, RunInfo
 
 _REPAIR = "repair_"  # what the prompts of a second look are called
 _HOUR_S = 3600
+
+PROMPT_HEAD = ("prompt", "requests", "for a reply", "tokens in", "tokens out", "share")
+ENDED_HEAD = ("where the tokens went", "objects", "tokens", "share", "an object")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Repair(NamedTuple):
 class Cost:
     """The bill of a run."""
 
-    paid: Spent  # each different request once
+    paid: Spent  # ever: what was sent, and what was found but sent by a row that is gone
     now: Spent  # sent by the pass that wrote the row
     found: Spent  # taken from replies/ by that pass
     prompts: tuple[Asked, ...]  # in the order of the stages
@@ -136,8 +139,8 @@ def as_text(table: pa.Table, info: RunInfo) -> str:
         return ""
     parts = [
         [f"{name.ljust(19)}{value}" for name, value in summary(bill)],
-        _aligned(("prompt", "requests", "a reply", "in", "out", "share"), prompt_lines(bill)),
-        _aligned(("where the tokens went", "objects", "tokens", "share", "an object"), ended_lines(bill)),
+        _aligned(PROMPT_HEAD, prompt_lines(bill)),
+        _aligned(ENDED_HEAD, ended_lines(bill)),
     ]
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -148,7 +151,7 @@ def as_text(table: pa.Table, info: RunInfo) -> str:
 def summary(bill: Cost) -> list[tuple[str, str]]:
     """Names and values of the figures of the whole run."""
     per = "GPU-hour" if bill.gpus else "hour, no GPU"
-    held = f"{bill.gpus} GPU{'s' * (bill.gpus != 1)} for " if bill.gpus else ""
+    held = f" of {bill.gpus} GPU{'s' * (bill.gpus != 1)}" if bill.gpus else ""
     repair = bill.repair
     lines = [
         ("requests", f"{bill.now.requests:,} sent, {bill.found.requests:,} found answered in replies/"),
@@ -159,9 +162,13 @@ def summary(bill: Cost) -> list[tuple[str, str]]:
             "not told" if bill.prefix_frac is None else f"{bill.prefix_frac:.1%} of the tokens in were there",
         ),
         ("speed", _speed(bill)),
-        ("kept objects", f"{_figure(bill.kept_per_hour)} per {per} ({bill.kept:,} in {held}{bill.seconds_s:,.0f} s)"),
-        ("a kept object", f"{_figure(bill.tokens_per_kept)} tokens, those of the others included"),
+        ("kept objects", f"{_figure(bill.kept_per_hour)} per {per} ({bill.kept:,} in {bill.seconds_s:,.0f} s{held})"),
+        ("a kept object", f"costs {_figure(bill.tokens_per_kept)} tokens, what the others took included"),
     ]
+    if lost := [each for each in bill.ended if each.status != Status.KEPT]:
+        burnt = Spent(tokens_in=sum(each.spent.tokens for each in lost))
+        told = f"{burnt.tokens:,} tokens ({_share(burnt, bill.paid)}) for {sum(each.rows for each in lost):,} objects"
+        lines.append(("not kept", told))
     if repair.asked:
         each = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
         share = _share(repair.spent, bill.paid)
@@ -205,16 +212,12 @@ def ended_lines(bill: Cost) -> list[tuple[str, ...]]:
 
 
 def _own(rows: Sequence[dict[str, Any]]) -> None:
-    """Mark the one call that each different request is counted for: the one that was sent, else the first."""
-    owner: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        for call in row["calls"]:
-            call["own"] = False
-            first = owner.setdefault(call["key"], call)
-            if first["stored"] and not call["stored"]:
-                owner[call["key"]] = call
-    for call in owner.values():
-        call["own"] = True
+    """Mark the calls that count as paid: those that were sent; of a request whose sender is gone, the first."""
+    calls = [call for row in rows for call in row["calls"]]
+    counted = {call["key"] for call in calls if not call["stored"]}
+    for call in calls:
+        call["own"] = not call["stored"] or call["key"] not in counted
+        counted.add(call["key"])
 
 
 def _own_calls(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -258,7 +261,7 @@ def _share(part: Spent, whole: Spent) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "no" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+    return "unknown" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
 
 
 def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 
 from manifests.schema import Facts, Status
 from pipeline.export import outcomes
+from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, cost, ended_lines, prompt_lines, summary
 from pipeline.export.run_info import RunInfo
 
 Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers of the table
@@ -30,9 +31,12 @@ _AREA_EDGES_PCT = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # areas spread o
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "height_px", "width_px", "frame_count", "video_fps", "part_of"),
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
-    *("caption_crop", "caption_masked", "verdict", "object_description", "scene_description", "video_description"),
-    *("expression", "writer", "prompt_ids", "seconds_s"),
+    *("caption_crop", "caption_masked", "verdict", "conflict"),
+    *("object_description", "scene_description", "video_description", "expression", "contradictions", "repairs"),
+    *("writer", "prompt_ids", "calls", "seconds_s"),
 )
+_CALL_NUMBERS = ("temperature", "seed", "tokens_in", "tokens_cached", "tokens_out", "seconds_s", "resent")
+_FAULT_CHARACTERS = 300
 
 
 def report(
@@ -55,8 +59,10 @@ def report(
     listed = _spread(np.arange(table.num_rows), max_objects)
     seen = _with_preview(table, listed, max_previews)
     rows = table.select(_COLUMNS).take(listed).to_pylist()
+    names: dict[str, int] = {}
     for index, row in zip(listed, rows, strict=True):
         row["preview"] = int(index) if index in seen else None
+        row["calls"] = [_call(call, names) for call in row["calls"]]
     data = {
         "run": run,
         "total": table.num_rows,
@@ -65,6 +71,9 @@ def report(
         "videos": pc.count_distinct(table["video_id"]).as_py(),
         "funnel": [_funnel_step(step) for step in outcomes.flow(table, stages)],
         "histograms": _histograms(table),
+        "cost": _cost(table, run),
+        "call_names": list(names),
+        "call_numbers": _CALL_NUMBERS,
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
         "rows": rows,
     }
@@ -114,6 +123,26 @@ def _funnel_step(step: outcomes.StageFlow) -> dict[str, Any]:
         "rows_out": step.rows_out,
         "stops": [stop._asdict() for stop in step.stops],
     }
+
+
+def _cost(table: pa.Table, run: RunInfo) -> dict[str, Any] | None:
+    bill = cost(table, run)
+    if bill is None:
+        return None
+    return {
+        "summary": summary(bill),
+        "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
+    }
+
+
+def _call(call: dict[str, Any], names: dict[str, int]) -> list[Any]:
+    """A call as a short list: [prompt, model, fault, stored, *numbers], the first two by their place in `names`.
+
+    A page may list 200,000 of them.
+    """
+    name = [names.setdefault(text, len(names)) for text in (call["prompt"], f"{call['model']}@{call['revision']}")]
+    fault = call["fault"] and call["fault"][:_FAULT_CHARACTERS]
+    return [*name, fault, call["stored"], *(call[number] for number in _CALL_NUMBERS)]
 
 
 def _histograms(table: pa.Table) -> list[dict[str, Any]]:

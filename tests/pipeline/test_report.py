@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from manifests.arrow import to_table
-from manifests.schema import AnnotationRow, Facts
+from manifests.schema import AnnotationRow, Call, Contradiction, Facts
+from pipeline.export.cost import cost, ended_lines, prompt_lines, summary
 from pipeline.export.report import report
 from tests.browser import FLAGS, find_chromium
-from tests.pipeline import rows
+from tests.pipeline import model_rows, rows
 
 NARROW, WIDE = (390, 844), (1280, 900)
 
@@ -237,13 +238,15 @@ def test_text_has_contrast(browser: Browser, thousand: Path, scheme: str) -> Non
 
 
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
-    texts = dict.fromkeys(("caption_crop", "object_description", "expression", "writer"), rows.HOSTILE)
+    texts = dict.fromkeys(("caption_crop", "object_description", "expression", "writer", "conflict"), rows.HOSTILE)
+    texts["contradictions"] = [Contradiction(kind=rows.HOSTILE, claim=rows.HOSTILE, measured=rows.HOSTILE)]
+    texts["calls"] = [model_rows.call("caption_crop", "k", fault=rows.HOSTILE, model=rows.HOSTILE)]
     hostile = [
         rows.row(0, 0, **texts, prompt_ids=[rows.HOSTILE]),
         rows.stopped(0, 1, 0, detail=rows.HOSTILE),
         rows.row(0, 2, facts=rows.facts("sav_000000/manual/2", size_ratio=float("nan"), motion=rows.HOSTILE)),
     ]
-    run = {**rows.RUN, "config": {"note": rows.HOSTILE}}
+    run = {**model_rows.RUN, "config": {"note": rows.HOSTILE}}
     path = tmp_path / "report.html"
     path.write_text(report(to_table(hostile, AnnotationRow), run, rows.STAGES), encoding="utf-8")
     opened = open_page(browser, path)
@@ -251,6 +254,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
     assert opened.page.locator(".detail").inner_text() == rows.HOSTILE
     assert opened.page.title() == "Ref-SAV: sav_000"
     assert opened.page.locator("#list img").count() == 0
+    assert rows.HOSTILE in (opened.page.text_content(".calls .fault") or "")
     assert opened.complaints == []
     opened.page.context.close()
 
@@ -302,3 +306,61 @@ def test_a_run_without_any_row_kept_still_has_a_report(browser: Browser, tmp_pat
     assert ids(opened.page) == ["sav_000000/manual/0"]
     assert opened.complaints == []
     opened.page.context.close()
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    path = tmp_path / "report.html"
+    path.write_text(report(model_rows.table(), model_rows.RUN, model_rows.STAGES), encoding="utf-8")
+    return path
+
+
+def test_what_models_were_asked_is_told_of_the_run_and_of_each_object(browser: Browser, asked: Path) -> None:
+    opened = open_page(browser, asked, "#id=sav_000000/manual/3")
+    page = opened.page
+    bill = cost(model_rows.table(), model_rows.RUN)
+    assert bill is not None
+    shown = [cell for line in (*prompt_lines(bill), *ended_lines(bill)) for cell in line]
+    assert page.locator("#cost tbody :is(th, td)").all_inner_texts() == shown
+    assert [*zip(*(page.locator(f"#cost {tag}").all_text_contents() for tag in ("dt", "dd")), strict=True)] == summary(
+        bill
+    )
+    page.click(".calls summary")
+    assert page.inner_text(".calls summary") == "8 requests, 8,000 tokens in, 1,212 out, 2 faults"
+    assert page.locator(".calls tbody th").count() == 8
+    assert page.locator(".calls .fault").all_inner_texts() == [
+        "not used: caption speaks of how the object was shown: 'black background'",
+        "not used: ended by 'length' after 512 tokens",
+    ]
+    page.evaluate("location.hash = '#id=sav_000000/manual/2'")
+    page.wait_for_selector(".contradiction")
+    assert "it moves to the right”; measured: it moves left, 212 px" in page.inner_text(".texts")
+    page.evaluate("location.hash = '#id=sav_000000/manual/1'")
+    page.wait_for_function("document.querySelector('.texts').innerText.includes('red mug')")
+    assert "Repaired\nobject" in page.inner_text(".texts")
+    assert opened.complaints == []
+    page.context.close()
+
+
+def test_figures_of_models_fit_a_telephone(browser: Browser, asked: Path) -> None:
+    opened = open_page(browser, asked, size=NARROW)
+    page = opened.page
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+    hidden = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(hidden) == 0
+    page.context.close()
+
+
+def test_a_run_without_models_says_nothing_of_them(page: Page) -> None:
+    assert not page.is_visible("#cost")
+    assert page.locator(".calls").count() == 0
+
+
+def test_replies_stay_out_of_the_page_and_a_call_takes_little() -> None:
+    def size(calls: list[Call]) -> int:
+        table = to_table([model_rows.kept(0, 0, calls=calls)], AnnotationRow)
+        return len(report(table, model_rows.RUN, model_rows.STAGES))
+
+    one = [model_rows.call("describe_scene", "k")]
+    assert (size(one * 101) - size(one)) / 100 < 60  # characters
