@@ -1,5 +1,6 @@
 """Kill -9 at any point, the same command again: nothing is lost, doubled or done twice."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from manifests.arrow import to_table
 from manifests.io import Folder
@@ -104,39 +106,81 @@ def test_settings_of_another_run_are_refused(demo_root: Path, demo_copy: Path) -
     assert "select.max_objects: 6 there, 2 now" in other.stderr
 
 
-def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path) -> None:
+class CutOffError(Exception):
+    pass
+
+
+class Cut(Folder):
+    """A folder that takes only so many writes."""
+
+    writes_left = -1  # no end
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        self._count()
+        super().write_table(name, table)
+
+    def delete(self, name: str) -> None:
+        self._count()
+        super().delete(name)
+
+    def _count(self) -> None:
+        Cut.writes_left -= 1
+        if Cut.writes_left == -1:
+            raise CutOffError
+
+
+KEPT = make_row("v1/manual/0", status=Status.KEPT, attempts=1)
+LOST = make_row("v1/manual/1", status=Status.FAILED, attempts=1, reason=Reason.DECODE_ERROR, stage="render_views")
+NOT_KEPT = make_row("v1/manual/2", status=Status.REJECTED, attempts=1, reason=Reason.AMBIGUOUS, stage="describe_scene")
+
+
+def write_run(path: Path) -> Cut:
+    out, rows = Cut(str(path)), [KEPT, LOST, NOT_KEPT]
+    Cut.writes_left = -1
+    out.write_table("annotations/u_000000-0.parquet", to_table(rows, AnnotationRow))
+    out.write_table("checkpoint/u_000000.parquet", pa.table({"object_id": [row.object_id for row in rows]}))
+    return out
+
+
+@pytest.mark.parametrize("cut_after", range(4))
+def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path, cut_after: int) -> None:
     """Each prefix of its writes is a state from which it goes on to the same end."""
+    out = write_run(tmp_path)
+    Cut.writes_left = cut_after
+    with contextlib.suppress(CutOffError):
+        resume.take_back_failed(out)
+    assert (Cut.writes_left == -1) == (cut_after < 3), "the cut did not fall where it should"
+    Cut.writes_left = -1
+    assert resume.take_back_failed(out) == {LOST.object_id: 1}
+    assert resume.done_ids(out) == {KEPT.object_id, NOT_KEPT.object_id}
+    assert annotations(tmp_path)["object_id"].to_pylist() == [KEPT.object_id, NOT_KEPT.object_id]
+    assert len(resume.taken_back(out)) == 1
 
-    class CutOffError(Exception):
-        pass
 
-    class Cut(Folder):
-        def write_table(self, name: str, table: pa.Table) -> None:
-            self._count()
-            super().write_table(name, table)
+@pytest.mark.parametrize("cut_after", range(4))
+def test_a_replay_that_was_cut_off_leaves_no_row_twice(tmp_path: Path, cut_after: int) -> None:
+    """The run that follows is an ordinary one: it knows nothing of what the replay had chosen."""
+    out = write_run(tmp_path)
+    Cut.writes_left = cut_after
+    with contextlib.suppress(CutOffError):
+        resume.take_back(out, [NOT_KEPT.object_id])
+    Cut.writes_left = -1
+    resume.take_back_failed(out)
+    assert set(annotations(tmp_path)["object_id"].to_pylist()) == resume.done_ids(out)
+    assert resume.done_ids(out) == {KEPT.object_id, *([NOT_KEPT.object_id] if cut_after < 2 else [])}
 
-        def delete(self, name: str) -> None:
-            self._count()
-            super().delete(name)
 
-        def _count(self) -> None:
-            left = writes_left[0]
-            writes_left[0] -= 1
-            if left == 0:
-                raise CutOffError
-
-    kept = make_row("v1/manual/0", status=Status.KEPT, attempts=1)
-    lost = make_row("v1/manual/1", status=Status.FAILED, attempts=1, reason=Reason.DECODE_ERROR, stage="render_views")
-    for cut_after in range(4):
-        out = Cut(str(tmp_path / str(cut_after)))
-        writes_left = [-1]
-        out.write_table("annotations/u_000000-0.parquet", to_table([kept, lost], AnnotationRow))
-        out.write_table("checkpoint/u_000000.parquet", pa.table({"object_id": [kept.object_id, lost.object_id]}))
-        writes_left[0] = cut_after
-        try:
-            resume.take_back_failed(out)
-        except CutOffError:
-            writes_left[0] = -1
-        assert resume.take_back_failed(out) == {lost.object_id: 1}
-        assert resume.done_ids(out) == {kept.object_id}
-        assert annotations(tmp_path / str(cut_after))["object_id"].to_pylist() == [kept.object_id]
+def test_each_life_of_a_row_is_kept(tmp_path: Path) -> None:
+    out = write_run(tmp_path)
+    for row in (NOT_KEPT, KEPT, LOST):
+        resume.take_back(out, [row.object_id])
+    again = NOT_KEPT.model_copy(update={"status": Status.FAILED, "attempts": 1})
+    out.write_table("annotations/w_000000-0.parquet", to_table([again], AnnotationRow))
+    assert resume.take_back_failed(out) == {LOST.object_id: 1, again.object_id: 1}
+    lives = [out.read_table(name).to_pylist()[0] for name in resume.taken_back(out)]
+    assert [(life["object_id"], life["status"]) for life in lives] == [
+        (NOT_KEPT.object_id, "rejected"),
+        (KEPT.object_id, "kept"),
+        (LOST.object_id, "failed"),
+        (NOT_KEPT.object_id, "failed"),
+    ]
