@@ -112,9 +112,10 @@ def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow) ->
     except FatalError as error:
         return _Pictures(problem=str(error))
     if row.status is not Status.PENDING:
-        gone = "" if sav.exists(row.video_path) else f"{sav.path(row.video_path)} is gone: "
+        if not sav.exists(row.video_path):
+            return _Pictures(problem=f"{sav.path(row.video_path)} is gone")
         told = row.detail or ""
-        return _Pictures(problem=gone + (told.splitlines()[-1] if row.reason is Reason.UNEXPECTED_ERROR else told))
+        return _Pictures(problem=told.splitlines()[-1] if row.reason is Reason.UNEXPECTED_ERROR else told)
     folder = f"explain/{manifest.object_id.replace('/', '_')}"
     drawn = {f"{view}.jpg": getattr(row, f"{view}_jpeg") for view in _VIEWS}
     drawn |= {f"video_{number}.jpg": picture for number, picture in enumerate(row.video_jpegs)}
@@ -198,7 +199,7 @@ def _calls_lines(out: Folder, row: AnnotationRow, pictures: _Pictures) -> Iterat
     for number, call in enumerate(row.calls, 1):
         yield f"{'' if number == 1 else chr(10)}{number}. {call.prompt} -> {call.model}@{call.revision or '?'}"
         yield from _pair("sampling", f"temperature {call.temperature:g}, seed {call.seed}")
-        sent = f", sent again {call.resent} times" if call.resent else ""
+        sent = f", sent {1 + call.resent} times" if call.resent else ""
         paid = "taken from replies/, not paid again" if call.stored else f"{call.seconds_s:.2f} s{sent}"
         cached = f" ({call.tokens_cached:,} cached)" if call.tokens_cached else ""
         yield from _pair("tokens", f"{call.tokens_in:,} in{cached}, {call.tokens_out:,} out; {paid}")
@@ -209,8 +210,8 @@ def _calls_lines(out: Folder, row: AnnotationRow, pictures: _Pictures) -> Iterat
 def _exchange_lines(out: Folder, call: Call, pictures: _Pictures) -> Iterator[str]:
     try:
         kept = store.read(out, call.key)
-    except FileNotFoundError:
-        yield from _pair("kept as", f"{call.key}, but replies/ has no such file")
+    except (FileNotFoundError, ValueError):
+        yield from _pair("kept as", f"{call.key}, but replies/ has no such file, or none that can be read")
         return
     asked, answer = kept["asked"], kept["answer"]
     yield from _pair("kept as", f"replies/{call.key[:2]}/{call.key}.json")
