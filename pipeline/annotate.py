@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    for library in ("httpx2", "openai"):  # a line for each request
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         return annotate(options)
     except ValueError as error:
@@ -69,6 +71,7 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(explain(out, sav, config, options.explain))
         return 0
 
+    session.check(config)
     started_s = time.monotonic()
     if shards == ["demo"] and sav.is_local and not sav.exists("sav_train/demo"):
         logger.info("drawing the demo shard into %s", sav.path())
@@ -76,7 +79,6 @@ def annotate(options: argparse.Namespace) -> int:
     if not out.exists("manifest.parquet"):
         for shard in shards:
             build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
-    session.check(config)
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay:
         chosen = dead_letter.take_back(out, dead_letter.parse(options.replay), prompt_changed=options.prompt_changed)

@@ -1,5 +1,6 @@
 """The measured writer: texts from facts alone, in good English, each singling one object out or none."""
 
+import asyncio
 import pickle
 import re
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prompts
-from manifests.schema import Facts, Neighbour, Reason, Row, Span
+from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
+from pipeline.run_stages import run_stages
 from pipeline.writers.distinguish import TRAITS, colour_gap_frac, single_out, spoken_colours
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import Reject
@@ -31,7 +33,7 @@ def run(facts: Facts, group: Sequence[Facts]) -> Row | Reject:
     """The row after all stages, or where it was rejected."""
     row = make_row(facts, list(group))
     for stage in STAGES:
-        (result,) = stage.process([row])
+        result = asyncio.run(stage.answer(row))
         if isinstance(result, Reject):
             return result
         assert isinstance(result, dict), result
@@ -387,7 +389,7 @@ def test_a_dip_of_one_annotated_frame_is_not_called_a_cover() -> None:
 def test_a_part_is_called_a_part() -> None:
     row = make_row(make_facts(0), part_of="sav_000001/manual/5")
     for stage in STAGES[:2]:
-        (update,) = stage.process([row])
+        update = asyncio.run(stage.answer(row))
         assert isinstance(update, dict)
         row = row.model_copy(update=update)
     assert row.caption_crop == "A small red part of a larger object."
@@ -395,10 +397,11 @@ def test_a_part_is_called_a_part() -> None:
 
 
 def test_a_row_without_facts_fails_alone_and_says_so() -> None:
-    missing, fine = STAGES[3].process([make_row(None), make_row(make_facts(1))])
-    assert isinstance(missing, ValueError)
-    assert "sav_000001/manual/0" in str(missing)
-    assert isinstance(fine, dict)
+    missing, fine = make_row(None), make_row(make_facts(1))
+    run_stages(STAGES, [missing, fine])
+    assert missing.status is Status.FAILED
+    assert "sav_000001/manual/0" in (missing.detail or "")
+    assert fine.status is Status.PENDING
 
 
 def test_every_prompt_is_answered_and_the_writer_travels() -> None:
@@ -407,7 +410,7 @@ def test_every_prompt_is_answered_and_the_writer_travels() -> None:
     row = run(make_facts(0), [make_facts(0)])
     assert isinstance(row, Row)
     assert row.writer == "measured"
-    assert row.prompt_ids == [prompts.load(name).id for name in prompts.NAMES]
+    assert row.prompt_ids == [prompts.load(name).id for stage in STAGES for name in stage.asks]
 
 
 def test_the_same_rank_among_different_look_alikes_is_ambiguous() -> None:
