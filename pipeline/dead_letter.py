@@ -130,8 +130,8 @@ def _nothing(
             f"--replay chooses only rows that {SELECT_OBJECTS} rejected ({len(fixed)}): the manifest of a run stays as "
             "it is. To choose objects otherwise give another --out (make: OUT=…)"
         )
-    counts = Counter((row["status"], row["stage"] or "-", row["reason"] or "-") for row in rows)
-    there = [f"{count} {status} at {stage}: {reason}" for (status, stage, reason), count in counts.most_common()]
+    ends = (f"{row['status']} at {row['stage']}: {row['reason']}" if row["stage"] else row["status"] for row in rows)
+    there = [f"{count} {end}" for end, count in Counter(ends).most_common()]
     given = " ".join(f"{name}={','.join(sorted(values))}" for name in NAMES if (values := getattr(selection, name)))
     asked = f"{given}{' --prompt-changed' if prompt_changed else ''}".strip()
     return f"--replay {asked} chooses no row; there are {'; '.join(there) or 'none'}"
