@@ -1,0 +1,323 @@
+"""vLLM replicas inside the run's Ray cluster, by Ray Serve: the same OpenAI API as any other endpoint, shared by all.
+
+An application is named after its run and its models. One that a killed run left behind is taken over if it serves the
+same, else removed. Replicas log where Ray Serve does: in `logs` of the session's folder, on each node.
+"""
+
+import hashlib
+import importlib
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from pipeline.engines.config import ModelConfig
+from stages.base import FatalError
+
+_REPLICAS_PER_INGRESS = 4  # one Python process passes on the pictures for so many
+_LEAST_BATCH_TOKENS = 8192  # a step's budget; a request's pictures must fit, so it is never less than the context
+_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 3.0, 30.0  # a CPU replica that is busy with eight pictures answers late
+_STOP_S = 5.0  # for requests that are open when all is over
+_POLL_S = 0.5
+_PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # to the replicas, and all that vLLM knows
+_VLLM_LEVEL = "VLLM_LOGGING_LEVEL"
+_LOGS = {"log_level": "WARNING", "enable_access_log": False}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What `serving` started."""
+
+    url: str  # OpenAI base url, ends in /v1
+    gpus: int  # held at most; 0 on CPUs
+
+
+@contextmanager
+def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1800) -> Iterator[Served]:
+    """Serve each distinct model of `models` under its own name until the block is left; Ray is connected already.
+
+    Args:
+        models: the same model may stand there twice.
+        name: of the run, of letters, digits, - and _; two runs of one cluster have different ones.
+        start_timeout_s: until every model has its least number of replicas.
+
+    Raises:
+        FatalError: a model cannot be served here, or was not in time.
+    """
+    distinct = list({model.model: model for model in models}.values())
+    on_gpu = _on_gpu(distinct)
+    app = f"{name}-{_sha8(repr(distinct).encode())}"
+    _import_quietly()
+    from ray import serve
+
+    ours = _client() is None
+    try:
+        if ours:
+            host = _address()
+            options = {"host": host, "port": _free_port(host), "location": "HeadOnly"}
+            serve.start(http_options=options, logging_config=_LOGS)
+        for left, status in _applications(f"{name}-").items():
+            ours = True
+            if left != app or status not in ("DEPLOYING", "RUNNING"):
+                serve.delete(left)
+        if app not in _applications(app):
+            _deploy(distinct, app, on_gpu)
+        _wait(app, time.monotonic() + start_timeout_s)
+        http = _client().http_config
+        host = _address() if http.host in ("0.0.0.0", "::") else http.host
+        gpus = sum(model.max_replicas * model.tensor_parallel for model in distinct) if on_gpu else 0
+        yield Served(f"http://{host}:{http.port}/{app}/v1", gpus)
+    finally:
+        if app in _applications(app):
+            serve.delete(app)
+        if ours and not _applications(""):
+            serve.shutdown()
+
+
+def extra_slots(models: Sequence[ModelConfig]) -> int:
+    """CPU slots that a local Ray needs for replicas, beside those of the stages; the rest of Serve takes none."""
+    return sum({model.model: model.max_replicas for model in models}.values())
+
+
+def revision_of(model: ModelConfig) -> str:
+    """Which version this is: the commit of a hub's model, a fingerprint of a local folder's files.
+
+    Raises:
+        FatalError: there is no such model, or it cannot be looked up.
+    """
+    folder = Path(model.model)
+    if folder.is_dir():
+        return _sha8(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return str(HfApi().model_info(model.model, revision=model.revision).sha)
+    except HFValidationError as error:
+        raise FatalError(f"{model.model} is neither a folder nor a model's name on the hub") from error
+    except (HfHubHTTPError, OSError) as error:  # refused, offline or out of reach: the replicas will see the same
+        cached = try_to_load_from_cache(model.model, "config.json", revision=model.revision)
+        if not isinstance(cached, str):
+            told = str(error).strip().splitlines()[0]
+            raise FatalError(
+                f"{model.model} (revision {model.revision or 'main'}) is not in the cache, and the hub says: {told}. "
+                "Is HF_HUB_OFFLINE=1 set, or HF_TOKEN missing?"
+            ) from error
+        return Path(cached).parent.name  # .../snapshots/<commit>/config.json
+
+
+def _glimpse(path: Path) -> bytes:
+    """Name, size, first and last 64 KiB: weights of 150 GB need not be read to tell two versions apart."""
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(2**16)
+        file.seek(max(0, size_bytes - 2**16))
+        return f"{path.name} {size_bytes}".encode() + head + file.read()
+
+
+def _sha8(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:8]
+
+
+def _on_gpu(models: Sequence[ModelConfig]) -> bool:
+    there = int(ray.cluster_resources().get("GPU", 0))
+    need = sum(model.min_replicas * model.tensor_parallel for model in models)
+    if there == 0 and not any(model.gpu_memory_gib for model in models):
+        return False
+    if there < need:
+        names = ", ".join(model.model for model in models)
+        raise FatalError(f"{names} need {need} GPUs, this Ray has {there}: add machines, or take a smaller recipe")
+    return True
+
+
+def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
+    from ray import serve
+    from ray.serve.llm import build_llm_deployment
+    from ray.serve.llm.deployment import LLMServer
+    from ray.serve.llm.ingress import OpenAiIngress, make_fastapi_ingress
+    from starlette.responses import PlainTextResponse, Response
+
+    class Replica(LLMServer):
+        """Also tells what its engine has counted."""
+
+        async def metrics(self) -> str:
+            from prometheus_client import generate_latest
+
+            return generate_latest().decode()
+
+    class Ingress(OpenAiIngress):
+        """Also answers /metrics as a plain vLLM server does, for all replicas one after the other."""
+
+        async def metrics(self) -> Response:
+            texts: list[str] = []
+            for model in self._default_serve_handles:
+                handle = self._get_configured_serve_handle(model).options(stream=False)
+                texts += await handle.broadcast("metrics").results_async(timeout_s=10, return_exceptions=True)
+            return PlainTextResponse("\n".join(text for text in texts if isinstance(text, str)))
+
+    routes = {
+        "models": lambda api: api.get("/v1/models"),
+        "chat": lambda api: api.post("/v1/chat/completions"),
+        "metrics": lambda api: api.get("/metrics"),
+    }
+    configs = {model.model: _llm_config(model, on_gpu, Replica, len(models)) for model in models}
+    ingress = serve.deployment(
+        make_fastapi_ingress(Ingress, endpoint_map=routes),
+        name="ingress",
+        num_replicas=math.ceil(sum(model.max_replicas for model in models) / _REPLICAS_PER_INGRESS),
+        max_ongoing_requests=10**9,  # replicas bound what is in flight, the rest waits here
+        ray_actor_options={"num_cpus": 0},
+        max_constructor_retry_count=1,
+        logging_config=_LOGS,
+    ).bind(
+        llm_deployments={model: build_llm_deployment(config) for model, config in configs.items()},
+        model_cards={model: _card(model) for model in configs},
+    )
+    target = serve.RunTarget(target=ingress, name=app, route_prefix=f"/{app}", logging_config=_LOGS)
+    serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
+
+
+def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -> Any:
+    from ray.serve.llm import LLMConfig
+
+    batch_tokens = max(model.context_tokens, _LEAST_BATCH_TOKENS)
+    engine = {
+        "max_model_len": model.context_tokens,
+        "limit_mm_per_prompt": {"image": model.images_per_prompt, "video": 0},
+        "max_num_seqs": model.in_flight,
+        "max_num_batched_tokens": batch_tokens,
+        "enable_prefix_caching": True,
+        "enable_prompt_tokens_details": True,  # replies tell how much of the prompt was in the cache
+    }
+    if model.revision:
+        engine |= {"revision": model.revision, "tokenizer_revision": model.revision}
+    env = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("VLLM_")}
+    if on_gpu:
+        engine["tensor_parallel_size"] = model.tensor_parallel
+        bundle = {"GPU": 1}
+    else:
+        # vLLM 0.29 stops on a CPU when a seeded request is read in chunks ("CPU Generator does not use offset").
+        engine |= {"enforce_eager": True, "enable_chunked_prefill": False}
+        bundle = {"CPU": 1}
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
+        if together * model.max_replicas > 1:  # else each would bind its threads to the very same cores
+            env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    return LLMConfig(
+        model_loading_config={"model_id": model.model, "model_source": model.model},
+        engine_kwargs=engine | model.engine_kwargs,
+        placement_group_config={"bundle_per_worker": bundle},
+        runtime_env={"env_vars": env},
+        log_engine_metrics=False,  # to Ray's agents, which need not run; then they are counted in the replica itself
+        server_cls=server,
+        deployment_config={
+            "ray_actor_options": {"num_cpus": int(on_gpu)},
+            "autoscaling_config": {
+                "min_replicas": model.min_replicas,
+                "max_replicas": model.max_replicas,
+                "initial_replicas": model.min_replicas,
+                "target_ongoing_requests": max(1, model.in_flight * 3 // 4),
+            },
+            "max_ongoing_requests": model.in_flight,
+            "max_constructor_retry_count": 1,
+            "health_check_period_s": _HEALTH_PERIOD_S,
+            "health_check_timeout_s": _HEALTH_TIMEOUT_S,
+            "graceful_shutdown_timeout_s": _STOP_S,
+            "graceful_shutdown_wait_loop_s": 0.5,
+            "logging_config": _LOGS,
+        },
+    )
+
+
+def _card(model: str) -> Any:
+    from ray.llm._internal.serve.core.configs.openai_api_models import ModelCard
+
+    return ModelCard(id=model, object="model", owned_by="refsav", permission=[], metadata={})
+
+
+def _wait(app: str, until_s: float) -> None:
+    """Until the application runs.
+
+    Raises:
+        FatalError: it cannot, or not in time; with what the replica said.
+    """
+    from ray import serve
+
+    while (found := serve.status().applications[app]).status != "RUNNING":
+        told = [deployment.message for deployment in found.deployments.values() if deployment.message]
+        if found.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            raise FatalError(f"vLLM cannot start: {_cause(chr(10).join(told or [found.message]))} (logs: {_logs()})")
+        if time.monotonic() > until_s:
+            raise FatalError(f"vLLM has not started in time: {' '.join(told) or found.status} (logs: {_logs()})")
+        time.sleep(_POLL_S)
+
+
+def _cause(told: str) -> str:
+    """The last error line of a replica's traceback."""
+    return told
+
+
+def _client() -> Any:
+    """Serve of this Ray, or None."""
+    from ray.serve.context import _get_global_client
+
+    return _get_global_client(raise_if_no_controller_running=False)
+
+
+def _applications(prefix: str) -> dict[str, str]:
+    """Status by name, of the applications whose names begin so."""
+    from ray import serve
+
+    return {name: app.status.value for name, app in serve.status().applications.items() if name.startswith(prefix)}
+
+
+def _address() -> str:
+    """Where the proxy listens: inside this machine if Ray is of this process, else where other nodes find the head."""
+    node = ray._private.worker._global_node
+    if node is not None and node.head:
+        return "127.0.0.1"
+    heads = [node for node in ray.nodes() if "node:__internal_head__" in node["Resources"]]
+    return str(heads[0]["NodeManagerAddress"])
+
+
+def _free_port(host: str) -> int:
+    """A port that nobody listens on at the head."""
+
+    @ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001})
+    def find() -> int:
+        with socket.socket() as free:
+            free.bind((host, 0))
+            return int(free.getsockname()[1])
+
+    return int(ray.get(find.remote()))
+
+
+def _logs() -> str:
+    node = ray._private.worker._global_node
+    return str(node.get_logs_dir_path() if node else "logs of the Ray session")
+
+
+def _import_quietly() -> None:
+    """Importing Ray's part for language models takes over the root logger, and it and vLLM write to the terminal."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    level = os.environ.get(_VLLM_LEVEL)
+    os.environ[_VLLM_LEVEL] = "ERROR"
+    try:
+        importlib.import_module("ray.serve.llm")
+        importlib.import_module("vllm.logger")
+    finally:
+        root.handlers[:], root.level = before
+        os.environ.pop(_VLLM_LEVEL) if level is None else os.environ.update({_VLLM_LEVEL: level})
+    for name in ("ray.serve", "ray._private.worker"):  # the latter of what Serve kills at its end
+        logging.getLogger(name).setLevel(logging.CRITICAL)
