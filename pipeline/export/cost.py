@@ -250,10 +250,10 @@ def _prefix_frac(engine: EngineInfo | None, paid: Spent) -> float | None:
 def _speed(bill: Cost) -> str:
     if not bill.seconds_s or not bill.now.requests:
         return "unknown: nothing was sent"
-    return (
-        f"{bill.now.tokens / bill.seconds_s:,.1f} tokens/s: {bill.now.tokens_in / bill.seconds_s:,.1f} in, "
-        f"{bill.now.tokens_out / bill.seconds_s:,.1f} out"
-    )
+    per_s = [
+        f"{tokens / bill.seconds_s:,.1f}" for tokens in (bill.paid.tokens, bill.paid.tokens_in, bill.paid.tokens_out)
+    ]
+    return f"{per_s[0]} tokens/s: {per_s[1]} in, {per_s[2]} out"
 
 
 def _share(part: Spent, whole: Spent) -> str:
