@@ -74,6 +74,8 @@ async def _run_row(stages: Sequence[Stage], row: Row) -> None:
             return
         if isinstance(stage, AsyncStage):
             (result,) = await asyncio.gather(stage.answer(row), return_exceptions=True)
+            if isinstance(result, asyncio.CancelledError):  # not by us: to raise it would end this row in silence
+                result = RuntimeError(f"stage {stage.name} was cancelled from within")
             if isinstance(result, FatalError) or not isinstance(result, dict | Reject | Exception):
                 raise result
         else:

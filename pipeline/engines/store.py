@@ -12,6 +12,7 @@ from typing import Any
 
 from manifests.io import Folder
 from pipeline.engines.chat import Answer, Request
+from stages.base import FatalError
 
 
 class ReplyStore:
@@ -21,16 +22,31 @@ class ReplyStore:
         self._out = out
 
     async def get(self, key: str) -> Answer | None:
-        """The answer kept under `key`; None if there is none."""
+        """The answer kept under `key`; None if there is none, or none that can be read (a machine that went down).
+
+        Raises:
+            FatalError: the folder cannot be read.
+        """
         try:
             kept = await asyncio.to_thread(read, self._out, key)
-        except FileNotFoundError:
+            return Answer(**kept["answer"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return Answer(**kept["answer"])
+        except OSError as error:
+            raise FatalError(f"replies cannot be read from {self._out.path('replies')}: {error}") from error
 
     async def put(self, key: str, asked: dict[str, Any], answer: Answer) -> None:
-        """Keep an answer, with what was asked (`question`)."""
-        await asyncio.to_thread(self._out.write_json, _name(key), {"asked": asked, "answer": asdict(answer)})
+        """Keep an answer, with what was asked (`question`); it is kept too if the run is stopped meanwhile.
+
+        Raises:
+            FatalError: it cannot be written: the next one would be paid for and lost as well.
+        """
+        value = {"asked": asked, "answer": asdict(answer)}
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.shield(loop.run_in_executor(None, self._out.write_json, _name(key), value))
+        except OSError as error:
+            raise FatalError(f"replies cannot be written to {self._out.path('replies')}: {error}") from error
 
 
 def question(request: Request, prompt_id: str, revision: str) -> dict[str, Any]:

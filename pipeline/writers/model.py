@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from prompts import Prompt
 from stages.base import RowError
 
 R = TypeVar("R", bound=BaseModel)
+_schema = cache(lambda reply: reply.model_json_schema())
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class ModelWriter:
                 pictures=tuple(pictures),
                 user=texts.user,
                 schema_name=prompt.name,
-                schema=prompt.reply.model_json_schema(),
+                schema=_schema(prompt.reply),
                 temperature=temperature,
                 top_p=self._sampling.top_p,
                 seed=seed,

@@ -8,15 +8,19 @@ import pytest
 from pydantic import BaseModel
 
 import prompts
-from manifests.schema import Reason, Row
+from manifests.schema import Contradiction, Reason, Row, Status
+from pipeline.run_stages import run_stages
 from prompts import Prompt
-from stages.base import FatalError, Reject, Result, RowError
+from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
 from stages.compose_expression import ComposeExpression, marker_leak
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
+from stages.repair_expression import RepairExpression
+from stages.repair_object import RepairObject
 from stages.writer import WriterStage
+from tests.misbehaving import EXPRESSION
 from tests.pipeline.facts_factory import make_facts, make_row
 
 
@@ -25,8 +29,8 @@ class Scripted:
 
     name, pool = "scripted", "gpu"
 
-    def __init__(self, answers: dict[str, dict[str, Any]] | None = None, max_in_flight: int = 4) -> None:
-        self.answers, self.max_in_flight = answers or {}, max_in_flight
+    def __init__(self, answers: dict[str, dict[str, Any]] | None = None) -> None:
+        self.answers = answers or {}
         self.seen: list[tuple[str, str, list[bytes]]] = []
         self.open = self.most_open = 0
 
@@ -48,8 +52,8 @@ class Scripted:
 class Failing(Scripted):
     """Says its row's id as a scene; raises what it was told to raise for some."""
 
-    def __init__(self, errors: dict[int, BaseException], max_in_flight: int = 4) -> None:
-        super().__init__(max_in_flight=max_in_flight)
+    def __init__(self, errors: dict[int, BaseException]) -> None:
+        super().__init__()
         self.errors = errors
 
     def reply(self, prompt: Prompt[Any], row: Row) -> BaseModel:
@@ -62,10 +66,17 @@ def rows(number: int) -> list[Row]:
     return [make_row(make_facts(position)) for position in range(number)]
 
 
-def one(stage: type[WriterStage], row: Row, **answers: dict[str, Any]) -> tuple[Result, Scripted]:
+def one(stage: type[WriterStage], row: Row, **answers: dict[str, Any]) -> Scripted:
+    """Take `row` through the stage, in place."""
     writer = Scripted(answers)
-    (result,) = stage(writer).process([row])
-    return result, writer
+    run_stages([stage(writer)], [row])
+    return writer
+
+
+def changed(row: Row, before: Row) -> dict[str, Any]:
+    told = {name: value for name, value in row if value != getattr(before, name)}
+    told.pop("seconds_s")
+    return told
 
 
 TEXTS = {
@@ -78,13 +89,11 @@ TEXTS = {
 
 
 def test_captions_are_asked_separately_and_update_only_what_is_declared() -> None:
-    result, writer = one(
-        CaptionObject,
-        rows(1)[0],
-        caption_crop={"caption": "from the crop"},
-        caption_masked={"caption": "from the rest"},
+    (row,) = rows(1)
+    writer = one(
+        CaptionObject, row, caption_crop={"caption": "from the crop"}, caption_masked={"caption": "from the rest"}
     )
-    assert result == {
+    assert changed(row, rows(1)[0]) == {
         "caption_crop": "from the crop",
         "caption_masked": "from the rest",
         "writer": "scripted",
@@ -96,37 +105,34 @@ def test_captions_are_asked_separately_and_update_only_what_is_declared() -> Non
     ]
 
 
+CONSISTENT = {"verdict": "consistent", "conflict": "", "object_description": "x"}
+
+
 @pytest.mark.parametrize(
-    ("stage", "prompt", "answer", "pictures"),
+    ("stage", "prompt", "answer", "pictures", "written"),
     [
-        (
-            CheckConsistency,
-            "check_consistency",
-            {"verdict": "consistent", "conflict": "", "object_description": "x"},
-            [],
-        ),
-        (DescribeScene, "describe_scene", {"description": "x"}, [b"scene"]),
-        (DescribeVideo, "describe_video", {"description": "x"}, [b"1", b"2"]),
-        (ComposeExpression, "compose_expression", {"expression": "The object is a dog."}, []),
+        (CheckConsistency, "check_consistency", CONSISTENT, [], {"verdict", "object_description"}),
+        (DescribeScene, "describe_scene", {"description": "x"}, [b"scene"], {"scene_description"}),
+        (DescribeVideo, "describe_video", {"description": "x"}, [b"1", b"2"], {"video_description"}),
+        (ComposeExpression, "compose_expression", {"expression": "The object is a dog."}, [], {"expression"}),
     ],
 )
 def test_each_stage_shows_its_pictures_and_writes_its_columns(
-    stage: type[WriterStage], prompt: str, answer: dict[str, Any], pictures: list[bytes]
+    stage: type[WriterStage], prompt: str, answer: dict[str, Any], pictures: list[bytes], written: set[str]
 ) -> None:
-    result, writer = one(stage, make_row(make_facts(), prompt_ids=["earlier@12345678"], **TEXTS), **{prompt: answer})
-    assert isinstance(result, dict)
-    assert set(result) == set(stage.writes)
-    assert result["prompt_ids"] == ["earlier@12345678", prompts.load(prompt).id]
+    row, before = (make_row(make_facts(), prompt_ids=["earlier@12345678"], **TEXTS) for _ in range(2))
+    writer = one(stage, row, **{prompt: answer})
+    assert set(changed(row, before)) == written | {"writer", "prompt_ids"}
+    assert row.prompt_ids == ["earlier@12345678", prompts.load(prompt).id]
     assert writer.seen == [(prompt, "sav_000001/manual/0", pictures)]
     assert set(stage.writes) | set(stage.reads) <= set(Row.model_fields)
     assert stage(writer).pool == "gpu"
 
 
 def test_a_second_attempt_does_not_note_a_prompt_twice() -> None:
-    done = prompts.load("describe_scene").id
-    result, _ = one(DescribeScene, make_row(make_facts(), prompt_ids=[done]), describe_scene={"description": "x"})
-    assert isinstance(result, dict)
-    assert result["prompt_ids"] == [done]
+    row = make_row(make_facts(), prompt_ids=[prompts.load("describe_scene").id])
+    one(DescribeScene, row, describe_scene={"description": "x"})
+    assert row.prompt_ids == [prompts.load("describe_scene").id]
 
 
 @pytest.mark.parametrize(
@@ -134,34 +140,77 @@ def test_a_second_attempt_does_not_note_a_prompt_twice() -> None:
 )
 def test_verdicts_reject_and_quote_the_conflict(verdict: str, reason: Reason) -> None:
     answer = {"verdict": verdict, "conflict": "a dog is no bag", "object_description": ""}
-    result, _ = one(CheckConsistency, make_row(make_facts(), **TEXTS), check_consistency=answer)
-    assert isinstance(result, Reject)
-    assert result.reason == reason
+    row = make_row(make_facts(), **TEXTS)
+    one(CheckConsistency, row, check_consistency=answer)
+    assert (row.status, row.reason, row.verdict) == (Status.REJECTED, reason, verdict)
     for part in ("a dog is no bag", "A brown dog.", "A leather bag."):
-        assert part in result.detail
+        assert part in (row.detail or "")
 
 
-def test_consistent_without_a_description_fails_the_row() -> None:
-    answer = {"verdict": "consistent", "conflict": "", "object_description": " "}
-    result, _ = one(CheckConsistency, make_row(make_facts(), **TEXTS), check_consistency=answer)
-    assert isinstance(result, ValueError)
-    assert "sav_000001/manual/0" in str(result)
+def test_an_inconsistent_row_goes_on_to_its_repair() -> None:
+    row = make_row(make_facts(), **TEXTS | {"object_description": None})
+    writer = Scripted(
+        {
+            "check_consistency": {"verdict": "inconsistent", "conflict": "", "object_description": ""},
+            "repair_object": CONSISTENT,
+        }
+    )
+    run_stages([CheckConsistency(writer, repair=True), RepairObject(writer)], [row])
+    assert (row.status, row.verdict, row.object_description, row.repairs) == (
+        Status.PENDING,
+        "repaired",
+        "x",
+        ["object"],
+    )
+    assert row.conflict, "what was wrong is kept"
+    assert writer.seen[1] == ("repair_object", row.object_id, [b"crop", b"masked"])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"), [("inconsistent", Reason.INCONSISTENT), ("unrecognizable", Reason.UNRECOGNIZABLE)]
+)
+def test_a_second_look_that_settles_nothing_rejects(verdict: str, reason: Reason) -> None:
+    row = make_row(make_facts(), verdict="inconsistent", conflict="a dog is no bag", **TEXTS)
+    one(RepairObject, row, repair_object={"verdict": verdict, "conflict": "", "object_description": ""})
+    assert (row.status, row.reason, row.repairs) == (Status.REJECTED, reason, [])
+    assert "a dog is no bag" in (row.detail or "")
+
+
+@pytest.mark.parametrize("stage", [RepairObject, lambda writer: RepairExpression(writer, "reject")])
+def test_what_needs_no_repair_is_not_asked_about(stage: Any) -> None:
+    row = make_row(make_facts(), verdict="consistent", expression=EXPRESSION, **TEXTS)
+    before, writer = row.model_copy(), Scripted()
+    run_stages([stage(writer)], [row])
+    assert (changed(row, before), writer.seen) == ({}, [])
+
+
+def test_a_contradicted_expression_is_written_anew() -> None:
+    wrong = [Contradiction(kind="colour", claim="blue", measured="red 0.90")]
+    row = make_row(make_facts(), expression="The object is blue.", contradictions=wrong, **TEXTS)
+    writer = Scripted({"repair_expression": {"expression": EXPRESSION}})
+    run_stages([RepairExpression(writer, "reject")], [row])
+    assert (row.status, row.expression, row.contradictions, row.repairs) == (
+        Status.PENDING,
+        EXPRESSION,
+        [],
+        ["expression"],
+    )
+    assert writer.seen == [("repair_expression", row.object_id, [b"crop", b"masked"])]
 
 
 def test_an_ambiguous_expression_is_rejected_naming_the_others() -> None:
     answer = {"expression": "The object is red.", "ambiguous_with": ["v/manual/3", "v/auto/1"]}
-    result, _ = one(ComposeExpression, make_row(make_facts(), **TEXTS), compose_expression=answer)
-    assert isinstance(result, Reject)
-    assert result.reason == Reason.AMBIGUOUS
-    assert "v/manual/3, v/auto/1" in result.detail
+    row = make_row(make_facts(), **TEXTS)
+    one(ComposeExpression, row, compose_expression=answer)
+    assert (row.status, row.reason) == (Status.REJECTED, Reason.AMBIGUOUS)
+    assert "v/manual/3, v/auto/1" in (row.detail or "")
 
 
 def test_a_leaking_expression_is_rejected_quoting_the_word() -> None:
-    answer = {"expression": "The object is a dog with a yellow contour."}
-    result, _ = one(ComposeExpression, make_row(make_facts(), **TEXTS), compose_expression=answer)
-    assert isinstance(result, Reject)
-    assert result.reason == Reason.MARKER_LEAK
-    assert result.detail.startswith("'contour' in: The object is a dog")
+    row = make_row(make_facts(), **TEXTS)
+    one(ComposeExpression, row, compose_expression={"expression": "The object is a dog with a yellow contour."})
+    assert (row.status, row.reason) == (Status.REJECTED, Reason.MARKER_LEAK)
+    assert (row.detail or "").startswith("'contour' in: The object is a dog")
 
 
 @pytest.mark.parametrize(
@@ -208,45 +257,54 @@ def test_words_that_do_not_leak(text: str) -> None:
     assert marker_leak(text) is None
 
 
-def test_order_is_kept_though_later_rows_are_done_first() -> None:
+def test_each_row_gets_its_own_answer_though_later_ones_are_done_first() -> None:
     given = rows(12)
-    results = DescribeScene(Failing({})).process(given)
-    assert [result["scene_description"] for result in results if isinstance(result, dict)] == [
-        row.object_id for row in given
-    ]
+    run_stages([DescribeScene(Failing({}))], given)
+    assert [row.scene_description for row in given] == [row.object_id for row in given]
 
 
 def test_an_exception_fails_its_row_alone() -> None:
-    errors: dict[int, BaseException] = {1: ValueError("odd"), 3: RowError(Reason.UNEXPECTED_ERROR, "no reply")}
-    results = DescribeScene(Failing(errors)).process(rows(5))
-    assert [type(result) for result in results] == [dict, ValueError, dict, RowError, dict]
-    assert results[1] is errors[1]
+    errors: dict[int, BaseException] = {1: ValueError("odd"), 3: RowError(Reason.BAD_REPLY, "no reply")}
+    given = rows(5)
+    run_stages([DescribeScene(Failing(errors))], given)
+    assert [row.reason for row in given] == [None, Reason.UNEXPECTED_ERROR, None, Reason.BAD_REPLY, None]
+    assert "ValueError: odd" in (given[1].detail or "")
+    assert given[3].detail == "no reply"
 
 
-@pytest.mark.parametrize("error", [FatalError("engine is gone"), asyncio.CancelledError()])
-def test_what_must_stop_the_run_is_raised(error: BaseException) -> None:
-    with pytest.raises(type(error)):
-        DescribeScene(Failing({2: error, 1: ValueError("odd")})).process(rows(5))
+@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.MARKER_LEAK])
+def test_what_every_attempt_ended_in_is_rejected_by_design(reason: Reason) -> None:
+    given = rows(2)
+    run_stages([DescribeScene(Failing({1: RowError(reason, "four times")}))], given)
+    assert (given[1].status, given[1].reason, given[1].detail) == (Status.REJECTED, reason, "four times")
+    assert given[1].prompt_ids == [prompts.load("describe_scene").id]
 
 
-@pytest.mark.parametrize("limit", [1, 3])
-def test_the_number_in_flight_is_bounded_and_used(limit: int) -> None:
-    writer = Failing({}, max_in_flight=limit)
-    DescribeScene(writer).process(rows(10))
-    assert writer.most_open == limit
-    assert len(writer.seen) == 10
+def test_what_must_stop_the_run_is_raised() -> None:
+    with pytest.raises(FatalError, match="engine is gone"):
+        run_stages([DescribeScene(Failing({2: FatalError("engine is gone"), 1: ValueError("odd")}))], rows(5))
+
+
+def test_a_row_waits_for_no_other() -> None:
+    """How many questions are open at a time is bounded by who sends them."""
+    writer = Failing({})
+    run_stages([DescribeScene(writer)], rows(10))
+    assert writer.most_open == len(writer.seen) == 10
 
 
 def test_a_stage_can_be_asked_again() -> None:
-    """Each batch has an event loop of its own; nothing of the last one may linger."""
-    stage = DescribeScene(Failing({}, max_in_flight=1))
-    assert [len(stage.process(rows(3))) for _ in range(3)] == [3, 3, 3]
-    assert stage.process([]) == []
+    """A writer's connections outlive a batch: all batches of a process share a loop."""
+    stage = DescribeScene(Failing({}))
+    for _ in range(3):
+        given = rows(3)
+        run_stages([stage], given)
+        assert all(row.scene_description for row in given)
+    run_stages([stage], [])
 
 
 def test_a_missing_picture_fails_the_row() -> None:
     row = make_row(make_facts(), scene_jpeg=None)
-    result, writer = one(DescribeScene, row, describe_scene={"description": "x"})
-    assert isinstance(result, ValueError)
-    assert "render_views" in str(result)
+    writer = one(DescribeScene, row, describe_scene={"description": "x"})
+    assert (row.status, row.reason) == (Status.FAILED, Reason.UNEXPECTED_ERROR)
+    assert "render_views" in (row.detail or "")
     assert writer.seen == []

@@ -1,0 +1,258 @@
+"""The chat client against a real server: gone, hanging and back, waiting as told, and never in the way of the loop."""
+
+import asyncio
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from manifests.schema import Reason, Row, Status
+from pipeline.engines import chat
+from pipeline.engines.chat import ChatClient, Endpoint, Request
+from pipeline.run_stages import run_stages
+from stages.base import FatalError, RowError
+from stages.caption_object import CaptionObject
+from stages.describe_scene import DescribeScene
+from stages.describe_video import DescribeVideo
+from tests.misbehaving import Do, Rule, Server, good, never, raw, reset, serve, status
+from tests.pipeline.writers.asking import PROMPTS, jpeg, quick, text_rows, through, writer_of
+
+__all__ = ["quick"]
+REQUEST = Request(
+    model="vlm",
+    system="You see.",
+    pictures=(jpeg("1"), jpeg("2")),
+    user="What?",
+    schema_name="caption_crop",
+    schema={"type": "object", "properties": {"caption": {"type": "string"}}},
+    temperature=0.3,
+    top_p=0.9,
+    seed=7,
+    max_tokens=64,
+)
+
+
+def ask(server: Server, *requests: Request, **given: float) -> list[chat.Answer | BaseException]:
+    async def asking() -> list[chat.Answer | BaseException]:
+        client = ChatClient(Endpoint(url=server.url, **given))  # type: ignore[arg-type]
+        try:
+            return await asyncio.gather(*map(client.ask, requests), return_exceptions=True)
+        finally:
+            await client.close()
+
+    return asyncio.run(asking())
+
+
+def after(answers: int, server: Server, do: Callable[[], None]) -> threading.Thread:
+    """Do something to the server as soon as it gave so many answers."""
+
+    def wait() -> None:
+        while sum(server.answers.values()) < answers:
+            time.sleep(0.002)
+        do()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_what_goes_over_the_wire() -> None:
+    with serve() as server:
+        (answer,) = ask(server, REQUEST)
+    (asked,) = server.requests
+    assert asked == dataclasses.replace(
+        asked, prompt="caption_crop", temperature=0.3, seed=7, pictures=2, pictures_first=True, text="You see.\nWhat?"
+    )
+    assert isinstance(answer, chat.Answer)
+    assert (answer.finish_reason, answer.resent, answer.refusal) == ("stop", 0, None)
+    assert (answer.tokens_in, answer.tokens_out) == (server.tokens_in, server.tokens_out)
+    assert 0 < answer.seconds_s < 5
+
+
+def test_retry_after_is_honoured() -> None:
+    with serve(Rule(do=status(429, retry_after_s=0.8), times=1)) as server:
+        (answer,) = ask(server, REQUEST)
+    first, second = server.requests
+    assert isinstance(answer, chat.Answer)
+    assert answer.resent == second.sent_again == 1
+    assert 0.75 < second.at_s - first.at_s < 2
+
+
+@pytest.mark.parametrize("fields", ['"finish_reason": null', '"finish_reason": "eos"', '"index": "first"'])
+def test_engines_that_leave_out_what_is_not_needed_are_understood(fields: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "yes"}}, {fields}}}]}}'
+    with serve(Rule(do=raw(body.encode()))) as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+    assert (answer.text, answer.tokens_out) == ("yes", 0)
+    assert answer.finish_reason != "stop"
+
+
+def test_models_are_told() -> None:
+    async def models(url: str) -> list[str]:
+        client = ChatClient(Endpoint(url=url))
+        try:
+            return await client.models()
+        finally:
+            await client.close()
+
+    with serve(models=("a", "b/c")) as server:
+        assert asyncio.run(models(server.url)) == ["a", "b/c"]
+        with pytest.raises(FatalError, match="cannot be asked for its models"):
+            asyncio.run(models(server.url.removesuffix("/v1") + "/counts?"))
+
+
+def test_an_empty_key_in_the_environment_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    with serve() as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("do", [status(503), reset()], ids=["a proxy without an engine", "resets"])
+def test_an_engine_that_answers_no_question_is_gone_for_all(do: Do) -> None:
+    """Those that were sent before its last answer too: nothing tells that they are to blame."""
+    last = dataclasses.replace(REQUEST, user="Who?")
+    with serve(Rule(do=good(0.05), telling="Who?"), Rule(do=do)) as server:
+        answered, *others = ask(server, last, REQUEST, dataclasses.replace(REQUEST, seed=9), patience_s=3)
+    assert isinstance(answered, chat.Answer)
+    assert [type(other) for other in others] == [FatalError, FatalError]
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_engine_with_a_long_queue_is_not_gone() -> None:
+    """The one request fails; that the question whether it lives has to wait as well says nothing."""
+    with serve(Rule(do=status(500), prompt="caption_crop"), Rule(do=never())) as server:
+        (failed,) = ask(server, REQUEST, patience_s=1)
+    assert isinstance(failed, RowError)
+    assert failed.reason is Reason.ENGINE_ERROR
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_model_that_is_gone_beside_one_that_lives() -> None:
+    lives = [dataclasses.replace(REQUEST, model="llm", schema_name=f"fine_{seed}", seed=seed) for seed in range(40)]
+    fine = {"do": good(0.1, caption="x")}
+    rules = [Rule(prompt=each.schema_name, **fine) for each in lives]  # type: ignore[arg-type]
+    with serve(*rules, Rule(do=status(503))) as server:
+        gone, *answers = ask(server, REQUEST, *lives, patience_s=1, in_flight=3)
+    assert isinstance(gone, FatalError)
+    assert all(isinstance(answer, chat.Answer) for answer in answers)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("how", ["gone", "hanging"])
+def test_gone_is_fatal_costs_no_row_and_goes_on_when_it_is_back(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, again = (text_rows(12, object_description="The object is a dog.") for _ in range(2))
+    with serve(Rule(do=good(0.02))) as server:
+        writer = writer_of(server.url, tmp_path, in_flight=4, patience_s=300)
+        stages = [CaptionObject(writer), DescribeScene(writer), DescribeVideo(writer)]  # no question is asked for two
+        killer = after(20, server, server.go if how == "gone" else server.hang)
+        started_s = time.monotonic()
+        with pytest.raises(FatalError, match="is gone"):
+            run_stages(stages, rows)
+        killer.join()
+        assert time.monotonic() - started_s < 8
+        assert not [row for row in rows if row.status is Status.FAILED]
+        kept = len(list(tmp_path.glob("replies/*/*.json")))
+        assert kept >= sum(server.answers.values()) - 4, "what was answered in time is kept"
+        if how == "gone":
+            server.come_back()
+        else:
+            server.wake()
+            time.sleep(0.2)  # what waited is answered to nobody
+        server.forget()
+        run_stages(stages, again)  # the same client: its old connections are dead
+        assert len(server.requests) == 12 * 4 - kept, "only what was not answered is asked"
+    assert all(row.video_description and row.status is Status.PENDING for row in again)
+    assert not caplog.records
+
+
+def _all_written(rows: list[Row]) -> bool:
+    return all(row.expression and row.status is Status.PENDING for row in rows)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_pause_shorter_than_the_patience_costs_nothing(tmp_path: Path) -> None:
+    rows = text_rows(8)
+    with serve(Rule(do=good(0.1))) as server:
+
+        def blink() -> None:
+            server.go()
+            time.sleep(0.15)
+            server.come_back()
+
+        blinker = after(3, server, blink)
+        through(server, tmp_path, rows)
+        blinker.join()
+    assert _all_written(rows)
+    assert any(call.resent for row in rows for call in row.calls)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_slow_engine_is_waited_for(tmp_path: Path) -> None:
+    """Longer than all looks whether it lives take together."""
+    (row,) = text_rows(1)
+    with serve(Rule(do=good(2.0), prompt="describe_scene")) as server:
+        through(server, tmp_path, [row])
+        assert server.models_asked >= 3
+    assert _all_written([row])
+    assert len(server.requests) == len(PROMPTS)
+
+
+def test_the_loop_is_never_blocked() -> None:
+    requests = [dataclasses.replace(REQUEST, seed=seed, pictures=(jpeg("x" * 100_000),) * 8) for seed in range(8)]
+    busy_s = []
+
+    async def beat() -> None:
+        while True:
+            before_s = time.thread_time()
+            await asyncio.sleep(0.005)
+            busy_s.append(time.thread_time() - before_s)
+
+    async def asking(url: str) -> None:
+        client = ChatClient(Endpoint(url=url))
+        await client.ask(REQUEST)  # parts of the package are loaded by the first
+        beating = asyncio.create_task(beat())
+        await asyncio.gather(*map(client.ask, requests))
+        beating.cancel()
+        await client.close()
+
+    with serve(Rule(do=good(1.0))) as server:
+        asyncio.run(asking(server.url))
+    assert len(busy_s) > 20, "nobody waits for an answer but who asked: one after the other would be 8 s and 8 beats"
+    assert max(busy_s) < 0.3, "nor does it compute for long"
+
+
+QUIET = """
+import sys
+from pathlib import Path
+from pipeline.engines import chat
+from stages.base import FatalError
+from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
+from tests.pipeline.writers.asking import text_rows, through
+
+chat._QUIET_S = chat._PROBE_S = chat._PROBE_PAUSE_S = 0.1
+with serve(Rule(do=half_a_body(), times=1), Rule(do=reset(), times=1), Rule(do=good(0.01))) as server:
+    through(server, Path(sys.argv[1]), text_rows(3))
+    server.hang()
+    try:
+        through(server, Path(sys.argv[2]), text_rows(12))
+    except FatalError as error:
+        sys.stdout.write(f"fatal: {error}")
+"""
+
+
+def test_no_noise_at_the_end_of_a_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", QUIET, str(tmp_path / "a"), str(tmp_path / "b")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": "."})
+    assert "fatal: the engine at" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
