@@ -63,6 +63,7 @@ _BLANK, _NEVER, _WORD, _STRUCTURE = -50.0, -25.0, 0.0, 12.0  # biases
 _HIDDEN, _HEADS, _LAYERS = 128, 4, 2
 _CONSTANT, _OPENED = 0, 1  # the two numbers of the hidden state
 _CONSTANT_VALUE, _REST_STD, _CONTEXT_STD = 8.0, 0.3, 0.03
+_SHARPNESS = 8.0  # attention looks at few tokens, else a thousand of them average out and no picture matters
 _CHAT = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
@@ -198,8 +199,10 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
         embedding[:, _CONSTANT], embedding[:, _OPENED] = _CONSTANT_VALUE, 0
         embedding[opened, _OPENED] = _CONSTANT_VALUE
         for layer in language.layers:
+            layer.self_attn.q_proj.weight.mul_(_SHARPNESS)
+            layer.mlp.down_proj.weight.mul_(_REST_STD)
             for writes in (layer.self_attn.o_proj, layer.mlp.down_proj):
-                writes.weight.mul_(_REST_STD)[[_CONSTANT, _OPENED]] = 0
+                writes.weight[[_CONSTANT, _OPENED]] = 0
         constant = language(torch.arange(len(tokenizer))[None]).last_hidden_state[..., _CONSTANT].mean()
         rows = model.lm_head.weight
         rows.normal_(std=_CONTEXT_STD).mul_(words[:, None])

@@ -9,10 +9,11 @@ import importlib
 import logging
 import math
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _STOP_S = 5.0  # for requests that are open when all is over
 _POLL_S = 0.5
 _PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # to the replicas, and all that vLLM knows
 _VLLM_LEVEL = "VLLM_LOGGING_LEVEL"
+_RAISED = re.compile(r"^[\w.]+(?:Error|Exception): (?!Traceback)", re.MULTILINE)
+_LOGGED = re.compile(r"ERROR .*?\] ([\w.]+(?:Error|Exception): .*)")
 _LOGS = {"log_level": "WARNING", "enable_access_log": False}
 
 
@@ -62,15 +65,15 @@ def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1
     try:
         if ours:
             host = _address()
-            options = {"host": host, "port": _free_port(host), "location": "HeadOnly"}
-            serve.start(http_options=options, logging_config=_LOGS)
+            listen = {"host": host, "port": _free_port(host)}
+            serve.start(proxy_location="HeadOnly", http_options=listen, logging_config=_LOGS)
         for left, status in _applications(f"{name}-").items():
             ours = True
             if left != app or status not in ("DEPLOYING", "RUNNING"):
                 serve.delete(left)
         if app not in _applications(app):
             _deploy(distinct, app, on_gpu)
-        _wait(app, time.monotonic() + start_timeout_s)
+        _wait(app, distinct, time.monotonic() + start_timeout_s)
         http = _client().http_config
         host = _address() if http.host in ("0.0.0.0", "::") else http.host
         gpus = sum(model.max_replicas * model.tensor_parallel for model in distinct) if on_gpu else 0
@@ -79,7 +82,8 @@ def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1
         if app in _applications(app):
             serve.delete(app)
         if ours and not _applications(""):
-            serve.shutdown()
+            with redirect_stdout(None):  # Ray reports that Serve was killed, as asked
+                serve.shutdown()
 
 
 def extra_slots(models: Sequence[ModelConfig]) -> int:
@@ -171,7 +175,11 @@ def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
         "chat": lambda api: api.post("/v1/chat/completions"),
         "metrics": lambda api: api.get("/metrics"),
     }
-    configs = {model.model: _llm_config(model, on_gpu, Replica, len(models)) for model in models}
+    crowded = sum(model.max_replicas for model in models) > 1
+    configs = {
+        model.model: _llm_config(model, _short(number, model), on_gpu, crowded, Replica)
+        for number, model in enumerate(models)
+    }
     ingress = serve.deployment(
         make_fastapi_ingress(Ingress, endpoint_map=routes),
         name="ingress",
@@ -188,7 +196,7 @@ def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
     serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
 
 
-def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -> Any:
+def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
     from ray.serve.llm import LLMConfig
 
     batch_tokens = max(model.context_tokens, _LEAST_BATCH_TOKENS)
@@ -202,7 +210,7 @@ def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -
     }
     if model.revision:
         engine |= {"revision": model.revision, "tokenizer_revision": model.revision}
-    env = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("VLLM_")}
+    env = {key: value for key, value in os.environ.items() if key in _PASSED_ON or key.startswith("VLLM_")}
     if on_gpu:
         engine["tensor_parallel_size"] = model.tensor_parallel
         bundle = {"GPU": 1}
@@ -211,7 +219,7 @@ def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -
         engine |= {"enforce_eager": True, "enable_chunked_prefill": False}
         bundle = {"CPU": 1}
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
-        if together * model.max_replicas > 1:  # else each would bind its threads to the very same cores
+        if crowded:  # else each would bind its threads to the very same cores
             env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     return LLMConfig(
         model_loading_config={"model_id": model.model, "model_source": model.model},
@@ -221,6 +229,7 @@ def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -
         log_engine_metrics=False,  # to Ray's agents, which need not run; then they are counted in the replica itself
         server_cls=server,
         deployment_config={
+            "name": name,
             "ray_actor_options": {"num_cpus": int(on_gpu)},
             "autoscaling_config": {
                 "min_replicas": model.min_replicas,
@@ -239,32 +248,49 @@ def _llm_config(model: ModelConfig, on_gpu: bool, server: type, together: int) -
     )
 
 
+def _short(number: int, model: ModelConfig) -> str:
+    """Of a deployment, and so part of the names of its logs: a local folder's path would be too long."""
+    return re.sub(r"[^\w-]", "-", f"{number}-{Path(model.model).name}")
+
+
 def _card(model: str) -> Any:
     from ray.llm._internal.serve.core.configs.openai_api_models import ModelCard
 
     return ModelCard(id=model, object="model", owned_by="refsav", permission=[], metadata={})
 
 
-def _wait(app: str, until_s: float) -> None:
+def _wait(app: str, models: Sequence[ModelConfig], until_s: float) -> None:
     """Until the application runs.
 
     Raises:
-        FatalError: it cannot, or not in time; with what the replica said.
+        FatalError: a model cannot be loaded, with what its replica said, or not in time.
     """
     from ray import serve
 
+    names = {f"Replica:{_short(number, model)}": model.model for number, model in enumerate(models)}
     while (found := serve.status().applications[app]).status != "RUNNING":
-        told = [deployment.message for deployment in found.deployments.values() if deployment.message]
-        if found.status in ("DEPLOY_FAILED", "UNHEALTHY"):
-            raise FatalError(f"vLLM cannot start: {_cause(chr(10).join(told or [found.message]))} (logs: {_logs()})")
-        if time.monotonic() > until_s:
-            raise FatalError(f"vLLM has not started in time: {' '.join(told) or found.status} (logs: {_logs()})")
+        for deployment, state in found.deployments.items():
+            if state.status == "DEPLOY_FAILED":
+                raise FatalError(
+                    f"vLLM cannot serve {names.get(deployment, deployment)}: {_cause(state.message)} (logs: {_logs()})"
+                )
+        if found.status == "DEPLOY_FAILED" or time.monotonic() > until_s:
+            waiting = [f"{names.get(name, name)}: {state.message}" for name, state in found.deployments.items()]
+            told = " ".join("; ".join([found.message, *waiting]).split())
+            raise FatalError(f"vLLM has not started ({found.status.value}): {told} (logs: {_logs()})")
         time.sleep(_POLL_S)
 
 
 def _cause(told: str) -> str:
-    """The last error line of a replica's traceback."""
-    return told
+    """Of all that a replica or its engine raised on one another's account, the message of the first."""
+    found = list(_RAISED.finditer(told))
+    cause = told[found[-1].start() :] if found else told
+    if found and (replica := re.search(r"pid=(\d+)", told)) and "Engine core" in cause:
+        # The engine is a process of its own: what it says goes to the replica's log, readable if that is here.
+        for log in sorted(Path(_logs()).glob(f"worker-*-{replica.group(1)}.*")):
+            if raised := _LOGGED.search(log.read_text(errors="replace")):
+                return raised.group(1)
+    return " ".join(cause.split("[type=")[0].split())
 
 
 def _client() -> Any:

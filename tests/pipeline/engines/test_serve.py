@@ -1,0 +1,204 @@
+"""Two tiny models served by the real vLLM through Ray Serve, on one local Ray: answers, accidents and the end."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import ray
+from openai import OpenAI
+from openai.types.chat import ChatCompletion
+from PIL import Image
+from pydantic import ValidationError
+
+from pipeline.engines.config import ModelConfig
+from pipeline.engines.metrics import prefix_cache
+from pipeline.engines.serve import Served, extra_slots, revision_of, serving
+from prompts.replies import REPLIES
+from stages.base import FatalError
+from tests.tiny_models import make_internvl, make_qwen
+
+pytestmark = pytest.mark.timeout(900)  # the first test waits for two engines, 80 s of work for one core each
+
+
+class Running:
+    """What the module's tests share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.models = [
+            ModelConfig(model=str(make(folder / name)), context_tokens=8192, in_flight=8)
+            for name, make in (("qwen", make_qwen), ("internvl", make_internvl))
+        ]
+        self.open = ExitStack()
+        self.served: Served
+
+    @property
+    def client(self) -> OpenAI:
+        return OpenAI(base_url=self.served.url, api_key="none", max_retries=40, timeout=400)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    run = Running(tmp_path_factory.mktemp("tiny"))
+    with run.open, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        run.open.callback(ray.shutdown)
+        slots = 1 + extra_slots([*run.models, run.models[0]]) + 1  # one for the model that cannot be served
+        ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, object_store_memory=2**28)
+        run.served = run.open.enter_context(serving([*run.models, run.models[0]], "tiny", start_timeout_s=600))
+        yield run
+
+
+def picture(seed: int) -> dict[str, object]:
+    cells = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(cells).resize((640, 360)).save(file, "JPEG")
+    return {
+        "type": "image_url",
+        "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()},
+    }
+
+
+def ask(client: OpenAI, model: str, prompt: str, pictures: int, seed: int = 0) -> ChatCompletion:
+    schema = {"name": prompt, "schema": REPLIES[prompt].model_json_schema(), "strict": True}
+    return client.chat.completions.create(
+        model=model,
+        messages=[
+            {"role": "system", "content": "You describe what you are shown."},
+            {
+                "role": "user",
+                "content": [*map(picture, range(pictures)), {"type": "text", "text": "What is it? " * 20}],
+            },
+        ],
+        response_format={"type": "json_schema", "json_schema": schema},
+        temperature=0.3,
+        top_p=0.9,
+        seed=seed,
+        max_tokens=1024,
+    )
+
+
+def test_every_reply_of_every_model_fits_its_class(running: Running) -> None:
+    """Noise may be longer than a class admits, which no schema says: of three replies one must fit."""
+    asked = [
+        (model.model, prompt, pictures, seed)
+        for model in running.models
+        for prompt, pictures in zip(REPLIES, (1, 2, 0, 1, 8, 0, 3, 5), strict=True)
+        for seed in (1, 2, 3)
+    ]
+    fitting = set()
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda each: ask(running.client, *each), asked))
+    for (model, prompt, pictures, _), reply in zip(asked, replies, strict=True):
+        choice = reply.choices[0]
+        assert choice.finish_reason == "stop"
+        fields = REPLIES[prompt].model_fields
+        required = {name for name, field in fields.items() if field.is_required()}
+        assert required <= set(json.loads(choice.message.content or "")) <= set(fields)
+        assert reply.model == model
+        assert reply.usage
+        assert reply.usage.prompt_tokens > 200 + 16 * pictures, "the pictures were looked at"
+        with suppress(ValidationError):
+            REPLIES[prompt].model_validate_json(choice.message.content or "")
+            fitting.add((model, prompt))
+    assert fitting == {(model, prompt) for model, prompt, _, _ in asked}
+
+
+def test_same_seed_same_text_and_other_pictures_other_text(running: Running) -> None:
+    texts = [
+        ask(running.client, running.models[0].model, "describe_scene", pictures).choices[0].message.content
+        for pictures in (2, 2, 3)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_what_was_read_before_is_told_by_replies_and_by_the_engines(running: Running) -> None:
+    model = running.models[1].model
+    before = prefix_cache(running.served.url)
+    usages = [ask(running.client, model, "caption_crop", 6, seed).usage for seed in (1, 2)]
+    after = prefix_cache(running.served.url)
+    assert before
+    assert after
+    assert usages[1]
+    assert usages[1].prompt_tokens_details
+    cached = usages[1].prompt_tokens_details.cached_tokens
+    assert cached
+    assert after[0] - before[0] >= cached
+    assert after[1] - before[1] >= 2 * usages[1].prompt_tokens
+
+
+def test_a_replica_that_is_killed_is_replaced_while_requests_wait(running: Running) -> None:
+    model = running.models[0].model
+    [victim] = processes("ServeReplica:tiny-", "Replica:0-qwen")
+    its_own = victim.children(recursive=True)
+    assert any("EngineCore" in " ".join(child.cmdline()) for child in its_own)
+    with ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(ask, running.client, model, "caption_crop", 2, seed) for seed in range(40)]
+        waiting[0].result()
+        victim.kill()
+        replies = [each.result() for each in waiting]
+    assert all(reply.choices[0].finish_reason == "stop" for reply in replies)
+    [replaced] = processes("ServeReplica:tiny-", "Replica:0-qwen")
+    assert replaced != victim
+    assert not psutil.wait_procs(its_own, timeout=30)[1], "the engine of the killed replica lives on"
+
+
+def test_a_folder_that_is_no_model_is_told_and_harms_nobody(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    wrong = ModelConfig(model=str(tmp_path))
+    with (
+        pytest.raises(FatalError, match=rf"cannot serve {tmp_path}: .*Unrecognized model.*logs: /") as caught,
+        serving([wrong], "wrong"),
+    ):
+        pass
+    assert len(str(caught.value)) < 600
+    assert not processes("ServeReplica:wrong-")
+    assert ask(running.client, running.models[0].model, "caption_crop", 1).choices
+
+
+def test_what_a_killed_run_left_is_taken_over_and_at_the_end_nothing_is_left(running: Running) -> None:
+    replicas = processes("ServeReplica:tiny-")
+    assert len(replicas) == 3, "two models and the ingress"
+    below = psutil.Process().children(recursive=True)
+    assert any("EngineCore" in " ".join(process.cmdline()) for process in below)
+    with serving(running.models, "tiny") as again:
+        assert again == running.served
+        assert processes("ServeReplica:tiny-") == replicas
+    running.open.close()
+    left = psutil.wait_procs(below, timeout=30)[1]
+    assert not left
+
+
+def test_a_model_is_known_by_its_files(tmp_path: Path) -> None:
+    config = ModelConfig(model=str(make_qwen(tmp_path / "model", seed=1)))
+    revision = revision_of(config)
+    assert len(revision) == 8
+    assert revision_of(config) == revision
+    make_qwen(tmp_path / "model", seed=2)
+    assert revision_of(config) != revision
+
+
+def test_a_hub_model_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(FatalError, match=r"nobody/nothing \(revision main\) is not in the cache"):
+        revision_of(ModelConfig(model="nobody/nothing"))
+    with pytest.raises(FatalError, match="neither a folder nor a model's name"):
+        revision_of(ModelConfig(model="/no/such/folder"))
+
+
+def processes(*names: str) -> list[psutil.Process]:
+    """Living processes below this one whose titles hold all of `names`."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if all(name in " ".join(process.cmdline()) for name in names):
+                found.append(process)
+    return found
