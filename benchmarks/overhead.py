@@ -1,9 +1,9 @@
 """CPU-seconds per object of everything but the engine: `python -m benchmarks.overhead`.
 
-An endpoint that answers at once (`python -m tests.misbehaving`) has a process of its own, which is not counted. Driver, Ray and all
-workers are: their CPU time at one and at four times the input, so that the slope leaves out what starting costs.
-References in the same run: the measured writer, which sends nothing; and the `openai` package alone, sending as many
-requests with as many pictures from one loop.
+An endpoint that answers at once (`python -m tests.misbehaving`) has a process of its own, which is not counted. Driver,
+Ray and all workers are: their CPU time at one and at ten times the input, so that the slope leaves out what starting
+costs. References in the same run: the measured writer, which sends nothing; and the `openai` package alone, sending as
+many requests with as many pictures from one loop.
 """
 
 import asyncio

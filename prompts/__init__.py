@@ -10,7 +10,7 @@ prompts that show the same picture first have the same `[system]`; prompts witho
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from string import Template
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -40,7 +40,7 @@ class Prompt(Generic[R]):
     text: str
     reply: type[R]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """`name@sha8` over the text and the reply's JSON schema: what else a model is shown is the row's own."""
         schema = json.dumps(self.reply.model_json_schema(), sort_keys=True)

@@ -1,9 +1,11 @@
 """The writer that asks models: prompts with pictures go to the VLM, those without to the LLM."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel
 
@@ -38,7 +40,7 @@ class ModelWriter:
         self.name = vlm.name if vlm == llm else f"{vlm.name} + {llm.name}"
         self._endpoint, self._vlm, self._llm, self._sampling = endpoint, vlm, llm, sampling
         self._store = ReplyStore(out)
-        self._client: ChatClient | None = None
+        self._opened: _Opened | None = None
 
     async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
         """See Writer.write.
@@ -85,11 +87,14 @@ class ModelWriter:
     async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[Answer, Call]:
         asked = question(request, prompt.id, model.revision)
         key = key_of(asked)
-        answer = await self._store.get(key)
-        stored = answer is not None
-        if answer is None:
-            answer = await self._ask(request)
-            await self._store.put(key, asked, answer)
+        opened = self._open()
+        lock = opened.asking.setdefault(key, asyncio.Lock())
+        async with lock:
+            answer = await self._store.get(key)
+            stored = answer is not None
+            if answer is None:
+                answer = await opened.client.ask(request)
+                await self._store.put(key, asked, answer)
         call = Call(
             prompt=prompt.id,
             model=model.name,
@@ -107,7 +112,16 @@ class ModelWriter:
         )
         return answer, call
 
-    async def _ask(self, request: Request) -> Answer:
-        if self._client is None:
-            self._client = ChatClient(self._endpoint)
-        return await self._client.ask(request)
+    def _open(self) -> "_Opened":
+        if self._opened is None:
+            self._opened = _Opened(ChatClient(self._endpoint))
+        return self._opened
+
+
+@dataclass
+class _Opened:
+    """What cannot travel to a worker: made there."""
+
+    client: ChatClient
+    # two rows may ask the same at the same time: the second waits, and finds the answer kept
+    asking: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)

@@ -1,0 +1,114 @@
+"""The whole command with models behind a real HTTP server: an engine that goes away, a kill, dead letters."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+
+from tests import misbehaving
+from tests.running import ROOT, annotate, annotations, command
+
+COPIES = 3  # so many that two requests, the most that a kill can cost, are less than 2% of all
+WAIT_S = 100.0
+
+
+@pytest.fixture
+def sav(demo_root: Path, tmp_path: Path) -> Path:
+    """The sound videos of the demo shard, several times, each time with smaller masks: other pictures, other texts."""
+    shard = tmp_path / "sav" / "sav_train" / "demo"
+    shard.mkdir(parents=True)
+    for video in sorted((demo_root / "sav_train" / "demo").glob("*.mp4"))[:6]:
+        for copy in range(COPIES):
+            video_id = f"{video.stem}{copy}"
+            (shard / f"{video_id}.mp4").hardlink_to(video)
+            for file in video.parent.glob(f"{video.stem}_*.json"):
+                known = json.loads(file.read_bytes()) | {"video_id": video_id}
+                known["masklet"] = [[smaller(rle, copy) for rle in rles] for rles in known["masklet"]]
+                (shard / file.name.replace(video.stem, video_id)).write_text(json.dumps(known))
+    return tmp_path / "sav"
+
+
+def smaller(rle: dict[str, Any], pixels: int) -> dict[str, Any]:
+    """The mask without so many pixels at its edge."""
+    if not pixels:
+        return rle
+    mask_HW = cv2.erode(mask_utils.decode(rle), np.ones((3, 3), np.uint8), iterations=pixels)
+    cut = mask_utils.encode(np.asfortranarray(mask_HW))
+    return {"size": cut["size"], "counts": cut["counts"].decode()}
+
+
+def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not true():
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
+    """Engine gone, driver killed, replies refused: nothing is lost, and no answer is paid for twice."""
+    out = tmp_path / "out"
+    refused = misbehaving.Rule(
+        do=misbehaving.reply(None, refusal="No."), prompt="compose_expression", telling="demo_0000062/"
+    )
+    with misbehaving.serve(refused, misbehaving.Rule(do=misbehaving.good(after_s=0.02))) as server:
+        options = ["--recipe", "small", "--engine", "http", "--engine-url", server.url, "--in-flight", "1"]
+        options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2", "--workers", "2"]
+
+        def start() -> "subprocess.Popen[str]":
+            return subprocess.Popen(
+                command(out, sav, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+
+        gone = start()
+        until(lambda: len(server.requests) >= 60, gone)
+        server.go()
+        gone_s = time.monotonic()
+        told = gone.communicate(timeout=WAIT_S)[1]
+        assert gone.returncode == 3, told
+        assert "the engine at" in told
+        assert time.monotonic() - gone_s < 60
+
+        server.come_back()
+        killed = start()
+        until(lambda: len(server.requests) >= 200, killed)
+        killed.kill()
+        killed.wait()
+        until_quiet(server)
+
+        last = annotate(out, sav, *options)
+        assert last.returncode == 0, last.stderr
+        spent = server.tokens_in + server.tokens_out
+        rows = annotations(out).to_pylist()
+        calls = {call["key"]: call for row in rows for call in row["calls"]}
+        once = sum(call["tokens_in"] + call["tokens_out"] for call in calls.values())
+        assert once <= spent <= 1.02 * once
+        assert len(server.requests) <= len(calls) + 3 + 16  # in flight at the kill; sent in vain when it was gone
+
+        ended = {row["object_id"]: (row["status"], row["reason"]) for row in rows if row["calls"]}
+        assert set(ended.values()) == {("kept", None), ("rejected", "refused")}
+        assert {(call["model"], call["revision"]) for call in calls.values()} == {("vlm", "1"), ("llm", "2")}
+        assert json.loads((out / "run.json").read_bytes())["models"] == {"vlm": "vlm@1", "llm": "llm@2"}
+        assert "rejected at compose_expression: refused" in last.stdout
+
+        server.rules.remove(refused)
+        server.forget()
+        again = annotate(out, sav, *options, "--replay", "reason=refused")
+        assert again.returncode == 0, again.stderr
+        assert {row["status"] for row in annotations(out).to_pylist() if row["calls"]} == {"kept"}
+        assert {asked.prompt for asked in server.requests} == {"compose_expression"}
+
+
+def until_quiet(server: misbehaving.Server) -> None:
+    """Workers of a killed driver live on for a moment."""
+    before = -1
+    while before != len(server.requests):
+        before = len(server.requests)
+        time.sleep(2.0)
