@@ -57,7 +57,7 @@ def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1
     """
     distinct = list({model.model: model for model in models}.values())
     on_gpu = _on_gpu(distinct)
-    app = f"{name}-{_sha8(repr(distinct).encode())}"
+    app = f"{name}-{_sha8(*(f'{model} {revision_of(model)}'.encode() for model in distinct))}"
     _import_quietly()
     from ray import serve
 
