@@ -45,8 +45,19 @@ def main() -> None:
             draw_clip(sav / "sav_train" / "x", f"clip_{number}", OBJECTS, duration_s=4.0, size=(640, 360))
         make_qwen(checkpoint)
         engine = subprocess.Popen(
-            [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(checkpoint), "--served-model-name", "tiny"]
-            + ["--port", str(port), "--enforce-eager", "--max-model-len", "16384", "--max-num-seqs", str(IN_FLIGHT)]
+            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
+            + [
+                "--served-model-name",
+                "tiny",
+                "--no-enable-chunked-prefill",
+                "--port",
+                str(port),
+                "--enforce-eager",
+                "--max-model-len",
+                "16384",
+                "--max-num-seqs",
+                str(IN_FLIGHT),
+            ]
             + ["--limit-mm-per-prompt", '{"image": 8}', "--enable-prefix-caching"],
             env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_SERVER_DEV_MODE": "1", "HF_HUB_OFFLINE": "1"},
             stdout=subprocess.DEVNULL,

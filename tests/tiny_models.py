@@ -190,7 +190,8 @@ def _biases(tokenizer: PreTrainedTokenizerFast) -> Iterator[float]:
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     language = model.model.language_model
     biases = torch.tensor(list(_biases(tokenizer)))
-    words = (biases == _WORD).float()
+    moved = (biases == _WORD).float()
+    moved[[tokenizer.get_vocab()[letter] for letter in "ciu"]] = 1  # of the three verdicts: pictures decide on one
     beginning, opened = (tokenizer.get_vocab()[token] for token in (_as_token(BEGINNING), _as_token(OPEN)))
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -207,7 +208,7 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
                 writes.weight[[_CONSTANT, _OPENED]] = 0
         constant = language(torch.arange(len(tokenizer))[None]).last_hidden_state[..., _CONSTANT].mean()
         rows = model.lm_head.weight
-        rows.normal_(std=_CONTEXT_STD).mul_(words[:, None])
+        rows.normal_(std=_CONTEXT_STD).mul_(moved[:, None])
         rows[:, _CONSTANT], rows[:, _OPENED] = biases / constant, 0
         rows[beginning, _OPENED] = (2 * _STRUCTURE - _NEVER) / constant
     model.generation_config.eos_token_id = tokenizer.eos_token_id

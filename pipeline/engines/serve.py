@@ -272,12 +272,12 @@ def _wait(app: str, models: Sequence[ModelConfig], until_s: float) -> None:
         for deployment, state in found.deployments.items():
             if state.status == "DEPLOY_FAILED":
                 raise FatalError(
-                    f"vLLM cannot serve {names.get(deployment, deployment)}: {_cause(state.message)} (logs: {_logs()})"
+                    f"vLLM cannot serve {names.get(deployment, deployment)}: {_cause(state.message)} (logs: {logs()})"
                 )
         if found.status == "DEPLOY_FAILED" or time.monotonic() > until_s:
             waiting = [f"{names.get(name, name)}: {state.message}" for name, state in found.deployments.items()]
             told = " ".join("; ".join([found.message, *waiting]).split())
-            raise FatalError(f"vLLM has not started ({found.status.value}): {told} (logs: {_logs()})")
+            raise FatalError(f"vLLM has not started ({found.status.value}): {told} (logs: {logs()})")
         time.sleep(_POLL_S)
 
 
@@ -287,7 +287,7 @@ def _cause(told: str) -> str:
     cause = told[found[-1].start() :] if found else told
     if found and (replica := re.search(r"pid=(\d+)", told)) and "Engine core" in cause:
         # The engine is a process of its own: what it says goes to the replica's log, readable if that is here.
-        for log in sorted(Path(_logs()).glob(f"worker-*-{replica.group(1)}.*")):
+        for log in sorted(Path(logs()).glob(f"worker-*-{replica.group(1)}.*")):
             if raised := _LOGGED.search(log.read_text(errors="replace")):
                 return raised.group(1)
     return " ".join(cause.split("[type=")[0].split())
@@ -328,7 +328,8 @@ def _free_port(host: str) -> int:
     return int(ray.get(find.remote()))
 
 
-def _logs() -> str:
+def logs() -> str:
+    """The folder of this Ray session's logs, those of the replicas below it."""
     node = ray._private.worker._global_node
     return str(node.get_logs_dir_path() if node else "logs of the Ray session")
 

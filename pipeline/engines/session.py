@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import logging
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from manifests.io import Folder
 from pipeline.config import RunConfig
@@ -14,6 +16,8 @@ from pipeline.engines.config import ModelConfig
 from pipeline.export.run_info import EngineInfo
 from pipeline.writers.measured import MeasuredWriter
 from stages.writer import Writer
+
+logger = logging.getLogger(__name__)
 
 _IN_FLIGHT_EACH = 8  # of one process: with few, its rows keep step, and none is alone at the end of a unit
 _REPLACED_S = 1200.0  # a replica of ours that died is loaded anew; requests wait for it
@@ -94,10 +98,16 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
     else:
         from pipeline.engines import serve
 
+        logger.info("starting vLLM for %s; it logs to %s", ", ".join(m.model for m in _models(config)), serve.logs())
+        started_s = time.monotonic()
         with (
-            serve.serving(_models(config), f"refsav-{hashlib.sha256(out.path().encode()).hexdigest()[:8]}") as served,
+            serve.serving(
+                [_pinned(model) for model in _models(config)],
+                f"refsav-{hashlib.sha256(out.path().encode()).hexdigest()[:8]}",
+            ) as served,
             _measured(config, out, served.url, served.gpus) as session,
         ):
+            logger.info("vLLM answers at %s after %.0f s", served.url, time.monotonic() - started_s)
             yield session
 
 
@@ -134,6 +144,13 @@ def _revision(config: RunConfig, model: ModelConfig) -> str:
     from pipeline.engines import serve
 
     return serve.revision_of(model)
+
+
+def _pinned(model: ModelConfig) -> ModelConfig:
+    """The commit that was written down is the one that all replicas load, today and after a restart."""
+    from pipeline.engines import serve
+
+    return model if Path(model.model).is_dir() else replace(model, revision=serve.revision_of(model))
 
 
 def _models(config: RunConfig) -> list[ModelConfig]:
