@@ -38,6 +38,8 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.render_views
 	$(PY) -m benchmarks.manifest
 	$(PY) -m benchmarks.whole_run
+	$(PY) -m benchmarks.engine
+	$(PY) -m benchmarks.overhead
 
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev

@@ -33,7 +33,7 @@ from stages.render_views import RenderViews
 from tests.running import free_port
 from tests.tiny_models import make_qwen
 
-VIDEOS, OBJECTS, ROUNDS, IN_FLIGHT = 12, 4, 3, 16
+VIDEOS, OBJECTS, ROUNDS, IN_FLIGHT = 6, 4, 2, 16
 SAMPLE_EVERY_S = 0.1
 
 
