@@ -26,14 +26,14 @@ from benchmarks.clips import draw_clip
 from benchmarks.whole_run import ROOT
 from manifests.io import Folder
 from manifests.schema import Row, Status
-from pipeline.config import RunConfig
 from pipeline.engines.chat import Request, body
+from pipeline.recipes import small
 from prompts import load
 from stages.render_views import RenderViews
 from tests.running import free_port
 from tests.tiny_models import make_qwen
 
-VIDEOS, OBJECTS, ROUNDS, IN_FLIGHT = 6, 4, 2, 16
+VIDEOS, OBJECTS, ROUNDS, IN_FLIGHT = 24, 4, 2, 16
 SAMPLE_EVERY_S = 0.1
 
 
@@ -42,7 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sav, checkpoint, port = Path(scratch), Path(scratch) / "model", free_port()
         for number in range(VIDEOS):
-            draw_clip(sav / "sav_train" / "x", f"clip_{number}", OBJECTS, duration_s=4.0, size=(640, 360))
+            size = (640 + 16 * number, 360)  # other pictures: what was answered for one would answer for all
+            draw_clip(sav / "sav_train" / "x", f"clip_{number:02}", OBJECTS, duration_s=4.0, size=size)
         make_qwen(checkpoint)
         engine = subprocess.Popen(
             [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(checkpoint)]
@@ -93,13 +94,24 @@ def annotate(sav: Path, out: Path, url: str) -> None:
     """The whole command."""
     command = [sys.executable, "-m", "pipeline.annotate", "--shard", "x", "--sav-root", str(sav), "--out", str(out)]
     command += ["--recipe", "small", "--engine", "http", "--engine-url", f"{url}/v1", "--vlm-model", "tiny"]
-    command += ["--llm-model", "tiny", "--in-flight", str(IN_FLIGHT), "--max-failed-frac", "1", "--log-level", "ERROR"]
+    command += [
+        "--llm-model",
+        "tiny",
+        "--in-flight",
+        str(IN_FLIGHT),
+        "--rows-per-unit",
+        "8",
+        "--max-failed-frac",
+        "1",
+        "--log-level",
+        "ERROR",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def sent(sav: Path, out: Path) -> list[Request]:
     """What the pipeline asked: from its stored replies, with pictures drawn again."""
-    stage = RenderViews(RunConfig(recipe="small").views, Folder(str(sav)))
+    stage = RenderViews(small().views, Folder(str(sav)))
     rows = [Row.model_validate(row) for row in Folder(str(out)).read_table("manifest.parquet").to_pylist()]
     pictures = {}
     for row in (row for row in rows if row.status is Status.PENDING):

@@ -38,6 +38,9 @@ R = TypeVar("R")
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _WAITING_CPUS = 0.05  # of a process that asks others and waits
+_UNITS_IN_FLIGHT = (
+    4  # of such a process: while the last rows of one unit are waited for, the next keeps the engine busy
+)
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 
 
@@ -153,7 +156,9 @@ def run(job: Job, workers: Mapping[str, int], progress: Progress) -> None:
             fn_constructor_args=(pool, counter, job.max_attempts if position == len(pools) - 1 else None),
             batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=1, max_size=workers[name]),
+            compute=ActorPoolStrategy(min_size=1, max_size=workers[name])
+            if name == "cpu"
+            else ActorPoolStrategy(size=workers[name], max_concurrent_calls_per_actor=_UNITS_IN_FLIGHT),
             num_cpus=1 if name == "cpu" else _WAITING_CPUS,
         )
     try:

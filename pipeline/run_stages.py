@@ -5,6 +5,7 @@ model keeps no other waiting. The stages before it take the rows together.
 """
 
 import asyncio
+import threading
 import time
 import traceback
 from collections import defaultdict
@@ -16,6 +17,7 @@ from manifests.schema import Reason, Row, Status
 from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage
 
 _DETAIL_CHARACTERS = 2000
+_LOCK = threading.Lock()
 
 
 def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
@@ -32,7 +34,7 @@ def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
                 _run_batch(stage, batch)
     if (pending := _pending(rows)) and first < len(stages):
         started_s = time.perf_counter()
-        _loop().run(_run_in_flight(stages[first:], pending))
+        asyncio.run_coroutine_threadsafe(_run_in_flight(stages[first:], pending), _loop()).result()
         share_s = (time.perf_counter() - started_s) / len(pending)
         for row in pending:
             row.seconds_s += share_s
@@ -54,9 +56,16 @@ def finish(rows: Sequence[Row], max_attempts: int) -> None:
 
 
 @cache
-def _loop() -> asyncio.Runner:
-    """One event loop a process: a writer's connections outlive a batch."""
-    return asyncio.Runner()
+def _start_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="refsav rows in flight", daemon=True).start()
+    return loop
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """One event loop a process: a writer's connections outlive a batch, and batches of several threads share them."""
+    with _LOCK:
+        return _start_loop()
 
 
 async def _run_in_flight(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
