@@ -1,8 +1,9 @@
 """Tokens/s of a real vLLM through the pipeline, against the same engine fed directly: `python -m benchmarks.engine`.
 
-Wanted: at least 0.9. One `vllm serve` process with a tiny random checkpoint. The reference sends it the very requests
-that the pipeline sent, pictures included, as many in flight, from one asyncio loop. Both sides are counted by the
-engine itself (`vllm:generation_tokens`), from the first token to the last; the prefix cache is emptied in between.
+Wanted: at least 0.9. One vLLM server with a tiny random checkpoint. The reference sends it the very requests that the
+pipeline sent, pictures included, as many in flight, from one asyncio loop. Both sides are counted by the engine itself
+(`vllm:generation_tokens`), from the first token to the last; the prefix cache is emptied in between. The engine has one
+core to itself, as it would have its GPU; the pipeline, or the feeder, has the others.
 """
 
 import asyncio
@@ -34,6 +35,13 @@ from tests.running import free_port
 from tests.tiny_models import make_qwen
 
 VIDEOS, OBJECTS, ROUNDS, IN_FLIGHT = 24, 4, 2, 16
+ENGINE_CORES = {0}
+ENGINE_ENV = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_SERVER_DEV_MODE": "1",  # has /reset_prefix_cache
+}
 SAMPLE_EVERY_S = 0.1
 
 
@@ -60,10 +68,18 @@ def main() -> None:
                 str(IN_FLIGHT),
             ]
             + ["--limit-mm-per-prompt", '{"image": 8}', "--enable-prefix-caching"],
-            env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_SERVER_DEV_MODE": "1", "HF_HUB_OFFLINE": "1"},
+            env={
+                **os.environ,
+                "VLLM_CPU_KVCACHE_SPACE": "1",
+                "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+                "VLLM_SERVER_DEV_MODE": "1",
+                "HF_HUB_OFFLINE": "1",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        os.sched_setaffinity(engine.pid, ENGINE_CORES)
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - ENGINE_CORES)
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(f"{url}/health", engine)
