@@ -156,9 +156,11 @@ def run(job: Job, workers: Mapping[str, int], progress: Progress) -> None:
             fn_constructor_args=(pool, counter, job.max_attempts if position == len(pools) - 1 else None),
             batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(min_size=1, max_size=workers[name])
-            if name == "cpu"
-            else ActorPoolStrategy(size=workers[name], max_concurrent_calls_per_actor=_UNITS_IN_FLIGHT),
+            compute=ActorPoolStrategy(
+                min_size=1,
+                max_size=workers[name],
+                max_concurrent_calls_per_actor=None if name == "cpu" else _UNITS_IN_FLIGHT,
+            ),
             num_cpus=1 if name == "cpu" else _WAITING_CPUS,
         )
     try:
