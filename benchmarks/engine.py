@@ -27,7 +27,8 @@ from benchmarks.clips import draw_clip
 from benchmarks.whole_run import ROOT
 from manifests.io import Folder
 from manifests.schema import Row, Status
-from pipeline.engines.chat import Request, body
+from pipeline.engines.chat import body
+from pipeline.engines.exchange import Request
 from pipeline.recipes import small
 from prompts import load
 from stages.render_views import RenderViews

@@ -59,6 +59,17 @@ def test_importing_stages_loads_nothing_heavy() -> None:
     assert not {"ray", "torch", "vllm", "openai", "cv2", "av", "pyarrow", "pandas"} & set(loaded)
 
 
+def test_the_base_install_runs_the_command_without_what_engines_need() -> None:
+    """Their packages are extras: here they are there, so importing them is made to fail."""
+    absent = ("openai", "prometheus_client", "torch", "vllm")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); from pipeline.annotate import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "--shard", "demo", "--check"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_suppressions_are_counted() -> None:
     """Raise a number only with a reason in docs/decisions.md."""
     text = "\n".join(path.read_text() for path in SOURCES)

@@ -12,13 +12,14 @@ import os
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from manifests.schema import Reason
+from pipeline.engines.exchange import Answer, Request
 from stages.base import FatalError, RowError
 
 _QUIET_S = 10.0  # without an answer for so long, the engine is asked whether it lives
@@ -37,36 +38,6 @@ class Endpoint:
     in_flight: int = 8  # requests that one client has open at a time
     patience_s: float = 40.0  # how long errors are answered by sending again; an engine being replaced needs minutes
     timeout_s: float = 600.0  # of one request, everything included
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One question: system text, pictures (JPEG) and then the instruction, and the JSON schema of the answer."""
-
-    model: str
-    system: str
-    pictures: tuple[bytes, ...] = field(repr=False)
-    user: str
-    schema_name: str
-    schema: dict[str, Any]
-    temperature: float
-    top_p: float
-    seed: int
-    max_tokens: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came back; `text` is not judged here."""
-
-    text: str
-    finish_reason: str  # stop, length, content_filter …; "no completion" if the body was none
-    refusal: str | None = None
-    tokens_in: int = 0
-    tokens_cached: int = 0
-    tokens_out: int = 0
-    seconds_s: float = 0.0
-    resent: int = 0
 
 
 class ChatClient:

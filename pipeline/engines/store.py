@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from manifests.io import Folder
-from pipeline.engines.chat import Answer, Request
+from pipeline.engines.exchange import Answer, Request
 from stages.base import FatalError
 
 

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 import prompts
 from manifests.io import Folder
 from manifests.schema import Call, Reason, Row
-from pipeline.engines.chat import Answer, ChatClient, Endpoint, Request
+from pipeline.engines.chat import ChatClient, Endpoint
 from pipeline.engines.config import Sampling
+from pipeline.engines.exchange import Answer, Request
 from pipeline.engines.store import ReplyStore, key_of, question
 from pipeline.writers.usable import FaultError, usable
 from prompts import Prompt

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from manifests.schema import Reason
-from pipeline.engines.chat import Answer
+from pipeline.engines.exchange import Answer
 from prompts import Prompt
 from prompts.replies import Caption, Consistency, Expression
 from stages.compose_expression import marker_leak

@@ -15,7 +15,7 @@ from manifests.schema import AnnotationRow, Call, Contradiction, ManifestRow, Re
 from pipeline import resume
 from pipeline.config import RunConfig
 from pipeline.engines import store
-from pipeline.engines.chat import Answer, Request
+from pipeline.engines.exchange import Answer, Request
 from pipeline.explain import explain
 from pipeline.run_stages import run_stages
 from stages.check_video import VideoFiles

@@ -14,7 +14,8 @@ import pytest
 
 from manifests.schema import Reason, Row, Status
 from pipeline.engines import chat
-from pipeline.engines.chat import ChatClient, Endpoint, Request
+from pipeline.engines.chat import ChatClient, Endpoint
+from pipeline.engines.exchange import Request
 from pipeline.run_stages import run_stages
 from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject

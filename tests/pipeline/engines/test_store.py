@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from manifests.io import Folder
-from pipeline.engines.chat import Answer, Request
+from pipeline.engines.exchange import Answer, Request
 from pipeline.engines.store import ReplyStore, key_of, question, read
 from stages.base import FatalError
 

@@ -8,7 +8,7 @@ import pytest
 
 import prompts
 from manifests.schema import Reason
-from pipeline.engines.chat import Answer
+from pipeline.engines.exchange import Answer
 from pipeline.writers.measured import MeasuredWriter
 from pipeline.writers.usable import FaultError, usable
 from prompts import Prompt
