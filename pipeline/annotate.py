@@ -26,6 +26,7 @@ from pipeline.export.write import read_annotations, write_exports
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES
 from pipeline.run_json import begin_run, end_run
+from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 
 logger = logging.getLogger("refsav")
@@ -62,7 +63,7 @@ def annotate(options: argparse.Namespace) -> int:
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
     config = _config(options, shards)
     sav = _sav_root(options, shards, out)
-    stages = graph.build(config, sav, session.unopened(config, out))
+    stages = graph.build(config, sav, MeasuredWriter())  # the order is the same whoever writes
     graph.check(stages)
     if options.check:
         logger.info("%d stages fit together: %s", len(stages), " -> ".join(stage.name for stage in stages))
@@ -80,8 +81,9 @@ def annotate(options: argparse.Namespace) -> int:
         for shard in shards:
             build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
     begin_run(out, config, session.revisions(config), sav, shards)
-    if options.replay:
-        chosen = dead_letter.take_back(out, dead_letter.parse(options.replay), prompt_changed=options.prompt_changed)
+    if options.replay or options.prompt_changed:
+        selection = dead_letter.parse(options.replay or ())
+        chosen = dead_letter.take_back(out, selection, prompt_changed=options.prompt_changed)
         logger.info("%d masklets are run again", chosen)
     engine = _run(options, config, out, sav, shards)
     order = ["select_objects", *(stage.name for stage in stages)]
@@ -195,7 +197,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="run chosen rows again: reason= stage= status= object_id= video_id=",
     )
-    add("--prompt-changed", action="store_true", help="with --replay: only rows whose prompts are not today's")
+    add(
+        "--prompt-changed",
+        action="store_true",
+        help="alone or with --replay: rows whose prompts are not today's",
+    )
     add("--explain", metavar="OBJECT_ID", help="print everything known of one masklet of the run, and stop")
     add("--workers", type=int, help="processes that work on rows (default: CPUs here, CPUs - 1 on a cluster)")
     add(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from stages.check_facts import CheckFacts
-
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
 from pipeline.config import RunConfig
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
+from stages.check_facts import CheckFacts
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo

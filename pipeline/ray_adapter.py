@@ -67,9 +67,8 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
     _init(
-        num_cpus=workers
-        + 2
-        + more_slots,  # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
+        # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
+        num_cpus=workers + 2 + more_slots,
         include_dashboard=False,
         object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
     )

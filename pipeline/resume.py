@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.schema import AnnotationRow, Reason, Status
+from manifests.schema import AnnotationRow, Status
+from stages.writer import NO_ANSWER
 
 _PENDING = ".pending.parquet"
-_NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)  # like a failure: no answer could be used, the next try asks further
 
 
 def take_back_failed(out: Folder) -> dict[str, int]:
@@ -54,11 +54,14 @@ def taken_back(out: Folder) -> list[str]:
 
 
 def _attempts(out: Folder) -> dict[str, int]:
-    """Times that a row was tried without a usable end; a row that ended by design and is replayed starts anew."""
+    """Times that a row was tried without a usable end; one replayed after an end by design starts anew.
+
+    No usable answer counts as a try: the next one asks further.
+    """
     tried: dict[str, int] = {}
     for name in taken_back(out):
         for row in out.read_table(name, ["object_id", "status", "reason", "attempts"]).to_pylist():
-            if row["status"] in (Status.FAILED, Status.POISONED) or row["reason"] in _NO_ANSWER:
+            if row["status"] in (Status.FAILED, Status.POISONED) or row["reason"] in NO_ANSWER:
                 tried[row["object_id"]] = max(row["attempts"], tried.get(row["object_id"], 0))
     return tried
 

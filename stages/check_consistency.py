@@ -30,9 +30,4 @@ class CheckConsistency(WriterStage):
         if reply.verdict == "unrecognizable":
             detail = f"{reply.conflict or 'neither caption says what it is'} ({quoted})"
             return Reject(Reason.UNRECOGNIZABLE, detail, found)
-        if not reply.object_description.strip():
-            raise ValueError(
-                f"{row.object_id}: a consistent verdict needs an object_description, got an empty one from "
-                f"{self.writer.name}; ask again"
-            )
         return {**found, "object_description": reply.object_description}

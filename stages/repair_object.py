@@ -19,7 +19,7 @@ class RepairObject(WriterStage):
         if row.verdict != "inconsistent":
             return {}
         reply: Consistency = await self.ask("repair_object", row, [row.crop_jpeg, row.masked_jpeg])
-        if reply.verdict == "consistent" and reply.object_description:
+        if reply.verdict == "consistent":
             return {
                 "verdict": "repaired",
                 "object_description": reply.object_description,

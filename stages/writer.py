@@ -18,7 +18,7 @@ from stages.base import AsyncStage, Reject, RowError, Update
 
 R = TypeVar("R", bound=BaseModel)
 
-_BY_DESIGN = (Reason.REFUSED, Reason.MARKER_LEAK)  # every attempt ended so: another run would end so too
+NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)  # every attempt ended so: another run would end so too
 
 
 class Writer(Protocol):
@@ -64,7 +64,7 @@ class WriterStage(AsyncStage):
         try:
             result = await self.write(row)
         except RowError as error:
-            if error.reason not in _BY_DESIGN:
+            if error.reason not in NO_ANSWER:
                 raise
             result = Reject(error.reason, error.detail)
         if not result:

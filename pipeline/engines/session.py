@@ -50,11 +50,6 @@ def slots(config: RunConfig) -> int:
     return 1 + serve.extra_slots(_models(config))
 
 
-def unopened(config: RunConfig, out: Folder) -> Writer:
-    """A writer of the right kind that cannot be asked yet: the stages are checked with it before anything starts."""
-    return MeasuredWriter() if config.engine == "measured" else _writer(config, out, "http://not.open/v1")
-
-
 def check(config: RunConfig) -> None:
     """Ask a running endpoint for its models, before anything is made.
 
