@@ -71,8 +71,14 @@ $(VENV)/.vllm: pyproject.toml | $(VENV)/bin/python
 	$(PY) -m pipeline.engines.cpu_env
 	@touch $@ $(VENV)/.base $(VENV)/.http
 
+$(VENV)/.ui: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e ".[ui]"
+	@touch $@ $(VENV)/.base
+
+# irrCAC pins an old SciPy that it does not need
 $(VENV)/.dev: $(VENV)/.vllm
 	$(PIP) -e ".[dev]"
-	@touch $@
+	$(PIP) --no-deps irrCAC==0.4.4
+	@touch $@ $(VENV)/.ui
 
 .PHONY: help annotate test check bench setup browser clean

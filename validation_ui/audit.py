@@ -1,0 +1,67 @@
+"""The audit log: append-only rows, each hashed with the one before, written in the same transaction as the change."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from validation_ui.schema import audit, audit_head
+
+_START = "0" * 64
+
+
+def append(
+    connection: Connection, *, at: float, actor: str, action: str, subject: str, body: Mapping[str, Any] | None = None
+) -> None:
+    """Add a row. Call it last in a transaction: on PostgreSQL it holds the log's lock until the commit."""
+    last_id, previous = connection.execute(select(audit_head.c.last_id, audit_head.c.hash).with_for_update()).one()
+    row = {
+        "id": last_id + 1,
+        "at": at,
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "body": json.dumps(dict(body or {}), sort_keys=True, ensure_ascii=False),
+    }
+    row["hash"] = _hash(row, previous)
+    connection.execute(insert(audit), row)
+    connection.execute(update(audit_head).values(last_id=row["id"], hash=row["hash"]))
+
+
+def start(connection: Connection) -> None:
+    """Begin the log of a new database."""
+    connection.execute(insert(audit_head).values(id=1, last_id=0, hash=_START))
+
+
+def verify(connection: Connection) -> int:
+    """Number of rows of the log, each checked.
+
+    Raises:
+        ValueError: a row was changed, removed or added from outside; names the first.
+    """
+    previous, count = _START, 0
+    for row in rows(connection):
+        count += 1
+        if row["id"] != count or row["hash"] != _hash(row, previous):
+            raise ValueError(
+                f"the audit log is not as it was written: row {count} should follow row {count - 1}, and what stands "
+                f"there is row {row['id']}, {row['action']} of {row['subject']}; compare with a backup"
+            )
+        previous = row["hash"]
+    head = connection.execute(select(audit_head)).one()
+    if (head.last_id, head.hash) != (count, previous):
+        raise ValueError(f"the audit log is not as it was written: it had {head.last_id} rows, and {count} are left")
+    return count
+
+
+def rows(connection: Connection) -> Iterator[dict[str, Any]]:
+    """The log in order."""
+    for row in connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id)).mappings():
+        yield dict(row)
+
+
+def _hash(row: Mapping[str, Any], previous: str) -> str:
+    text = json.dumps([row[key] for key in ("id", "at", "actor", "action", "subject", "body")], ensure_ascii=False)
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()

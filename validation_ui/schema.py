@@ -1,0 +1,363 @@
+"""Every table of the validation app, once, for SQLite and PostgreSQL.
+
+Times are seconds since 1970 by the server's clock (`_at`), durations seconds (`_s`), points (x, y) / (width, height).
+A *video* is shared by the masklets of an annotation run; an *item* is one expression to be judged; a *slot* is one
+judgement that is wanted of it (facts: HULK leases of Labello, ConfLab); a *judgement* is what a person said.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Role(StrEnum):
+    """What a person may do; each may do what stands before it, but for READER, who only looks."""
+
+    READER = "reader"  # progress, agreement and items; judges nothing
+    REVIEWER = "reviewer"  # sighted and blind pass
+    ADJUDICATOR = "adjudicator"  # also settles what reviewers disagree on
+    ADMIN = "admin"  # also people, invites, gold items and settings
+
+
+class Standing(StrEnum):
+    """Whether a reviewer is given real work."""
+
+    ENTRY = "entry"  # has the entry test before them
+    ACTIVE = "active"
+    FAILED = "failed"  # the entry test; an admin may let them try again
+    STOPPED = "stopped"  # fell below the gold gate, or stopped by an admin
+
+
+class ItemState(StrEnum):
+    """Where an item is. ACCEPTED, SURPLUS and DROPPED are final until something is undone."""
+
+    SIGHTED = "sighted"
+    BLIND = "blind"
+    ADJUDICATE = "adjudicate"
+    ACCEPTED = "accepted"
+    SURPLUS = "surplus"  # accepted when the quota of its kind, its video or all videos was full
+    DROPPED = "dropped"
+    GOLD = "gold"  # its answer is known: entry test and hidden checks
+
+
+class SlotKind(StrEnum):
+    """Which pass a slot belongs to."""
+
+    SIGHTED = "sighted"
+    BLIND = "blind"
+    ADJUDICATE = "adjudicate"
+
+
+class SlotState(StrEnum):
+    """State of a slot. A lease that has run out counts as open and is taken over when somebody claims it."""
+
+    OPEN = "open"
+    LEASED = "leased"
+    DONE = "done"
+    VOID = "void"  # no longer wanted: its item was settled, or its text changed
+
+
+class Decision(StrEnum):
+    """What a judgement comes to."""
+
+    ACCEPT = "accept"
+    EDIT = "edit"
+    REJECT = "reject"
+    FLAG = "flag"  # to the adjudicator, with a reason
+
+
+class Gold(StrEnum):
+    """The known answer of a gold item; NONE = a real item."""
+
+    NONE = ""
+    GOOD = "good"  # the text is right: accept (or edit) is right
+    SWAPPED = "swapped"  # the text is another object's: reject is right
+
+
+def _is_one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
+
+
+meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", JSON, nullable=False))
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(40), nullable=False),
+    Column("name_key", String(80), nullable=False, unique=True),  # casefolded: two people never look alike
+    Column("role", String(12), nullable=False),
+    Column("standing", String(8), nullable=False),
+    Column("password_hash", String(200), nullable=False),  # argon2id
+    Column("hotkeys", JSON, nullable=False, default=dict),  # {action: KeyboardEvent.code}, changes only
+    Column("preferences", JSON, nullable=False, default=dict),  # {theme, light_mode, hotkeys_off}
+    Column("entry_round", Integer, nullable=False, default=0),  # an admin's "try again" starts the next
+    Column("created_at", Float, nullable=False),
+    _is_one_of("role", Role),
+    _is_one_of("standing", Standing),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),  # sha256 of the cookie: the table alone opens no session
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+invite = Table(
+    "invite",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("role", String(12), nullable=False),
+    Column("created_by", ForeignKey("person.id"), nullable=True),  # null: the one printed at first start
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_by", ForeignKey("person.id"), nullable=True),
+    Column("used_at", Float, nullable=True),
+    Column("revoked_at", Float, nullable=True),
+    _is_one_of("role", Role),
+)
+
+login_failure = Table(
+    "login_failure",
+    metadata,
+    Column("key", String(64), primary_key=True),  # sha256 of account and address
+    Column("count", Integer, nullable=False),
+    Column("last_at", Float, nullable=False),
+)
+
+video = Table(
+    "video",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("media_id", String(24), nullable=False, unique=True),  # random: what addresses name it by
+    Column("split", String(10), nullable=False),  # benchmark or train; never changes after the import
+    Column("path", String(500), nullable=False),  # of the source, relative to SAV_ROOT
+    Column("sha256", String(64), nullable=False),  # of the source; empty if it was not read whole
+    Column("height_px", Integer, nullable=False),  # of the upright source
+    Column("width_px", Integer, nullable=False),
+    Column("shown_height_px", Integer, nullable=False, default=0),  # of the pictures in the chunks
+    Column("shown_width_px", Integer, nullable=False, default=0),
+    Column("fps", Float, nullable=False),
+    Column("frame_count", Integer, nullable=False),
+    Column("pts_s", JSON, nullable=False, default=list),  # time of each source frame
+    # [{"first": 0, "key": "<sha256>.bin", "rest": "<sha256>.bin"}]: 24 source frames each; key = the annotated ones
+    Column("chunks", JSON, nullable=False, default=list),  # empty: nobody looks at this video
+    Column("fingerprints", LargeBinary, nullable=False, default=b""),  # 32 bytes a sampled frame (fingerprint.py)
+    CheckConstraint("split IN ('benchmark', 'train')", name="split"),
+)
+
+masklet = Table(
+    "masklet",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("object_id", String(120), nullable=False, unique=True),
+    Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
+    Column("areas_px", JSON, nullable=False),  # at each annotated frame, 0 = not visible
+    Column("rles", LargeBinary, nullable=False),  # zlib of a JSON list: counts or null at each annotated frame
+)
+
+item = Table(
+    "item",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("public_id", String(24), nullable=False, unique=True),  # random: what links name it by
+    Column("masklet_id", ForeignKey("masklet.id"), nullable=False, index=True),
+    Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
+    Column("kind", String(5), nullable=False),  # long: by the pipeline, short: by a person
+    Column("gold", String(7), nullable=False, default=""),
+    Column("retired", Boolean, nullable=False, default=False),  # a gold item that an admin found to be wrong
+    Column("state", String(10), nullable=False),
+    Column("priority", Integer, nullable=False),  # small first: the seeded order of the strata
+    Column("overlap", Boolean, nullable=False, default=False),  # wants a second, independent sighted judgement
+    Column("wants_short", Boolean, nullable=False, default=False),  # its sighted reviewer is asked for a short one
+    Column("strata", JSON, nullable=False, default=dict),  # {size, length, motion, camera, occlusion, look_alikes}
+    Column("author_id", ForeignKey("person.id"), nullable=True),  # who wrote the short expression
+    Column("text_id", Integer, nullable=True),  # the current text
+    Column("version", Integer, nullable=False, default=1),  # rises when the current text changes: If-Match
+    Column("settled_at", Float, nullable=True),
+    Column("exported_at", Float, nullable=True),  # from then on nothing can be undone
+    CheckConstraint("kind IN ('long', 'short')", name="kind"),
+    _is_one_of("state", ItemState),
+    _is_one_of("gold", Gold),
+    Index("ix_item_state_kind", "state", "kind"),
+)
+
+text_version = Table(
+    "text_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_id", ForeignKey("item.id"), nullable=False, index=True),
+    Column("parts", JSON, nullable=False),  # {"object": …, "scene": …, "video": …} or {"short": …}
+    Column("sha256", String(64), nullable=False),  # of the parts; judgements hold for this text alone
+    Column("author_id", ForeignKey("person.id"), nullable=True),  # null: the pipeline
+    Column("parent_id", Integer, nullable=True),
+    Column("created_at", Float, nullable=False),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_id", ForeignKey("item.id"), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("n", Integer, nullable=False),  # 1, 2, … for each item and kind
+    Column("state", String(6), nullable=False),
+    Column("holder_id", ForeignKey("person.id"), nullable=True),
+    Column("lease_until", Float, nullable=True),
+    Column("claimed_at", Float, nullable=True),
+    Column("version", Integer, nullable=False, default=1),  # rises with every change of holder
+    Column("priority", Integer, nullable=False),  # the item's; started items come first
+    UniqueConstraint("item_id", "kind", "n"),
+    _is_one_of("kind", SlotKind),
+    _is_one_of("state", SlotState),
+    # what a claim looks through: only slots that may be free, best first
+    Index(
+        "ix_slot_free",
+        "kind",
+        "priority",
+        "id",
+        sqlite_where=text("state IN ('open', 'leased')"),
+        postgresql_where=text("state IN ('open', 'leased')"),
+    ),
+    Index("ix_slot_holder_id", "holder_id"),
+)
+
+pointing = Table(  # what a person answered in the blind pass, before anything was revealed; never changed
+    "pointing",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slot_id", ForeignKey("slot.id"), nullable=False),
+    Column("person_id", ForeignKey("person.id"), nullable=False),
+    Column("answer", String(9), nullable=False),  # pointed, ambiguous, absent
+    Column("points", JSON, nullable=False, default=list),  # [{"frame": source frame, "x": frac, "y": frac}]
+    Column("candidates", Integer, nullable=True),  # how many objects fit, if ambiguous
+    Column("outlines", JSON, nullable=False, default=list),  # masklet ids under the points, in the order shown
+    Column("extent_id", ForeignKey("masklet.id"), nullable=True),  # which of them the person meant
+    Column("hit", Boolean, nullable=True),  # null: the extent is still to be said
+    Column("chance_frac", Float, nullable=False, default=0.0),  # mean area of the target where it was pointed at
+    Column("answer_s", Float, nullable=False),  # from the claim to the answer
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("slot_id", "person_id"),
+)
+
+judgement = Table(
+    "judgement",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("slot_id", ForeignKey("slot.id"), nullable=False),
+    Column("item_id", ForeignKey("item.id"), nullable=False, index=True),
+    Column("person_id", ForeignKey("person.id"), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("text_id", ForeignKey("text_version.id"), nullable=False),  # the text that was judged
+    Column("decision", String(6), nullable=False),
+    Column("parts", JSON, nullable=False),  # {part: right | wrong | unsure}
+    Column("reasons", JSON, nullable=False, default=list),
+    Column("note", Text, nullable=False, default=""),
+    Column("new_text_id", ForeignKey("text_version.id"), nullable=True),  # what an edit wrote
+    Column("short_item_id", ForeignKey("item.id"), nullable=True),  # the short expression written along the way
+    Column("pointing_id", ForeignKey("pointing.id"), nullable=True),
+    Column("gold_right", Boolean, nullable=True),  # of gold items
+    Column("spent_s", Float, nullable=False),  # from the claim, or from the reveal in the blind pass
+    Column("watched_frac", Float, nullable=False, default=0.0),  # share of the visible span that was played
+    Column("created_at", Float, nullable=False),
+    Column("undone_at", Float, nullable=True),
+    Column("undone_by", String(12), nullable=True),  # person, gold_gate
+    _is_one_of("decision", Decision),
+    Index("ix_judgement_person_id_created_at", "person_id", "created_at"),
+    # one judgement a slot, by the database's own word
+    Index(
+        "uq_judgement_slot_id_live",
+        "slot_id",
+        unique=True,
+        sqlite_where=text("undone_at IS NULL"),
+        postgresql_where=text("undone_at IS NULL"),
+    ),
+)
+
+seen = Table(  # who has seen any mask of a video: never asked to find something in it blind
+    "seen",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
+    Column("video_id", ForeignKey("video.id"), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+skipped = Table(
+    "skipped",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
+    Column("item_id", ForeignKey("item.id"), primary_key=True),
+    Column("reason", String(40), nullable=False, default=""),
+    Column("at", Float, nullable=False),
+)
+
+draft = Table(
+    "draft",
+    metadata,
+    Column("slot_id", ForeignKey("slot.id"), primary_key=True),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
+    Column("body", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("saved_at", Float, nullable=False),
+)
+
+reply = Table(  # the first answer to a request with this Idempotency-Key, given again to every repeat
+    "reply",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("actor", String(60), nullable=False),  # "person:3", "cli"
+    Column("action", String(40), nullable=False),
+    Column("subject", String(80), nullable=False),  # "slot:12"
+    Column("body", Text, nullable=False),  # JSON, as hashed
+    Column("hash", String(64), nullable=False),  # over this row and the hash of the one before
+)
+
+audit_head = Table(  # the last row of the log: cutting the end off shows; its lock orders writers on PostgreSQL
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("last_id", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)

@@ -1,0 +1,71 @@
+"""What can be chosen of a validation project. Fixed at import and kept in the database, but for `Serving`."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from sqlalchemy import Connection, select
+
+from validation_ui.schema import meta
+
+REASONS = (
+    "wrong_object",
+    "ambiguous",
+    "wrong_attribute",
+    "wrong_action",
+    "hallucinated",
+    "mask_bad",
+    "mask_part_or_whole",
+    "language",
+    "unsafe",
+    "other",
+)
+PARTS = {"long": ("object", "scene", "video"), "short": ("short",)}
+MAX_TEXT_CHARS = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """A project's settings; defaults are the paper's figures or those of facts/validation.md, section 5.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    seed: int = 0
+    videos: int = 1147  # quota, paper section 3.3
+    long: int = 1694  # quota of long expressions
+    short: int = 251  # quota of short ones
+    per_video: int = 3  # objects of one video in the split
+    pass_frac: float = 0.65  # share of candidates expected to be accepted: how many more than the quota are drawn
+    overlap_frac: float = 0.15  # items with a second sighted judgement
+    gold_frac: float = 0.05  # of sighted claims that are gold items
+    entry_items: int = 20
+    entry_right_frac: float = 0.85
+    gold_right_frac: float = 0.85  # over the last `gold_window` gold answers, or the last judgements are asked again
+    gold_window: int = 40
+    max_edits: int = 2  # one more goes to the adjudicator
+    lease_s: float = 900.0
+    prefetch_lease_s: float = 120.0
+    undo_last: int = 20
+    short_words_min: int = 3
+    short_words_max: int = 20
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_frac") and not 0 <= value <= 1:
+                raise ValueError(f"{field.name} must be in [0, 1], got {value}")
+            if value < 0:
+                raise ValueError(f"{field.name} must not be negative, got {value}")
+
+    def save(self, connection: Connection) -> None:
+        """Write them; an import does this once."""
+        connection.execute(meta.delete().where(meta.c.key == "settings"))
+        connection.execute(meta.insert().values(key="settings", value=asdict(self)))
+
+    @classmethod
+    def load(cls, connection: Connection) -> Self:
+        """The project's settings; the defaults if nothing was imported yet."""
+        row = connection.execute(select(meta.c.value).where(meta.c.key == "settings")).first()
+        known: dict[str, Any] = row[0] if row else {}
+        return cls(**known)
