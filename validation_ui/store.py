@@ -1,13 +1,11 @@
 """The database: SQLite with one writer thread, or PostgreSQL; the same statements on both.
 
-SQLite has one writer by nature. Here it is one *thread* that takes what waits, runs each piece of work in a savepoint
-and commits them together: nobody starves, nothing is ever "locked", and a sync of the disk serves many. (Measured in
-facts/validation.md, section 3: connections that compete lose decisions.) PostgreSQL runs pieces of work side by side.
+SQLite has one writer by nature. Here it is one *thread*, first come, first served: nobody starves and nothing is ever
+"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) PostgreSQL runs pieces
+of work side by side.
 """
 
 import asyncio
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +20,8 @@ from validation_ui.schema import metadata
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-_TOGETHER = 64  # pieces of work in one commit
+_CONNECTIONS = 16  # of PostgreSQL, each for reading and for writing
+_ATTEMPTS = 5
 _RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
 
 
@@ -38,27 +37,20 @@ class Store:
         self.url, self.now = make_url(url), now
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._readers, self._writer = _sqlite(url, "BEGIN"), _sqlite(url, "BEGIN IMMEDIATE")
-            self._work: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
-            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-            self._thread.start()
+            self._reader, self._writer = _sqlite(url, "BEGIN"), _sqlite(url, "BEGIN IMMEDIATE")
         else:
-            self._readers = self._writer = create_engine(self.url, pool_size=16, max_overflow=16, pool_pre_ping=True)
-            self._pool = ThreadPoolExecutor(16, thread_name_prefix="writer")
+            self._reader = self._writer = create_engine(self.url, pool_size=2 * _CONNECTIONS, pool_pre_ping=True)
+        self._threads = ThreadPoolExecutor(1 if self.is_sqlite else _CONNECTIONS, thread_name_prefix="writer")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database and changes nothing."""
-        with self._readers.connect() as connection:
+        with self._reader.connect() as connection:
             yield connection
 
     def submit(self, work: Work[T]) -> Future[T]:
         """Have `work` done in a transaction: all of it is kept before the future is done, or nothing."""
-        if not self.is_sqlite:
-            return self._pool.submit(self._transaction, work)
-        future: Future[T] = Future()
-        self._work.put((work, future))
-        return future
+        return self._threads.submit(self._transaction, work)
 
     def write(self, work: Work[T]) -> T:
         """Do `work` in a transaction and wait for it."""
@@ -79,54 +71,20 @@ class Store:
 
     def close(self) -> None:
         """Finish what waits, then let go of the database."""
-        if self.is_sqlite:
-            self._work.put(None)
-            self._thread.join()
-        else:
-            self._pool.shutdown()
-        self._readers.dispose()
+        self._threads.shutdown()
+        self._reader.dispose()
         self._writer.dispose()
 
     def _transaction(self, work: Work[T]) -> T:
-        for attempt in range(5):
+        for attempt in range(_ATTEMPTS):
             try:
                 with self._writer.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if attempt == 4 or getattr(error.orig, "sqlstate", None) not in _RETRY:
+                if attempt == _ATTEMPTS - 1 or getattr(error.orig, "sqlstate", None) not in _RETRY:
                     raise
                 time.sleep(0.01 * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
-
-    def _run(self) -> None:
-        while first := self._work.get():
-            waiting, last = [first], False
-            while len(waiting) < _TOGETHER and not self._work.empty():
-                more = self._work.get()
-                if more is None:
-                    last = True
-                    break
-                waiting.append(more)
-            self._commit(waiting)
-            if last:
-                return
-
-    def _commit(self, waiting: list[tuple[Work[Any], Future[Any]]]) -> None:
-        done: list[tuple[Future[Any], Any]] = []
-        try:
-            with self._writer.begin() as connection:
-                for work, future in waiting:
-                    try:
-                        with connection.begin_nested():
-                            done.append((future, work(connection)))
-                    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-                        future.set_exception(error)
-        except Exception as error:  # noqa: BLE001 - the commit itself: a full disk fails all of them
-            for future, _ in done:
-                future.set_exception(error)
-        else:
-            for future, value in done:
-                future.set_result(value)
 
 
 def _sqlite(url: str, begin: str) -> Engine:
