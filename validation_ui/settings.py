@@ -1,6 +1,7 @@
 """What can be chosen of a validation project. Fixed at import and kept in the database, but for `Serving`."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from sqlalchemy import Connection, select
@@ -21,6 +22,7 @@ REASONS = (
 )
 PARTS = {"long": ("object", "scene", "video"), "short": ("short",)}
 MAX_TEXT_CHARS = 2000
+_KINDS = {int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +60,35 @@ class Settings:
             if value < 0:
                 raise ValueError(f"{field.name} must not be negative, got {value}")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        return asdict(self)
+
+    def changed(self, pairs: Sequence[str]) -> Self:
+        """These settings with some of them changed.
+
+        Args:
+            pairs: `name=value`, e.g. `overlap_frac=0.3`.
+
+        Raises:
+            ValueError: no such setting, or a value that it cannot have.
+        """
+        kinds = {name: type(value) for name, value in asdict(self).items()}
+        given: dict[str, Any] = {}
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            if name not in kinds:
+                raise ValueError(f"a setting must be one of {', '.join(kinds)}, got {pair!r}")
+            try:
+                given[name] = kinds[name](value)
+            except ValueError as error:
+                raise ValueError(f"{name} must be {_KINDS[kinds[name]]}, got {value!r}") from error
+        return replace(self, **given)
+
     def save(self, connection: Connection) -> None:
         """Write them; an import does this once."""
         connection.execute(meta.delete().where(meta.c.key == "settings"))
-        connection.execute(meta.insert().values(key="settings", value=asdict(self)))
+        connection.execute(meta.insert().values(key="settings", value=self.as_dict()))
 
     @classmethod
     def load(cls, connection: Connection) -> Self:
