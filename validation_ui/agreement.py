@@ -1,0 +1,155 @@
+"""How far people agree, by four figures: what is published, and each says something that the others hide.
+
+Shapes: ratings_NR are N items x R judgements, integers from 0, -1 where there is none; C categories. Raters differ from
+item to item, so a column is no person: it is the first, the second, … judgement. Each figure is made of sums over items
+(`Sums`), so that a resample of items is a product of matrices.
+
+Undefined is nan: no item has two judgements, or chance alone explains everything (kappa and alpha when one category
+was used throughout). AC1 knows all C categories, also those that nobody used, and so is 1 there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ratings = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over items; leading axes (resamples) are free, written … here.
+
+    Attributes:
+        paired: items with at least two judgements, shape (…).
+        agreeing: of each such item the share of its pairs that agree, shape (…).
+        rated: items with at least one judgement, shape (…).
+        shares: of each such item the share of judgements in a category, shape (…, C).
+        values: judgements of paired items by category, shape (…, C).
+        matches: pairs that agree over one less than the item's judgements (the diagonal of coincidences), shape (…).
+        crossed: items by their first and second judgement, shape (…, C, C).
+    """
+
+    paired: Floats
+    agreeing: Floats
+    rated: Floats
+    shares: Floats
+    values: Floats
+    matches: Floats
+    crossed: Floats
+
+    @classmethod
+    def of(cls, ratings_NR: Ratings, categories: int | None = None) -> Self:
+        """One entry an item, leading axis N.
+
+        Raises:
+            ValueError: a rating is below -1, or not below `categories` (default: the highest rating and one).
+        """
+        ratings_NR = np.asarray(ratings_NR, np.int64)
+        top = int(ratings_NR.max(initial=-1)) + 1
+        size = top if categories is None else categories
+        if ratings_NR.min(initial=0) < -1 or top > size:
+            raise ValueError(f"ratings must be -1 or in 0..{size - 1}, got {ratings_NR.min()} to {ratings_NR.max()}")
+        counts_NC = (ratings_NR[:, :, None] == np.arange(size)).sum(axis=1).astype(float)
+        total_N = counts_NC.sum(axis=1)
+        paired_N = total_N >= 2
+        pairs_N = (counts_NC * (counts_NC - 1)).sum(axis=1)
+        others_N = np.maximum(total_N - 1, 1)
+        first_N, second_N = ratings_NR[:, 0], ratings_NR[:, 1]
+        crossed_NCC = (first_N[:, None, None] == np.arange(size)[:, None]) & (
+            second_N[:, None, None] == np.arange(size)
+        )
+        return cls(
+            paired=paired_N.astype(float),
+            agreeing=pairs_N / np.maximum(total_N * others_N, 1),
+            rated=(total_N >= 1).astype(float),
+            shares=counts_NC / np.maximum(total_N, 1)[:, None],
+            values=counts_NC * paired_N[:, None],
+            matches=pairs_N / others_N,
+            crossed=crossed_NCC.astype(float),
+        )
+
+    def total(self) -> Self:
+        """The sums over all items: no leading axis."""
+        return type(self)(**{name: value.sum(axis=0) for name, value in vars(self).items()})
+
+    def weighted(self, weights_DN: Floats) -> Self:
+        """The sums of D resamples, in which item n stands weights_DN[d, n] times."""
+        return type(self)(**{name: np.tensordot(weights_DN, value, axes=1) for name, value in vars(self).items()})
+
+    def grouped(self, groups_N: NDArray[np.int64]) -> Self:
+        """The sums of each group of items (0, 1, …): what a resample by group weights."""
+        size = int(groups_N.max(initial=-1)) + 1
+        sums = {}
+        for name, value in vars(self).items():
+            sums[name] = np.zeros((size, *value.shape[1:]))
+            np.add.at(sums[name], groups_N, value)
+        return type(self)(**sums)
+
+
+Figure = Callable[[Sums], Floats]
+
+
+def raw_of(sums: Sums) -> Floats:
+    """Share of agreeing pairs, averaged over items with two judgements."""
+    return _ratio(sums.agreeing, sums.paired)
+
+
+def kappa_of(sums: Sums) -> Floats:
+    """Cohen's kappa of the first against the second judgement."""
+    counted = sums.crossed.sum(axis=(-2, -1))
+    observed = _ratio(np.trace(sums.crossed, axis1=-2, axis2=-1), counted)
+    chance = _ratio((sums.crossed.sum(axis=-1) * sums.crossed.sum(axis=-2)).sum(axis=-1), counted**2)
+    return _ratio(observed - chance, 1 - chance)
+
+
+def alpha_of(sums: Sums) -> Floats:
+    """Krippendorff's alpha for nominal categories; items with one judgement say nothing."""
+    n = sums.values.sum(axis=-1)
+    return 1 - _ratio((n - 1) * (n - sums.matches), n**2 - (sums.values**2).sum(axis=-1))
+
+
+def ac1_of(sums: Sums) -> Floats:
+    """Gwet's AC1; chance is estimated from all items, also those with one judgement."""
+    categories = sums.shares.shape[-1]
+    shares = _ratio(sums.shares, sums.rated[..., None])
+    chance = (shares * (1 - shares)).sum(axis=-1) / max(categories - 1, 1)
+    return _ratio(raw_of(sums) - chance, 1 - chance)
+
+
+FIGURES: dict[str, Figure] = {"raw": raw_of, "kappa": kappa_of, "alpha": alpha_of, "ac1": ac1_of}
+
+
+def raw(ratings_NR: Ratings) -> float:
+    """Raw agreement, 0 to 1."""
+    return float(raw_of(Sums.of(ratings_NR).total()))
+
+
+def cohen_kappa(ratings_NR: Ratings) -> float:
+    """Cohen's kappa of two columns; items that lack one of them are left out.
+
+    Raises:
+        ValueError: there are not two columns.
+    """
+    if ratings_NR.shape[1] != 2:
+        raise ValueError(f"Cohen's kappa is of two judgements an item, got {ratings_NR.shape[1]}")
+    return float(kappa_of(Sums.of(ratings_NR).total()))
+
+
+def krippendorff_alpha(ratings_NR: Ratings) -> float:
+    """Krippendorff's alpha, nominal."""
+    return float(alpha_of(Sums.of(ratings_NR).total()))
+
+
+def gwet_ac1(ratings_NR: Ratings, categories: int | None = None) -> float:
+    """Gwet's AC1 with `categories` possible ones (default: the highest rating and one)."""
+    return float(ac1_of(Sums.of(ratings_NR, categories).total()))
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """above / below, nan where below is 0 (or is that but for rounding)."""
+    below = np.where(np.abs(below) < 1e-12, np.nan, below)
+    return np.asarray(above / below, np.float64)
