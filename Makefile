@@ -22,6 +22,12 @@ annotate: $(VENV)/.$(or $(filter vllm http,$(ENGINE)),base)
 	  $(if $(ENGINE_URL),--engine-url "$(ENGINE_URL)") $(if $(VLM_MODEL),--vlm-model "$(VLM_MODEL)") \
 	  $(if $(LLM_MODEL),--llm-model "$(LLM_MODEL)") $(if $(REPLAY),--replay $(REPLAY)) $(if $(EXPLAIN),--explain "$(EXPLAIN)")
 
+# Serve the validation app for an annotation run: OUT=runs/demo [PORT=8300] [DATABASE=postgresql+psycopg://…]
+# Makes the candidates and their pictures at the first start, and prints the address and an invite
+ui: $(VENV)/.ui
+	@$(PY) -m validation_ui serve "$(or $(OUT),runs/demo)" $(if $(PORT),--port "$(PORT)") \
+	  $(if $(DATABASE),--database "$(DATABASE)") $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)")
+
 # Lint, type-check and run every test
 test: check browser
 	$(PY) -m pytest
@@ -31,6 +37,7 @@ check: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/node $(VENV)/node/node_modules/typescript/bin/tsc --project validation_ui/static/jsconfig.json
 	$(PY) -m pipeline.annotate --shard demo --check
 
 # Measure speed against named references and print the ratios
@@ -79,6 +86,7 @@ $(VENV)/.ui: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: $(VENV)/.vllm
 	$(PIP) -e ".[dev]"
 	$(PIP) --no-deps irrCAC==0.4.4
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --silent --no-audit --no-fund --prefix $(VENV)/node typescript@5.9
 	@touch $@ $(VENV)/.ui
 
-.PHONY: help annotate test check bench setup browser clean
+.PHONY: help annotate ui test check bench setup browser clean

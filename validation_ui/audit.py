@@ -30,11 +30,6 @@ def append(
     connection.execute(update(audit_head).values(last_id=row["id"], hash=row["hash"]))
 
 
-def start(connection: Connection) -> None:
-    """Begin the log of a new database."""
-    connection.execute(insert(audit_head).values(id=1, last_id=0, hash=_START))
-
-
 def verify(connection: Connection) -> int:
     """Number of rows of the log, each checked.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import inspect, select
 
 from manifests.io import Folder
-from validation_ui import migrations
 from validation_ui.schema import meta
 from validation_ui.store import Store
 
@@ -58,7 +57,7 @@ class Project:
         """The database, made if need be and brought to the schema of this release."""
         self.data.mkdir(parents=True, exist_ok=True)
         store = Store(self.url)
-        store.write(migrations.upgrade)
+        store.create()
         return store
 
 

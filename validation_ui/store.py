@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
-from validation_ui import audit
-from validation_ui.schema import metadata
+from validation_ui import migrations
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -61,13 +60,8 @@ class Store:
         return await asyncio.wrap_future(self.submit(work))
 
     def create(self) -> None:
-        """Make the tables of an empty database."""
-
-        def work(connection: Connection) -> None:
-            metadata.create_all(connection)
-            audit.start(connection)
-
-        self.write(work)
+        """Make the tables of an empty database, or bring older ones to the schema of this release."""
+        self.write(migrations.upgrade)
 
     def close(self) -> None:
         """Finish what waits, then let go of the database."""

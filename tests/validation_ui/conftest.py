@@ -43,13 +43,19 @@ def new_postgres(postgres: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    """An empty project on each kind of database, with the fake `clock`."""
+def empty_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    """A database without tables, of each kind, with the fake `clock`."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/validation.sqlite3"
     else:
         url = request.getfixturevalue("new_postgres")
     store = Store(url, now=clock)
-    store.create()
     yield store
     store.close()
+
+
+@pytest.fixture
+def store(empty_store: Store) -> Store:
+    """An empty project on each kind of database."""
+    empty_store.create()
+    return empty_store

@@ -1,0 +1,48 @@
+"""Migrations: they make what schema.py says, up and down, on both databases."""
+
+import pytest
+from alembic import command
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect
+
+from tests.validation_ui.rows import fill
+from validation_ui import audit, migrations
+from validation_ui.schema import metadata
+from validation_ui.store import Store
+
+
+def tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+def test_up_makes_the_declared_tables_and_down_removes_them(empty_store: Store) -> None:
+    def up_and_down(connection: Connection) -> None:
+        migrations.upgrade(connection)
+        assert tables(connection) == {*metadata.tables, "alembic_version"}
+        command.check(migrations.config(connection))  # raises if the models say anything else
+        command.downgrade(migrations.config(connection), "base")
+        assert tables(connection) == {"alembic_version"}
+        migrations.upgrade(connection)
+        fill(connection)
+        audit.append(connection, at=1.0, actor="cli", action="import", subject="project")
+        assert audit.verify(connection) == 1
+
+    empty_store.write(up_and_down)
+
+
+def test_upgrading_twice_changes_nothing(empty_store: Store) -> None:
+    empty_store.write(migrations.upgrade)
+    empty_store.write(fill)
+    empty_store.write(migrations.upgrade)
+    with empty_store.read() as connection:
+        assert len(connection.execute(metadata.tables["item"].select()).all()) == 6
+
+
+def test_a_schema_that_drifts_from_its_migrations_is_noticed(empty_store: Store) -> None:
+    def drift(connection: Connection) -> None:
+        migrations.upgrade(connection)
+        connection.exec_driver_sql("ALTER TABLE item DROP COLUMN exported_at")
+        command.check(migrations.config(connection))
+
+    with pytest.raises(CommandError, match="exported_at"):
+        empty_store.write(drift)
