@@ -1,0 +1,594 @@
+/** The frame-accurate player: pictures of a video and the mask of an object, together on one canvas. */
+
+import { build } from "./build.js";
+import { Clock } from "./clock.js";
+import { Controls } from "./controls.js";
+import { Frames } from "./frames.js";
+import { listen } from "./gestures.js";
+import { Screen } from "./screen.js";
+import { Shape } from "./shape.js";
+import { Timeline } from "./timeline.js";
+import { Track, nearest, placeOf } from "./track.js";
+
+export { ACTIONS, printed } from "./actions.js";
+
+/**
+ * @typedef {import("./types.js").Video} Video
+ * @typedef {import("./types.js").Masks} Masks
+ * @typedef {import("./types.js").Point} Point
+ * @typedef {import("./types.js").Outline} Outline
+ * @typedef {import("./types.js").Style} Style
+ * @typedef {import("./types.js").Presented} Presented
+ * @typedef {import("./types.js").Options} Options
+ */
+
+/** @type {Style[]} */
+const STYLES = ["fill", "outline", "spotlight"];
+const OPACITIES = [0.5, 0.75, 0.95, 0.3];
+const SPEEDS = [1, 1.5, 2, 0.25, 0.5];
+const ZOOM = 1.5;
+/** Arrow keys move the crosshair by a hundredth of the picture, with Shift by a tenth. */
+const NUDGE = { fine: 0.01, coarse: 0.1 };
+
+/** @type {Video} before the first is loaded */
+const NOTHING = {
+  ...{ fps: 24, frame_count: 1, height_px: 9, width_px: 16, shown_height_px: 9, shown_width_px: 16 },
+  ...{ annotated: [], chunks: [] },
+};
+
+export class Player {
+  #root;
+  #options;
+  #frames;
+  #screen = new Screen();
+  #clock = new Clock(
+    (frame) => this.#show(frame),
+    () => this.#refresh(),
+  );
+  #controls = new Controls((action) => action.run(this));
+  #timeline = new Timeline({
+    seek: (frame) => this.seek(frame),
+    step: (by) => this.stepAnnotated(by),
+    step10: (by) => this.step10(by),
+  });
+  #notice = build("p", "player-notice", { role: "status" });
+  #errorText = build("p", "player-error-text");
+  #error = build("div", "player-error", { role: "alert" });
+  #resizes;
+
+  #video = NOTHING;
+  /** @type {Track | null} */
+  #track = null;
+  /** The frame asked for; the canvas may still show another. */
+  #target = 0;
+  /** @type {Presented | null} */
+  #presented = null;
+  /** @type {Set<number>} places in `annotated` whose frames, up to the next annotated one, were on the canvas */
+  #watched = new Set();
+  /** @type {[number, number] | null} */
+  #loop = null;
+  #maskOn = true;
+  #maskHeld = false;
+  #opacity = 0;
+  /** @type {Style} */
+  #style = "fill";
+  #pointing = false;
+  /** @type {{x: number, y: number} | null} */
+  #crosshair = null;
+  /** @type {Point[]} */
+  #points = [];
+  /** @type {{choice: number, frame: number, shape: Shape}[]} */
+  #outlines = [];
+  /** @type {number | null} */
+  #chosen = null;
+  /** @type {() => void} */
+  #firstShown = () => {};
+
+  /** @param {HTMLElement} root the player fills it @param {Options} options */
+  constructor(root, options = {}) {
+    this.#root = root;
+    this.#options = options;
+    this.#frames = new Frames(() => this.#arrived(), options.limitBytes);
+    const retry = build("button", "player-retry", { type: "button" }, "Try again");
+    retry.addEventListener("click", () => this.#frames.retry());
+    this.#error.append(this.#errorText, retry);
+    this.#error.hidden = true;
+    this.#screen.element.append(this.#error);
+    root.classList.add("player");
+    root.classList.toggle("player-still", Boolean(options.reducedMotion));
+    root.replaceChildren(
+      this.#screen.element,
+      this.#screen.counter,
+      this.#notice,
+      this.#timeline.element,
+      this.#controls.element,
+    );
+    this.#screen.canvas.addEventListener("keydown", this.#key);
+    this.#screen.canvas.addEventListener("blur", () => this.#aim(null));
+    listen(this.#screen.canvas, {
+      tap: (x, y) => this.#tap(this.#screen.view.toFrame(x, y)),
+      swipe: (by) => this.stepAnnotated(by),
+      pan: (dx, dy) => this.#look((view) => view.pan(dx, dy)),
+      zoom: (factor, x, y) => this.#look((view) => view.zoomAt(factor, x, y)),
+      zoomed: () => this.#screen.view.zoom > 1,
+    });
+    this.#resizes = new ResizeObserver(() => this.#resize());
+    this.#resizes.observe(this.#screen.element);
+    addEventListener("resize", this.#resize); // a window that moves to a screen with other pixels
+    this.#resize();
+  }
+
+  /**
+   * Shows a video at `frame`, else at the first frame where the object is seen. Settles once a frame is on the canvas;
+   * until then errors are shown on the player, with a button that tries again.
+   * @param {Video} video
+   * @param {Masks | null} masks
+   * @param {{frame?: number, view?: Style}} [at]
+   * @throws {Error} a mask is damaged
+   */
+  async load(video, masks, { frame, view } = {}) {
+    this.pause();
+    this.#track = masks && new Track(masks);
+    this.#video = video;
+    this.#presented = null;
+    this.#watched.clear();
+    this.#loop = null;
+    this.#points = [];
+    this.#outlines = [];
+    this.#crosshair = null;
+    this.#notice.textContent = "";
+    if (view && STYLES.includes(view)) this.#style = view;
+    const aspect = video.width_px / video.height_px;
+    this.#screen.element.style.aspectRatio = String(aspect);
+    this.#screen.element.style.setProperty("--player-aspect", String(aspect));
+    this.#screen.view.reset(aspect);
+    this.#screen.resize();
+    this.#frames.open(video);
+    this.#firstShown();
+    const first = new Promise((resolve) => (this.#firstShown = () => resolve(undefined)));
+    this.seek(frame ?? this.#visible[0]);
+    this.#refresh();
+    await first;
+  }
+
+  /** Shows the object, or hides it, without moving. @param {Masks | null} masks @throws {Error} a mask is damaged */
+  setMasks(masks) {
+    this.#track = masks && new Track(masks);
+    this.#repaint();
+    this.#refresh();
+  }
+
+  /** The frame the player is at or goes to. */
+  get frame() {
+    return this.#target;
+  }
+
+  /** What is on the canvas right now; null before the first picture. */
+  get presented() {
+    return this.#presented;
+  }
+
+  get playing() {
+    return this.#clock.running;
+  }
+
+  /** Decoded pictures that are kept. @returns {{bytes: number, frames: number}} */
+  get used() {
+    return this.#frames.used;
+  }
+
+  /**
+   * Share of the stretch from the first to the last frame where the object is seen, the whole video without masks,
+   * that was on the canvas; in steps of annotated frames.
+   * @returns {number} 0 to 1
+   */
+  watchedFrac() {
+    const { annotated } = this.#video;
+    const [from, to] = this.#visible;
+    const wanted = [...annotated.keys()].slice(placeOf(annotated, from), placeOf(annotated, to) + 1);
+    return wanted.length ? wanted.filter((place) => this.#watched.has(place)).length / wanted.length : 0;
+  }
+
+  /** Fetches the beginning of the next video. @param {Video} video */
+  prefetch(video) {
+    const chunk = video.chunks[0];
+    if (chunk) this.#frames.prefetch(this.#options.lightMode ? [chunk.key] : [chunk.key, chunk.rest]);
+  }
+
+  play() {
+    if (this.playing || !this.#video.annotated.length) return;
+    const order = this.#order();
+    const first = order[0] ?? 0;
+    const ended = this.#target < first || this.#target >= (order.at(-1) ?? 0);
+    this.#say("");
+    this.#playFrom(ended ? first : this.#target);
+    this.#refresh();
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.#clock.stop();
+    this.seek(this.#presented?.frame ?? this.#target);
+    this.#refresh();
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  /** @param {number} frame the nearest one that can be shown is taken */
+  seek(frame) {
+    const to = nearest(this.#stops, frame);
+    if (this.#pointing && !this.playing && to !== frame) {
+      this.#say(`Moved to frame ${to}: points are set on annotated frames.`);
+    }
+    if (this.playing) this.#playFrom(to);
+    else this.#show(to);
+  }
+
+  /** @param {1 | -1} by */
+  stepAnnotated(by) {
+    this.#stepOver(this.#video.annotated, by);
+  }
+
+  /** One frame of the source; in light mode and while pointing one annotated frame. @param {1 | -1} by */
+  step(by) {
+    this.#stepOver(this.#stops, by);
+  }
+
+  /** @param {1 | -1} by */
+  step10(by) {
+    this.#stepOver(this.#stops, by, 10);
+  }
+
+  /** To the first frame where the object is seen. */
+  home() {
+    this.pause();
+    this.seek(this.#visible[0]);
+  }
+
+  /** To the last annotated frame where the object is seen. */
+  end() {
+    this.pause();
+    this.seek(this.#visible[1]);
+  }
+
+  /** @param {1 | -1} by */
+  nextVisibilityChange(by) {
+    const changes = this.#track?.changes ?? [];
+    const at = this.#target;
+    const to = by > 0 ? changes.find((frame) => frame > at) : changes.findLast((frame) => frame < at);
+    this.pause();
+    if (to === undefined) this.#say(`The object's visibility does not change ${by > 0 ? "after" : "before"} this frame.`);
+    else this.seek(to);
+  }
+
+  setLoopStart() {
+    const { frame_count } = this.#video;
+    const end = this.#loop?.[1] ?? frame_count - 1;
+    this.#setLoop([this.#target, end > this.#target ? end : frame_count - 1]);
+  }
+
+  setLoopEnd() {
+    const start = this.#loop?.[0] ?? 0;
+    this.#setLoop([start < this.#target ? start : 0, this.#target]);
+  }
+
+  clearLoop() {
+    this.#setLoop(null);
+  }
+
+  /** @param {number} speed 0.25 to 2 */
+  setSpeed(speed) {
+    this.#clock.speed = Math.min(2, Math.max(0.25, speed));
+    this.#refresh();
+  }
+
+  cycleSpeed() {
+    this.setSpeed(after(SPEEDS, this.#clock.speed));
+  }
+
+  toggleMask() {
+    this.#maskOn = !this.#maskOn;
+    this.#restyle();
+  }
+
+  /** @param {boolean} hidden as long as a key is held */
+  holdMask(hidden) {
+    this.#maskHeld = hidden;
+    this.#restyle();
+  }
+
+  cycleOpacity() {
+    this.#opacity = (this.#opacity + 1) % OPACITIES.length;
+    this.#restyle();
+  }
+
+  cycleStyle() {
+    this.#style = after(STYLES, this.#style);
+    this.#restyle();
+  }
+
+  zoomIn() {
+    this.#look((view) => view.zoomAt(ZOOM));
+  }
+
+  zoomOut() {
+    this.#look((view) => view.zoomAt(1 / ZOOM));
+  }
+
+  zoomReset() {
+    this.#look((view) => view.reset());
+  }
+
+  zoomToObject() {
+    const shape = this.#presented && this.#track?.at(this.#presented.frame).shape;
+    if (shape) this.#look((view) => view.fit(shape.part));
+    else this.#say("The object is not visible here.");
+  }
+
+  /** Whether a click on the picture, or Enter at the crosshair, sets a point. @param {boolean} on */
+  pointing(on) {
+    this.#pointing = on;
+    this.#aim(null);
+    if (on && !this.playing) this.seek(this.#target);
+    this.#refresh();
+  }
+
+  /** Numbered from 1, each shown on its frame. @param {Point[]} points */
+  setPoints(points) {
+    this.#points = points;
+    this.#repaint();
+    this.#refresh();
+  }
+
+  /** Numbered by choice + 1, each shown on its frame. @param {Outline[] | null} outlines @param {number | null} [chosen] */
+  setOutlines(outlines, chosen = null) {
+    this.#outlines = (outlines ?? []).map(({ choice, frame, size, counts }) => ({
+      choice,
+      frame,
+      shape: new Shape(counts, size),
+    }));
+    this.#chosen = chosen;
+    this.#repaint();
+  }
+
+  /** Names the keys in the buttons' titles. @param {Record<string, string>} keys action -> key as printed, "" for none */
+  setKeys(keys) {
+    this.#controls.setKeys(keys);
+  }
+
+  destroy() {
+    this.#firstShown();
+    this.#clock.destroy();
+    this.#frames.destroy();
+    this.#resizes.disconnect();
+    removeEventListener("resize", this.#resize);
+    this.#root.replaceChildren();
+  }
+
+  /** Paints frame k if its picture is there. @param {number} k */
+  #draw(k) {
+    const bitmap = this.#frames.get(k);
+    if (!bitmap) return false;
+    this.#frames.pinned = k;
+    const { shown, text } = this.#screen.draw(k, bitmap, {
+      video: this.#video,
+      track: this.#track,
+      maskShown: this.#maskOn && !this.#maskHeld,
+      style: this.#style,
+      opacity: OPACITIES[this.#opacity] ?? 1,
+      points: this.#points,
+      outlines: this.#outlines,
+      chosen: this.#chosen,
+      crosshair: this.#crosshair,
+    });
+    this.#presented = shown;
+    this.#watched.add(placeOf(this.#video.annotated, k));
+    this.#timeline.show(k, text);
+    this.#firstShown();
+    this.#options.onFrame?.(shown);
+    return true;
+  }
+
+  #repaint() {
+    if (this.#presented) this.#draw(this.#presented.frame);
+  }
+
+  /** Goes to a frame: paints it, or waits for it with the one before left as it is. @param {number} frame */
+  #show(frame) {
+    this.#target = frame;
+    const shown = this.#draw(frame);
+    this.#frames.want(this.#ahead());
+    this.#wait();
+    return shown;
+  }
+
+  /** @param {number} frame */
+  #playFrom(frame) {
+    const order = this.#order();
+    const { fps, annotated } = this.#video;
+    const apart = this.#options.lightMode ? (annotated[1] ?? 1) - (annotated[0] ?? 0) : 1;
+    this.#clock.start(order, fps / apart, placeOf(order, frame), this.#loop !== null);
+    this.#show(order[placeOf(order, frame)] ?? 0);
+  }
+
+  /** A picture came or a chunk failed. */
+  #arrived() {
+    // while playing the clock comes back for it
+    if (!this.playing && this.#presented?.frame !== this.#target) this.#draw(this.#target);
+    this.#wait();
+  }
+
+  #wait() {
+    const error = this.#presented?.frame === this.#target ? null : this.#frames.error(this.#target);
+    const waits = this.#presented?.frame !== this.#target && !error;
+    this.#root.classList.toggle("player-waits", waits);
+    this.#screen.element.dataset.waits = waits ? `loading frame ${this.#target}` : "";
+    const said = error ? `Frame ${this.#target} cannot be loaded: ${error}.` : "";
+    if (this.#errorText.textContent !== said) this.#errorText.textContent = said;
+    this.#error.hidden = !error;
+  }
+
+  /** Frames worth having now, the most urgent first. */
+  #ahead() {
+    const order = this.playing ? this.#order() : this.#stops;
+    const at = placeOf(order, this.#target);
+    const coming = [...order.slice(at), ...(this.#loop ? order.slice(0, at) : [])];
+    if (this.playing) return coming.slice(0, 64);
+    const { annotated } = this.#video;
+    const here = placeOf(annotated, this.#target);
+    const near = [1, -1, 2, 3, -2, 4].flatMap((by) => annotated[here + by] ?? []);
+    return [...new Set([this.#target, ...near, ...coming.slice(0, 64)])];
+  }
+
+  /** Frames that playback shows, ascending. */
+  #order() {
+    const all = this.#options.lightMode ? this.#video.annotated : range(this.#video.frame_count);
+    const [from, to] = this.#loop ?? [0, Infinity];
+    const order = all.filter((frame) => frame >= from && frame <= to);
+    return order.length ? order : all;
+  }
+
+  /** Frames one can stop at, ascending. */
+  get #stops() {
+    const few = this.#options.lightMode || (this.#pointing && !this.playing);
+    return few ? this.#video.annotated : range(this.#video.frame_count);
+  }
+
+  /** First and last annotated frame where the object is seen; of the video without masks. @returns {[number, number]} */
+  get #visible() {
+    const { annotated } = this.#video;
+    const spans = this.#track?.spans ?? [];
+    return [spans[0]?.[0] ?? annotated[0] ?? 0, spans.at(-1)?.[1] ?? annotated.at(-1) ?? 0];
+  }
+
+  /** @param {number[]} list @param {1 | -1} by @param {number} [frames] at least so many */
+  #stepOver(list, by, frames = 1) {
+    this.pause();
+    const goal = this.#target + by * frames;
+    const to = by > 0 ? list.find((frame) => frame >= goal) : list.findLast((frame) => frame <= goal);
+    this.#say("");
+    this.seek(to ?? (by > 0 ? list.at(-1) : list[0]) ?? 0);
+  }
+
+  /** @param {[number, number] | null} loop */
+  #setLoop(loop) {
+    this.#loop = loop;
+    this.#say(loop ? `Loop from frame ${loop[0]} to ${loop[1]}.` : "No loop.");
+    if (this.playing) this.seek(this.#target);
+    this.#refresh();
+  }
+
+  #restyle() {
+    this.#repaint();
+    this.#refresh();
+  }
+
+  /** @param {(view: import("./view.js").View) => void} change */
+  #look(change) {
+    change(this.#screen.view);
+    this.#screen.canvas.classList.toggle("player-zoomed", this.#screen.view.zoom > 1);
+    this.#repaint();
+  }
+
+  #resize = () => {
+    this.#screen.resize();
+    this.#look((view) => view.pan(0, 0));
+  };
+
+  /** @param {{x: number, y: number}} at fractions of the frame */
+  #tap({ x, y }) {
+    if (!this.#pointing || x < 0 || x > 1 || y < 0 || y > 1) return;
+    if (this.playing) {
+      this.pause();
+      this.#say(`Stopped at frame ${this.#target}: now point again.`);
+    } else if (this.#presented?.exact && this.#presented.frame === this.#target) {
+      this.#options.onPoint?.({ frame: this.#presented.frame, x, y });
+    }
+  }
+
+  /** @param {{x: number, y: number} | null} at */
+  #aim(at) {
+    this.#crosshair = at;
+    this.#repaint();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const by = event.shiftKey ? NUDGE.coarse : NUDGE.fine;
+    const [dx, dy] = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[event.key] ?? [];
+    const { canvas, view } = this.#screen;
+    if (dx !== undefined && dy !== undefined && this.#pointing) {
+      const { x, y } = this.#crosshair ?? { x: 0.5, y: 0.5 };
+      const at = this.#crosshair ? { x: within(x + dx), y: within(y + dy) } : { x, y };
+      this.#aim(at);
+      this.#say(`Crosshair ${percent(at.x)} across, ${percent(at.y)} down.`);
+    } else if (dx !== undefined && dy !== undefined && view.zoom > 1) {
+      this.#look(() => view.pan(-dx * canvas.clientWidth * 5, -dy * canvas.clientHeight * 5));
+    } else if (event.key === "Enter" && this.#pointing && this.#crosshair) {
+      this.#tap(this.#crosshair);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  /** @param {string} text shown below the picture and read out */
+  #say(text) {
+    this.#notice.textContent = text;
+  }
+
+  #refresh() {
+    const spans = this.#track?.spans ?? [];
+    this.#timeline.mark(this.#video.frame_count, {
+      spans: spans.map(([from, to]) => [from, this.#until(to)]),
+      loop: this.#loop,
+      points: this.#points.map(({ frame }) => frame),
+    });
+    this.#controls.show({
+      playing: this.playing,
+      mask: this.#maskOn,
+      hasMasks: this.#track !== null,
+      loops: this.#loop !== null,
+      texts: {
+        speed: `${this.#clock.speed}×`,
+        opacity: `${percent(OPACITIES[this.#opacity] ?? 1)}`,
+        style: this.#style,
+      },
+    });
+    const { canvas } = this.#screen;
+    const pointing = "Picture. Arrow keys move a crosshair, with Shift in big steps; Enter sets a point.";
+    canvas.setAttribute("aria-label", this.#pointing ? pointing : "Picture. When zoomed, arrow keys move it.");
+    canvas.classList.toggle("player-pointing", this.#pointing);
+  }
+
+  /** The last frame that an annotated one stands for. @param {number} frame */
+  #until(frame) {
+    const { annotated, frame_count } = this.#video;
+    return (annotated[placeOf(annotated, frame) + 1] ?? frame_count) - 1;
+  }
+}
+
+/** @param {number} count @returns {number[]} */
+function range(count) {
+  return Array.from({ length: count }, (_, n) => n);
+}
+
+/** The value after this one, from the last back to the first. @template T @param {T[]} list @param {T} value @returns {T} */
+function after(list, value) {
+  return list[(list.indexOf(value) + 1) % list.length] ?? value;
+}
+
+/** @param {number} fraction */
+function within(fraction) {
+  return Math.min(1, Math.max(0, fraction));
+}
+
+/** @param {number} fraction */
+function percent(fraction) {
+  return `${Math.round(100 * fraction)}%`;
+}
