@@ -78,7 +78,12 @@ class Sums:
 
     def weighted(self, weights_DN: Floats) -> Self:
         """The sums of D resamples, in which item n stands weights_DN[d, n] times."""
-        return type(self)(**{name: np.tensordot(weights_DN, value, axes=1) for name, value in vars(self).items()})
+        size = len(self.paired)
+        columns = [value.reshape(size, -1) for value in vars(self).values()]
+        ends = np.cumsum([column.shape[1] for column in columns])
+        parts = np.split(weights_DN @ np.hstack(columns), ends[:-1], axis=1)  # one product is much faster than seven
+        shapes = [(len(weights_DN), *value.shape[1:]) for value in vars(self).values()]
+        return type(self)(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
 
     def grouped(self, groups_N: NDArray[np.int64]) -> Self:
         """The sums of each group of items (0, 1, …): what a resample by group weights."""
@@ -150,6 +155,6 @@ def gwet_ac1(ratings_NR: Ratings, categories: int | None = None) -> float:
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """above / below, nan where below is 0 (or is that but for rounding)."""
+    """Quotient, nan where below is 0 (or is that but for rounding)."""
     below = np.where(np.abs(below) < 1e-12, np.nan, below)
     return np.asarray(above / below, np.float64)

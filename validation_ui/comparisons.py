@@ -10,21 +10,22 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from validation_ui.agreement import FIGURES, Sums
 from validation_ui.intervals import bootstrap
 from validation_ui.schema import Decision, Gold, SlotKind, item, judgement, masklet, pointing
 from validation_ui.settings import PARTS, Settings
-from validation_ui.stats import Share
+from validation_ui.stats import Judged, Share
 
 DECISIONS = {Decision.REJECT: 0, Decision.ACCEPT: 1, Decision.EDIT: 1}  # a flag is no verdict
 VERDICTS = {"right": 0, "wrong": 1, "unsure": 2}
 
-Pair = tuple[str, Row[Any], Row[Any] | None]  # video id, first judgement, second one or None (a missing cell)
+Pair = tuple[str, Judged, Judged | None]  # video id, first judgement, second one or None (a missing cell)
+Answer = tuple[str, int, int]  # the same as ratings, -1 = none
 
 
 @dataclass(frozen=True)
@@ -77,28 +78,51 @@ class Agreement:
 def agreement(connection: Connection) -> Agreement:
     """The figures as of now; the same judgements give the same intervals."""
     seed = Settings.load(connection).seed
-    by_item: dict[int, list[Row[Any]]] = defaultdict(list)
+    by_item: dict[int, list[Judged]] = defaultdict(list)
     for row in _judgements(connection):
         by_item[row.item_id].append(row)
-    sighted = [pair for rows in by_item.values() if (pair := _sighted(rows))]
-    crossed = [pair for rows in by_item.values() if (pair := _crossed(rows))]
-    first_blind = [row for rows in by_item.values() if (row := _first(rows, SlotKind.BLIND))]
-    strata: dict[str, dict[str, list[list[Row[Any]]]]] = defaultdict(lambda: defaultdict(list))
-    for rows in by_item.values():
-        for name, value in {"kind": rows[0].item_kind, **rows[0].strata}.items():
-            strata[name][str(value)].append(rows)
+    answers = [_Answers.of(rows) for rows in by_item.values()]
+    strata: dict[str, dict[str, list[_Answers]]] = defaultdict(lambda: defaultdict(list))
+    for each in answers:
+        for name, value in {"kind": each.first.item_kind, **each.first.strata}.items():
+            strata[name][str(value)].append(each)
     return Agreement(
-        sighted=_questions(sighted, seed),
-        sighted_blind=_questions(crossed, seed),
-        blind=_blind(connection, first_blind),
+        sighted=_questions([each.sighted for each in answers if each.sighted], seed),
+        sighted_blind=_questions([each.crossed for each in answers if each.crossed], seed),
+        blind=_blind(connection, [each.blind for each in answers if each.blind]),
         strata={
-            name: {value: _stratum(groups, seed) for value, groups in sorted(values.items())}
+            name: {value: _stratum(group, seed) for value, group in sorted(values.items())}
             for name, values in sorted(strata.items())
         },
     )
 
 
-def _judgements(connection: Connection) -> Sequence[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What was said of one item."""
+
+    first: Judged
+    sighted: Pair | None  # of the overlap
+    crossed: Pair | None  # the first sighted and the first blind judgement of one text
+    blind: Judged | None  # the first
+
+    @classmethod
+    def of(cls, rows: Sequence[Judged]) -> Self:
+        first, video = rows[0], rows[0].video_id
+        sighted = [row for row in rows if row.kind == SlotKind.SIGHTED]
+        blind = next((row for row in rows if row.kind == SlotKind.BLIND), None)
+        same = next((row for row in sighted if blind and row.text_id == blind.text_id), None)
+        return cls(
+            first=first,
+            sighted=(video, sighted[0], sighted[1] if len(sighted) > 1 else None)
+            if first.overlap and sighted
+            else None,
+            crossed=(video, same, blind) if same else None,
+            blind=blind,
+        )
+
+
+def _judgements(connection: Connection) -> Sequence[Judged]:
     query = (
         select(
             *(judgement.c.item_id, judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.parts),
@@ -113,41 +137,28 @@ def _judgements(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(query).all()
 
 
-def _first(rows: Iterable[Row[Any]], kind: SlotKind) -> Row[Any] | None:
-    return next((row for row in rows if row.kind == kind), None)
-
-
-def _sighted(rows: Sequence[Row[Any]]) -> Pair | None:
-    found = [row for row in rows if row.kind == SlotKind.SIGHTED]
-    if not found or not found[0].overlap:
-        return None
-    return found[0].video_id, found[0], found[1] if len(found) > 1 else None
-
-
-def _crossed(rows: Sequence[Row[Any]]) -> Pair | None:
-    """The first sighted and the first blind judgement of one text."""
-    blind = _first(rows, SlotKind.BLIND)
-    sighted = blind and _first((row for row in rows if row.text_id == blind.text_id), SlotKind.SIGHTED)
-    return (sighted.video_id, sighted, blind) if sighted else None
-
-
 def _questions(pairs: Sequence[Pair], seed: int) -> dict[str, Comparison]:
-    found = {"decision": _decisions(pairs, seed)}
+    found = {"decision": _compare(_decisions(pairs), 2, seed)}
     for part in (part for parts in PARTS.values() for part in parts):
-        answers = [
-            (video, *(VERDICTS.get(row.parts.get(part), -1) if row else -1 for row in both)) for video, *both in pairs
-        ]
-        found[part] = _compare(answers, len(VERDICTS), seed)
+        found[part] = _compare(_verdicts(pairs, part), len(VERDICTS), seed)
     return found
 
 
-def _decisions(pairs: Sequence[Pair], seed: int) -> Comparison:
-    answers = [(video, *(DECISIONS.get(row.decision, -1) if row else -1 for row in both)) for video, *both in pairs]
-    return _compare(answers, 2, seed)
+def _decisions(pairs: Iterable[Pair]) -> list[Answer]:
+    return [
+        (video, DECISIONS.get(one.decision, -1), DECISIONS.get(other.decision, -1) if other else -1)
+        for video, one, other in pairs
+    ]
 
 
-def _compare(answers: Sequence[tuple[Any, ...]], categories: int, seed: int) -> Comparison:
-    """Figures of (video id, first rating, second rating) tuples, -1 = none."""
+def _verdicts(pairs: Iterable[Pair], part: str) -> list[Answer]:
+    return [
+        (video, VERDICTS.get(one.parts.get(part), -1), VERDICTS.get(other.parts.get(part), -1) if other else -1)
+        for video, one, other in pairs
+    ]
+
+
+def _compare(answers: Sequence[Answer], categories: int, seed: int) -> Comparison:
     answers = [answer for answer in answers if max(answer[1:]) >= 0]
     ratings_N2 = np.array([answer[1:] for answer in answers], np.int64).reshape(-1, 2)
     names, videos_N = np.unique([answer[0] for answer in answers] or np.zeros(0, str), return_inverse=True)
@@ -158,9 +169,9 @@ def _compare(answers: Sequence[tuple[Any, ...]], categories: int, seed: int) -> 
     return Comparison(int(both_N.sum()), len(np.unique(videos_N[both_N])), figures)
 
 
-def _blind(connection: Connection, rows: Sequence[Row[Any]]) -> Blind:
-    count = func.count().label("count")
-    objects = dict(connection.execute(select(masklet.c.video_id, count).group_by(masklet.c.video_id)).tuples().all())
+def _blind(connection: Connection, rows: Sequence[Judged]) -> Blind:
+    query = select(masklet.c.video_id, func.count()).group_by(masklet.c.video_id)
+    objects: dict[str, int] = dict(connection.execute(query).all())
     return Blind(
         hit=_hits(rows),
         chance_area_frac=_mean([row.chance_frac for row in rows if row.pointing_id]),
@@ -168,18 +179,18 @@ def _blind(connection: Connection, rows: Sequence[Row[Any]]) -> Blind:
     )
 
 
-def _hits(rows: Iterable[Row[Any]]) -> Share:
+def _hits(rows: Iterable[Judged]) -> Share:
     hits = [bool(row.hit) for row in rows if row.pointing_id]
     return Share.of(sum(hits), len(hits))
 
 
-def _stratum(groups: Sequence[Sequence[Row[Any]]], seed: int) -> Stratum:
-    firsts = [row.decision in (Decision.ACCEPT, Decision.EDIT) for row, *_ in groups]
+def _stratum(group: Sequence[_Answers], seed: int) -> Stratum:
+    kept = sum(DECISIONS.get(each.first.decision) == 1 for each in group)
     return Stratum(
-        items=len(groups),
-        accepted=Share.of(sum(firsts), len(firsts)),
-        sighted=_decisions([pair for rows in groups if (pair := _sighted(rows))], seed),
-        blind_hit=_hits(row for rows in groups if (row := _first(rows, SlotKind.BLIND))),
+        items=len(group),
+        accepted=Share.of(kept, len(group)),
+        sighted=_compare(_decisions([each.sighted for each in group if each.sighted]), 2, seed),
+        blind_hit=_hits(each.blind for each in group if each.blind),
     )
 
 

@@ -4,6 +4,7 @@ What is said of objects in one video depends on that video, so items are not dra
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,7 @@ def bootstrap(
     count = len(names)
     if count < 2:
         return dict.fromkeys(figures, (math.nan, math.nan))
-    picks = np.random.default_rng(seed).integers(count, size=(draws, count))
-    picks += np.arange(draws)[:, None] * count  # one histogram for all resamples
-    weights_DV = np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
+    weights_DV = _weights(count, draws, seed)
     resampled = sums_N.grouped(groups_N).weighted(weights_DV)
     found = {}
     for name, figure in figures.items():
@@ -51,6 +50,14 @@ def bootstrap(
         low, high = np.quantile(values_D, [0.025, 0.975]) if len(values_D) else (math.nan, math.nan)
         found[name] = (float(low), float(high))
     return found
+
+
+@lru_cache(maxsize=4)
+def _weights(count: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each of `count` videos stands in each resample, shape (draws, count): the questions share them."""
+    picks = np.random.default_rng(seed).integers(count, size=(draws, count))
+    picks += np.arange(draws)[:, None] * count  # one histogram for all resamples
+    return np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
 
 
 def wilson(hits: int, n: int) -> Interval:

@@ -1,7 +1,7 @@
 """How far the project is and how each reviewer does; live judgements alone (`undone_at` is null).
 
 A reviewer must not learn which items were gold from a number that moves, or does not, after an answer: their own
-figures count gold like any other work, and the states of items are for those who do not judge (`Progress.without_states`).
+figures count gold like any other work, and the states of items are not for them (`Progress.without_states`).
 """
 
 from collections import defaultdict
@@ -19,6 +19,8 @@ from validation_ui.settings import Settings
 IDLE_S = 300.0  # a longer gap between two judgements was no work
 PACE_S = 6 * 3600.0  # what the estimate of the end looks back on
 KINDS = ("long", "short")
+
+Judged = Row[*tuple[Any, ...]]  # a judgement with what belongs to it
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def own(connection: Connection, person_id: int) -> Own:
 def reviewers(connection: Connection) -> list[Reviewer]:
     """Everybody who judged something, by name."""
     window = Settings.load(connection).gold_window
-    by_person: dict[int, list[Row[Any]]] = defaultdict(list)
+    by_person: dict[int, list[Judged]] = defaultdict(list)
     for row in _judgements(connection):
         by_person[row.person_id].append(row)
     finals = _final_accepts(connection)
@@ -161,7 +163,7 @@ def reviewers(connection: Connection) -> list[Reviewer]:
     return found
 
 
-def _judgements(connection: Connection, person_id: int | None = None) -> Sequence[Row[Any]]:
+def _judgements(connection: Connection, person_id: int | None = None) -> Sequence[Judged]:
     """Live judgements in the order they were made."""
     columns = (judgement.c.person_id, judgement.c.kind, judgement.c.decision, judgement.c.spent_s)
     query = (
@@ -180,7 +182,7 @@ def _judgements(connection: Connection, person_id: int | None = None) -> Sequenc
     return connection.execute(query).all()
 
 
-def _work(rows: Sequence[Row[Any]]) -> Own:
+def _work(rows: Sequence[Judged]) -> Own:
     active_s, before_at = 0.0, float("-inf")
     by_pass: dict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -206,7 +208,7 @@ def _final_accepts(connection: Connection) -> dict[int, int]:
         .group_by(judgement.c.item_id)
     )
     query = select(judgement.c.person_id, func.count()).where(judgement.c.id.in_(last)).group_by(judgement.c.person_id)
-    return {person_id: count for person_id, count in connection.execute(query)}
+    return dict(connection.execute(query).all())
 
 
 def _slots(connection: Connection, now: float) -> dict[str, dict[str, int]]:
