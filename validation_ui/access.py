@@ -1,0 +1,148 @@
+"""Who may do what: sessions, roles, and the proof that a write comes from our own page.
+
+A session is 32 random bytes in a cookie; the table has only their sha256. Every write shows the session's token of
+`csrf_token` in a header, which another site cannot read; `security.Guard` has checked where it comes from.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from sqlalchemy import Connection, delete, insert, select
+
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, Standing, person, session
+from validation_ui.security import READS, Serving
+from validation_ui.store import Store
+
+SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, used or not
+_RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # each may do what those before it may
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The person behind a request."""
+
+    id: int
+    name: str
+    role: Role
+    standing: Standing
+    session_hash: str
+
+
+def store_of(request: Request) -> Store:
+    """The app's database."""
+    store: Store = request.app.state.store
+    return store
+
+
+def serving_of(request: Request) -> Serving:
+    """How the app is served."""
+    serving: Serving = request.app.state.serving
+    return serving
+
+
+def data_of(request: Request) -> Path:
+    """The project's folder."""
+    data: Path = request.app.state.data
+    return data
+
+
+def caller_of(request: Request) -> Caller | None:
+    """Whoever is signed in, by one read."""
+    token = request.cookies.get(cookie_name(serving_of(request)))
+    if not token:
+        return None
+    store, token_hash = store_of(request), hash_token(token)
+    wanted = (
+        select(person.c.id, person.c.name, person.c.role, person.c.standing)
+        .join_from(session, person)
+        .where(session.c.token_hash == token_hash, session.c.expires_at > store.now())
+    )
+    with store.read() as connection:
+        row = connection.execute(wanted).first()
+    return Caller(row.id, row.name, Role(row.role), Standing(row.standing), token_hash) if row else None
+
+
+def need(*roles: Role) -> Callable[..., Caller]:
+    """A dependency that lets through people of `roles` and those above them; anyone signed in if none is named.
+
+    READER stands beside the others: it passes only where it is named, and opens nothing else.
+
+    Raises:
+        Problem: 401 nobody is signed in, 403 the role is not enough or a write lacks the page's token.
+    """
+    lowest = min((_RANK.index(role) for role in roles if role in _RANK), default=len(_RANK) - 1)
+    allowed = frozenset((*roles, *_RANK[lowest:])) if roles else frozenset(Role)
+
+    def check(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]) -> Caller:
+        if caller is None:
+            raise Problem(
+                401, "signed_out", "You are signed out. Sign in again; what you wrote is kept in this browser."
+            )
+        if request.method not in READS:
+            given = request.headers.get("x-csrf-token", "")
+            if not hmac.compare_digest(given.encode(), csrf_token(serving_of(request), caller.session_hash).encode()):
+                raise Problem(403, "csrf", "This page is from an earlier session. Reload it and try again.")
+        if caller.role not in allowed:
+            raise Problem(403, "role", f"This is not open to the role {caller.role}. Ask an admin.")
+        return caller
+
+    return check
+
+
+def csrf_token(serving: Serving, session_hash: str) -> str:
+    """What a page of this session shows with every write."""
+    return hmac.new(serving.secret, f"csrf:{session_hash}".encode(), hashlib.sha256).hexdigest()
+
+
+def hash_token(token: str) -> str:
+    """What the tables keep of a secret token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def open_session(connection: Connection, person_id: int, now: float) -> str:
+    """Begin a session; the token for the cookie. Sessions that are over are removed by the way."""
+    token = secrets.token_urlsafe(32)
+    connection.execute(delete(session).where(session.c.expires_at <= now))
+    row = {"token_hash": hash_token(token), "person_id": person_id, "created_at": now, "expires_at": now + SESSION_S}
+    connection.execute(insert(session), row)
+    return token
+
+
+def close_session(connection: Connection, token_hash: str) -> None:
+    """End one session."""
+    connection.execute(delete(session).where(session.c.token_hash == token_hash))
+
+
+def close_sessions(connection: Connection, person_id: int) -> int:
+    """End all sessions of a person; how many there were."""
+    return connection.execute(delete(session).where(session.c.person_id == person_id)).rowcount
+
+
+def cookie_name(serving: Serving) -> str:
+    """Under TLS a name that browsers accept only with Secure, Path=/ and no Domain."""
+    return "__Host-refsav" if serving.tls else "refsav"
+
+
+def set_cookie(response: Response, serving: Serving, token: str) -> None:
+    """Give the session to the browser."""
+    response.set_cookie(
+        cookie_name(serving),
+        token,
+        max_age=int(SESSION_S),
+        path="/",
+        secure=serving.tls,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def clear_cookie(response: Response, serving: Serving) -> None:
+    """Take the session from the browser."""
+    response.delete_cookie(cookie_name(serving), path="/", secure=serving.tls, httponly=True, samesite="lax")

@@ -1,0 +1,84 @@
+"""The app: everything it needs is handed to the factory, and there are no globals."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from validation_ui import pages
+from validation_ui.passwords import Passwords
+from validation_ui.problem import Problem
+from validation_ui.routes import account, admin, stats
+from validation_ui.security import Guard, Serving, load_secret
+from validation_ui.static_files import StaticFiles
+from validation_ui.store import Store
+
+__all__ = ["Serving", "create_app", "load_secret"]
+
+
+def create_app(store: Store, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
+    """The app of one project.
+
+    Args:
+        store: its database.
+        data: its folder: pictures, secret.
+        sav_root: the folder that holds `sav_train/`, for the source videos.
+        serving: how it is reached.
+    """
+    app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.store, app.state.data, app.state.sav_root, app.state.serving = store, data, sav_root, serving
+    app.state.passwords, app.state.templates = Passwords(), pages.templates()
+    for module in (account, admin, stats, pages):
+        app.include_router(module.router)
+    app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _failure)
+    # around Starlette's own outermost layer, so that the answer to a crash has the headers too
+    app.middleware_stack = Guard(app.build_middleware_stack(), serving)
+    return app
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _answer(request, error)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Which fields are wrong and why, never what they held."""
+    assert isinstance(error, RequestValidationError)
+    fields = {}
+    for each in error.errors():
+        extra = each["type"] == "extra_forbidden"  # its name is the caller's
+        where = ".".join(str(part) for part in each["loc"][1:] if str(part).isidentifier() or isinstance(part, int))
+        fields["" if extra else where] = "A field that is not known." if extra else each["msg"]
+    return _answer(request, Problem(422, "invalid", "Some of what was sent is not as it must be.", fields=fields))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return _answer(request, Problem(status, status.name.lower(), f"{status.phrase}."), error.headers)
+
+
+def _failure(request: Request, _error: Exception) -> Response:
+    return _answer(
+        request, Problem(500, "failure", "The server failed at this. What was saved before is kept; try again.")
+    )
+
+
+def _answer(request: Request, problem: Problem, headers: object = None) -> Response:
+    """JSON for scripts, a page for people."""
+    more = dict(headers) if isinstance(headers, dict) else {}
+    if "retry_after_s" in problem.extra:
+        more["Retry-After"] = str(problem.extra["retry_after_s"])
+    if request.url.path.startswith(("/api/", "/media/", "/static/")):
+        body = {"error": {"code": problem.code, "message": problem.message, **problem.extra}}
+        return JSONResponse(body, problem.status, more)
+    if problem.code == "signed_out":
+        return RedirectResponse(pages.login_address(request), 303)
+    return pages.error_page(request, problem)

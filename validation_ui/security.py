@@ -1,0 +1,202 @@
+"""What holds for every request and every answer, whatever the route: one layer around the whole app."""
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from validation_ui.problem import Problem
+
+READS = frozenset({"GET", "HEAD"})
+MAX_BODY = 64 * 1024
+MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
+_SECRET_BYTES = 32
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the app is reached.
+
+    Args:
+        secret: signs invites and the tokens of pages; from `load_secret`.
+        tls: browsers reach it by https.
+        public_url: its address as people see it, for links; empty: the address of the request.
+        hosts: more names that it answers to, beside this machine's own and that of `public_url`.
+
+    Raises:
+        ValueError: the secret is too short.
+    """
+
+    secret: bytes
+    tls: bool = False
+    public_url: str = ""
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < _SECRET_BYTES or len(set(self.secret)) < 8:
+            raise ValueError(
+                f"the secret must be {_SECRET_BYTES} random bytes, got {len(self.secret)}; see load_secret"
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Host names that it answers to, lower case, without ports."""
+        public = urlsplit(self.public_url).hostname
+        return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
+
+
+def load_secret(data: Path) -> bytes:
+    """The project's secret, made at first start; the file is for its owner alone.
+
+    Raises:
+        ValueError: the file is too short, not random, or others can read it.
+    """
+    path = data / "secret"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
+    secret = path.read_bytes()
+    if len(secret) < _SECRET_BYTES or len(set(secret)) < 8:
+        raise ValueError(
+            f"{path} must hold {_SECRET_BYTES} random bytes, got {len(secret)}: remove it to get a new one"
+        )
+    return secret
+
+
+class Guard:
+    """The outermost layer: refuses what no route should see and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, serving: Serving) -> None:
+        self._app, self._names = app, serving.names
+        self._public = urlsplit(serving.public_url).netloc
+        self._headers = dict(_HEADERS)
+        if serving.tls:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no web sockets here
+            await send({"type": "websocket.close", "code": 1000})
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._add_headers(message)
+            await send(message)
+
+        try:
+            self._check(scope["method"], Headers(scope=scope))
+            body = await _read(receive)
+            _check_type(Headers(scope=scope), body)
+        except Problem as problem:
+            await _refuse(problem, guarded)
+        except _GoneError:
+            return
+        else:
+            await self._app(scope, _replay(body, receive), guarded)
+
+    def _check(self, method: str, headers: Headers) -> None:
+        host = _host(headers.get("host", ""))
+        if host not in self._names:  # a name that someone pointed at us: DNS rebinding
+            raise Problem(400, "host", "This server does not answer to that host name; start it with --public-url.")
+        if len(headers.get("range", "")) > MAX_RANGE_HEADER:
+            raise Problem(416, "range", f"A Range header may have {MAX_RANGE_HEADER} bytes: ask for one range.")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            raise Problem(413, "too_large", f"A request may have {MAX_BODY} bytes.")
+        if method not in READS:
+            site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+            ours = origin is None or _netloc(origin) in (headers.get("host"), self._public)
+            # browsers send at least one of the two with a write; what sends neither has no one's cookies
+            if site not in (None, "same-origin") or not ours:
+                raise Problem(403, "origin", "This change was asked for by another site's page.")
+
+    def _add_headers(self, message: MutableMapping[str, Any]) -> None:
+        headers = MutableHeaders(scope=message)
+        for name, value in self._headers.items():
+            headers[name] = value
+        headers.setdefault("Cache-Control", "no-store")
+
+
+class _GoneError(Exception):
+    """The client left before its request was complete."""
+
+
+async def _read(receive: Receive) -> bytes:
+    """The whole body, whatever Content-Length said."""
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            raise Problem(413, "too_large", f"A request may have {MAX_BODY} bytes.")
+    return bytes(body)
+
+
+def _check_type(headers: Headers, body: bytes) -> None:
+    if body and headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "not_json", "Requests with a body are JSON: Content-Type: application/json.")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+async def _refuse(problem: Problem, send: Send) -> None:
+    body = json.dumps({"error": {"code": problem.code, "message": problem.message}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))  # the rest of the body is not read
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _host(value: str) -> str:
+    """Name in a Host header, without the port."""
+    try:
+        return urlsplit(f"//{value}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
