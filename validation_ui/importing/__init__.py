@@ -1,0 +1,134 @@
+"""Import of an annotation run: candidates are drawn, their videos become pictures, all of it goes into the database."""
+
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+from sqlalchemy import Connection, insert, select
+from tqdm import tqdm
+
+from manifests.io import Folder
+from validation_ui import audit
+from validation_ui.importing import gold_items, sample
+from validation_ui.importing.candidates import Clip, Run, read_run
+from validation_ui.importing.frames import Decoded, decode
+from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
+from validation_ui.schema import meta, video
+from validation_ui.settings import Settings
+from validation_ui.store import Store
+
+__all__ = ["ImportReport", "import_run"]
+
+logger = logging.getLogger(__name__)
+_TOGETHER = 50  # train videos, a row each, in one transaction: people who judge meanwhile hardly notice
+
+
+def import_run(
+    out: Folder, sav_root: Path, data: Path, store: Store, settings: Settings, *, workers: int
+) -> ImportReport:
+    """Bring a run into a project; what is there already is left alone, so a broken-off import goes on.
+
+    Args:
+        out: the annotation run.
+        sav_root: folder on this machine that holds `sav_train/`.
+        data: the project's folder; pictures go to `data/frames`.
+        store: the project's database, at its newest schema.
+        settings: fixed from now on.
+        workers: processes that decode videos.
+
+    Raises:
+        ValueError: the database holds another run or other settings, or the run has nothing to judge.
+    """
+    if not sav_root.is_dir():
+        raise ValueError(f"SAV_ROOT must be a folder of this machine, as videos are served from it, got {sav_root}")
+    run = read_run(out)
+    if done := store.write(lambda connection: _begin(connection, run, settings)):
+        return done
+    plan = _plan(run, settings)
+    with store.read() as connection:
+        there = set(connection.execute(select(video.c.id)).scalars())
+    jobs = [(clip, plan.needs_pictures(clip.id)) for clip in run.clips.values() if clip.id not in there]
+    jobs.sort(key=lambda job: not job[1])  # people can begin as soon as the first pictures are there
+    faults: dict[str, str] = {}
+    waiting: list[Decoded] = []
+    for decoded in _decode_all(jobs, sav_root, data / "frames", workers):
+        faults |= decoded.unusable
+        if decoded.fault is not None:
+            faults[decoded.clip.id] = decoded.fault
+            continue
+        waiting.append(decoded)
+        if plan.needs_pictures(decoded.clip.id) or len(waiting) == _TOGETHER:
+            _write(store, plan, waiting)
+    _write(store, plan, waiting)
+    return store.write(lambda connection: _finish(connection, out, sav_root, run, plan, faults, store.now()))
+
+
+def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport | None:
+    """Claim the database for this run; the report if it was imported before."""
+    known = dict(connection.execute(select(meta.c.key, meta.c.value)).tuples().all())
+    if "import" not in known:
+        connection.execute(insert(meta).values(key="import", value={"fingerprint": run.fingerprint}))
+        settings.save(connection)
+        return None
+    if known["import"]["fingerprint"] != run.fingerprint:
+        raise ValueError(
+            "a project has one annotation run, and this database has another or an earlier state of it: name another "
+            "database, or the run that was imported"
+        )
+    if (saved := Settings.load(connection)) != settings:
+        changed = {key: (value, asdict(settings)[key]) for key, value in asdict(saved).items()}
+        told = ", ".join(f"{key} is {old}, got {new}" for key, (old, new) in changed.items() if old != new)
+        raise ValueError(f"the settings of a project are fixed by its import: {told}; leave them out")
+    return ImportReport(**known["run"]["report"]) if "run" in known else None
+
+
+def _plan(run: Run, settings: Settings) -> Plan:
+    benchmark, train = sample.split(run.candidates, settings)
+    chosen = set(benchmark)
+    return Plan(
+        benchmark=frozenset(chosen),
+        drawn=sample.draw([c for c in run.candidates if c.video_id in chosen], settings),
+        gold=gold_items.choose(run.candidates, train, settings),
+    )
+
+
+def _decode_all(jobs: list[tuple[Clip, bool]], sav_root: Path, frames: Path, workers: int) -> Iterator[Decoded]:
+    if not jobs:
+        return
+    # spawn: the database's writer thread must not be copied into a child
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        futures = (pool.submit(decode, clip, sav_root, frames if pictures else None) for clip, pictures in jobs)
+        for future in tqdm(as_completed(futures), total=len(jobs), desc="import", unit="video", disable=None):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write(store: Store, plan: Plan, waiting: list[Decoded]) -> None:
+    now = store.now()
+    store.write(lambda connection: insert_videos(connection, plan, waiting, now))
+    waiting.clear()
+
+
+def _finish(
+    connection: Connection, out: Folder, sav_root: Path, run: Run, plan: Plan, faults: dict[str, str], now: float
+) -> ImportReport:
+    result = report(connection, run, plan, faults)
+    about = {
+        "out": out.url,
+        "sav_root": str(sav_root.resolve()),
+        "fingerprint": run.fingerprint,
+        "writers": run.writers,
+    }
+    connection.execute(insert(meta).values(key="run", value=about | {"report": asdict(result)}))
+    counts = {key: value for key, value in asdict(result).items() if isinstance(value, int)}
+    audit.append(connection, at=now, actor="cli", action="import", subject="run", body=about | counts)
+    for name, reason in result.unusable.items():
+        logger.warning("left out %s: %s", name, reason)
+    return result

@@ -1,0 +1,212 @@
+"""Candidates of a run: the kept expressions, each cut into the three parts that people judge one by one."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.arrow import arrow_schema
+from manifests.io import Folder
+from manifests.schema import AnnotationRow, Status
+from stages.check_video import VideoFiles
+from validation_ui.importing import strata
+from validation_ui.settings import MAX_TEXT_CHARS, PARTS
+
+_FILE = ("video_id", "shard", "video_path", "height_px", "width_px", "frame_count", "video_fps")
+_DESCRIPTIONS = ("object_description", "scene_description", "video_description")
+_TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "contradictions", "facts", "writer")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\s\d])")
+# compose_expression asks for a text that goes on with "It is" and closes with "Throughout the video"
+_OPENINGS = (re.compile(r"the object\b", re.I), re.compile(r"it is\b", re.I), re.compile(r"throughout\b", re.I))
+_OPENING_SCORE = 0.5  # of a part that begins so: as much as half of a sentence's words in common
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video of the run.
+
+    Attributes:
+        id: e.g. sav_000001.
+        path: of the mp4, relative to SAV_ROOT.
+        annotations: masklet type -> path of its annotation file, which need not be there.
+        height_px, width_px: of the upright picture.
+        frame_count: source frames, as the run counted them.
+    """
+
+    id: str
+    path: str
+    annotations: dict[str, str]
+    height_px: int
+    width_px: int
+    fps: float
+    frame_count: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kept expression.
+
+    Attributes:
+        parts: text of the parts object, scene and video; together they are the expression.
+        strata: level in each facet of `strata.FACETS`.
+        clean: the run found nothing in the text that the facts rule out.
+        alike: the other candidates of the video, the one that is most easily taken for this one first.
+    """
+
+    object_id: str
+    video_id: str
+    parts: dict[str, str]
+    strata: dict[str, str]
+    clean: bool
+    alike: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run offers.
+
+    Attributes:
+        clips: every video with a kept expression, by id.
+        candidates: sorted by object_id.
+        unusable: object_id -> why its expression cannot be judged.
+        writers: expressions by the writer that made them.
+        fingerprint: sha256 over ids and expressions: the same run has the same.
+    """
+
+    clips: dict[str, Clip]
+    candidates: list[Candidate]
+    unusable: dict[str, str]
+    writers: dict[str, int]
+    fingerprint: str
+
+
+def read_run(out: Folder) -> Run:
+    """The kept rows of a run.
+
+    Raises:
+        ValueError: there is none, or an older release made the run.
+    """
+    rows = _kept_rows(out)
+    facts = _facts(out, sorted({row["video_id"] for row in rows}))
+    clips, candidates, unusable, writers = {}, [], {}, dict[str, int]()
+    usable_parts = {}
+    for row in rows:
+        clips[row["video_id"]] = _clip(row)
+        writer = row["writer"] or "unknown"
+        writers[writer] = writers.get(writer, 0) + 1
+        try:
+            usable_parts[row["object_id"]] = split(row["expression"], [row[name] for name in _DESCRIPTIONS])
+        except ValueError as error:
+            unusable[row["object_id"]] = str(error)
+    for row in rows:
+        if parts := usable_parts.get(row["object_id"]):
+            near = [other for other in facts[row["video_id"]] if other["object_id"] != row["object_id"]]
+            texts = [other for other in near if other["object_id"] in usable_parts]
+            candidates.append(
+                Candidate(
+                    object_id=row["object_id"],
+                    video_id=row["video_id"],
+                    parts=parts,
+                    strata=strata.levels(row["facts"], " ".join(parts.values()), near),
+                    clean=not row["contradictions"],
+                    alike=tuple(strata.by_likeness(row["facts"], texts)),
+                )
+            )
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row['object_id']}\n{row['expression']}\n".encode())
+    return Run(clips, candidates, unusable, writers, digest.hexdigest())
+
+
+def split(expression: str | None, descriptions: Sequence[str | None]) -> dict[str, str]:
+    """The three parts of an expression, cut between its sentences.
+
+    Writers put the three descriptions one after the other, most word for word; some add a sentence or write them anew.
+    Each sentence goes where it shares most words with the description, in order, and a part begins with its usual
+    words if it can; a tie goes to the earlier part.
+
+    Raises:
+        ValueError: it has fewer than three sentences or characters that no text here may have.
+    """
+    text = " ".join(unicodedata.normalize("NFC", expression or "").split())
+    bad = next((letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co")), None)
+    if bad is not None:
+        raise ValueError(f"an expression must not have control characters, got U+{ord(bad):04X}")
+    sentences = _SENTENCE_END.split(text)
+    if len(sentences) < len(PARTS["long"]):
+        raise ValueError(f"an expression must have a sentence for each of three parts, got {len(sentences)}: {text!r}")
+    described = [_words(description) for description in descriptions]
+    scores = [[len(words & part) / max(1, len(words)) for part in described] for words in map(_words, sentences)]
+    cuts = ((i, j) for j in range(len(sentences) - 1, 1, -1) for i in range(j - 1, 0, -1))
+
+    def fit(cut: tuple[int, int]) -> float:
+        bounds = (0, *cut, len(sentences))
+        shared = sum(scores[s][k] for k in range(3) for s in range(bounds[k], bounds[k + 1]))
+        return shared + _OPENING_SCORE * sum(_OPENINGS[k].match(sentences[bounds[k]]) is not None for k in range(3))
+
+    first, second = max(cuts, key=fit)  # the first of equals: the latest cuts
+    bounds = (0, first, second, len(sentences))
+    parts = {name: " ".join(sentences[bounds[k] : bounds[k + 1]]) for k, name in enumerate(PARTS["long"])}
+    if longest := next((name for name, part in parts.items() if len(part) > MAX_TEXT_CHARS), None):
+        raise ValueError(f"a part must have at most {MAX_TEXT_CHARS} characters, got {len(parts[longest])}: {longest}")
+    return parts
+
+
+def _words(text: str | None) -> set[str]:
+    return set(re.findall(r"\w+", (text or "").casefold()))
+
+
+def _kept_rows(out: Folder) -> list[dict[str, Any]]:
+    tables = [
+        _read(out, name, _TEXT, pc.field("status") == Status.KEPT) for name in out.names("annotations", ".parquet")
+    ]
+    if not sum(table.num_rows for table in tables):
+        raise ValueError(f"{out.path('annotations')} must hold kept expressions, got none: run `make annotate` first")
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).sort_by("object_id").to_pylist()
+    return rows
+
+
+def _facts(out: Folder, videos: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Video id -> facts of all its measured objects, kept or not, by object_id."""
+    measured = pc.is_valid(pc.field("facts")) & pc.field("video_id").isin(list(videos))
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for name in out.names("annotations", ".parquet"):
+        for row in _read(out, name, ("video_id", "facts"), measured).to_pylist():
+            found.setdefault(row["video_id"], []).append(row["facts"])
+    return {video: sorted(facts, key=lambda entry: str(entry["object_id"])) for video, facts in found.items()}
+
+
+def _read(out: Folder, name: str, columns: Sequence[str], rule: pc.Expression) -> pa.Table:
+    """Some rows and columns of a file; row by row of files, as areas and previews are most of a run's bytes."""
+    try:
+        needed = list(dict.fromkeys((*columns, "status")))
+        table = out.read_table(name, needed)
+        return table.select(needed).filter(rule).select(list(columns)).cast(_schema(columns))
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{out.path(name)} must have the columns of this release, got {error}: it comes from another release; "
+            "make the run again with `make annotate`"
+        ) from error
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    whole = arrow_schema(AnnotationRow)
+    return pa.schema([whole.field(name) for name in columns])
+
+
+def _clip(row: Mapping[str, Any]) -> Clip:
+    files = VideoFiles(row["video_id"], row["shard"])
+    return Clip(
+        id=row["video_id"],
+        path=row["video_path"],
+        annotations={kind: files.anno_path(kind) for kind in ("manual", "auto")},
+        height_px=row["height_px"],
+        width_px=row["width_px"],
+        fps=row["video_fps"],
+        frame_count=row["frame_count"],
+    )
