@@ -1,0 +1,120 @@
+/** Pass A: the mask is shown; each part of the text is judged, then the whole. */
+
+import { h } from "./build.js";
+import { Verdicts } from "./verdicts.js";
+
+/**
+ * What a pass may use of the screen.
+ *
+ * @typedef {{view: import("./types.js").SlotView, player: import("../player/player.js").Player,
+ *   keys: import("./keys.js").Keys, say: (text: string) => void, changed: () => void,
+ *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: (before: boolean) => void,
+ *   showMasks: (masks: import("./types.js").Masks) => void}} Context
+ */
+/**
+ * One pass of one item, as the screen drives it.
+ *
+ * @typedef {{root: HTMLElement, title: string, act: (name: string) => boolean, submit: () => Promise<void>,
+ *   draft: () => import("./types.js").Draft,
+ *   restore: (draft: import("./types.js").Draft) => void, refused: (fields: Record<string, string>) => void,
+ *   onFrame: () => void, onPoint: (point: import("./types.js").Point) => void}} Pass
+ */
+
+const WATCHED_FRAC = 0.95; // the server's rule: the whole span, but for rounding
+
+/** @type {import("./types.js").Aim} */
+export const NO_AIM = { answer: "", points: [], candidates: null, brief: false };
+
+/**
+ * What the judging form does with an action; the same in every pass.
+ *
+ * @param {Verdicts} verdicts
+ * @param {string} name
+ */
+export function actOn(verdicts, name) {
+  const part = /^part([1-3])$/.exec(name)?.[1];
+  if (part) return verdicts.cycle(Number(part) - 1);
+  if (name === "note") return verdicts.writeNote();
+  if (name === "short") return verdicts.writeShort();
+  if (name === "accept" || name === "edit" || name === "reject" || name === "flag") return verdicts.decide(name);
+  return false;
+}
+
+/** How much of the object's visible span was watched; it must be seen whole once before the text can be judged. */
+export class Watch {
+  /** @param {import("../player/player.js").Player} player */
+  constructor(player) {
+    this.player = player;
+    this.before = 0; // of an answer that was begun earlier
+    this.bar = h("progress", { max: 100, value: 0, "aria-label": "Watched of the frames where the object is visible" });
+    this.text = h("span", {});
+    this.root = h("p", { class: "watch" }, this.bar, this.text);
+    this.show();
+  }
+
+  show() {
+    const percent = Math.floor(this.frac * 100);
+    this.bar.value = percent;
+    this.text.textContent = this.isDone() ? "Watched" : `Watched ${percent}%`;
+    this.root.classList.toggle("is-done", this.isDone());
+  }
+
+  get frac() {
+    return Math.max(this.before, this.player.watchedFrac());
+  }
+
+  isDone() {
+    return this.frac >= WATCHED_FRAC;
+  }
+}
+
+export class Sighted {
+  title = "Does the text fit the marked object?";
+
+  /** @param {Context} context */
+  constructor(context) {
+    this.context = context;
+    const { item } = context.view;
+    this.verdicts = new Verdicts({ parts: item.parts, wantsShort: item.wants_short, keys: context.keys,
+      decisions: ["accept", "edit", "reject", "flag"], onChange: context.changed });
+    this.watch = new Watch(context.player);
+    this.unwatched = h("p", { class: "error", role: "alert", hidden: true });
+    this.root = h("div", {}, this.watch.root, this.verdicts.root, this.unwatched);
+  }
+
+  /** @param {string} name */
+  act(name) {
+    return actOn(this.verdicts, name);
+  }
+
+  async submit() {
+    const { decision } = this.verdicts.judged;
+    this.unwatched.hidden = (decision !== "accept" && decision !== "edit") || this.watch.isDone();
+    this.unwatched.textContent = "Watch the whole span in which the object is visible first: play, or step through it.";
+    if (!this.verdicts.check() || !this.unwatched.hidden) return;
+    await this.context.send(this.verdicts.submission(this.watch.frac));
+  }
+
+  draft() {
+    return { ...this.verdicts.judged, watched_frac: this.watch.frac };
+  }
+
+  /** @param {import("./types.js").Draft} draft */
+  restore(draft) {
+    this.verdicts.restore(draft);
+    this.watch.before = draft.watched_frac ?? 0;
+    this.watch.show();
+  }
+
+  /** @param {Record<string, string>} fields */
+  refused(fields) {
+    this.verdicts.setErrors(fields);
+  }
+
+  onFrame() {
+    this.watch.show();
+    if (this.watch.isDone()) this.unwatched.hidden = true;
+  }
+
+  onPoint() {}
+}
