@@ -1,0 +1,154 @@
+"""Items whose answer is known: the entry test, and a few hidden among real ones.
+
+A gold item's slot is made when it is handed out, and looks like any other. Retired items count nowhere.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+
+from validation_ui import audit
+from validation_ui.schema import (
+    Decision,
+    Gold,
+    ItemState,
+    SlotKind,
+    Standing,
+    item,
+    judgement,
+    person,
+    skipped,
+    slot,
+)
+from validation_ui.settings import Settings
+
+GATE = "gold_gate"  # judgement.undone_by
+MIN_ANSWERS = 10  # below it the gate says nothing: one wrong answer would be too much of a share
+_LAST = 2**31 - 1  # priority of their slots: behind all that others look through
+_RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
+
+
+def is_right(gold: str, decision: Decision) -> bool:
+    """Whether a decision is the known answer."""
+    return decision in _RIGHT[Gold(gold)]
+
+
+def is_due(settings: Settings, person_id: int, claims: int) -> bool:
+    """Whether this sighted claim hands out a gold item: the same answer whenever it is asked."""
+    return _share(settings.seed, "due", person_id, claims) < settings.gold_frac
+
+
+def hand_out(
+    connection: Connection,
+    *,
+    lease: Mapping[str, Any],
+    person_id: int,
+    settings: Settings,
+    not_items: Collection[int],
+    not_videos: Collection[str],
+    entry_round: int | None = None,
+) -> int | None:
+    """Lease a gold item that the person has not had; the slot's id, None if there is none left.
+
+    Args:
+        connection: in a transaction that holds the person's row.
+        lease: columns of the slot that make it theirs.
+        person_id: for whom.
+        settings: of the project.
+        not_items: items that the person holds.
+        not_videos: videos in which the person is looking for something blind.
+        entry_round: of the entry test; items of earlier rounds may come again, after all others.
+    """
+    mine = and_(judgement.c.item_id == item.c.id, judgement.c.person_id == person_id)
+    here = and_(mine, judgement.c.entry_round == entry_round, judgement.c.undone_at.is_(None))
+    had = select(judgement.c.id).where(mine).exists()
+    had_now = had if entry_round is None else select(judgement.c.id).where(here).exists()
+    left = select(item.c.id, item.c.gold, had.label("had")).where(
+        item.c.state == ItemState.GOLD,
+        item.c.retired.is_(False),
+        ~had_now,
+        ~select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == item.c.id).exists(),
+        item.c.id.not_in(not_items),
+        item.c.video_id.not_in(not_videos),
+    )
+    rows = connection.execute(left).all()
+    if not rows:
+        return None
+    given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
+    number = connection.execute(given).scalar_one() + len(not_items)
+    kind = Gold.SWAPPED if _share(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    best = min(rows, key=lambda row: (row.had, row.gold != kind, _share(settings.seed, "order", person_id, row.id)))
+    connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
+    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
+    values = {
+        "item_id": best.id,
+        "kind": SlotKind.SIGHTED,
+        "n": connection.execute(last).scalar_one() + 1,
+        "priority": _LAST,
+        **lease,
+    }
+    return int(connection.execute(insert(slot).values(**values).returning(slot.c.id)).scalar_one())
+
+
+def entry_progress(connection: Connection, person_id: int, entry_round: int, settings: Settings) -> tuple[int, int]:
+    """(done, of): answers of this round of the entry test, and how many it takes."""
+    there = select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
+    of = min(settings.entry_items, connection.execute(there).scalar_one())
+    return len(_answers(connection, person_id, judgement.c.entry_round == entry_round)), of
+
+
+def finish_entry(
+    connection: Connection, person_id: int, entry_round: int, settings: Settings, now: float
+) -> Standing | None:
+    """End the entry test if all of it is answered; the person's new standing, None if it goes on."""
+    done, of = entry_progress(connection, person_id, entry_round, settings)
+    if done < of:
+        return None
+    right = _answers(connection, person_id, judgement.c.entry_round == entry_round)
+    passed = sum(right) >= settings.entry_right_frac * len(right)
+    standing = Standing.ACTIVE if passed else Standing.FAILED
+    connection.execute(update(person).where(person.c.id == person_id).values(standing=standing))
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{person_id}",
+        action="entry_test",
+        subject=f"person:{person_id}",
+        body={"round": entry_round, "right": sum(right), "of": len(right), "standing": standing},
+    )
+    return standing
+
+
+def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bool:
+    """Whether too few of the person's last hidden gold answers are right. A gate that closed starts the count anew."""
+    closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
+        judgement.c.person_id == person_id, judgement.c.undone_by == GATE
+    )
+    since = judgement.c.created_at > closed.scalar_subquery()
+    right = _answers(connection, person_id, and_(judgement.c.entry_round.is_(None), since))[: settings.gold_window]
+    return len(right) >= min(MIN_ANSWERS, settings.gold_window) and sum(right) < settings.gold_right_frac * len(right)
+
+
+def _answers(connection: Connection, person_id: int, which: ColumnElement[bool]) -> list[bool]:
+    """Whether each live gold answer was right, newest first."""
+    answers = (
+        select(judgement.c.gold_right)
+        .join_from(judgement, item, item.c.id == judgement.c.item_id)
+        .where(
+            judgement.c.person_id == person_id,
+            judgement.c.gold_right.is_not(None),
+            judgement.c.undone_at.is_(None),
+            item.c.retired.is_(False),
+            which,
+        )
+        .order_by(judgement.c.id.desc())
+    )
+    return [bool(right) for right in connection.execute(answers).scalars()]
+
+
+def _share(*parts: object) -> float:
+    """A number in [0, 1) that the parts decide."""
+    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,265 @@
+"""Keep what a reviewer decided: once for each key, of the text they saw, for the slot they hold."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from validation_ui import audit, gold, leases, quota, texts, undoing
+from validation_ui.problem import Problem
+from validation_ui.queue import ADJUDICATORS
+from validation_ui.schema import (
+    Decision,
+    Gold,
+    ItemState,
+    Role,
+    SlotKind,
+    SlotState,
+    Standing,
+    draft,
+    item,
+    judgement,
+    person,
+    pointing,
+    reply,
+    slot,
+)
+from validation_ui.settings import Settings
+from validation_ui.settle import lock_item, settle
+from validation_ui.verdict import Asked, Checked, Verdict, check
+
+
+def submit(
+    connection: Connection,
+    *,
+    person_id: int,
+    role: Role,
+    slot_id: int,
+    key: str,
+    version: int,
+    verdict: Verdict,
+    now: float,
+) -> dict[str, Any]:
+    """Keep a judgement; {"judgement": its id, "undo": how many of theirs can be undone}.
+
+    Args:
+        connection: in a transaction.
+        person_id: who judges.
+        role: theirs.
+        slot_id: which they hold, or held last if nobody took it since.
+        key: of this request: a repeat of it is given the first answer.
+        version: of the item, as the person saw it.
+        verdict: what they say.
+        now: of the server's clock.
+
+    Raises:
+        Problem: 403 barred, 409 lease_lost, 412 text_changed (with both texts), 422 invalid or key_reused.
+    """
+    me = leases.lock_person(connection, person_id)
+    request_sha256 = _sha256(slot_id, version, verdict)
+    given = _given(connection, person_id, key, request_sha256)
+    if given is not None:
+        return given
+    if me.standing in (Standing.FAILED, Standing.STOPPED):
+        raise Problem(403, "barred", "Your judgements are stopped. Ask an admin how to go on; your draft is kept.")
+    settings = Settings.load(connection)
+    row = connection.execute(select(slot).where(slot.c.id == slot_id, slot.c.holder_id == person_id)).first()
+    if row is None or (row.kind == SlotKind.ADJUDICATE and role not in ADJUDICATORS):
+        raise leases.lease_lost()
+    about = lock_item(connection, row.item_id)
+    _check_version(connection, row, about, version)
+    _take_slot(connection, row, person_id)
+    asked = _asked(connection, row, about, settings)
+    checked = check(verdict, asked, settings)
+    pointed = _pointing(connection, slot_id, person_id) if row.kind == SlotKind.BLIND else None
+    judgement_id = _keep(connection, row, about, me, checked, verdict, pointed, now)
+    connection.execute(delete(draft).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id))
+    state = settle(connection, about.id, settings=settings, now=now)
+    if about.gold:
+        _score(connection, me, settings, now)
+    answer = {"judgement": judgement_id, "undo": undoing.count(connection, person_id, settings)}
+    connection.execute(
+        insert(reply).values(
+            person_id=person_id, key=key, request_sha256=request_sha256, status=200, body=answer, created_at=now
+        )
+    )
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{person_id}",
+        action="submit",
+        subject=f"slot:{slot_id}",
+        body={
+            "judgement": judgement_id,
+            "item": about.public_id,
+            "decision": verdict.decision,
+            "text_sha256": texts.sha256(asked.parts),
+            "new_text_sha256": texts.sha256(checked.new_parts) if checked.new_parts else None,
+            "state": state,
+        },
+    )
+    return answer
+
+
+def asks_short(connection: Connection, about: Row[Any], kind: SlotKind, settings: Settings) -> bool:
+    """Whether the sighted reviewer of this item is to write a short expression: once an item, until there are enough.
+
+    Args:
+        connection: to read by.
+        about: the item's row.
+        kind: the slot's pass.
+        settings: of the project.
+    """
+    if kind != SlotKind.SIGHTED or not about.wants_short:
+        return False
+    written = select(judgement.c.id).where(
+        judgement.c.item_id == about.id, judgement.c.short_item_id.is_not(None), judgement.c.undone_at.is_(None)
+    )
+    return connection.execute(written).first() is None and not quota.filled(connection).is_full("short", settings)
+
+
+def _given(connection: Connection, person_id: int, key: str, request_sha256: str) -> dict[str, Any] | None:
+    """The first answer to a request with this key."""
+    first = connection.execute(select(reply).where(reply.c.person_id == person_id, reply.c.key == key)).first()
+    if first is None:
+        return None
+    if first.request_sha256 != request_sha256:
+        raise Problem(422, "key_reused", "This Idempotency-Key was used for another request. Use a new one.")
+    answer: dict[str, Any] = first.body
+    return answer
+
+
+def _check_version(connection: Connection, row: Row[Any], about: Row[Any], version: int) -> None:
+    if version == about.version:
+        return
+    raise Problem(
+        412,
+        "text_changed",
+        "The text changed while you were at it. Look at what changed, then judge it again.",
+        base=texts.parts_of(connection, row.text_id or texts.first_text_id(connection, about.id)),
+        theirs=texts.parts_of(connection, about.text_id),
+        version=about.version,
+    )
+
+
+def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
+    """End the lease; the count of rows decides whether it was still theirs."""
+    judged = select(judgement.c.id).where(
+        judgement.c.item_id == row.item_id, judgement.c.person_id == person_id, judgement.c.undone_at.is_(None)
+    )
+    done = connection.execute(
+        update(slot)
+        .where(slot.c.id == row.id, slot.c.holder_id == person_id, slot.c.state.in_(leases.KEPT), ~judged.exists())
+        .values(state=SlotState.DONE, holder_id=None, lease_until=None)
+    )
+    if done.rowcount != 1:
+        raise leases.lease_lost()
+
+
+def _asked(connection: Connection, row: Row[Any], about: Row[Any], settings: Settings) -> Asked:
+    wanted = asks_short(connection, about, SlotKind(row.kind), settings)
+    may = row.kind == SlotKind.SIGHTED and about.wants_short  # asked when they began, though not any more
+    return Asked(
+        SlotKind(row.kind),
+        about.kind,
+        texts.parts_of(connection, about.text_id),
+        "wanted" if wanted else "allowed" if may else "no",
+    )
+
+
+def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
+    found = connection.execute(
+        select(pointing).where(pointing.c.slot_id == slot_id, pointing.c.person_id == person_id)
+    ).first()
+    if found is None or found.hit is None:
+        message = "First point at the object, or say that it is ambiguous or not there."
+        raise Problem(422, "invalid", message, fields={"pointing": message})
+    return found
+
+
+def _keep(
+    connection: Connection,
+    row: Row[Any],
+    about: Row[Any],
+    me: Row[Any],
+    checked: Checked,
+    verdict: Verdict,
+    pointed: Row[Any] | None,
+    now: float,
+) -> int:
+    """Write the judgement and the texts that came with it."""
+    new_text_id = None
+    if checked.new_parts is not None:
+        new_text_id = texts.add(
+            connection, about.id, checked.new_parts, author_id=me.id, parent_id=about.text_id, now=now
+        )
+    short_item_id = None
+    if checked.short is not None and not about.gold:
+        short_item_id = _add_short(connection, about, checked.short, me.id, now)
+    started = pointed.created_at if pointed else row.claimed_at
+    values = {
+        "slot_id": row.id,
+        "item_id": about.id,
+        "person_id": me.id,
+        "kind": row.kind,
+        "text_id": about.text_id,
+        "decision": verdict.decision,
+        "parts": verdict.parts,
+        "reasons": verdict.reasons,
+        "note": checked.note,
+        "new_text_id": new_text_id,
+        "short_item_id": short_item_id,
+        "pointing_id": pointed.id if pointed else None,
+        "gold_right": gold.is_right(about.gold, Decision(verdict.decision)) if about.gold else None,
+        "entry_round": me.entry_round if about.gold and me.standing == Standing.ENTRY else None,
+        "spent_s": max(0.0, now - (now if started is None else started)),
+        "watched_frac": verdict.watched_frac,
+        "created_at": now,
+    }
+    return int(connection.execute(insert(judgement).values(**values).returning(judgement.c.id)).scalar_one())
+
+
+def _add_short(connection: Connection, about: Row[Any], text: str, author_id: int, now: float) -> int:
+    """A new item for the short expression; the blind pass is its first."""
+    values: Mapping[str, Any] = {
+        "public_id": secrets.token_urlsafe(9),
+        "masklet_id": about.masklet_id,
+        "video_id": about.video_id,
+        "kind": "short",
+        "gold": Gold.NONE,
+        "state": ItemState.BLIND,
+        "priority": about.priority,
+        "strata": about.strata,
+        "author_id": author_id,
+    }
+    item_id = int(connection.execute(insert(item).values(**values).returning(item.c.id)).scalar_one())
+    text_id = texts.add(connection, item_id, {"short": text}, author_id=author_id, parent_id=None, now=now)
+    connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
+    connection.execute(
+        insert(slot).values(
+            item_id=item_id,
+            kind=SlotKind.BLIND,
+            n=1,
+            state=SlotState.OPEN,
+            priority=about.priority,
+            text_id=text_id,
+        )
+    )
+    return item_id
+
+
+def _score(connection: Connection, me: Row[Any], settings: Settings, now: float) -> None:
+    """After a gold answer: end the entry test, or stop somebody who falls below the gate."""
+    if me.standing == Standing.ENTRY:
+        gold.finish_entry(connection, me.id, me.entry_round, settings, now)
+    elif gold.fails_gate(connection, me.id, settings):
+        connection.execute(update(person).where(person.c.id == me.id).values(standing=Standing.STOPPED))
+        undoing.ask_again(connection, me.id, settings, now)
+
+
+def _sha256(slot_id: int, version: int, verdict: Verdict) -> str:
+    body = json.dumps([slot_id, version, verdict.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""The lease of a slot: renew it, let it go, and what a person may still do with a slot that they held.
+
+A lease that has run out, or that was let go, stays with its last holder until somebody else claims the slot: only then
+is it lost.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, Update, case, func, insert, select, update
+
+from validation_ui import audit
+from validation_ui.problem import Problem
+from validation_ui.schema import Gold, SlotState, item, judgement, person, seen, skipped, slot
+from validation_ui.settings import Settings
+
+KEPT = (SlotState.LEASED, SlotState.OPEN)  # while a slot has its last holder: nobody took it
+
+
+def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: float) -> float:
+    """Renew a lease, also one that ran out or was let go if nobody took the slot; when it ends now.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    until = now + Settings.load(connection).lease_s
+    judged = select(judgement.c.id).where(
+        judgement.c.item_id == slot.c.item_id, judgement.c.person_id == person_id, judgement.c.undone_at.is_(None)
+    )
+    renewed = connection.execute(
+        update(slot)
+        .where(slot.c.id == slot_id, slot.c.holder_id == person_id, slot.c.state.in_(KEPT), ~judged.exists())
+        .values(state=SlotState.LEASED, lease_until=until, claimed_at=func.coalesce(slot.c.claimed_at, now))
+    )
+    if renewed.rowcount != 1:
+        raise lease_lost()
+    return until
+
+
+def release(connection: Connection, *, person_id: int, slot_id: int, now: float) -> None:
+    """Let others have a slot. Until one does, its draft and a late answer still count.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    put_back(connection, person_id, slot_id)
+    log(connection, now, person_id, "release", slot_id)
+
+
+def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, now: float) -> None:
+    """Give a slot back to others, and never see its item again.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    lock_person(connection, person_id)
+    row = put_back(connection, person_id, slot_id, holder_id=None)
+    known = select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id)
+    if connection.execute(known).first() is None:
+        connection.execute(insert(skipped).values(person_id=person_id, item_id=row.item_id, reason=reason, at=now))
+    log(connection, now, person_id, "skip", slot_id, {"reason": reason})
+
+
+def lock_person(connection: Connection, person_id: int) -> Row[Any]:
+    """The person's row; what else they ask for waits until this transaction ends."""
+    return connection.execute(select(person).where(person.c.id == person_id).with_for_update(key_share=True)).one()
+
+
+def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
+    """A slot with what its item never changes."""
+    return connection.execute(
+        select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
+        .join_from(slot, item)
+        .where(slot.c.id == slot_id)
+    ).one()
+
+
+def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
+    """`slot_row` of a slot that this person holds, or held last while nobody took it.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    mine = select(slot.c.id).where(slot.c.id == slot_id, slot.c.holder_id == person_id, slot.c.state.in_(KEPT))
+    if connection.execute(mine).first() is None:
+        raise lease_lost()
+    return slot_row(connection, slot_id)
+
+
+def see(connection: Connection, person_id: int, video_id: str, now: float) -> None:
+    """Remember that the person saw a mask of the video: they find nothing in it blind from now on."""
+    if not has_seen(connection, person_id, video_id):
+        connection.execute(insert(seen).values(person_id=person_id, video_id=video_id, at=now))
+
+
+def has_seen(connection: Connection, person_id: int, video_id: str) -> bool:
+    """Whether the person saw a mask of the video."""
+    known = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == video_id)
+    return connection.execute(known).first() is not None
+
+
+def lease_lost() -> Problem:
+    """What the holder of a lost lease is told."""
+    return Problem(
+        409,
+        "lease_lost",
+        "This item is no longer yours: your time for it ran out and someone else has it, or it was settled. "
+        "What you wrote stays here as a draft. Take the next item.",
+    )
+
+
+def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any) -> Row[Any]:
+    """Open a slot that the person holds; a gold item's is for nobody else.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    if connection.execute(_put(person_id).where(slot.c.id == slot_id).values(**values)).rowcount != 1:
+        raise lease_lost()
+    return slot_row(connection, slot_id)
+
+
+def put_back_all(connection: Connection, person_id: int) -> None:
+    """Open all slots that the person holds; they are theirs no more."""
+    connection.execute(_put(person_id).values(holder_id=None, claimed_at=None))
+
+
+def _put(person_id: int) -> Update:
+    is_gold = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
+    state = case((is_gold, SlotState.VOID), else_=SlotState.OPEN)
+    mine = (slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED)
+    return update(slot).where(*mine).values(state=state, lease_until=None, version=slot.c.version + 1)
+
+
+def log(
+    connection: Connection, now: float, person_id: int, action: str, slot_id: int, body: Mapping[str, Any] | None = None
+) -> None:
+    """Append to the audit log what a person did with a slot."""
+    actor, subject = f"person:{person_id}", f"slot:{slot_id}"
+    audit.append(connection, at=now, actor=actor, action=action, subject=subject, body=body)

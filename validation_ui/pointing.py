@@ -1,0 +1,225 @@
+"""The blind pass: where a person points, and whether that is the object.
+
+What masks say of the points is worked out by `find` from rows that never change, outside of any write; `record` and
+`choose` keep it. Nothing of the target is told before the answer is kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import Connection, Row, insert, select, update
+
+from validation_ui import audit, leases, masks
+from validation_ui.problem import Problem
+from validation_ui.schema import SlotKind, masklet, pointing, video
+
+MIN_APART_S = 1.0  # between the two points; an object visible for less is pointed at once
+
+
+class Point(BaseModel):
+    """Where, in an annotated frame; x and y are shares of the width and the height."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frame: int = Field(ge=0)
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+
+
+class Answer(BaseModel):
+    """What a person says in the blind pass."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: Literal["pointed", "ambiguous", "absent"]
+    points: Annotated[list[Point], Field(max_length=2)] = []
+    candidates: Annotated[int, Field(ge=2, le=99)] | None = None
+    brief: bool = False  # "visible for less than a second": one point will do
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        wanted = 0 if self.answer != "pointed" else 1 if self.brief else 2
+        if len(self.points) != wanted:
+            raise ValueError(f"{self.answer!r} takes {wanted} points, got {len(self.points)}")
+        if self.candidates is not None and self.answer != "ambiguous":
+            raise ValueError("candidates are counted only if the text is ambiguous")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies under the points.
+
+    Attributes:
+        outlines: masklets to choose from, smallest first; empty if there is no choice.
+        hit: None until one of them is chosen.
+        chance_frac: mean share of the frame that the target covers where it was pointed at.
+    """
+
+    outlines: list[int] = field(default_factory=list)
+    hit: bool | None = False
+    chance_frac: float = 0.0
+
+
+def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -> Found:
+    """What lies under the points of an answer.
+
+    Raises:
+        Problem: 409 lease_lost, 422 invalid points.
+    """
+    row = leases.kept_slot(connection, person_id, slot_id)
+    clip = connection.execute(select(video).where(video.c.id == row.video_id)).one()
+    _check(answer, clip)
+    if answer.answer != "pointed":
+        return Found()
+    size = (clip.height_px, clip.width_px)
+    under, target = [], None
+    for one in connection.execute(select(masklet).where(masklet.c.video_id == clip.id)).all():
+        counts = [_at(masks.unpack(one.rles), point.frame) for point in answer.points]
+        if one.id == row.masklet_id:
+            target = counts, sum(1 for area in one.areas_px if area) * masks.ANNOTATED_EVERY / clip.fps
+        if all(masks.contains(text, size, point.x, point.y) for text, point in zip(counts, answer.points, strict=True)):
+            under.append((masks.area_px(counts[0], size), one.id))
+    if target is None:
+        raise LookupError(f"video {clip.id} lacks masklet {row.masklet_id} of item {row.item_id}; import it again")
+    counts, visible_s = target
+    areas = [masks.area_px(text, size) for text in counts]
+    chance_frac = sum(areas) / len(areas) / (clip.height_px * clip.width_px)
+    outlines = [masklet_id for _, masklet_id in sorted(under)]
+    if answer.brief and visible_s >= MIN_APART_S:  # two points could have been given
+        return Found(hit=False, chance_frac=chance_frac)
+    if len(outlines) > 1:
+        return Found(outlines, None, chance_frac)
+    return Found(hit=outlines == [row.masklet_id], chance_frac=chance_frac)
+
+
+def record(connection: Connection, *, person_id: int, slot_id: int, answer: Answer, found: Found, now: float) -> None:
+    """Keep an answer, once; the same answer again changes nothing.
+
+    Raises:
+        Problem: 409 lease_lost, already_answered, or already_seen (a mask of the video, since they took the item).
+    """
+    leases.lock_person(connection, person_id)
+    row = leases.kept_slot(connection, person_id, slot_id)
+    if row.kind != SlotKind.BLIND:
+        raise Problem(409, "not_blind", "Only an item of the blind pass is answered by pointing.")
+    points = [point.model_dump() for point in answer.points]
+    earlier = _mine(connection, person_id, slot_id)
+    if earlier is not None:
+        if (earlier.answer, earlier.points, earlier.candidates) == (answer.answer, points, answer.candidates):
+            return
+        raise Problem(
+            409, "already_answered", "You answered already, and the object was shown. The first answer counts."
+        )
+    if leases.has_seen(connection, person_id, row.video_id):
+        raise Problem(
+            409, "already_seen", "You have seen a mask of this video since you took the item. Leave it to someone else."
+        )
+    leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
+    values = {
+        "slot_id": slot_id,
+        "person_id": person_id,
+        "answer": answer.answer,
+        "points": points,
+        "candidates": answer.candidates,
+        "outlines": found.outlines,
+        "hit": found.hit,
+        "chance_frac": found.chance_frac,
+        "answer_s": max(0.0, now - (row.claimed_at or now)),
+        "created_at": now,
+    }
+    connection.execute(insert(pointing).values(**values))
+    if found.hit is not None:
+        leases.see(connection, person_id, row.video_id, now)
+    body = {"answer": answer.answer, "hit": found.hit}
+    audit.append(
+        connection, at=now, actor=f"person:{person_id}", action="pointing", subject=f"slot:{slot_id}", body=body
+    )
+
+
+def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int, now: float) -> None:
+    """Keep which of the outlines the person meant, once.
+
+    Raises:
+        Problem: 409 lease_lost or already_answered, 422 there is no such outline.
+    """
+    leases.lock_person(connection, person_id)
+    row = leases.kept_slot(connection, person_id, slot_id)
+    found = _mine(connection, person_id, slot_id)
+    if found is None or choice >= len(found.outlines):
+        message = f"There is no outline {choice} to choose."
+        raise Problem(422, "invalid", message, fields={"choice": message})
+    extent_id = found.outlines[choice]
+    if found.hit is not None:
+        if found.extent_id == extent_id:
+            return
+        raise Problem(409, "already_answered", "You chose already, and the object was shown. The first choice counts.")
+    leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
+    hit = extent_id == row.masklet_id
+    connection.execute(update(pointing).where(pointing.c.id == found.id).values(extent_id=extent_id, hit=hit))
+    leases.see(connection, person_id, row.video_id, now)
+    body = {"choice": choice, "hit": hit}
+    audit.append(connection, at=now, actor=f"person:{person_id}", action="extent", subject=f"slot:{slot_id}", body=body)
+
+
+def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
+    """A person's answer as the page shows it (PointingView); None before it."""
+    found = _mine(connection, person_id, slot_id)
+    if found is None:
+        return None
+    needs_extent = found.hit is None
+    return {
+        "answer": found.answer,
+        "needs_extent": needs_extent,
+        "outlines": _outlines(connection, found) if needs_extent else [],
+        "revealed": not needs_extent,
+        "hit": found.hit,
+    }
+
+
+def _outlines(connection: Connection, found: Row[Any]) -> list[dict[str, Any]]:
+    frame = found.points[0]["frame"]
+    rows = connection.execute(
+        select(masklet.c.id, masklet.c.rles, video.c.height_px, video.c.width_px)
+        .join_from(masklet, video)
+        .where(masklet.c.id.in_(found.outlines))
+    )
+    by_id = {row.id: row for row in rows}
+    return [
+        {
+            "choice": choice,
+            "frame": frame,
+            "size": [by_id[masklet_id].height_px, by_id[masklet_id].width_px],
+            "counts": _at(masks.unpack(by_id[masklet_id].rles), frame),
+        }
+        for choice, masklet_id in enumerate(found.outlines)
+    ]
+
+
+def _mine(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:
+    wanted = select(pointing).where(pointing.c.slot_id == slot_id, pointing.c.person_id == person_id)
+    return connection.execute(wanted).first()
+
+
+def _check(answer: Answer, clip: Row[Any]) -> None:
+    """Points are in annotated frames of the video, and far enough apart."""
+    message = ""
+    for point in answer.points:
+        if point.frame >= clip.frame_count or point.frame % masks.ANNOTATED_EVERY:
+            message = (
+                f"Point in one of the annotated frames, every {masks.ANNOTATED_EVERY}th up to {clip.frame_count - 1}; "
+                f"got frame {point.frame}."
+            )
+    frames: Sequence[int] = [point.frame for point in answer.points]
+    if not message and len(frames) == 2 and abs(frames[1] - frames[0]) < MIN_APART_S * clip.fps:
+        apart_s = abs(frames[1] - frames[0]) / clip.fps
+        message = f"Point in two frames at least {MIN_APART_S:g} s apart; these are {apart_s:.2f} s apart."
+    if message:
+        raise Problem(422, "invalid", message, fields={"points": message})
+
+
+def _at(counts: Sequence[str | None], frame: int) -> str | None:
+    place = frame // masks.ANNOTATED_EVERY
+    return counts[place] if place < len(counts) else None

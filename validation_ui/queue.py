@@ -1,0 +1,184 @@
+"""Who judges what next. A slot is handed out by one conditional UPDATE, so nobody is ever given what another has.
+
+Leases that have run out are taken over here, by whoever claims next. Everything one person asks for happens in order,
+as each transaction holds their row; what they may have is asked in the same statement that gives it to them.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
+
+from validation_ui import gold, idle, quota
+from validation_ui.eligible import Asker, is_eligible, is_free
+from validation_ui.leases import lock_person, log, put_back, see, slot_row
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, SlotKind, SlotState, Standing, item, judgement, pointing, seen, skipped, slot
+from validation_ui.settings import Settings
+
+_ORDER = (SlotKind.ADJUDICATE, SlotKind.BLIND, SlotKind.SIGHTED)  # finish what was started first
+ADJUDICATORS = (Role.ADJUDICATOR, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """A slot, or why there is none: `why` has code, message and counts."""
+
+    slot_id: int | None
+    why: dict[str, Any] | None = None
+
+
+def claim(
+    connection: Connection,
+    *,
+    person_id: int,
+    role: Role,
+    kinds: Sequence[SlotKind],
+    now: float,
+    prefetch: bool = False,
+) -> ClaimResult:
+    """Lease the best slot that this person may have.
+
+    Args:
+        connection: in a transaction.
+        person_id: who asks.
+        role: theirs; only adjudicators and admins are given what reviewers disagree on.
+        kinds: passes to choose from. In the entry test there is only that.
+        now: of the server's clock.
+        prefetch: reserve the one after the present one, for a short time. Otherwise a slot that the person already
+            has comes again, also one that was prefetched.
+    """
+    settings = Settings.load(connection)
+    me = lock_person(connection, person_id)
+    if me.standing in (Standing.FAILED, Standing.STOPPED):
+        return ClaimResult(None, idle.barred(Standing(me.standing)))
+    if me.standing == Standing.ENTRY and gold.finish_entry(connection, person_id, me.entry_round, settings, now):
+        return claim(connection, person_id=person_id, role=role, kinds=kinds, now=now, prefetch=prefetch)
+    in_entry = me.standing == Standing.ENTRY
+    asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
+    asked = [SlotKind.SIGHTED] if in_entry else asked
+    held = _held(connection, person_id, asked)
+    asker = Asker(
+        person_id,
+        settings,
+        now,
+        prefetch,
+        [row.item_id for row in held],
+        [row.video_id for row in held if row.kind == SlotKind.BLIND],
+    )
+    resumed = _resume(connection, held, asked, asker)
+    if resumed is not None:
+        return ClaimResult(resumed)
+    if in_entry:
+        done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
+        slot_id = _gold(connection, asker, me.entry_round) if done + len(held) < of else None
+    else:
+        slot_id = _best(connection, asker, asked)
+    if slot_id is None:
+        return ClaimResult(None, idle.why(connection, asked, settings, now, in_entry=in_entry))
+    row = slot_row(connection, slot_id)
+    if row.kind != SlotKind.BLIND:
+        see(connection, person_id, row.video_id, now)
+    log(connection, now, person_id, "prefetch" if prefetch else "claim", slot_id, {"item": row.public_id})
+    return ClaimResult(slot_id)
+
+
+def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -> list[Row[Any]]:
+    """The person's leases, also those that have run out; what they look at first.
+
+    Put back by the way: what was prefetched of a kind no longer asked for, and a blind item whose video they have seen
+    since, e.g. by a link.
+    """
+    saw = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == item.c.video_id)
+    answered = select(pointing.c.id).where(pointing.c.slot_id == slot.c.id, pointing.c.person_id == person_id)
+    spoilt = and_(slot.c.kind == SlotKind.BLIND, saw.exists(), ~answered.exists())
+    leases = (
+        select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, item.c.video_id, spoilt.label("spoilt"))
+        .join_from(slot, item)
+        .where(slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED)
+        .order_by(slot.c.claimed_at.is_(None), slot.c.claimed_at.desc(), slot.c.id)
+    )
+    held = []
+    for row in connection.execute(leases).all():
+        if row.spoilt or (row.claimed_at is None and row.kind not in asked):
+            with suppress(Problem):  # somebody took it meanwhile
+                put_back(connection, person_id, row.id, holder_id=None)
+        else:
+            held.append(row)
+    return held
+
+
+def _resume(
+    connection: Connection,
+    held: Sequence[Row[Any]],
+    asked: Collection[SlotKind],
+    asker: Asker,
+) -> int | None:
+    """A slot that the person has already, its lease renewed."""
+    for row in held:
+        if row.kind not in asked or (asker.prefetch and row.claimed_at is not None):
+            continue
+        lease = asker.lease
+        if row.claimed_at is not None:
+            del lease["claimed_at"]
+        mine = (slot.c.id == row.id, slot.c.holder_id == asker.id, slot.c.state == SlotState.LEASED)
+        if connection.execute(update(slot).where(*mine).values(**lease)).rowcount:
+            return int(row.id)
+    return None
+
+
+def _best(connection: Connection, asker: Asker, asked: Sequence[SlotKind]) -> int | None:
+    for kind in asked:
+        if kind == SlotKind.SIGHTED and gold.is_due(asker.settings, asker.id, _claims(connection, asker)):
+            slot_id = _gold(connection, asker)
+            if slot_id is not None:
+                return slot_id
+        slot_id = _take(connection, asker, kind)
+        if slot_id is not None:
+            return slot_id
+    return None
+
+
+def _claims(connection: Connection, asker: Asker) -> int:
+    """How many items the person was given: judged, skipped, or held."""
+    judged = select(func.count()).where(judgement.c.person_id == asker.id)
+    passed = select(func.count()).where(skipped.c.person_id == asker.id)
+    return connection.execute(judged).scalar_one() + connection.execute(passed).scalar_one() + len(asker.items)
+
+
+def _gold(connection: Connection, asker: Asker, entry_round: int | None = None) -> int | None:
+    return gold.hand_out(
+        connection,
+        lease=asker.lease,
+        person_id=asker.id,
+        settings=asker.settings,
+        not_items=asker.items,
+        not_videos=asker.blind_videos,
+        entry_round=entry_round,
+    )
+
+
+def _take(connection: Connection, asker: Asker, kind: SlotKind) -> int | None:
+    """Lease the best free slot of one kind, by one statement whose count of rows decides."""
+    found = quota.filled(connection)
+    if kind == SlotKind.SIGHTED and found.is_full("long", asker.settings):
+        return None
+    free = slot.alias("free")
+    best = (
+        select(free.c.id)
+        .join_from(free, item, item.c.id == free.c.item_id)
+        .where(free.c.kind == kind, is_free(free, asker.now), is_eligible(asker, kind, found))
+        .order_by(free.c.priority, free.c.id)
+        .limit(1)
+        .with_for_update(of=free, skip_locked=True)
+    )
+    taken = (
+        update(slot)
+        .where(slot.c.id == best.scalar_subquery(), or_(slot.c.state == SlotState.OPEN, slot.c.lease_until < asker.now))
+        .values(**asker.lease, version=slot.c.version + case((slot.c.holder_id == asker.id, 0), else_=1))
+        .returning(slot.c.id)
+    )
+    row = connection.execute(taken).first()
+    return int(row.id) if row else None

@@ -1,0 +1,217 @@
+"""Judging: take an item, point, decide, undo; and links to items."""
+
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from validation_ui import drafts, judging, leases, payload, pointing, queue, undoing
+from validation_ui.access import Caller, need, store_of
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, SlotKind
+from validation_ui.store import Store
+from validation_ui.verdict import Verdict
+
+router = APIRouter()
+T = TypeVar("T")
+StoreDep = Annotated[Store, Depends(store_of)]
+ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
+LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
+SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Body(BaseModel):
+    """A request's JSON: no field but those named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Claim(Body):
+    """Passes to choose from, and whether it is for later."""
+
+    kinds: list[SlotKind] = Field(min_length=1, max_length=len(SlotKind))
+    prefetch: bool = False
+
+
+class Skip(Body):
+    """Why it is left to others."""
+
+    reason: str = Field(default="", max_length=40)
+
+
+class Draft(Body):
+    """A draft, and the version that it follows."""
+
+    body: dict[str, Any] = Field(max_length=40)
+    version: int = Field(ge=0, le=2**31 - 1)
+
+
+class Extent(Body):
+    """Which of the outlines is meant."""
+
+    choice: int = Field(ge=0, le=99)
+
+
+@router.post("/api/claim")
+async def claim(body: Claim, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+    """The next item, or why there is none."""
+    now = store.now()
+    work = partial(
+        queue.claim, person_id=caller.id, role=caller.role, kinds=body.kinds, now=now, prefetch=body.prefetch
+    )
+    result = await store.awrite(work)
+    view = await _view(store, caller, result.slot_id) if result.slot_id is not None else None
+    return view or {"slot": None, "why": result.why}
+
+
+@router.get("/api/slots/{slot_id}")
+async def show(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+    """An item that the caller holds."""
+    return _found(await _view(store, caller, slot_id))
+
+
+@router.get("/api/slots/{slot_id}/masks")
+def slot_masks(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> Response:
+    """Its masks; in the blind pass only after the answer."""
+    with store.read() as connection:
+        return _json(_found(payload.slot_masks(connection, caller.id, slot_id)))
+
+
+@router.post("/api/slots/{slot_id}/heartbeat")
+async def heartbeat(body: Body, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, float]:
+    """Go on holding it."""
+    now = store.now()
+    until = await store.awrite(partial(leases.heartbeat, person_id=caller.id, slot_id=slot_id, now=now))
+    return {"lease_until": until, "server_now": now}
+
+
+@router.post("/api/slots/{slot_id}/release", status_code=204)
+async def release(body: Body, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> None:
+    """Let others have it."""
+    await store.awrite(partial(leases.release, person_id=caller.id, slot_id=slot_id, now=store.now()))
+
+
+@router.post("/api/slots/{slot_id}/skip", status_code=204)
+async def skip(body: Skip, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> None:
+    """Leave it to others for good."""
+    work = partial(leases.skip, person_id=caller.id, slot_id=slot_id, reason=body.reason, now=store.now())
+    await store.awrite(work)
+
+
+@router.put("/api/slots/{slot_id}/draft")
+async def save_draft(body: Draft, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, int]:
+    """Keep what is written so far."""
+    work = partial(
+        drafts.save, person_id=caller.id, slot_id=slot_id, body=body.body, version=body.version, now=store.now()
+    )
+    return {"version": await store.awrite(work)}
+
+
+@router.post("/api/slots/{slot_id}/pointing")
+async def point(body: pointing.Answer, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+    """Answer the blind question."""
+
+    def find() -> pointing.Found:
+        with store.read() as connection:
+            return pointing.find(connection, caller.id, slot_id, body)
+
+    found = await anyio.to_thread.run_sync(find)
+    await store.awrite(
+        partial(pointing.record, person_id=caller.id, slot_id=slot_id, answer=body, found=found, now=store.now())
+    )
+    return await _pointing(store, caller, slot_id)
+
+
+@router.post("/api/slots/{slot_id}/extent")
+async def choose(body: Extent, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+    """Say which of the outlines was meant."""
+    work = partial(pointing.choose, person_id=caller.id, slot_id=slot_id, choice=body.choice, now=store.now())
+    await store.awrite(work)
+    return await _pointing(store, caller, slot_id)
+
+
+@router.post("/api/slots/{slot_id}/submit")
+async def submit(
+    body: Verdict,
+    slot_id: SlotId,
+    store: StoreDep,
+    caller: ReviewerDep,
+    idempotency_key: Annotated[str, Header(pattern=r"^[A-Za-z0-9-]{8,64}$")],
+    if_match: Annotated[str, Header(pattern=r'^"[0-9]{1,9}"$')],
+) -> dict[str, Any]:
+    """Decide."""
+    work = partial(
+        judging.submit,
+        person_id=caller.id,
+        role=caller.role,
+        slot_id=slot_id,
+        key=idempotency_key,
+        version=int(if_match.strip('"')),
+        verdict=body,
+        now=store.now(),
+    )
+    return await store.awrite(work)
+
+
+@router.post("/api/undo")
+async def undo(body: Body, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+    """Take the last decision back."""
+    judgement_id, slot_id = await store.awrite(partial(undoing.undo, person_id=caller.id, now=store.now()))
+    view = await _view(store, caller, slot_id) if slot_id is not None else None
+    return {"undone": judgement_id, "slot": view}
+
+
+@router.get("/api/mine")
+def mine(store: StoreDep, caller: ReviewerDep) -> list[dict[str, Any]]:
+    """The caller's last decisions."""
+    with store.read() as connection:
+        return undoing.mine(connection, caller.id)
+
+
+@router.get("/api/items/{public_id}")
+def show_item(public_id: PublicId, store: StoreDep, caller: LookerDep) -> dict[str, Any]:
+    """An item by its link."""
+    with store.read() as connection:
+        return _found(payload.item_view(connection, caller.id, caller.role, public_id))
+
+
+@router.get("/api/items/{public_id}/masks")
+async def item_masks(public_id: PublicId, store: StoreDep, caller: LookerDep) -> Response:
+    """Its masks; whoever looks at them finds nothing in this video blind any more."""
+
+    def look() -> tuple[str, bytes] | None:
+        with store.read() as connection:
+            return payload.item_masks(connection, caller.id, caller.role, public_id)
+
+    video_id, masks = _found(await anyio.to_thread.run_sync(look))
+    await store.awrite(lambda c: leases.see(c, caller.id, video_id, store.now()))
+    return _json(masks)
+
+
+async def _view(store: Store, caller: Caller, slot_id: int) -> dict[str, Any] | None:
+    def look() -> dict[str, Any] | None:
+        with store.read() as connection:
+            return payload.slot_view(connection, caller.id, slot_id, store.now())
+
+    return await anyio.to_thread.run_sync(look)
+
+
+async def _pointing(store: Store, caller: Caller, slot_id: int) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        with store.read() as connection:
+            return pointing.view(connection, caller.id, slot_id)
+
+    return _found(await anyio.to_thread.run_sync(look))
+
+
+def _found(value: T | None) -> T:
+    if value is None:
+        raise Problem(404, "not_found", "There is no such item, or it is not yours. Take the next one.")
+    return value
+
+
+def _json(text: bytes) -> Response:
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})

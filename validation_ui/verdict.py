@@ -1,0 +1,146 @@
+"""What a reviewer sends, and whether it hangs together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from validation_ui import texts
+from validation_ui.problem import Problem
+from validation_ui.schema import Decision, SlotKind
+from validation_ui.settings import MAX_TEXT_CHARS, REASONS, Settings
+
+MIN_WATCHED_FRAC = 0.95  # of the visible span, before a long expression is found right: the whole, but for rounding
+_MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # room for space around it; what is left is counted when it is cleaned
+
+
+class Verdict(BaseModel):
+    """The body of a submit: a decision and what it rests on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Decision
+    parts: dict[str, Literal["right", "wrong", "unsure"]] = Field(default_factory=dict, max_length=3)
+    reasons: list[str] = Field(default_factory=list, max_length=len(REASONS))
+    note: str = Field(default="", max_length=_MAX_SENT_CHARS)
+    text: dict[str, Annotated[str, Field(max_length=_MAX_SENT_CHARS)]] | None = Field(default=None, max_length=3)
+    short: str | None = Field(default=None, max_length=_MAX_SENT_CHARS)
+    watched_frac: float = Field(default=0.0, ge=0, le=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the slot asks for.
+
+    Attributes:
+        kind: its pass.
+        item_kind: long or short.
+        parts: the text that is judged.
+        short: whether a short expression is wanted, may be given, or is not asked for.
+    """
+
+    kind: SlotKind
+    item_kind: str
+    parts: Mapping[str, str]
+    short: Literal["wanted", "allowed", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A verdict that hangs together, its texts cleaned."""
+
+    new_parts: dict[str, str] | None
+    note: str
+    short: str | None
+
+
+def check(verdict: Verdict, asked: Asked, settings: Settings) -> Checked:
+    """Clean a verdict's texts and hold it against the rules.
+
+    Raises:
+        Problem: 422 invalid; `fields` names each field that breaks a rule, and the rule.
+    """
+    fields: dict[str, str] = {}
+    note = _clean(fields, "note", verdict.note)
+    _check_parts(fields, verdict, asked)
+    _check_reasons(fields, verdict, asked, note)
+    new_parts = _new_parts(fields, verdict, asked, settings)
+    short = _short(fields, verdict, asked, settings)
+    needs_watching = asked.kind == SlotKind.SIGHTED and asked.item_kind == "long" and _is_for(verdict)
+    if needs_watching and verdict.watched_frac < MIN_WATCHED_FRAC:
+        fields["watched_frac"] = (
+            f"watch the object's whole visible span once before you accept or edit; so far it was "
+            f"{verdict.watched_frac:.0%}"
+        )
+    if fields:
+        raise Problem(422, "invalid", "Some of it is missing or does not fit: see the marked fields.", fields=fields)
+    return Checked(new_parts, note, short)
+
+
+def _is_for(verdict: Verdict) -> bool:
+    return verdict.decision in (Decision.ACCEPT, Decision.EDIT)
+
+
+def _check_parts(fields: dict[str, str], verdict: Verdict, asked: Asked) -> None:
+    unknown = verdict.parts.keys() - asked.parts.keys()
+    if unknown:
+        fields["parts"] = f"the parts of this text are {', '.join(asked.parts)}; got {', '.join(sorted(unknown))[:80]}"
+    if verdict.decision == Decision.ACCEPT:
+        missing = [part for part in asked.parts if part not in verdict.parts]
+        wrong = [part for part in asked.parts if verdict.parts.get(part) == "wrong"]
+        if missing:
+            fields["parts"] = f"judge every part before you accept; not judged yet: {', '.join(missing)}"
+        elif wrong:
+            fields["parts"] = f"a text with a wrong part is edited or rejected, not accepted; wrong: {', '.join(wrong)}"
+
+
+def _check_reasons(fields: dict[str, str], verdict: Verdict, asked: Asked, note: str) -> None:
+    if len(set(verdict.reasons)) != len(verdict.reasons) or not set(verdict.reasons) <= set(REASONS):
+        fields["reasons"] = f"give each reason once, of: {', '.join(REASONS)}"
+    if verdict.decision == Decision.REJECT and not verdict.reasons:
+        fields["reasons"] = "say why you reject it"
+    if verdict.decision == Decision.FLAG and not verdict.reasons and not note:
+        fields["reasons"] = "say why you flag it: a reason or a note"
+    if verdict.decision == Decision.FLAG and asked.kind == SlotKind.ADJUDICATE:
+        fields["decision"] = "you are the one it was flagged to: accept, edit or reject it, or skip it"
+
+
+def _new_parts(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> dict[str, str] | None:
+    """The whole new text of an edit."""
+    if verdict.decision != Decision.EDIT:
+        if verdict.text is not None:
+            fields["text"] = "only an edit has a new text"
+        return None
+    new = dict(asked.parts)
+    for part, text in (verdict.text or {}).items():
+        if part not in asked.parts:
+            fields["text"] = f"the parts of this text are {', '.join(asked.parts)}"
+            return None
+        new[part] = _clean(fields, f"text.{part}", text, settings if part == "short" else None, empty=False)
+    if new == dict(asked.parts) and not any(field.startswith("text") for field in fields):
+        fields["text"] = "an edit changes the text; this one is as it was"
+    return new
+
+
+def _short(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> str | None:
+    """The short expression that came along."""
+    if verdict.short is None:
+        if asked.short == "wanted" and _is_for(verdict):
+            fields["short"] = (
+                f"write a short expression too, {settings.short_words_min} to {settings.short_words_max} words"
+            )
+        return None
+    if asked.short == "no" or not _is_for(verdict):
+        fields["short"] = "no short expression is asked for here"
+        return None
+    return _clean(fields, "short", verdict.short, settings, empty=False)
+
+
+def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None = None, *, empty: bool = True) -> str:
+    """The text as it is kept; what is wrong with it goes to `fields`."""
+    try:
+        return texts.clean_short(text, short) if short else texts.clean(text, lines=empty, empty=empty)
+    except ValueError as error:
+        fields[field] = str(error)
+        return text
