@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from validation_ui import pages
 from validation_ui.passwords import Passwords
 from validation_ui.problem import Problem
-from validation_ui.routes import account, admin, stats
+from validation_ui.routes import account, admin, history, media, review, stats
 from validation_ui.security import Guard, Serving, load_secret
 from validation_ui.static_files import StaticFiles
 from validation_ui.store import Store
@@ -31,7 +31,7 @@ def create_app(store: Store, data: Path, sav_root: Path, serving: Serving) -> Fa
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.store, app.state.data, app.state.sav_root, app.state.serving = store, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (account, admin, stats, pages):
+    for module in (account, admin, review, history, media, stats, pages):
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     app.add_exception_handler(Problem, _problem)

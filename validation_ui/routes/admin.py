@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection, case, func, select, update
 
 from validation_ui import audit, people
@@ -15,6 +15,8 @@ from validation_ui.schema import audit as audit_table
 
 router = APIRouter()
 AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
+_MAX_ID = 2**31 - 1  # of an integer column
+Id = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class Change(Body):
@@ -44,7 +46,7 @@ def list_people(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
 
 
 @router.patch("/api/people/{person_id}", status_code=204)
-def change_person(person_id: int, body: Change, store: StoreDep, caller: AdminDep) -> None:
+def change_person(person_id: Id, body: Change, store: StoreDep, caller: AdminDep) -> None:
     """Change somebody's role or standing."""
     work = partial(
         people.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=store.now()
@@ -53,7 +55,7 @@ def change_person(person_id: int, body: Change, store: StoreDep, caller: AdminDe
 
 
 @router.post("/api/people/{person_id}/sessions/revoke")
-def revoke_sessions(person_id: int, store: StoreDep, caller: AdminDep) -> dict[str, int]:
+def revoke_sessions(person_id: Id, store: StoreDep, caller: AdminDep) -> dict[str, int]:
     """Sign somebody out everywhere, at once."""
 
     def work(connection: Connection) -> int:
@@ -88,7 +90,7 @@ def invite(body: Invite, request: Request, store: StoreDep, serving: ServingDep,
 
 
 @router.delete("/api/invites/{invite_id}", status_code=204)
-def revoke_invite(invite_id: int, store: StoreDep, caller: AdminDep) -> None:
+def revoke_invite(invite_id: Id, store: StoreDep, caller: AdminDep) -> None:
     """Make an invite's link useless."""
     store.write(partial(people.revoke_invite, invite_id=invite_id, by=caller.id, now=store.now()))
 
@@ -117,7 +119,9 @@ def list_gold(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
 
 
 @router.patch("/api/gold/{public_id}", status_code=204)
-def retire_gold(public_id: str, body: Retire, store: StoreDep, caller: AdminDep) -> None:
+def retire_gold(
+    public_id: Annotated[str, Path(max_length=24)], body: Retire, store: StoreDep, caller: AdminDep
+) -> None:
     """Take a gold item that is wrong itself out of use, or back in."""
 
     def work(connection: Connection) -> None:
@@ -139,7 +143,7 @@ def retire_gold(public_id: str, body: Retire, store: StoreDep, caller: AdminDep)
 def list_audit(
     store: StoreDep,
     caller: AdminDep,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=_MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
     """Rows of the log, oldest first, and the number of the last."""

@@ -1,0 +1,16 @@
+/** Sign in, then back to where the person wanted to go. */
+
+import { api } from "../lib/api.js";
+import { byId, field, showError } from "../lib/dom.js";
+import { nextAddress } from "./next.js";
+
+byId("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await api("POST", "/api/login", { name: field("name").value, password: field("password").value });
+    location.replace(nextAddress(new URLSearchParams(location.search).get("next"), location.origin));
+  } catch (error) {
+    showError(error);
+    field("password").focus();
+  }
+});

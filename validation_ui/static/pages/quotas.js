@@ -1,0 +1,34 @@
+/** The bars of the quotas, on the start page and the dashboard. */
+
+import { h } from "../lib/dom.js";
+
+/** @typedef {{accepted: number, quota: number, surplus: number}} Quota */
+
+/** @type {[string, string][]} */
+const NAMES = [["videos", "Videos"], ["long", "Long expressions"], ["short", "Short expressions"]];
+
+/**
+ * @param {Record<string, Quota>} quotas
+ * @returns {HTMLElement[]}
+ */
+export function quotaBars(quotas) {
+  return NAMES.flatMap(([key, name]) => {
+    const quota = quotas[key];
+    if (!quota) return [];
+    const id = `quota-${key}`;
+    const more = quota.surplus ? ` (${quota.surplus} more beyond it)` : "";
+    return [h("div", {},
+      h("div", { class: "bar-label" }, h("span", { id }, name), h("span", {}, `${quota.accepted} of ${quota.quota}${more}`)),
+      h("progress", { max: Math.max(quota.quota, 1), value: Math.min(quota.accepted, quota.quota), "aria-labelledby": id }))];
+  });
+}
+
+/**
+ * A term and its figure.
+ *
+ * @param {string} term
+ * @param {string} value
+ */
+export function fact(term, value) {
+  return h("div", {}, h("dt", {}, term), h("dd", {}, value));
+}
