@@ -3,7 +3,7 @@
 import logging
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from manifests.io import Folder
 from validation_ui import audit
-from validation_ui.importing import gold_items, sample
+from validation_ui.importing import fingerprint, gold_items, sample
 from validation_ui.importing.candidates import Clip, Run, read_run
 from validation_ui.importing.frames import Decoded, decode
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
@@ -37,11 +37,11 @@ def import_run(
         sav_root: folder on this machine that holds `sav_train/`.
         data: the project's folder; pictures go to `data/frames`.
         store: the project's database, at its newest schema.
-        settings: fixed from now on.
+        settings: what is drawn follows from them; those of a finished import stay as they are.
         workers: processes that decode videos.
 
     Raises:
-        ValueError: the database holds another run or other settings, or the run has nothing to judge.
+        ValueError: the database holds another run or a part of it by other settings, or the run has nothing to judge.
     """
     if not sav_root.is_dir():
         raise ValueError(f"SAV_ROOT must be a folder of this machine, as videos are served from it, got {sav_root}")
@@ -51,11 +51,11 @@ def import_run(
     plan = _plan(run, settings)
     with store.read() as connection:
         there = set(connection.execute(select(video.c.id)).scalars())
-    jobs = [(clip, plan.needs_pictures(clip.id)) for clip in run.clips.values() if clip.id not in there]
-    jobs.sort(key=lambda job: not job[1])  # people can begin as soon as the first pictures are there
+    clips = [clip for clip in run.clips.values() if clip.id not in there]
+    clips.sort(key=lambda clip: not plan.needs_pictures(clip.id))  # people can begin as soon as the first are there
     faults: dict[str, str] = {}
     waiting: list[Decoded] = []
-    for decoded in _decode_all(jobs, sav_root, data / "frames", workers):
+    for decoded in _decode_all(clips, plan, sav_root, data / "frames", workers):
         faults |= decoded.unusable
         if decoded.fault is not None:
             faults[decoded.clip.id] = decoded.fault
@@ -79,11 +79,13 @@ def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport
             "a project has one annotation run, and this database has another or an earlier state of it: name another "
             "database, or the run that was imported"
         )
+    if "run" in known:
+        return ImportReport(**known["run"]["report"])
     if (saved := Settings.load(connection)) != settings:
         changed = {key: (value, asdict(settings)[key]) for key, value in asdict(saved).items()}
         told = ", ".join(f"{key} is {old}, got {new}" for key, (old, new) in changed.items() if old != new)
-        raise ValueError(f"the settings of a project are fixed by its import: {told}; leave them out")
-    return ImportReport(**known["run"]["report"]) if "run" in known else None
+        raise ValueError(f"an import that was broken off must go on with the same settings: {told}")
+    return None
 
 
 def _plan(run: Run, settings: Settings) -> Plan:
@@ -96,15 +98,21 @@ def _plan(run: Run, settings: Settings) -> Plan:
     )
 
 
-def _decode_all(jobs: list[tuple[Clip, bool]], sav_root: Path, frames: Path, workers: int) -> Iterator[Decoded]:
-    if not jobs:
+def _decode_all(clips: list[Clip], plan: Plan, sav_root: Path, folder: Path, workers: int) -> Iterator[Decoded]:
+    if not clips:
         return
     # spawn: the database's writer thread must not be copied into a child
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(min(workers, len(clips)), context, initializer=cv2.setNumThreads, initargs=(1,))
+
+    def submit(clip: Clip) -> Future[Decoded]:
+        frames = folder if plan.needs_pictures(clip.id) else None
+        sample_fps = fingerprint.DENSE_FPS if clip.id in plan.benchmark else fingerprint.SPARSE_FPS
+        return pool.submit(decode, clip, sav_root, frames, sample_fps)
+
     try:
-        futures = (pool.submit(decode, clip, sav_root, frames if pictures else None) for clip, pictures in jobs)
-        for future in tqdm(as_completed(futures), total=len(jobs), desc="import", unit="video", disable=None):
+        futures = map(submit, clips)
+        for future in tqdm(as_completed(futures), total=len(clips), desc="import", unit="video", disable=None):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -40,7 +40,7 @@ class Decoded:
         shown_px: (height, width) of the pictures; (0, 0) without pictures.
         pts_s: time of each frame; empty without pictures.
         chunks: as table `video` has them; empty without pictures.
-        fingerprints: 32 bytes for each sampled frame that is not flat: DENSE_FPS with pictures, else SPARSE_FPS.
+        fingerprints: 32 bytes for each sampled frame that is not flat: `sample_fps` a second.
         masklets: all that can be read; empty without pictures.
         unusable: masklet or file -> why it cannot be read.
     """
@@ -56,16 +56,17 @@ class Decoded:
     unusable: dict[str, str] = field(default_factory=dict)
 
 
-def decode(clip: Clip, sav_root: Path, frames: Path | None) -> Decoded:
+def decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) -> Decoded:
     """Read a video; a fault of its files becomes `fault`, whatever else goes wrong is raised.
 
     Args:
         clip: which.
         sav_root: folder that `clip.path` is relative to.
         frames: folder for the chunks; None: fingerprints alone.
+        sample_fps: fingerprints a second.
     """
     try:
-        return _decode(clip, sav_root, frames)
+        return _decode(clip, sav_root, frames, sample_fps)
     except RowError as error:
         return Decoded(clip, fault=error.detail)
     except (FileNotFoundError, ValueError) as error:
@@ -84,11 +85,11 @@ def pack(pictures: Sequence[tuple[int, bytes]]) -> bytes:
     return struct.pack("<I", len(pictures)) + head + b"".join(picture for _, picture in pictures)
 
 
-def _decode(clip: Clip, sav_root: Path, frames: Path | None) -> Decoded:
+def _decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) -> Decoded:
     path = inside(sav_root, clip.path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    step = max(1, round(clip.fps / (fingerprint.SPARSE_FPS if frames is None else fingerprint.DENSE_FPS)))
+    step = max(1, round(clip.fps / sample_fps))
     count, prints, pts_s = 0, bytearray(), list[float]()
     chunks = None if frames is None else _Chunks(Folder(str(frames)), clip)
     for frame in walk(path, clip.path):

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, select, update
 
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
-from validation_ui.schema import ItemState, item, masklet
+from validation_ui.schema import Gold, ItemState, item, masklet
 from validation_ui.settings import Settings
+from validation_ui.settle import settle
 
 SPARE_PER_VIDEO = 2  # more than may be accepted, so that rejected ones can be replaced
 _GOLD_VIDEOS_FRAC = 0.25  # of the videos at most are kept back for gold items if all are needed for the benchmark
@@ -115,32 +116,32 @@ def order(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate
     return found
 
 
-def set_overlap(connection: Connection, frac: float, seed: int) -> list[int]:
+def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
     """Change which items get a second sighted judgement; those already past the sighted pass stay as they are.
 
-    More adds items, less takes some back; none is exchanged for another.
+    More adds items, less takes some back; none is exchanged for another. Their slots follow.
 
     Returns:
-        Ids of the items that changed: their slots must be brought in line (queue.reconcile).
+        How many items changed.
 
     Raises:
         ValueError: `frac` is not a share.
     """
     if not 0 <= frac <= 1:
         raise ValueError(f"the share of items judged twice must be in [0, 1], got {frac}")
+    settings = Settings.load(connection)
     rows = connection.execute(
         select(item.c.id, item.c.state, item.c.overlap, item.c.video_id, masklet.c.object_id)
         .join_from(item, masklet)
-        .where(item.c.kind == "long", item.c.gold == "")
+        .where(item.c.kind == "long", item.c.gold == Gold.NONE)
     ).all()
-    ranks = _spread(sorted(_by_video(seed, row.video_id, row.object_id) for row in rows), seed)
-    changed = [
-        row.id for row in rows if row.state == ItemState.SIGHTED and row.overlap != (ranks[row.object_id] < frac)
-    ]
-    for start in range(0, len(changed), 200):
-        some = item.c.id.in_(changed[start : start + 200])
-        connection.execute(update(item).where(some).values(overlap=~item.c.overlap))
-    return changed
+    ranks = _spread(sorted(_by_video(settings.seed, row.video_id, row.object_id) for row in rows), settings.seed)
+    wanted = {row.id: ranks[row.object_id] < frac for row in rows if row.state == ItemState.SIGHTED}
+    changed = [row.id for row in rows if wanted.get(row.id, row.overlap) != row.overlap]
+    for item_id in changed:
+        connection.execute(update(item).where(item.c.id == item_id).values(overlap=wanted[item_id]))
+        settle(connection, item_id, settings=settings, now=now)
+    return len(changed)
 
 
 def _by_video(seed: int, video_id: str, object_id: str) -> tuple[float, float, str]:
