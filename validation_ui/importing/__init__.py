@@ -69,7 +69,7 @@ def import_run(
 
 def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport | None:
     """Claim the database for this run; the report if it was imported before."""
-    known = dict(connection.execute(select(meta.c.key, meta.c.value)).tuples().all())
+    known = dict(connection.execute(select(meta.c.key, meta.c.value)).all())
     if "import" not in known:
         connection.execute(insert(meta).values(key="import", value={"fingerprint": run.fingerprint}))
         settings.save(connection)

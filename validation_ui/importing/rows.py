@@ -107,7 +107,7 @@ def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded],
             rows = [vars(data) | {"video_id": clip.id} for data in decoded.masklets]
             connection.execute(insert(masklet), rows)
         of_video = select(masklet.c.object_id, masklet.c.id).where(masklet.c.video_id == clip.id)
-        ids = dict(connection.execute(of_video).tuples().all())
+        ids = dict(connection.execute(of_video).all())
         for candidate, columns in plan.items.get(clip.id, []):
             if candidate.object_id in ids:
                 _insert_item(connection, candidate, ids[candidate.object_id], columns, now)
