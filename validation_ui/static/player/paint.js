@@ -7,7 +7,8 @@
  * @typedef {CanvasRenderingContext2D} Context
  */
 
-const THIN = 1.5; // CSS pixels
+const THIN = 2; // CSS pixels
+const RIM = 1.5; // of black on either side
 const DASH = [6, 5];
 
 /**
@@ -91,7 +92,7 @@ function paintOutline(context, shape, rect, { dashed = false, width = THIN } = {
   inMask(context, shape, rect, (scale) => {
     context.lineJoin = "round";
     if (dashed) context.setLineDash(DASH.map((length) => length / scale));
-    for (const [colour, wide] of /** @type {const} */ ([["#000", width + 2], ["#fff", width]])) {
+    for (const [colour, wide] of /** @type {const} */ ([["#000", width + 2 * RIM], ["#fff", width]])) {
       context.strokeStyle = colour;
       context.lineWidth = wide / scale;
       context.stroke(shape.path);

@@ -1,0 +1,543 @@
+"""The player in a real Chromium: what the pixels of the canvas spell must be the frame that it says it shows."""
+
+import random
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from pycocotools import mask as coco
+
+from tests.browser import FLAGS, find_chromium
+from tests.validation_ui.player_fixture import ABSENT, ANNOTATED, COUNT, FRAME_BYTES, Served, barcode_files, serve
+from validation_ui import hotkeys
+
+WIDE, NARROW = {"width": 800, "height": 600}, {"width": 360, "height": 780}
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = find_chromium(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Served]:
+    with serve(barcode_files()) as served:
+        yield served
+
+
+@pytest.fixture
+def server(running: Served) -> Served:
+    running.behave()
+    return running
+
+
+@pytest.fixture
+def open_player(browser: Browser, server: Served) -> Iterator[Open]:
+    """Opens the harness; afterwards nothing may have been complained of but what the test says."""
+    pages: list[tuple[Page, list[str], str]] = []
+
+    def opened(query: str = "", *, ready: bool = True, allowed: str = "", **options: Any) -> Page:
+        page = browser.new_context(**{"viewport": WIDE, **options}).new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{server.url}/pages/player.html?{query}")
+        page.wait_for_function("() => window.player")
+        if ready:
+            page.wait_for_selector("body[data-ready]")
+        pages.append((page, complaints, allowed))
+        return page
+
+    yield opened
+    for page, complaints, allowed in pages:
+        page.context.close()
+        expected = (
+            "Canvas2D: Multiple readback",
+            *([allowed] if allowed else []),
+        )  # the first is about the tests' eyes
+        assert [text for text in complaints if not any(part in text for part in expected)] == []
+
+
+def said(page: Page) -> str:
+    return page.inner_text(".player-counter")
+
+
+def go(page: Page, frame: int) -> None:
+    page.evaluate("async (k) => { player.seek(k); await presented(k); }", frame)
+
+
+def waits_for(page: Page, frame: int) -> None:
+    page.wait_for_function("(k) => player.presented.frame === k", arg=frame)
+
+
+def test_300_random_seeks_show_no_wrong_frame(open_player: Open) -> None:
+    page = open_player()
+    frames = [random.Random(4).randrange(COUNT) for _ in range(300)]
+    faults, masks = page.evaluate(
+        """async (frames) => {
+            const [faults, masks] = [[], []];
+            for (const k of frames) {
+                player.seek(k);
+                await presented(k);
+                faults.push(wrong());
+                masks.push(player.presented.mask);
+            }
+            return [faults, masks];
+        }""",
+        frames,
+    )
+    assert [fault for fault in faults if fault] == []
+    held = [k - k % 4 for k in frames]
+    assert masks == [None if k in ABSENT else k for k in held]
+
+
+def test_20_pauses_while_playing_show_no_wrong_frame(open_player: Open) -> None:
+    page = open_player()
+    times_ms = [random.Random(5).randrange(30, 200) for _ in range(20)]
+    seen, faults = page.evaluate(
+        """async (times_ms) => {
+            const [seen, faults] = [[], []];
+            for (const [n, ms] of times_ms.entries()) {
+                player.setSpeed(n % 2 ? 2 : 1);
+                if (player.frame > 80) player.seek(0);
+                player.play();
+                const played = await watch(ms);
+                player.pause();
+                await presented(player.frame);
+                const paused = await watch(40);
+                faults.push(...played.faults, ...paused.faults);
+                if (paused.seen.length !== 1) faults.push(`moved while paused: ${paused.seen}`);
+                seen.push(...played.seen);
+            }
+            return [seen, faults];
+        }""",
+        times_ms,
+    )
+    assert faults == []
+    assert len(set(seen)) > 20
+
+
+def test_playing_keeps_the_speed_asked_for(open_player: Open) -> None:
+    page = open_player()
+    for speed in (0.5, 2):
+        go(page, 4)
+        frames = page.evaluate(
+            """async (speed) => {
+                player.setSpeed(speed);
+                await watch(200);
+                player.play();
+                const from = performance.now();
+                await watch(800);
+                const s = (performance.now() - from) / 1000;
+                player.pause();
+                return (player.presented.frame - 4) / s;
+            }""",
+            speed,
+        )
+        assert frames == pytest.approx(24 * speed, rel=0.15, abs=3)
+
+
+def test_resizing_zooming_and_leaving_the_tab_show_no_wrong_frame(open_player: Open) -> None:
+    page = open_player()
+    go(page, 57)
+    for width in (1280, 500, 361, 900):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.evaluate("frame().then(frame)")
+        assert page.evaluate("wrong()") == ""
+    before = page.evaluate("read()")
+    page.evaluate("player.zoomIn(); player.zoomIn()")
+    assert page.evaluate("read()") != before
+    page.evaluate("player.zoomReset()")
+    assert page.evaluate("read()") == before
+
+    page.evaluate("player.seek(8); player.play()")
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true}); " + (
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.evaluate(hide % "true")
+    left = page.evaluate("player.presented.frame")
+    assert page.evaluate("watch(600)") == {"seen": [left], "faults": []}
+    page.evaluate(hide % "false")
+    back = page.evaluate("watch(300)")
+    assert back["faults"] == []
+    assert left < back["seen"][-1] < left + 14  # it went on from where it was left
+
+
+def test_steps_go_where_the_keys_say(open_player: Open) -> None:
+    page = open_player()
+    assert said(page) == "frame 4 of 102, 0.17 s, mask exact"  # the first where the object is seen
+    for key, frame in (
+        (".", 8),
+        ("Alt+.", 9),
+        ("Alt+.", 10),
+        (",", 8),
+        ("Alt+,", 7),
+        (".", 8),
+        ("Shift+Period", 18),
+        ("Shift+Comma", 8),
+        ("l", 40),
+        ("l", 52),
+        ("j", 40),
+        ("End", 96),
+        ("Home", 4),
+    ):
+        page.keyboard.press(key)
+        waits_for(page, frame)
+        assert page.evaluate("wrong()") == ""
+
+
+def test_what_is_not_exact_says_so(open_player: Open) -> None:
+    page = open_player()
+    tags = {}
+    for frame in (8, 10, 40, 42):
+        go(page, frame)
+        tags[frame] = (page.text_content(".player-tag"), said(page).split(", ")[-1])
+    assert tags == {
+        8: ("", "mask exact"),
+        10: ("mask from frame 8", "mask from frame 8"),
+        40: ("not visible here", "not visible here"),
+        42: ("not visible at frame 40", "not visible at frame 40"),
+    }
+    assert page.evaluate("player.presented") == {"frame": 42, "mask": None, "exact": False}
+    go(page, 8)
+    page.keyboard.down("h")
+    assert page.evaluate("[player.presented.mask, read().mask]") == [None, None]
+    assert said(page).endswith("mask hidden")
+    page.keyboard.up("h")
+    assert page.evaluate("[player.presented.mask, read().mask]") == [8, 8]
+    page.keyboard.press("m")
+    assert page.evaluate("read().mask") is None
+
+
+def test_styles_and_opacity(open_player: Open) -> None:
+    """The mask of frame 20 is 59..67 x 115..174 on grey 128."""
+    page = open_player()
+    go(page, 20)
+    look = """() => {
+        const canvas = document.querySelector('canvas');
+        const scale = canvas.width / video.width_px;
+        const at = (x, y) => [...canvas.getContext('2d').getImageData(x * scale, y * scale, 1, 1).data].slice(0, 3);
+        const edge = Array.from({length: 60}, (_, n) => at(56 + n / 10, 140)[0]);
+        return {inside: at(63.5, 140), outside: at(120, 140), darkest: Math.min(...edge), lightest: Math.max(...edge)};
+    }"""
+    fill = page.evaluate(look)
+    assert fill["inside"][0] - fill["inside"][1] > 60
+    assert fill["outside"] == [128, 128, 128]
+    page.keyboard.press("o")
+    stronger = page.evaluate(look)
+    assert stronger["inside"][1] < fill["inside"][1] - 10
+    page.keyboard.press("k")
+    outline = page.evaluate(look)
+    assert outline["inside"] == outline["outside"] == [128, 128, 128]
+    page.keyboard.press("k")
+    spotlight = page.evaluate(look)
+    assert spotlight["inside"] == [128, 128, 128]
+    assert spotlight["outside"][0] < 64
+    for shown in (fill, stronger, outline, spotlight):  # both tones of the contour
+        assert shown["darkest"] < 40
+        assert shown["lightest"] > 215
+
+
+def test_masks_decode_as_pycocotools_does_and_outlines_enclose_them(open_player: Open) -> None:
+    page = open_player()
+    rng = np.random.default_rng(7)
+    sizes = rng.integers(1, 40, (50, 2))
+    masks = [rng.random((height, width)) < (n % 5) / 4 for n, (height, width) in enumerate(sizes)]
+    masks.append(np.kron(rng.random((9, 16)) < 0.4, np.ones((61, 47))) > 0)  # long runs: several characters a number
+    rles = [coco.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+    sent = [{"size": list(mask.shape), "counts": rle["counts"].decode()} for mask, rle in zip(masks, rles, strict=True)]
+    pixels = ["".join(map(str, mask.astype(int).ravel())) for mask in masks]
+    assert page.evaluate("(sent) => sent.map(decode)", sent) == pixels
+    few = list(zip(pixels, sent, strict=True))[:30]
+    assert page.evaluate("(few) => few.map(([text, {size}]) => outlined(text, size))", few) == pixels[:30]
+
+
+def test_a_damaged_mask_is_an_error_with_its_frame(open_player: Open) -> None:
+    page = open_player()
+    for counts in ("", "a", "PPYo1\u2603", "52"):
+        message = page.evaluate(
+            """(counts) => player.load(video, {...masks, rles: masks.rles.with(2, counts)}).then(() => '', String)""",
+            counts,
+        )
+        assert message.startswith("Error: frame 8: a mask is damaged")
+
+
+def test_a_slow_chunk_stalls_the_clock(open_player: Open, server: Served) -> None:
+    server.delay_s["/chunks/rest24.bin"] = 2
+    page = open_player()
+    page.evaluate("player.seek(16)")
+    played = page.evaluate("player.play(); watch(1200)")
+    assert played["faults"] == []
+    stalled = played["seen"][-1]
+    assert stalled <= 24  # 25 to 27 are on their way
+    assert page.get_attribute(".player-stage", "data-waits") in {f"loading frame {k}" for k in (25, 26, 27)}
+    after = page.evaluate("watch(1200)")
+    assert after["faults"] == []
+    assert after["seen"][0] == stalled
+    assert 25 <= after["seen"][1] <= 27  # where it stood, not where it would be by now
+
+
+def test_pictures_kept_stay_within_the_limit(open_player: Open) -> None:
+    limit = 9 * FRAME_BYTES
+    page = open_player(f"limit={limit}")
+    page.evaluate("""() => {
+        const close = ImageBitmap.prototype.close;
+        window.dropped = 0;
+        ImageBitmap.prototype.close = function () {
+            window.dropped++;
+            close.call(this);
+        };
+    }""")
+    most, faults = page.evaluate(
+        """async () => {
+            let most = 0;
+            const faults = [];
+            for (const k of [90, 3, 50, 51, 52, 8, 70, 71, 4, 99]) {
+                player.seek(k);
+                await presented(k);
+                await watch(60);
+                most = Math.max(most, player.used.bytes);
+                faults.push(wrong());
+            }
+            player.seek(0);
+            player.play();
+            faults.push(...(await watch(1500)).faults);
+            return [Math.max(most, player.used.bytes), faults.filter(Boolean)];
+        }"""
+    )
+    assert faults == []
+    assert FRAME_BYTES < most <= limit
+    assert page.evaluate("dropped") > 20
+    assert page.evaluate("player.frame") > 20  # it played nevertheless
+
+
+def test_light_mode_fetches_and_shows_annotated_frames_only(open_player: Open, server: Served) -> None:
+    page = open_player("light")
+    page.keyboard.press("Alt+.")
+    waits_for(page, 8)
+    page.evaluate("player.seek(30)")
+    waits_for(page, 28)
+    page.evaluate("player.play()")
+    played = page.evaluate("watch(1500)")
+    assert played["faults"] == []
+    assert set(played["seen"]) <= set(ANNOTATED)
+    assert 6 <= len(played["seen"]) <= 11  # 6 a second
+    assert [path for path in server.asked if "rest" in path] == []
+
+
+def test_the_slider_works_by_keyboard_and_pointer(open_player: Open) -> None:
+    page = open_player()
+    slider = page.get_by_role("slider", name="Frame")
+    slider.focus()
+    for key, frame in (
+        ("ArrowRight", 8),
+        ("PageUp", 18),
+        ("ArrowLeft", 16),
+        ("PageDown", 6),
+        ("End", 101),
+        ("Home", 0),
+    ):
+        page.keyboard.press(key)
+        waits_for(page, frame)
+        assert slider.get_attribute("aria-valuenow") == str(frame)
+    assert slider.get_attribute("aria-valuetext") == "frame 0 of 102, 0.00 s, not visible here"
+    assert slider.get_attribute("aria-valuemax") == "101"
+    spans = page.eval_on_selector_all(".player-span", "all => all.map((one) => parseFloat(one.style.left) * 1.02)")
+    assert spans == pytest.approx([4, 52])
+    box = slider.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 8 + (box["width"] - 16) * 60.5 / COUNT, box["y"] + 20)
+    waits_for(page, 60)
+
+
+def test_a_loop_goes_round(open_player: Open) -> None:
+    page = open_player()
+    go(page, 20)
+    page.keyboard.press("[")
+    go(page, 30)
+    page.keyboard.press("]")
+    assert page.inner_text(".player-notice") == "Loop from frame 20 to 30."
+    played = page.evaluate("player.setSpeed(2); player.play(); watch(1200)")
+    assert played["faults"] == []
+    assert set(played["seen"]) <= set(range(20, 31))
+    assert played["seen"].count(20) >= 2
+    page.keyboard.press("\\")
+    page.evaluate("player.seek(96)")
+    page.wait_for_function("() => !player.playing")  # to the end, where it stops
+    assert page.evaluate("[player.presented.frame, wrong()]") == [101, ""]
+
+
+@pytest.mark.parametrize("fault", [HTTPStatus.INTERNAL_SERVER_ERROR, b"\x06\0\0\0damaged"], ids=["status", "bytes"])
+def test_a_broken_chunk_is_told_and_tried_again(open_player: Open, server: Served, fault: HTTPStatus | bytes) -> None:
+    server.broken["/chunks/key0.bin"] = fault
+    page = open_player(ready=False, allowed="500")
+    alert = page.get_by_role("alert")
+    alert.get_by_text("Frame 4 cannot be loaded").wait_for()
+    page.wait_for_timeout(1500)
+    assert server.asked["/chunks/key0.bin"] >= 2  # by itself
+    assert alert.is_visible()
+    server.behave()
+    alert.get_by_role("button", name="Try again").click()
+    page.wait_for_selector("body[data-ready]")
+    assert alert.is_hidden()
+    assert page.evaluate("wrong()") == ""
+
+
+def test_the_network_coming_back_is_noticed(open_player: Open) -> None:
+    page = open_player(allowed="ERR_INTERNET_DISCONNECTED")
+    page.evaluate("watch(300)")
+    page.context.set_offline(True)
+    page.evaluate("player.seek(90)")
+    page.get_by_role("alert").wait_for()
+    assert page.evaluate("wrong()") == ""  # the frame before stays, and says which it is
+    page.context.set_offline(False)
+    waits_for(page, 90)
+    assert page.get_by_role("alert").is_hidden()
+
+
+def test_the_beginning_of_the_next_video_is_there_already(open_player: Open, server: Served) -> None:
+    page = open_player()
+    server.files |= {f"/chunks/next_{part}.bin": server.files[f"/chunks/{part}0.bin"] for part in ("key", "rest")}
+    change = "const next = {...video, frame_count: 24, annotated: video.annotated.slice(0, 6), "
+    change += "chunks: [{first: 0, key: '/chunks/next_key.bin', rest: '/chunks/next_rest.bin'}]}; "
+    page.evaluate(change + "player.prefetch(next); window.next = next")
+    page.evaluate("watch(500)")
+    assert server.asked["/chunks/next_key.bin"] == server.asked["/chunks/next_rest.bin"] == 1
+    page.evaluate("player.load(next, null, {frame: 20})")
+    waits_for(page, 20)
+    assert page.evaluate("read().picture") == 20
+    assert server.asked["/chunks/next_key.bin"] == 1
+
+
+def test_the_blind_pass_points_on_annotated_frames_only(open_player: Open) -> None:
+    page = open_player("blind")
+    assert page.evaluate("[player.presented.mask, read().mask]") == [None, None]
+    assert page.locator(".player-span").count() == 0
+    assert page.get_by_role("button", name="Show mask").is_hidden()
+    go(page, 9)
+    page.evaluate("player.pointing(true)")
+    waits_for(page, 8)
+    assert page.inner_text("[role=status]") == "Moved to frame 8: points are set on annotated frames."
+    canvas = page.locator("canvas")
+    box = canvas.bounding_box()
+    assert box
+    canvas.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
+    page.evaluate("player.zoomIn(); player.zoomIn()")
+    canvas.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
+    first, zoomed = page.evaluate("points")
+    assert first == {"frame": 8, "x": pytest.approx(0.25, abs=0.005), "y": pytest.approx(0.75, abs=0.005)}
+    expected = {axis: 0.5 + (first[axis] - 0.5) / 2.25 for axis in ("x", "y")}
+    assert zoomed == {"frame": 8, **{axis: pytest.approx(at, abs=0.005) for axis, at in expected.items()}}
+
+    page.evaluate("player.zoomReset(); player.play()")
+    page.evaluate("watch(200)")
+    canvas.click()
+    assert page.evaluate("[player.playing, player.frame % 4, points.length]") == [False, 0, 2]
+    assert "now point again" in page.inner_text("[role=status]")
+    page.evaluate("presented(player.frame)")
+
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    assert page.inner_text("[role=status]") == "Crosshair 52% across, 60% down."
+    page.keyboard.press("Enter")
+    point = page.evaluate("points[2]")
+    assert point == {"frame": page.evaluate("player.frame"), "x": pytest.approx(0.52), "y": pytest.approx(0.6)}
+    page.evaluate("player.setPoints(points)")
+    assert page.locator(".player-mark").count() == 3
+
+    page.evaluate("player.pointing(false); player.setMasks(masks); player.seek(24)")
+    waits_for(page, 24)
+    assert page.evaluate("wrong()") == ""
+    assert page.locator(".player-span").count() == 2
+
+
+def test_outlines_are_numbered_on_their_frame(open_player: Open) -> None:
+    page = open_player("blind")
+    go(page, 8)
+    bare = page.evaluate("read().mask")
+    outlines = "[{choice: 0, frame: 8, size: masks.size, counts: masks.rles[2]}]"
+    page.evaluate(f"player.setOutlines({outlines})")
+    assert [bare, page.evaluate("read().mask")] == [None, 8]
+    go(page, 12)
+    assert page.evaluate("read().mask") is None
+    go(page, 8)
+    page.evaluate("player.setOutlines(null)")
+    assert page.evaluate("read().mask") is None
+
+
+def test_the_share_watched_only_grows(open_player: Open) -> None:
+    page = open_player()
+    shares = [page.evaluate("player.watchedFrac()")]
+    for frame in (*ANNOTATED[::-1], 0):
+        go(page, frame)
+        shares.append(page.evaluate("player.watchedFrac()"))
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx(1 / 24)  # of frames 4 to 96
+    assert shares[-1] == 1
+
+
+def test_fingers_swipe_pinch_and_pan(open_player: Open) -> None:
+    page = open_player(viewport=NARROW, has_touch=True, is_mobile=True)
+    box = page.locator("canvas").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(*moments: list[tuple[float, float]]) -> None:
+        for n, fingers in enumerate(moments):
+            points = [{"x": x + dx, "y": y + dy, "id": finger} for finger, (dx, dy) in enumerate(fingers)]
+            kind = "touchStart" if n == 0 else "touchMove"
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    touch([(40, 0)], [(0, 2)], [(-40, 3)])
+    waits_for(page, 8)
+    touch([(-40, 0)], [(0, 2)], [(40, 3)])
+    waits_for(page, 4)
+    whole = page.evaluate("read()")
+    touch([(-20, 0), (20, 0)], [(-40, 0), (40, 0)], [(-60, 0), (60, 0)])
+    zoomed = page.evaluate("read()")
+    assert zoomed != whole
+    touch([(60, 0)], [(0, 0)], [(-60, 0)])
+    waits_for(page, 4)  # a drag moves the picture now
+    page.evaluate("player.zoomReset()")
+    assert page.evaluate("wrong()") == ""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible_and_fits_a_narrow_screen(open_player: Open, scheme: str) -> None:
+    page = open_player(viewport=NARROW, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = page.eval_on_selector_all(
+        "button:not([hidden]), [role=slider]",
+        """all => all.map((one) => one.getBoundingClientRect())
+            .filter(({width, height}) => width && (width < 44 || height < 44))""",
+    )
+    assert small == []
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_every_action_has_a_key_that_may_be_changed(open_player: Open) -> None:
+    page = open_player()
+    actions = page.evaluate("ACTIONS.map(({name, defaultKey}) => [name, defaultKey])")
+    assert {name for name, _ in actions} <= hotkeys.ACTIONS
+    hotkeys.check(dict(actions))
+    play = page.get_by_role("button", name="Play")
+    assert play.get_attribute("title") == "Play (Space)"
+    page.evaluate("player.setKeys({play: 'P'})")
+    assert play.get_attribute("title") == "Play (P)"
+    play.click()
+    assert page.get_by_role("button", name="Pause").is_visible()
+    page.evaluate("player.destroy()")
+    assert page.locator("#player *").count() == 0
