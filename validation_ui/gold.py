@@ -4,8 +4,7 @@ A gold item's slot is made when it is handed out, and looks like any other. Reti
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
 
@@ -15,6 +14,7 @@ from validation_ui.schema import (
     Gold,
     ItemState,
     SlotKind,
+    SlotState,
     Standing,
     item,
     judgement,
@@ -43,8 +43,9 @@ def is_due(settings: Settings, person_id: int, claims: int) -> bool:
 def hand_out(
     connection: Connection,
     *,
-    lease: Mapping[str, Any],
     person_id: int,
+    until: float,
+    started: float | None,
     settings: Settings,
     not_items: Collection[int],
     not_videos: Collection[str],
@@ -54,8 +55,9 @@ def hand_out(
 
     Args:
         connection: in a transaction that holds the person's row.
-        lease: columns of the slot that make it theirs.
         person_id: for whom.
+        until: end of the lease.
+        started: when they begin to look at it, None if it is prefetched.
         settings: of the project.
         not_items: items that the person holds.
         not_videos: videos in which the person is looking for something blind.
@@ -86,8 +88,11 @@ def hand_out(
         "item_id": best.id,
         "kind": SlotKind.SIGHTED,
         "n": connection.execute(last).scalar_one() + 1,
+        "state": SlotState.LEASED,
+        "holder_id": person_id,
+        "lease_until": until,
+        "claimed_at": started,
         "priority": _LAST,
-        **lease,
     }
     return int(connection.execute(insert(slot).values(**values).returning(slot.c.id)).scalar_one())
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, select, update
 
 from validation_ui import gold, idle, quota
-from validation_ui.eligible import Asker, is_eligible, is_free
+from validation_ui.eligible import take
 from validation_ui.leases import lock_person, log, put_back, see, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, SlotKind, SlotState, Standing, item, judgement, pointing, seen, skipped, slot
@@ -28,6 +28,28 @@ class ClaimResult:
 
     slot_id: int | None
     why: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks, and what they hold: items, and videos in which they are to find something they must not have seen."""
+
+    id: int
+    settings: Settings
+    now: float
+    prefetch: bool
+    items: Collection[int]
+    blind_videos: Collection[str]
+
+    @property
+    def until(self) -> float:
+        """End of a lease that begins now."""
+        return self.now + (self.settings.prefetch_lease_s if self.prefetch else self.settings.lease_s)
+
+    @property
+    def started(self) -> float | None:
+        """When they begin to look at what they are given; None: later."""
+        return None if self.prefetch else self.now
 
 
 def claim(
@@ -60,7 +82,7 @@ def claim(
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
     held = _held(connection, person_id, asked)
-    asker = Asker(
+    asker = _Asker(
         person_id,
         settings,
         now,
@@ -114,22 +136,20 @@ def _resume(
     connection: Connection,
     held: Sequence[Row[Any]],
     asked: Collection[SlotKind],
-    asker: Asker,
+    asker: _Asker,
 ) -> int | None:
     """A slot that the person has already, its lease renewed."""
     for row in held:
         if row.kind not in asked or (asker.prefetch and row.claimed_at is not None):
             continue
-        lease = asker.lease
-        if row.claimed_at is not None:
-            del lease["claimed_at"]
+        lease = {"lease_until": asker.until, "claimed_at": row.claimed_at or asker.started}
         mine = (slot.c.id == row.id, slot.c.holder_id == asker.id, slot.c.state == SlotState.LEASED)
         if connection.execute(update(slot).where(*mine).values(**lease)).rowcount:
             return int(row.id)
     return None
 
 
-def _best(connection: Connection, asker: Asker, asked: Sequence[SlotKind]) -> int | None:
+def _best(connection: Connection, asker: _Asker, asked: Sequence[SlotKind]) -> int | None:
     for kind in asked:
         if kind == SlotKind.SIGHTED and gold.is_due(asker.settings, asker.id, _claims(connection, asker)):
             slot_id = _gold(connection, asker)
@@ -141,18 +161,19 @@ def _best(connection: Connection, asker: Asker, asked: Sequence[SlotKind]) -> in
     return None
 
 
-def _claims(connection: Connection, asker: Asker) -> int:
+def _claims(connection: Connection, asker: _Asker) -> int:
     """How many items the person was given: judged, skipped, or held."""
     judged = select(func.count()).where(judgement.c.person_id == asker.id)
     passed = select(func.count()).where(skipped.c.person_id == asker.id)
     return connection.execute(judged).scalar_one() + connection.execute(passed).scalar_one() + len(asker.items)
 
 
-def _gold(connection: Connection, asker: Asker, entry_round: int | None = None) -> int | None:
+def _gold(connection: Connection, asker: _Asker, entry_round: int | None = None) -> int | None:
     return gold.hand_out(
         connection,
-        lease=asker.lease,
         person_id=asker.id,
+        until=asker.until,
+        started=asker.started,
         settings=asker.settings,
         not_items=asker.items,
         not_videos=asker.blind_videos,
@@ -160,25 +181,20 @@ def _gold(connection: Connection, asker: Asker, entry_round: int | None = None) 
     )
 
 
-def _take(connection: Connection, asker: Asker, kind: SlotKind) -> int | None:
-    """Lease the best free slot of one kind, by one statement whose count of rows decides."""
+def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
     found = quota.filled(connection)
     if kind == SlotKind.SIGHTED and found.is_full("long", asker.settings):
         return None
-    free = slot.alias("free")
-    best = (
-        select(free.c.id)
-        .join_from(free, item, item.c.id == free.c.item_id)
-        .where(free.c.kind == kind, is_free(free, asker.now), is_eligible(asker, kind, found))
-        .order_by(free.c.priority, free.c.id)
-        .limit(1)
-        .with_for_update(of=free, skip_locked=True)
-    )
-    taken = (
-        update(slot)
-        .where(slot.c.id == best.scalar_subquery(), or_(slot.c.state == SlotState.OPEN, slot.c.lease_until < asker.now))
-        .values(**asker.lease, version=slot.c.version + case((slot.c.holder_id == asker.id, 0), else_=1))
-        .returning(slot.c.id)
-    )
-    row = connection.execute(taken).first()
+    binds: dict[str, Any] = {
+        "me": asker.id,
+        "now": asker.now,
+        "until": asker.until,
+        "started": asker.started,
+        "held_items": asker.items,
+    }
+    if kind != SlotKind.BLIND:
+        binds["blind_videos"] = asker.blind_videos
+    if kind == SlotKind.SIGHTED:
+        binds["per_video"] = asker.settings.per_video
+    row = connection.execute(take(kind, found.videos >= asker.settings.videos), binds).first()
     return int(row.id) if row else None

@@ -5,7 +5,7 @@ Only ACCEPTED items count. An object with a long and a short expression is one o
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, distinct, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, distinct, func, select
 
 from validation_ui.schema import ItemState, audit_head, item
 from validation_ui.settings import Settings
@@ -33,7 +33,7 @@ def filled(connection: Connection) -> Filled:
     return Filled(counts.get("long", 0), counts.get("short", 0), videos)
 
 
-def video_has_room(found: Filled, settings: Settings) -> ColumnElement[bool]:
+def video_has_room(per_video: int | BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
     """SQL: the video of an `item` row may take its object into the split."""
     other = item.alias("other")
     others = select(func.count(distinct(other.c.masklet_id))).where(
@@ -41,8 +41,8 @@ def video_has_room(found: Filled, settings: Settings) -> ColumnElement[bool]:
         other.c.state == ItemState.ACCEPTED,
         other.c.masklet_id != item.c.masklet_id,
     )
-    room = others.correlate(item).scalar_subquery() < settings.per_video
-    if found.videos < settings.videos:
+    room = others.correlate(item).scalar_subquery() < per_video
+    if not videos_full:
         return room
     mate = item.alias("mate")
     known = select(mate.c.id).where(mate.c.video_id == item.c.video_id, mate.c.state == ItemState.ACCEPTED)
@@ -55,7 +55,5 @@ def has_room(connection: Connection, item_id: int, kind: str, settings: Settings
     found = filled(connection)
     if found.is_full(kind, settings):
         return False
-    return (
-        connection.execute(select(item.c.id).where(item.c.id == item_id, video_has_room(found, settings))).first()
-        is not None
-    )
+    room = video_has_room(settings.per_video, videos_full=found.videos >= settings.videos)
+    return connection.execute(select(item.c.id).where(item.c.id == item_id, room)).first() is not None
