@@ -1,0 +1,157 @@
+"""The accepted expressions and their masks, as the official Sa2VA evaluation reads them.
+
+`meta_expressions_valid.json` names the frames of each video and its expressions, `mask_dict.json` has for each object a
+mask or null at each of these frames. The loader sorts the frames, the scorer takes them as they come, and masks count
+by position: so names are of one width and sorted. `type_id` is 0 for long and 1 for short expressions.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from manifests.schema import MASK_STRIDE
+from validation_ui.exporting.errors import ExportError
+from validation_ui.schema import Gold, ItemState, item, masklet, text_version, video
+from validation_ui.settings import PARTS
+
+NAME = re.compile(r"[A-Za-z0-9_]+")  # what may become the name of a file or folder
+_TYPE_IDS = {"long": 0, "short": 1}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """An accepted expression. Its id in the files is that of the item: it stays when others are added."""
+
+    item_id: int
+    text_id: int
+    masklet_id: int
+    video_id: str
+    kind: str
+    text: str
+    strata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video with accepted expressions."""
+
+    id: str
+    path: str  # of the source below SAV_ROOT
+    sha256: str
+    height_px: int
+    width_px: int
+    frame_count: int
+    fingerprints: bytes
+
+    @property
+    def annotated(self) -> range:
+        """Source frames that have masks."""
+        return range(0, self.frame_count, MASK_STRIDE)
+
+
+def frame_name(frame: int) -> str:
+    """Name of a source frame in the files."""
+    return f"{frame:05d}"
+
+
+def read_chosen(connection: Connection) -> list[Expression]:
+    """The accepted expressions in the order of the files: by video, object, long before short."""
+    query = (
+        select(
+            *(item.c.id, item.c.text_id, item.c.masklet_id, item.c.video_id, item.c.kind, item.c.strata),
+            *(text_version.c.parts, masklet.c.object_id),
+        )
+        .join(text_version, text_version.c.id == item.c.text_id)
+        .join(masklet, masklet.c.id == item.c.masklet_id)
+        .where(item.c.state == ItemState.ACCEPTED, item.c.gold == Gold.NONE)
+    )
+    rows = sorted(connection.execute(query), key=lambda row: (row.video_id, row.object_id, row.kind, row.id))
+    return [
+        Expression(
+            item_id=row.id,
+            text_id=row.text_id,
+            masklet_id=row.masklet_id,
+            video_id=row.video_id,
+            kind=row.kind,
+            text=" ".join(row.parts[part] for part in PARTS[row.kind]),
+            strata=row.strata,
+        )
+        for row in rows
+    ]
+
+
+def read_clips(connection: Connection, chosen: Sequence[Expression]) -> list[Clip]:
+    """Their videos, by id.
+
+    Raises:
+        ExportError: an id cannot be a folder's name.
+    """
+    ids = {each.video_id for each in chosen}
+    columns = (video.c.id, video.c.path, video.c.sha256, video.c.height_px, video.c.width_px, video.c.frame_count)
+    rows = connection.execute(select(*columns, video.c.fingerprints)).all()
+    clips = sorted((Clip(*row) for row in rows if row.id in ids), key=lambda clip: clip.id)
+    for clip in clips:
+        if not NAME.fullmatch(clip.id):
+            raise ExportError(f"a video id becomes a folder and so has letters, digits and _ only, got {clip.id!r}")
+    return clips
+
+
+def meta_expressions(clips: Sequence[Clip], chosen: Sequence[Expression]) -> dict[str, Any]:
+    """The content of `meta_expressions_valid.json`."""
+    by_video = {video_id: list(group) for video_id, group in groupby(chosen, key=lambda each: each.video_id)}
+    return {
+        "videos": {
+            clip.id: {
+                "expressions": {
+                    str(each.item_id): {
+                        "exp": each.text,
+                        "obj_id": [each.masklet_id],
+                        "anno_id": [each.masklet_id],
+                        "type_id": _TYPE_IDS[each.kind],
+                    }
+                    for each in by_video[clip.id]
+                },
+                "frames": [frame_name(frame) for frame in clip.annotated],
+                "height": clip.height_px,
+                "width": clip.width_px,
+            }
+            for clip in clips
+        }
+    }
+
+
+def write_masks(connection: Connection, clips: Sequence[Clip], chosen: Sequence[Expression], path: Path) -> None:
+    """Write `mask_dict.json`, an object at a time: all of them may be hundreds of MB.
+
+    Raises:
+        ExportError: an object has not one mask or null for each annotated frame.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        before = "{\n"
+        for masklet_id, masks in _masks(connection, {clip.id: clip for clip in clips}, chosen):
+            file.write(f"{before}{json.dumps(str(masklet_id))}: {json.dumps(masks)}")
+            before = ",\n"
+        file.write("\n}\n")
+
+
+def _masks(
+    connection: Connection, clips: dict[str, Clip], chosen: Sequence[Expression]
+) -> Iterator[tuple[int, list[dict[str, Any] | None]]]:
+    for masklet_id, video_id in dict.fromkeys((each.masklet_id, each.video_id) for each in chosen):
+        clip = clips[video_id]
+        packed = connection.execute(select(masklet.c.rles).where(masklet.c.id == masklet_id)).scalar_one()
+        counts = json.loads(zlib.decompress(packed))
+        if len(counts) != len(clip.annotated):
+            raise ExportError(
+                f"an object has a mask or null for each annotated frame, got {len(counts)} for {len(clip.annotated)} "
+                f"of object {masklet_id} in {video_id}; import the run again"
+            )
+        size = [clip.height_px, clip.width_px]
+        yield masklet_id, [None if text is None else {"size": size, "counts": text} for text in counts]

@@ -1,0 +1,111 @@
+"""The training file beside the split: a video is in one of the two, also under another name."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from validation_ui.exporting.benchmark import Clip
+from validation_ui.exporting.errors import ExportError, named
+from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
+from validation_ui.schema import video
+
+
+@dataclass(frozen=True)
+class Train:
+    """A training file.
+
+    Attributes:
+        path: of the file.
+        entries: its content, key -> entry.
+        videos: key -> video id.
+    """
+
+    path: Path
+    entries: dict[str, Any]
+    videos: dict[str, str]
+
+    def without(self, ids: set[str]) -> dict[str, Any]:
+        """The entries of other videos, as they are."""
+        return {key: entry for key, entry in self.entries.items() if self.videos[key] not in ids}
+
+
+def read_train(path: Path) -> Train:
+    """Read a `Ref-SAV.json`.
+
+    Raises:
+        ExportError: it is not one.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        videos = {key: PurePosixPath(entry["video_path"]).stem for key, entry in entries.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"a training file is a Ref-SAV.json with a video_path an entry, got {error!r} in {path}"
+        ) from error
+    return Train(path, entries, videos)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What the split and a training file have in common.
+
+    Attributes:
+        ids: videos of the split that are in the training file.
+        alike: (video of the split, video of the training file) that look the same.
+        unknown: videos of the training file of which no fingerprint is known.
+    """
+
+    ids: list[str]
+    alike: list[tuple[str, str]]
+    unknown: list[str]
+
+    def check(self, train: Train) -> None:
+        """Refuse any overlap.
+
+        Raises:
+            ExportError: a video is in both.
+        """
+        way_out = "export with --rewrite-train and train with the Ref-SAV.json beside the split"
+        if self.ids:
+            raise ExportError(
+                f"a video is in the split or in the training file, got {len(self.ids)} in both: {named(self.ids)} "
+                f"({train.path}); {way_out}"
+            )
+        if self.alike:
+            pairs = [f"{ours} = {theirs}" for ours, theirs in self.alike]
+            raise ExportError(
+                f"no video of the split looks like one of the training file, got {len(pairs)}: {named(pairs)} "
+                f"({train.path}); {way_out}"
+            )
+
+
+def compare(connection: Connection, clips: Sequence[Clip], train: Train) -> Overlap:
+    """Find videos of the split in a training file, by id and by the look of their frames."""
+    ours = {clip.id: clip.fingerprints for clip in clips}
+    wanted = set(train.videos.values()) - set(ours)
+    theirs = {}
+    for row in connection.execute(select(video.c.id, video.c.split, video.c.fingerprints)):
+        if row.id in wanted and row.fingerprints:
+            theirs[row.id] = _thinned(row.fingerprints) if row.split == "benchmark" else row.fingerprints
+    return Overlap(
+        ids=sorted(set(ours) & set(train.videos.values())),
+        alike=sorted(near_duplicates(ours, theirs)),
+        unknown=sorted(wanted - set(theirs)),
+    )
+
+
+def alike_within(clips: Sequence[Clip]) -> list[tuple[str, str]]:
+    """Pairs of videos of the split that look the same."""
+    dense = {clip.id: clip.fingerprints for clip in clips}
+    pairs = near_duplicates(dense, {name: _thinned(value) for name, value in dense.items()})
+    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+
+
+def _thinned(dense: bytes) -> bytes:
+    """Every 6th fingerprint: what a train video has."""
+    step = round(DENSE_FPS / SPARSE_FPS)
+    return b"".join(dense[at : at + BYTES] for at in range(0, len(dense), step * BYTES))
