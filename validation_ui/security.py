@@ -94,7 +94,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._app, self._names = app, serving.names
-        self._public = urlsplit(serving.public_url).netloc
+        self._public = _netloc(serving.public_url)
         self._headers = dict(_HEADERS)
         if serving.tls:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -135,7 +135,7 @@ class Guard:
             raise Problem(413, "too_large", f"A request may have {MAX_BODY} bytes.")
         if method not in READS:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-            ours = origin is None or _netloc(origin) in (headers.get("host"), self._public)
+            ours = origin is None or _netloc(origin) in {headers["host"], self._public} - {""}  # "" is that of "null"
             # browsers send at least one of the two with a write; what sends neither has no one's cookies
             if site not in (None, "same-origin") or not ours:
                 raise Problem(403, "origin", "This change was asked for by another site's page.")
