@@ -6,7 +6,6 @@ column that stands for k. Pictures are half the size of the source, masks are no
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,17 +88,19 @@ def clip() -> tuple[dict[str, Any], dict[str, bytes]]:
 
 @dataclass
 class Served:
-    """A server that runs: what it has, how it misbehaves, what it was asked for."""
+    """A server that runs: what it has, how it misbehaves (an answer waits for its event), what it was asked for."""
 
     url: str
     files: dict[str, bytes]
-    delay_s: dict[str, float] = field(default_factory=dict)
+    held: dict[str, threading.Event] = field(default_factory=dict)
     broken: dict[str, bytes | HTTPStatus] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
 
     def behave(self) -> None:
         """Forget what was asked and how to misbehave."""
-        self.delay_s.clear()
+        for event in self.held.values():
+            event.set()
+        self.held.clear()
         self.broken.clear()
         self.asked.clear()
 
@@ -115,7 +116,8 @@ def serve(files: dict[str, bytes]) -> Iterator[Served]:
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             served.asked[path] += 1
-            time.sleep(served.delay_s.get(path, 0))
+            if path in served.held:
+                served.held[path].wait()
             body = served.broken.get(path, found(path))
             status = body if isinstance(body, HTTPStatus) else HTTPStatus.OK
             data = body if isinstance(body, bytes) else b""
@@ -145,6 +147,7 @@ def serve(files: dict[str, bytes]) -> Iterator[Served]:
     try:
         yield served
     finally:
+        served.behave()
         server.shutdown()
         server.server_close()
         thread.join()

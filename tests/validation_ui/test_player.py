@@ -1,9 +1,16 @@
 """The player in a real Chromium: what the pixels of the canvas spell must be the frame that it says it shows."""
 
+import json
 import random
+import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -272,7 +279,7 @@ def test_a_damaged_mask_is_an_error_with_its_frame(open_player: Open) -> None:
 
 
 def test_a_slow_chunk_stalls_the_clock(open_player: Open, server: Served) -> None:
-    server.delay_s["/chunks/rest24.bin"] = 2
+    there = server.held["/chunks/rest24.bin"] = threading.Event()
     page = open_player()
     page.evaluate("player.seek(16)")
     played = page.evaluate("player.play(); watch(1200)")
@@ -280,7 +287,8 @@ def test_a_slow_chunk_stalls_the_clock(open_player: Open, server: Served) -> Non
     stalled = played["seen"][-1]
     assert stalled <= 24  # 25 to 27 are on their way
     assert page.get_attribute(".player-stage", "data-waits") in {f"loading frame {k}" for k in (25, 26, 27)}
-    after = page.evaluate("watch(1200)")
+    there.set()
+    after = page.evaluate("watch(600)")
     assert after["faults"] == []
     assert after["seen"][0] == stalled
     assert 25 <= after["seen"][1] <= 27  # where it stood, not where it would be by now
@@ -541,3 +549,23 @@ def test_every_action_has_a_key_that_may_be_changed(open_player: Open) -> None:
     assert page.get_by_role("button", name="Pause").is_visible()
     page.evaluate("player.destroy()")
     assert page.locator("#player *").count() == 0
+
+
+@pytest.mark.skipif(shutil.which("firefox") is None, reason="no Firefox: apt-get install firefox-esr")
+def test_firefox_shows_no_wrong_frame_either(server: Served, tmp_path: Path) -> None:
+    """Playwright drives no Firefox but its own, so the page tests itself and sends what it found."""
+    address = f"{server.url}/pages/player_alone.html"
+    command = ["firefox", "--headless", "--no-remote", "--profile", str(tmp_path), address]
+    firefox = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 90
+        while not (told := [path for path in list(server.asked) if path.startswith("/told/")]):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    finally:
+        firefox.terminate()
+        firefox.wait()
+    found = json.loads(unquote(told[0].removeprefix("/told/")))
+    assert "Firefox" in found["agent"]
+    assert found["faults"] == []
+    assert found["seen"] > 20

@@ -5,6 +5,8 @@ import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
 import { listen } from "./gestures.js";
+import { Look, after } from "./look.js";
+import { Route } from "./route.js";
 import { Screen } from "./screen.js";
 import { Shape } from "./shape.js";
 import { Timeline } from "./timeline.js";
@@ -22,9 +24,6 @@ export { ACTIONS, printed } from "./actions.js";
  * @typedef {import("./types.js").Options} Options
  */
 
-/** @type {Style[]} */
-const STYLES = ["fill", "outline", "spotlight"];
-const OPACITIES = [0.5, 0.75, 0.95, 0.3];
 const SPEEDS = [1, 1.5, 2, 0.25, 0.5];
 const ZOOM = 1.5;
 /** Arrow keys move the crosshair by a hundredth of the picture, with Shift by a tenth. */
@@ -56,9 +55,8 @@ export class Player {
   #error = build("div", "player-error", { role: "alert" });
   #resizes;
 
-  #video = NOTHING;
-  /** @type {Track | null} */
-  #track = null;
+  #route = new Route(NOTHING, null, false);
+  #look = new Look();
   /** The frame asked for; the canvas may still show another. */
   #target = 0;
   /** @type {Presented | null} */
@@ -67,11 +65,6 @@ export class Player {
   #watched = new Set();
   /** @type {[number, number] | null} */
   #loop = null;
-  #maskOn = true;
-  #maskHeld = false;
-  #opacity = 0;
-  /** @type {Style} */
-  #style = "fill";
   #pointing = false;
   /** @type {{x: number, y: number} | null} */
   #crosshair = null;
@@ -108,8 +101,8 @@ export class Player {
     listen(this.#screen.canvas, {
       tap: (x, y) => this.#tap(this.#screen.view.toFrame(x, y)),
       swipe: (by) => this.stepAnnotated(by),
-      pan: (dx, dy) => this.#look((view) => view.pan(dx, dy)),
-      zoom: (factor, x, y) => this.#look((view) => view.zoomAt(factor, x, y)),
+      pan: (dx, dy) => this.#move((view) => view.pan(dx, dy)),
+      zoom: (factor, x, y) => this.#move((view) => view.zoomAt(factor, x, y)),
       zoomed: () => this.#screen.view.zoom > 1,
     });
     this.#resizes = new ResizeObserver(() => this.#resize());
@@ -128,8 +121,7 @@ export class Player {
    */
   async load(video, masks, { frame, view } = {}) {
     this.pause();
-    this.#track = masks && new Track(masks);
-    this.#video = video;
+    this.#setRoute(video, masks);
     this.#presented = null;
     this.#watched.clear();
     this.#loop = null;
@@ -137,7 +129,7 @@ export class Player {
     this.#outlines = [];
     this.#crosshair = null;
     this.#notice.textContent = "";
-    if (view && STYLES.includes(view)) this.#style = view;
+    this.#look.choose(view);
     const aspect = video.width_px / video.height_px;
     this.#screen.element.style.aspectRatio = String(aspect);
     this.#screen.element.style.setProperty("--player-aspect", String(aspect));
@@ -146,14 +138,14 @@ export class Player {
     this.#frames.open(video);
     this.#firstShown();
     const first = new Promise((resolve) => (this.#firstShown = () => resolve(undefined)));
-    this.seek(frame ?? this.#visible[0]);
+    this.seek(frame ?? this.#route.visible[0]);
     this.#refresh();
     await first;
   }
 
   /** Shows the object, or hides it, without moving. @param {Masks | null} masks @throws {Error} a mask is damaged */
   setMasks(masks) {
-    this.#track = masks && new Track(masks);
+    this.#setRoute(this.#route.video, masks);
     this.#repaint();
     this.#refresh();
   }
@@ -183,10 +175,7 @@ export class Player {
    * @returns {number} 0 to 1
    */
   watchedFrac() {
-    const { annotated } = this.#video;
-    const [from, to] = this.#visible;
-    const wanted = [...annotated.keys()].slice(placeOf(annotated, from), placeOf(annotated, to) + 1);
-    return wanted.length ? wanted.filter((place) => this.#watched.has(place)).length / wanted.length : 0;
+    return this.#route.watchedFrac(this.#watched);
   }
 
   /** Fetches the beginning of the next video. @param {Video} video */
@@ -196,8 +185,8 @@ export class Player {
   }
 
   play() {
-    if (this.playing || !this.#video.annotated.length) return;
-    const order = this.#order();
+    if (this.playing || !this.#route.video.annotated.length) return;
+    const order = this.#route.playable(this.#loop);
     const first = order[0] ?? 0;
     const ended = this.#target < first || this.#target >= (order.at(-1) ?? 0);
     this.#say("");
@@ -229,7 +218,7 @@ export class Player {
 
   /** @param {1 | -1} by */
   stepAnnotated(by) {
-    this.#stepOver(this.#video.annotated, by);
+    this.#stepOver(this.#route.video.annotated, by);
   }
 
   /** One frame of the source; in light mode and while pointing one annotated frame. @param {1 | -1} by */
@@ -245,18 +234,18 @@ export class Player {
   /** To the first frame where the object is seen. */
   home() {
     this.pause();
-    this.seek(this.#visible[0]);
+    this.seek(this.#route.visible[0]);
   }
 
   /** To the last annotated frame where the object is seen. */
   end() {
     this.pause();
-    this.seek(this.#visible[1]);
+    this.seek(this.#route.visible[1]);
   }
 
   /** @param {1 | -1} by */
   nextVisibilityChange(by) {
-    const changes = this.#track?.changes ?? [];
+    const changes = this.#route.track?.changes ?? [];
     const at = this.#target;
     const to = by > 0 ? changes.find((frame) => frame > at) : changes.findLast((frame) => frame < at);
     this.pause();
@@ -265,7 +254,7 @@ export class Player {
   }
 
   setLoopStart() {
-    const { frame_count } = this.#video;
+    const { frame_count } = this.#route.video;
     const end = this.#loop?.[1] ?? frame_count - 1;
     this.#setLoop([this.#target, end > this.#target ? end : frame_count - 1]);
   }
@@ -290,41 +279,41 @@ export class Player {
   }
 
   toggleMask() {
-    this.#maskOn = !this.#maskOn;
+    this.#look.on = !this.#look.on;
     this.#restyle();
   }
 
   /** @param {boolean} hidden as long as a key is held */
   holdMask(hidden) {
-    this.#maskHeld = hidden;
+    this.#look.held = hidden;
     this.#restyle();
   }
 
   cycleOpacity() {
-    this.#opacity = (this.#opacity + 1) % OPACITIES.length;
+    this.#look.cycleOpacity();
     this.#restyle();
   }
 
   cycleStyle() {
-    this.#style = after(STYLES, this.#style);
+    this.#look.cycleStyle();
     this.#restyle();
   }
 
   zoomIn() {
-    this.#look((view) => view.zoomAt(ZOOM));
+    this.#move((view) => view.zoomAt(ZOOM));
   }
 
   zoomOut() {
-    this.#look((view) => view.zoomAt(1 / ZOOM));
+    this.#move((view) => view.zoomAt(1 / ZOOM));
   }
 
   zoomReset() {
-    this.#look((view) => view.reset());
+    this.#move((view) => view.reset());
   }
 
   zoomToObject() {
-    const shape = this.#presented && this.#track?.at(this.#presented.frame).shape;
-    if (shape) this.#look((view) => view.fit(shape.part));
+    const shape = this.#presented && this.#route.track?.at(this.#presented.frame).shape;
+    if (shape) this.#move((view) => view.fit(shape.part));
     else this.#say("The object is not visible here.");
   }
 
@@ -374,18 +363,16 @@ export class Player {
     if (!bitmap) return false;
     this.#frames.pinned = k;
     const { shown, text } = this.#screen.draw(k, bitmap, {
-      video: this.#video,
-      track: this.#track,
-      maskShown: this.#maskOn && !this.#maskHeld,
-      style: this.#style,
-      opacity: OPACITIES[this.#opacity] ?? 1,
+      video: this.#route.video,
+      track: this.#route.track,
+      look: this.#look,
       points: this.#points,
       outlines: this.#outlines,
       chosen: this.#chosen,
       crosshair: this.#crosshair,
     });
     this.#presented = shown;
-    this.#watched.add(placeOf(this.#video.annotated, k));
+    this.#watched.add(placeOf(this.#route.video.annotated, k));
     this.#timeline.show(k, text);
     this.#firstShown();
     this.#options.onFrame?.(shown);
@@ -400,17 +387,15 @@ export class Player {
   #show(frame) {
     this.#target = frame;
     const shown = this.#draw(frame);
-    this.#frames.want(this.#ahead());
+    this.#frames.want(this.playing ? this.#route.coming(frame, this.#loop) : this.#route.near(frame));
     this.#wait();
     return shown;
   }
 
   /** @param {number} frame */
   #playFrom(frame) {
-    const order = this.#order();
-    const { fps, annotated } = this.#video;
-    const apart = this.#options.lightMode ? (annotated[1] ?? 1) - (annotated[0] ?? 0) : 1;
-    this.#clock.start(order, fps / apart, placeOf(order, frame), this.#loop !== null);
+    const order = this.#route.playable(this.#loop);
+    this.#clock.start(order, this.#route.rate, placeOf(order, frame), this.#loop !== null);
     this.#show(order[placeOf(order, frame)] ?? 0);
   }
 
@@ -431,37 +416,14 @@ export class Player {
     this.#error.hidden = !error;
   }
 
-  /** Frames worth having now, the most urgent first. */
-  #ahead() {
-    const order = this.playing ? this.#order() : this.#stops;
-    const at = placeOf(order, this.#target);
-    const coming = [...order.slice(at), ...(this.#loop ? order.slice(0, at) : [])];
-    if (this.playing) return coming.slice(0, 64);
-    const { annotated } = this.#video;
-    const here = placeOf(annotated, this.#target);
-    const near = [1, -1, 2, 3, -2, 4].flatMap((by) => annotated[here + by] ?? []);
-    return [...new Set([this.#target, ...near, ...coming.slice(0, 64)])];
-  }
-
-  /** Frames that playback shows, ascending. */
-  #order() {
-    const all = this.#options.lightMode ? this.#video.annotated : range(this.#video.frame_count);
-    const [from, to] = this.#loop ?? [0, Infinity];
-    const order = all.filter((frame) => frame >= from && frame <= to);
-    return order.length ? order : all;
-  }
-
   /** Frames one can stop at, ascending. */
   get #stops() {
-    const few = this.#options.lightMode || (this.#pointing && !this.playing);
-    return few ? this.#video.annotated : range(this.#video.frame_count);
+    return this.#route.stops(this.#pointing && !this.playing);
   }
 
-  /** First and last annotated frame where the object is seen; of the video without masks. @returns {[number, number]} */
-  get #visible() {
-    const { annotated } = this.#video;
-    const spans = this.#track?.spans ?? [];
-    return [spans[0]?.[0] ?? annotated[0] ?? 0, spans.at(-1)?.[1] ?? annotated.at(-1) ?? 0];
+  /** @param {Video} video @param {Masks | null} masks */
+  #setRoute(video, masks) {
+    this.#route = new Route(video, masks && new Track(masks), Boolean(this.#options.lightMode));
   }
 
   /** @param {number[]} list @param {1 | -1} by @param {number} [frames] at least so many */
@@ -487,7 +449,7 @@ export class Player {
   }
 
   /** @param {(view: import("./view.js").View) => void} change */
-  #look(change) {
+  #move(change) {
     change(this.#screen.view);
     this.#screen.canvas.classList.toggle("player-zoomed", this.#screen.view.zoom > 1);
     this.#repaint();
@@ -495,7 +457,7 @@ export class Player {
 
   #resize = () => {
     this.#screen.resize();
-    this.#look((view) => view.pan(0, 0));
+    this.#move((view) => view.pan(0, 0));
   };
 
   /** @param {{x: number, y: number}} at fractions of the frame */
@@ -527,7 +489,7 @@ export class Player {
       this.#aim(at);
       this.#say(`Crosshair ${percent(at.x)} across, ${percent(at.y)} down.`);
     } else if (dx !== undefined && dy !== undefined && view.zoom > 1) {
-      this.#look(() => view.pan(-dx * canvas.clientWidth * 5, -dy * canvas.clientHeight * 5));
+      this.#move(() => view.pan(-dx * canvas.clientWidth * 5, -dy * canvas.clientHeight * 5));
     } else if (event.key === "Enter" && this.#pointing && this.#crosshair) {
       this.#tap(this.#crosshair);
     } else {
@@ -543,21 +505,20 @@ export class Player {
   }
 
   #refresh() {
-    const spans = this.#track?.spans ?? [];
-    this.#timeline.mark(this.#video.frame_count, {
-      spans: spans.map(([from, to]) => [from, this.#until(to)]),
+    this.#timeline.mark(this.#route.video.frame_count, {
+      spans: this.#route.spans,
       loop: this.#loop,
       points: this.#points.map(({ frame }) => frame),
     });
     this.#controls.show({
       playing: this.playing,
-      mask: this.#maskOn,
-      hasMasks: this.#track !== null,
+      mask: this.#look.on,
+      hasMasks: this.#route.track !== null,
       loops: this.#loop !== null,
       texts: {
         speed: `${this.#clock.speed}×`,
-        opacity: `${percent(OPACITIES[this.#opacity] ?? 1)}`,
-        style: this.#style,
+        opacity: percent(this.#look.opacity),
+        style: this.#look.style,
       },
     });
     const { canvas } = this.#screen;
@@ -565,22 +526,6 @@ export class Player {
     canvas.setAttribute("aria-label", this.#pointing ? pointing : "Picture. When zoomed, arrow keys move it.");
     canvas.classList.toggle("player-pointing", this.#pointing);
   }
-
-  /** The last frame that an annotated one stands for. @param {number} frame */
-  #until(frame) {
-    const { annotated, frame_count } = this.#video;
-    return (annotated[placeOf(annotated, frame) + 1] ?? frame_count) - 1;
-  }
-}
-
-/** @param {number} count @returns {number[]} */
-function range(count) {
-  return Array.from({ length: count }, (_, n) => n);
-}
-
-/** The value after this one, from the last back to the first. @template T @param {T[]} list @param {T} value @returns {T} */
-function after(list, value) {
-  return list[(list.indexOf(value) + 1) % list.length] ?? value;
 }
 
 /** @param {number} fraction */

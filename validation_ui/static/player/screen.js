@@ -9,8 +9,8 @@ import { View } from "./view.js";
 /**
  * @typedef {import("./types.js").Presented} Presented
  * @typedef {import("./types.js").Video} Video
- * @typedef {{video: Video, track: import("./track.js").Track | null, maskShown: boolean, style: import("./types.js").Style,
- *   opacity: number, points: import("./types.js").Point[], outlines: {choice: number, frame: number, shape: Shape}[],
+ * @typedef {{video: Video, track: import("./track.js").Track | null, look: import("./look.js").Look,
+ *   points: import("./types.js").Point[], outlines: {choice: number, frame: number, shape: Shape}[],
  *   chosen: number | null, crosshair: {x: number, y: number} | null}} Scene
  */
 
@@ -44,7 +44,7 @@ export class Screen {
    * @returns {{shown: Presented, text: string}}
    */
   draw(k, bitmap, scene) {
-    const { video, track } = scene;
+    const { video, track, look } = scene;
     const context = this.#context;
     const rect = this.view.rect;
     const scale = this.canvas.width / Math.max(1, this.element.clientWidth);
@@ -55,8 +55,8 @@ export class Screen {
 
     const { from, shape } = track?.at(k) ?? { from: video.annotated[placeOf(video.annotated, k)] ?? -1, shape: null };
     const exact = from === k;
-    const painted = scene.maskShown ? shape : null;
-    if (painted && exact) paintMask(context, painted, rect, scene.style, scene.opacity);
+    const painted = look.maskShown ? shape : null;
+    if (painted && exact) paintMask(context, painted, rect, look.style, look.opacity);
     else if (painted) paintHeld(context, painted, rect);
 
     for (const { choice, frame, shape: outline } of scene.outlines) {
@@ -71,7 +71,7 @@ export class Screen {
       paintCrosshair(context, x, y);
     }
 
-    const said = track ? words(from, exact, shape !== null, scene.maskShown) : "";
+    const said = track ? words(from, exact, shape !== null, look.maskShown) : "";
     const text = [`frame ${k} of ${video.frame_count}`, `${(k / video.fps).toFixed(2)} s`, said].filter(Boolean).join(", ");
     this.counter.textContent = text;
     this.#tag.textContent = said === "mask exact" ? "" : said;
