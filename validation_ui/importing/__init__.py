@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from tqdm import tqdm
 
 from manifests.io import Folder
@@ -56,7 +57,6 @@ def import_run(
     faults: dict[str, str] = {}
     waiting: list[Decoded] = []
     for decoded in _decode_all(clips, plan, sav_root, data / "frames", workers):
-        faults |= decoded.unusable
         if decoded.fault is not None:
             faults[decoded.clip.id] = decoded.fault
             continue
@@ -71,7 +71,8 @@ def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport
     """Claim the database for this run; the report if it was imported before."""
     known = dict(connection.execute(select(meta.c.key, meta.c.value)).all())
     if "import" not in known:
-        connection.execute(insert(meta).values(key="import", value={"fingerprint": run.fingerprint}))
+        begun = {"fingerprint": run.fingerprint, "unusable": {}}
+        connection.execute(insert(meta).values(key="import", value=begun))
         settings.save(connection)
         return None
     if known["import"]["fingerprint"] != run.fingerprint:
@@ -120,14 +121,28 @@ def _decode_all(clips: list[Clip], plan: Plan, sav_root: Path, folder: Path, wor
 
 def _write(store: Store, plan: Plan, waiting: list[Decoded]) -> None:
     now = store.now()
-    store.write(lambda connection: insert_videos(connection, plan, waiting, now))
+
+    def work(connection: Connection) -> None:
+        insert_videos(connection, plan, waiting, now)
+        if any(decoded.unusable for decoded in waiting):  # kept, as an import that goes on does not read them again
+            begun = _begun(connection)
+            for decoded in waiting:
+                begun["unusable"] |= decoded.unusable
+            connection.execute(update(meta).where(meta.c.key == "import").values(value=begun))
+
+    store.write(work)
     waiting.clear()
+
+
+def _begun(connection: Connection) -> dict[str, Any]:
+    value: dict[str, Any] = connection.execute(select(meta.c.value).where(meta.c.key == "import")).scalar_one()
+    return value
 
 
 def _finish(
     connection: Connection, out: Folder, sav_root: Path, run: Run, plan: Plan, faults: dict[str, str], now: float
 ) -> ImportReport:
-    result = report(connection, run, plan, faults)
+    result = report(connection, run, plan, _begun(connection)["unusable"] | faults)
     about = {
         "out": out.url,
         "sav_root": str(sav_root.resolve()),
