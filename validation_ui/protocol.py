@@ -112,7 +112,10 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, 
 def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Said]) -> tuple[ItemState, int]:
     """State and text after the sighted pass."""
     decisions = {one.decision for one in sighted}
-    edits = {hashes[one.new_text_id]: one.new_text_id for one in sighted if one.new_text_id is not None}
+    edits: dict[str, int] = {}
+    for one in sighted:
+        if one.new_text_id is not None:
+            edits.setdefault(hashes[one.new_text_id], one.new_text_id)
     if decisions == {Decision.REJECT}:
         return ItemState.DROPPED, item.first_text_id
     if not decisions <= set(_FOR) or len(edits) > 1:

@@ -27,8 +27,8 @@ class Filled:
 def filled(connection: Connection) -> Filled:
     """Count what was accepted."""
     accepted = item.c.state == ItemState.ACCEPTED
-    by_kind = select(item.c.kind, func.count()).where(accepted).group_by(item.c.kind)
-    counts: dict[str, int] = dict(connection.execute(by_kind).tuples().all())
+    by_kind = select(item.c.kind, func.count().label("n")).where(accepted).group_by(item.c.kind)
+    counts = {row.kind: row.n for row in connection.execute(by_kind)}
     videos = connection.execute(select(func.count(distinct(item.c.video_id))).where(accepted)).scalar_one()
     return Filled(counts.get("long", 0), counts.get("short", 0), videos)
 

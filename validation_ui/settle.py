@@ -71,7 +71,7 @@ def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFac
 
 def _hashes(connection: Connection, item_id: int) -> dict[int, str]:
     texts = select(text_version.c.id, text_version.c.sha256).where(text_version.c.item_id == item_id)
-    return dict(connection.execute(texts).tuples().all())
+    return {row.id: row.sha256 for row in connection.execute(texts)}
 
 
 def _said(connection: Connection, item_id: int) -> list[Said]:

@@ -1,0 +1,181 @@
+"""Entry test, hidden gold items, and the gate."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.validation_ui.desk import Desk, check
+from tests.validation_ui.rows import SMALL, fill
+from validation_ui import gold
+from validation_ui.problem import Problem
+from validation_ui.schema import Standing, item, judgement, person, slot
+from validation_ui.settings import Settings
+from validation_ui.store import Store
+
+ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
+HIDDEN = replace(SMALL, gold_frac=0.5, gold_window=12)
+
+
+def known(desk: Desk, slot_id: int, right: bool = True) -> str:
+    """The right decision of a gold item, or a wrong one."""
+    return "accept" if (desk.row(slot_id).gold == "good") == right else "reject"
+
+
+def start(desk: Desk, who: str) -> None:
+    desk.store.write(
+        lambda c: (
+            c.execute(
+                update(person)
+                .where(person.c.id == desk.ids[who])
+                .values(standing=Standing.ENTRY, entry_round=person.c.entry_round + 1)
+            ).rowcount
+        )
+    )
+
+
+def project(store: Store, settings: Settings, **kwargs: int) -> Desk:
+    return Desk(store, store.write(lambda c: fill(c, settings=settings, **kwargs)))
+
+
+@pytest.mark.parametrize(("wrong", "standing", "code"), [(1, "active", None), (2, "failed", "entry_failed")])
+def test_entry(store: Store, wrong: int, standing: str, code: str | None) -> None:
+    desk = project(store, ENTRY, gold=6)
+    start(desk, "ann")
+    had = set()
+    for k in range(4):
+        assert desk.standing("ann") == "entry"
+        slot_id = desk.claim("ann", "blind")  # whatever is asked for, the test comes first
+        assert desk.row(slot_id).gold
+        had.add(desk.row(slot_id).public_id)
+        desk.judge("ann", slot_id, known(desk, slot_id, right=k >= wrong))
+    assert len(had) == 4
+    assert desk.standing("ann") == standing
+    why = desk.ask("ann", "sighted").why
+    assert (why["code"] if why else None) == code
+    if code is None:
+        with pytest.raises(Problem, match="entry test"):
+            desk.undo("ann")
+    check(store)
+
+
+def test_a_second_try_gives_other_items_first(store: Store) -> None:
+    desk = project(store, ENTRY, gold=6)
+    rounds = []
+    for _ in range(2):
+        start(desk, "ann")
+        had = []
+        for _ in range(4):
+            slot_id = desk.claim("ann")
+            had.append(desk.row(slot_id).public_id)
+            desk.judge("ann", slot_id, known(desk, slot_id, right=False))
+        assert desk.standing("ann") == "failed"
+        rounds.append(had)
+    assert not set(rounds[0]) & set(rounds[1][:2])
+    assert len(set(rounds[1])) == 4
+
+
+def test_entry_without_gold_items_is_no_test(store: Store) -> None:
+    desk = project(store, ENTRY)
+    start(desk, "ann")
+    assert desk.claim("ann") is not None
+    assert desk.standing("ann") == "active"
+
+
+def test_an_undone_answer_of_the_entry_test_is_asked_again(store: Store) -> None:
+    desk = project(store, ENTRY, gold=6)
+    start(desk, "ann")
+    slot_id = desk.claim("ann")
+    desk.judge("ann", slot_id, known(desk, slot_id, right=False))
+    assert desk.undo("ann")[1] == slot_id
+    with store.read() as connection:
+        assert gold.entry_progress(connection, desk.ids["ann"], 1, ENTRY) == (0, 4)
+    desk.judge("ann", slot_id, known(desk, slot_id))
+    check(store)
+
+
+def answers(desk: Desk, who: str, right: bool) -> Iterator[bool]:
+    """Judge what comes, gold items right or wrong; whether each was gold."""
+    while True:
+        slot_id = desk.claim(who, "sighted")
+        is_gold = bool(desk.row(slot_id).gold)
+        desk.judge(who, slot_id, known(desk, slot_id, right) if is_gold else "accept")
+        yield is_gold
+
+
+def test_hidden_gold_comes_by_chance_and_never_twice(store: Store) -> None:
+    desk = project(store, HIDDEN, videos=8, objects=2, gold=8)
+    was = list(islice(answers(desk, "ann", right=True), 12))
+    assert 2 <= sum(was) <= 8
+    assert desk.standing("ann") == "active"
+    with store.read() as connection:
+        rows = connection.execute(
+            select(judgement.c.gold_right, item.c.id, item.c.state).join_from(
+                judgement, item, judgement.c.item_id == item.c.id
+            )
+        ).all()
+    assert len({row.id for row in rows}) == 12
+    assert [row.gold_right for row in rows if row.state == "gold"] == [True] * sum(was)
+    check(store)
+
+
+def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_others(store: Store) -> None:
+    desk = project(store, HIDDEN, videos=15, objects=2, gold=16)
+    golds = 0
+    for is_gold in answers(desk, "ann", right=False):
+        golds += is_gold
+        if desk.standing("ann") != "active":
+            break
+    assert golds == gold.MIN_ANSWERS
+    assert desk.standing("ann") == "stopped"
+    with pytest.raises(Problem, match="stopped"):
+        desk.undo("ann")
+    with store.read() as connection:
+        undone = connection.execute(select(judgement).where(judgement.c.undone_by == "gold_gate")).all()
+        kept = connection.execute(
+            select(judgement.c.gold_right).where(judgement.c.undone_at.is_(None), judgement.c.gold_right.is_not(None))
+        ).all()
+        reopened = connection.execute(select(slot.c.state).where(slot.c.id.in_([row.slot_id for row in undone]))).all()
+        states = connection.execute(select(item.c.state).where(item.c.id.in_([row.item_id for row in undone]))).all()
+    assert len(kept) == gold.MIN_ANSWERS
+    assert undone
+    assert {row.state for row in reopened} == {"open"}
+    assert {row.state for row in states} == {"sighted"}
+    check(store)
+    desk.store.write(
+        lambda c: (
+            c.execute(update(person).where(person.c.id == desk.ids["ann"]).values(standing=Standing.ACTIVE)).rowcount
+        )
+    )
+    theirs = {row.item_id for row in undone}
+    while (slot_id := desk.claim("ann", "sighted")) is not None:
+        assert desk.row(slot_id).item_id not in theirs
+        desk.judge("ann", slot_id, known(desk, slot_id) if desk.row(slot_id).gold else "accept")
+    assert desk.row(desk.claim("ben", "sighted")).item_id in theirs
+    assert desk.standing("ann") == "active"  # the count began anew
+    check(store)
+
+
+def test_a_retired_item_counts_no_more(store: Store) -> None:
+    desk = project(store, ENTRY, gold=5)
+    start(desk, "ann")
+    first = desk.claim("ann")
+    desk.judge("ann", first, known(desk, first, right=False))
+    store.write(
+        lambda c: c.execute(update(item).where(item.c.id == desk.row(first).item_id).values(retired=True)).rowcount
+    )
+    for _ in range(4):
+        slot_id = desk.claim("ann")
+        desk.judge("ann", slot_id, known(desk, slot_id))
+    assert desk.standing("ann") == "active"
+
+
+def test_a_gold_item_that_is_let_go_is_for_nobody_else(store: Store) -> None:
+    desk = project(store, ENTRY, gold=6)
+    start(desk, "ann")
+    slot_id = desk.claim("ann")
+    desk.release("ann", slot_id)
+    assert desk.row(slot_id).state == "void"
+    assert not desk.row(desk.claim("ben")).gold
