@@ -1,11 +1,12 @@
 /** The frame-accurate player: pictures of a video and the mask of an object, together on one canvas. */
 
-import { build } from "./build.js";
+import { Aim, percent, wayOf } from "./aim.js";
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
 import { listen } from "./gestures.js";
 import { Look, after } from "./look.js";
+import { Notices } from "./notices.js";
 import { Route } from "./route.js";
 import { Screen } from "./screen.js";
 import { Shape } from "./shape.js";
@@ -26,9 +27,6 @@ export { ACTIONS, printed } from "./actions.js";
 
 const SPEEDS = [1, 1.5, 2, 0.25, 0.5];
 const ZOOM = 1.5;
-/** Arrow keys move the crosshair by a hundredth of the picture, with Shift by a tenth. */
-const NUDGE = { fine: 0.01, coarse: 0.1 };
-
 /** @type {Video} before the first is loaded */
 const NOTHING = {
   ...{ fps: 24, frame_count: 1, height_px: 9, width_px: 16, shown_height_px: 9, shown_width_px: 16 },
@@ -50,9 +48,7 @@ export class Player {
     step: (by) => this.stepAnnotated(by),
     step10: (by) => this.step10(by),
   });
-  #notice = build("p", "player-notice", { role: "status" });
-  #errorText = build("p", "player-error-text");
-  #error = build("div", "player-error", { role: "alert" });
+  #notices;
   #resizes;
 
   #route = new Route(NOTHING, null, false);
@@ -65,9 +61,7 @@ export class Player {
   #watched = new Set();
   /** @type {[number, number] | null} */
   #loop = null;
-  #pointing = false;
-  /** @type {{x: number, y: number} | null} */
-  #crosshair = null;
+  #aim = new Aim();
   /** @type {Point[]} */
   #points = [];
   /** @type {{choice: number, frame: number, shape: Shape}[]} */
@@ -82,22 +76,18 @@ export class Player {
     this.#root = root;
     this.#options = options;
     this.#frames = new Frames(() => this.#arrived(), options.limitBytes);
-    const retry = build("button", "player-retry", { type: "button" }, "Try again");
-    retry.addEventListener("click", () => this.#frames.retry());
-    this.#error.append(this.#errorText, retry);
-    this.#error.hidden = true;
-    this.#screen.element.append(this.#error);
+    this.#notices = new Notices(root, this.#screen.element, this.#frames.retry);
     root.classList.add("player");
     root.classList.toggle("player-still", Boolean(options.reducedMotion));
     root.replaceChildren(
       this.#screen.element,
       this.#screen.counter,
-      this.#notice,
+      this.#notices.line,
       this.#timeline.element,
       this.#controls.element,
     );
     this.#screen.canvas.addEventListener("keydown", this.#key);
-    this.#screen.canvas.addEventListener("blur", () => this.#aim(null));
+    this.#screen.canvas.addEventListener("blur", () => this.#setCrosshair(null));
     listen(this.#screen.canvas, {
       tap: (x, y) => this.#tap(this.#screen.view.toFrame(x, y)),
       swipe: (by) => this.stepAnnotated(by),
@@ -127,14 +117,14 @@ export class Player {
     this.#loop = null;
     this.#points = [];
     this.#outlines = [];
-    this.#crosshair = null;
-    this.#notice.textContent = "";
+    this.#aim.at = null;
+    this.#notices.say("");
     this.#look.choose(view);
     const aspect = video.width_px / video.height_px;
     this.#screen.element.style.aspectRatio = String(aspect);
     this.#screen.element.style.setProperty("--player-aspect", String(aspect));
     this.#screen.view.reset(aspect);
-    this.#screen.resize();
+    this.#screen.clear();
     this.#frames.open(video);
     this.#firstShown();
     const first = new Promise((resolve) => (this.#firstShown = () => resolve(undefined)));
@@ -189,7 +179,7 @@ export class Player {
     const order = this.#route.playable(this.#loop);
     const first = order[0] ?? 0;
     const ended = this.#target < first || this.#target >= (order.at(-1) ?? 0);
-    this.#say("");
+    this.#notices.say("");
     this.#playFrom(ended ? first : this.#target);
     this.#refresh();
   }
@@ -209,8 +199,8 @@ export class Player {
   /** @param {number} frame the nearest one that can be shown is taken */
   seek(frame) {
     const to = nearest(this.#stops, frame);
-    if (this.#pointing && !this.playing && to !== frame) {
-      this.#say(`Moved to frame ${to}: points are set on annotated frames.`);
+    if (this.#aim.on && !this.playing && to !== frame) {
+      this.#notices.say(`Moved to frame ${to}: points are set on annotated frames.`);
     }
     if (this.playing) this.#playFrom(to);
     else this.#show(to);
@@ -249,7 +239,7 @@ export class Player {
     const at = this.#target;
     const to = by > 0 ? changes.find((frame) => frame > at) : changes.findLast((frame) => frame < at);
     this.pause();
-    if (to === undefined) this.#say(`The object's visibility does not change ${by > 0 ? "after" : "before"} this frame.`);
+    if (to === undefined) this.#notices.say(`The object's visibility does not change ${by > 0 ? "after" : "before"} this frame.`);
     else this.seek(to);
   }
 
@@ -314,13 +304,13 @@ export class Player {
   zoomToObject() {
     const shape = this.#presented && this.#route.track?.at(this.#presented.frame).shape;
     if (shape) this.#move((view) => view.fit(shape.part));
-    else this.#say("The object is not visible here.");
+    else this.#notices.say("The object is not visible here.");
   }
 
   /** Whether a click on the picture, or Enter at the crosshair, sets a point. @param {boolean} on */
   pointing(on) {
-    this.#pointing = on;
-    this.#aim(null);
+    this.#aim.on = on;
+    this.#setCrosshair(null);
     if (on && !this.playing) this.seek(this.#target);
     this.#refresh();
   }
@@ -369,7 +359,7 @@ export class Player {
       points: this.#points,
       outlines: this.#outlines,
       chosen: this.#chosen,
-      crosshair: this.#crosshair,
+      crosshair: this.#aim.at,
     });
     this.#presented = shown;
     this.#watched.add(placeOf(this.#route.video.annotated, k));
@@ -407,18 +397,13 @@ export class Player {
   }
 
   #wait() {
-    const error = this.#presented?.frame === this.#target ? null : this.#frames.error(this.#target);
-    const waits = this.#presented?.frame !== this.#target && !error;
-    this.#root.classList.toggle("player-waits", waits);
-    this.#screen.element.dataset.waits = waits ? `loading frame ${this.#target}` : "";
-    const said = error ? `Frame ${this.#target} cannot be loaded: ${error}.` : "";
-    if (this.#errorText.textContent !== said) this.#errorText.textContent = said;
-    this.#error.hidden = !error;
+    const there = this.#presented?.frame === this.#target;
+    this.#notices.wait(there ? null : this.#target, there ? null : this.#frames.error(this.#target));
   }
 
   /** Frames one can stop at, ascending. */
   get #stops() {
-    return this.#route.stops(this.#pointing && !this.playing);
+    return this.#route.stops(this.#aim.on && !this.playing);
   }
 
   /** @param {Video} video @param {Masks | null} masks */
@@ -431,14 +416,14 @@ export class Player {
     this.pause();
     const goal = this.#target + by * frames;
     const to = by > 0 ? list.find((frame) => frame >= goal) : list.findLast((frame) => frame <= goal);
-    this.#say("");
+    this.#notices.say("");
     this.seek(to ?? (by > 0 ? list.at(-1) : list[0]) ?? 0);
   }
 
   /** @param {[number, number] | null} loop */
   #setLoop(loop) {
     this.#loop = loop;
-    this.#say(loop ? `Loop from frame ${loop[0]} to ${loop[1]}.` : "No loop.");
+    this.#notices.say(loop ? `Loop from frame ${loop[0]} to ${loop[1]}.` : "No loop.");
     if (this.playing) this.seek(this.#target);
     this.#refresh();
   }
@@ -462,47 +447,40 @@ export class Player {
 
   /** @param {{x: number, y: number}} at fractions of the frame */
   #tap({ x, y }) {
-    if (!this.#pointing || x < 0 || x > 1 || y < 0 || y > 1) return;
+    if (!this.#aim.on || x < 0 || x > 1 || y < 0 || y > 1) return;
     if (this.playing) {
       this.pause();
-      this.#say(`Stopped at frame ${this.#target}: now point again.`);
-    } else if (this.#presented?.exact && this.#presented.frame === this.#target) {
-      this.#options.onPoint?.({ frame: this.#presented.frame, x, y });
+      this.#notices.say(`Stopped at frame ${this.#target}: now point again.`);
+    } else if (this.#presented?.frame === this.#target) {
+      this.#options.onPoint?.({ frame: this.#target, x, y });
     }
   }
 
   /** @param {{x: number, y: number} | null} at */
-  #aim(at) {
-    this.#crosshair = at;
+  #setCrosshair(at) {
+    this.#aim.at = at;
     this.#repaint();
   }
 
   /** @param {KeyboardEvent} event */
   #key = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const by = event.shiftKey ? NUDGE.coarse : NUDGE.fine;
-    const [dx, dy] = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[event.key] ?? [];
+    const way = wayOf(event);
     const { canvas, view } = this.#screen;
-    if (dx !== undefined && dy !== undefined && this.#pointing) {
-      const { x, y } = this.#crosshair ?? { x: 0.5, y: 0.5 };
-      const at = this.#crosshair ? { x: within(x + dx), y: within(y + dy) } : { x, y };
-      this.#aim(at);
-      this.#say(`Crosshair ${percent(at.x)} across, ${percent(at.y)} down.`);
-    } else if (dx !== undefined && dy !== undefined && view.zoom > 1) {
-      this.#move(() => view.pan(-dx * canvas.clientWidth * 5, -dy * canvas.clientHeight * 5));
-    } else if (event.key === "Enter" && this.#pointing && this.#crosshair) {
-      this.#tap(this.#crosshair);
+    if (way && this.#aim.on) {
+      this.#aim.nudge(...way);
+      this.#repaint();
+      this.#notices.say(this.#aim.words);
+    } else if (way && view.zoom > 1) {
+      this.#move(() => view.pan(-5 * way[0] * canvas.clientWidth, -5 * way[1] * canvas.clientHeight));
+    } else if (event.key === "Enter" && this.#aim.on && this.#aim.at) {
+      this.#tap(this.#aim.at);
     } else {
       return;
     }
     event.preventDefault();
     event.stopPropagation();
   };
-
-  /** @param {string} text shown below the picture and read out */
-  #say(text) {
-    this.#notice.textContent = text;
-  }
 
   #refresh() {
     this.#timeline.mark(this.#route.video.frame_count, {
@@ -523,17 +501,7 @@ export class Player {
     });
     const { canvas } = this.#screen;
     const pointing = "Picture. Arrow keys move a crosshair, with Shift in big steps; Enter sets a point.";
-    canvas.setAttribute("aria-label", this.#pointing ? pointing : "Picture. When zoomed, arrow keys move it.");
-    canvas.classList.toggle("player-pointing", this.#pointing);
+    canvas.setAttribute("aria-label", this.#aim.on ? pointing : "Picture. When zoomed, arrow keys move it.");
+    canvas.classList.toggle("player-pointing", this.#aim.on);
   }
-}
-
-/** @param {number} fraction */
-function within(fraction) {
-  return Math.min(1, Math.max(0, fraction));
-}
-
-/** @param {number} fraction */
-function percent(fraction) {
-  return `${Math.round(100 * fraction)}%`;
 }

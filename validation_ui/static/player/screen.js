@@ -36,6 +36,13 @@ export class Screen {
     this.view.resize(width, height);
   }
 
+  /** Shows nothing, as between two videos. */
+  clear() {
+    this.resize();
+    this.counter.textContent = "";
+    this.#tag.textContent = "";
+  }
+
   /**
    * Paints frame k: its picture, its mask, its number.
    * @param {number} k
