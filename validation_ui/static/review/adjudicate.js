@@ -22,6 +22,7 @@ function toldOf(pointing) {
 
 export class Adjudicate {
   title = "Settle what the others said";
+  sends = "Send";
 
   /** @param {import("./sighted.js").Context} context */
   constructor(context) {
@@ -29,10 +30,9 @@ export class Adjudicate {
     const { item, opinions } = context.view;
     this.verdicts = new Verdicts({ parts: item.parts, wantsShort: false, keys: context.keys,
       decisions: ["accept", "edit", "reject"], onChange: context.changed });
-    this.root = h("div", {},
-      h("section", { class: "opinions", "aria-label": "What the others said" },
-        ...opinions.map((opinion) => this.opinion(opinion, item.parts))),
-      this.verdicts.root);
+    this.root = h("div", {}, this.verdicts.root);
+    this.verdicts.expression.after(h("section", { class: "opinions", "aria-label": "What the others said" },
+      ...opinions.map((opinion) => this.opinion(opinion, item.parts))));
   }
 
   /**

@@ -8,7 +8,7 @@ import { ApiError, api } from "../lib/api.js";
 import { AimForm } from "./aim.js";
 import { fill, h } from "./build.js";
 import { ExtentForm } from "./extent.js";
-import { NO_AIM, actOn } from "./sighted.js";
+import { FITS, NO_AIM, actOn } from "./sighted.js";
 import { Verdicts, blank } from "./verdicts.js";
 
 /** @typedef {import("./types.js").Pointing} Pointing */
@@ -32,11 +32,13 @@ export class Blind {
     this.verdicts = null;
     this.judged = blank();
     this.title = "Find the object that the text means";
+    this.sends = "Answer";
     this.head = h("div", {});
     this.body = h("div", {});
     this.error = h("p", { class: "error", role: "alert", hidden: true });
     this.root = h("div", {}, this.head, this.body, this.error);
     this.busy = false;
+    this.isRevealed = false; // also while the outlines are shown: the object is one of them
     this.enter(this.view.pointing);
   }
 
@@ -46,6 +48,7 @@ export class Blind {
    * @param {Pointing | null} pointing
    */
   enter(pointing) {
+    this.isRevealed = pointing !== null;
     this.error.hidden = true;
     const expression = h("p", { class: "expression", lang: "en" },
       this.view.item.parts.map(({ text }) => text).join(" "));
@@ -57,13 +60,14 @@ export class Blind {
       fill(this.body, expression, this.extent.root);
       this.extent.options.focus();
     }
-    this.context.stageChanged(!pointing?.revealed);
+    this.context.stageChanged();
   }
 
   /** @param {Pointing} pointing */
   async reveal(pointing) {
     const { player, keys, changed, showMasks } = this.context;
     const { id } = this.view.slot;
+    [this.title, this.sends] = [FITS, "Send"];
     this.aim.turn(false);
     player.setOutlines([], null);
     this.extent = null;
@@ -84,7 +88,7 @@ export class Blind {
   /** @param {string} name */
   act(name) {
     if (this.verdicts) return actOn(this.verdicts, name);
-    const number = /^(?:part|outline)([1-9])$/.exec(name)?.[1];
+    const number = /^pick_([1-9])$/.exec(name)?.[1];
     if (this.extent) return number !== undefined && this.extent.choose(Number(number) - 1);
     if (name === "point") return this.aim.toggle();
     if (name === "ambiguous" || name === "absent") return this.aim.choose(name);

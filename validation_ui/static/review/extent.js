@@ -38,7 +38,7 @@ export class ExtentForm {
     this.choices = [...new Set(outlines.map(({ choice }) => choice))];
     this.options = new Segmented("Several outlines lie under your points. Which one does the text mean?",
       this.choices.map((choice) => ({ value: String(choice), label: `Outline ${choice + 1}`,
-        badge: context.keys.badge(choice < 3 ? `part${choice + 1}` : `outline${choice + 1}`) })),
+        badge: context.keys.badge(`pick_${choice + 1}`) })),
       (value) => this.choose(Number(value)));
     this.hint = h("p", { class: "hint" }, "Click one in the picture, press its number, or tick it here.");
     this.root = h("div", { class: "extent" }, this.options.root, this.hint);

@@ -46,12 +46,22 @@ export class Frame {
    */
   show({ slot, item, video }, pass) {
     this.kind.textContent = (KINDS[slot.kind] ?? slot.kind) + (item.kind === "short" ? ", short expression" : "");
-    this.heading.textContent = pass.title;
+    this.name(pass);
     this.entry.textContent = slot.entry ? `Entry test: ${slot.entry.done + 1} of ${slot.entry.of}` : "";
     this.content.replaceChildren(pass.root);
     this.notice.hidden = true;
     this.smoothBox.open = false;
     this.smooth.removeAttribute("src");
     this.smooth.src = video.source;
+  }
+
+  /**
+   * What is asked now, and what its button does.
+   *
+   * @param {import("./sighted.js").Pass} pass
+   */
+  name({ title, sends }) {
+    this.heading.textContent = title;
+    this.sendText.textContent = sends;
   }
 }

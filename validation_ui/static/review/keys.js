@@ -19,9 +19,9 @@ const REVIEW_ACTIONS = [
   { name: "submit", label: "Send (Ctrl+Enter while typing)", defaultKey: "Enter", group: "Decide" },
   { name: "skip", label: "Skip this item", defaultKey: "KeyX", group: "Decide" },
   { name: "undo", label: "Undo my last answer", defaultKey: "KeyU", group: "Decide" },
-  ...[1, 2, 3].map((n) => ({ name: `part${n}`, label: `Change the verdict of part ${n}, or choose outline ${n}`,
+  ...[1, 2, 3].map((n) => ({ name: `pick_${n}`, label: `Change the verdict of part ${n}, or choose outline ${n}`,
     defaultKey: `Digit${n}`, group: "Verdicts" })),
-  ...[4, 5, 6, 7, 8, 9].map((n) => ({ name: `outline${n}`, label: `Choose outline ${n}`,
+  ...[4, 5, 6, 7, 8, 9].map((n) => ({ name: `pick_${n}`, label: `Choose outline ${n}`,
     defaultKey: `Digit${n}`, group: "Verdicts" })),
   { name: "point", label: "Pointing on or off", defaultKey: "KeyP", group: "Point" },
   { name: "ambiguous", label: "Several objects fit", defaultKey: "KeyG", group: "Point" },
@@ -37,7 +37,7 @@ export const ACTIONS = [
 ];
 
 const SHOWN = new Map(Object.entries({ Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Slash: "/",
-  Backslash: "\\", Minus: "-", Equal: "=", Semicolon: ";", Quote: "'", ArrowLeft: "←", ArrowRight: "→",
+  Backslash: "\\", Minus: "-", Equal: "+", Semicolon: ";", Quote: "'", ArrowLeft: "←", ArrowRight: "→",
   ArrowUp: "↑", ArrowDown: "↓", "Shift+Slash": "?" }));
 
 /**
@@ -112,13 +112,13 @@ export class Keys {
   help() {
     const groups = [...new Set(ACTIONS.map((action) => action.group))];
     const dialog = h("dialog", { class: "ask help", "aria-labelledby": "help-title" },
-      h("h2", { id: "help-title" }, "Keys"),
+      h("form", { method: "dialog", class: "help-head" }, h("h2", { id: "help-title" }, "Keys"),
+        h("button", { class: "primary" }, "Close")),
       h("p", {}, this.off ? "Keys are off; turn them on in your account."
         : "They rest while you type. Change them, or turn them off, in your account."),
       h("div", { class: "help-groups" }, ...groups.map((group) => h("section", {}, h("h3", {}, group),
         h("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(({ name, label }) =>
-          h("div", {}, h("dt", {}, h("kbd", {}, keyLabel(this.bindings.get(name) ?? ""))), h("dd", {}, label))))))),
-      h("form", { method: "dialog", class: "choices" }, h("button", { class: "primary" }, "Close")));
+          h("div", {}, h("dt", {}, h("kbd", {}, keyLabel(this.bindings.get(name) ?? ""))), h("dd", {}, label))))))));
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();

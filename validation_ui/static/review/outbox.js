@@ -15,7 +15,7 @@ import { all, put, remove } from "./db.js";
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
-const AGAIN = new Set([401, 403, 408, 425, 429]); // signed out, too many at once: the answer itself is fine
+const AGAIN = new Set(["signed_out", "csrf", "wait", "failure"]); // the answer itself is fine
 
 /** A key that no other answer has; plain HTTP pages have no randomUUID. */
 function newKey() {
@@ -34,6 +34,7 @@ export class Outbox {
     this.entries = [];
     /** @type {Map<string, Outcome>} what this page was told, by key */
     this.outcomes = new Map();
+    this.trouble = ""; // why the server takes nothing now
     this.retryMs = FIRST_RETRY_MS;
     /** @type {number | undefined} */
     this.timer = undefined;
@@ -104,7 +105,10 @@ export class Outbox {
       this.outcomes.set(entry.key, { state: "sent", answer });
       await this.forget(entry);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status >= 500 || error.status < 400 || AGAIN.has(error.status)) return false;
+      if (!(error instanceof ApiError) || error.status >= 500 || error.status < 400 || AGAIN.has(error.code)) {
+        this.trouble = error instanceof Error ? error.message : String(error);
+        return false;
+      }
       entry.refusal = { code: error.code, message: error.message, status: error.status, error: error.error };
       this.outcomes.set(entry.key, { state: "refused", refusal: entry.refusal });
       await put("outbox", entry).catch(() => {});

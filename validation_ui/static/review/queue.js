@@ -25,6 +25,14 @@ export class Queue {
     /** @type {{loaded: Loaded, until: number} | null} */
     this.ahead = null;
     this.fetching = false;
+    /** Whether an item was put aside: a claim gives what is held already before anything new. */
+    this.aside = false;
+  }
+
+  /** Another item comes in between; the present one is next. */
+  putAside() {
+    this.ahead = null;
+    this.aside = true;
   }
 
   /**
@@ -36,6 +44,7 @@ export class Queue {
   async next() {
     const ahead = this.ahead;
     this.ahead = null;
+    this.aside = false;
     if (ahead && ahead.until > performance.now()) return { loaded: ahead.loaded };
     return this.claim(false);
   }
@@ -47,17 +56,31 @@ export class Queue {
    * @param {number} current  slot that is being worked on
    */
   async prefetch(fetchPictures, current) {
-    if (this.ahead || this.fetching) return;
+    if (this.ahead || this.fetching || this.aside) return;
     this.fetching = true;
     try {
       const next = await this.claim(true);
-      if (!("loaded" in next) || next.loaded.view.slot.id === current) return;
+      if (this.aside || !("loaded" in next) || next.loaded.view.slot.id === current) return;
       this.ahead = { loaded: next.loaded, until: endOf(next.loaded.view.slot) };
       await fetchPictures(next.loaded.view.video);
     } catch {
       this.ahead = null;
     } finally {
       this.fetching = false;
+    }
+  }
+
+  /**
+   * Leave an item to others for good.
+   *
+   * @param {number} slot
+   * @param {string} reason
+   */
+  async skip(slot, reason) {
+    try {
+      await api("POST", `/api/slots/${slot}/skip`, { reason });
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error; // the server's 204 says that it is JSON, and is empty
     }
   }
 

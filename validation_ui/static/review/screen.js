@@ -22,7 +22,7 @@ import { DECIDED } from "./words.js";
 /** @typedef {import("./types.js").Me} Me */
 /** @typedef {import("./queue.js").Loaded} Loaded */
 
-const PATIENCE_MS = 800; // a server slower than this is not waited for: the outbox goes on by itself
+const PATIENCE_MS = 2_500; // a server slower than this is not waited for: the outbox goes on by itself
 const PASSES = { sighted: Sighted, blind: Blind, adjudicate: Adjudicate };
 const SKIPS = ["I cannot tell", "I do not know the words", "It upsets me", "The video does not play"];
 
@@ -36,7 +36,7 @@ class Screen {
     this.allowed = me.role === "reviewer" ? ["sighted", "blind"] : ["sighted", "blind", "adjudicate"];
     const asked = (new URLSearchParams(location.search).get("kinds") ?? "").split(",").filter((kind) => this.allowed.includes(kind));
     this.queue = new Queue(asked.length ? asked : this.allowed);
-    this.status = new Status(document.body);
+    this.status = new Status(root.parentElement ?? document.body);
     this.keys = new Keys({ hotkeys: me.hotkeys, off: me.preferences.hotkeys_off === true },
       (name) => this.act(name), (name) => PLAYER_ACTIONS.find((action) => action.name === name)?.release?.(this.player));
     this.outbox = new Outbox(me.id, () => this.unsent?.show());
@@ -62,6 +62,7 @@ class Screen {
     /** @type {SlotView | null} */
     this.view = null;
     this.busy = false;
+    this.answered = 0; // of the entry test: what was fetched ahead does not know of the last answer
     addEventListener("pagehide", () => this.leave());
     addEventListener("pageshow", (event) => { if (/** @type {PageTransitionEvent} */ (event).persisted) location.reload(); });
   }
@@ -98,6 +99,7 @@ class Screen {
    */
   async show({ view, masks }) {
     this.view = view;
+    this.pass = null;
     this.lease.hold(view.slot.id);
     if (!this.frame.split.isConnected) {
       this.frame.bar.querySelector(".review-tools")?.prepend(this.unsent.badge);
@@ -105,16 +107,17 @@ class Screen {
     }
     this.player.pointing(false);
     const shown = this.player.load(view.video, masks);
+    /** @type {import("./sighted.js").Pass} */
     const pass = new PASSES[view.slot.kind]({
       view, player: this.player, keys: this.keys,
       say: (text) => this.status.say(text),
       changed: () => this.drafts.change(pass.draft()),
       send: (body) => this.send(body),
       showMasks: (revealed) => this.player.setMasks(revealed),
-      stageChanged: (before) => { this.frame.sendText.textContent = before ? "Answer" : "Send"; },
+      stageChanged: () => { if (this.pass && this.view === view) this.frame.name(this.pass); },
     });
     this.pass = pass;
-    this.frame.sendText.textContent = view.slot.kind === "blind" && !view.pointing?.revealed ? "Answer" : "Send";
+    if (view.slot.entry) view.slot.entry.done = Math.max(view.slot.entry.done, this.answered);
     this.frame.show(view, pass);
     this.frame.heading.focus({ preventScroll: true });
     scrollTo({ top: 0 });
@@ -168,8 +171,9 @@ class Screen {
     }
     await this.drafts.drop();
     const said = DECIDED[String(body.decision)] ?? "";
+    if (slot.entry) this.answered = slot.entry.done + 1;
     if (outcome.state === "sent") this.status.offer(`${said} and sent`, "Undo", () => this.undo());
-    else this.status.say(`${said}, kept here until the server can be reached`);
+    else this.status.say(`${said} and kept here. ${this.outbox.trouble || "The server is slow; it is sent as soon as it goes."}`);
     await this.next();
   }
 
@@ -224,7 +228,7 @@ class Screen {
     this.lease.lost = true;
     this.drafts.saveLocal();
     fill(this.frame.notice,
-      h("p", {}, h("b", {}, "Your reservation of this item is over. "), message, " What you entered is kept in this browser."),
+      h("p", {}, message),
       h("button", { type: "button", onclick: () => this.claimAgain() }, "Claim again"));
     this.frame.notice.hidden = false;
   }
@@ -232,21 +236,24 @@ class Screen {
   /** The same item if nobody has it, else another. */
   async claimAgain() {
     await this.drafts.flush();
-    this.queue.ahead = null;
+    this.queue.putAside();
     await this.next();
   }
 
   async skip() {
     const { view } = this;
     if (!view) return;
-    const reasons = h("select", { "aria-label": "Why" }, ...SKIPS.map((reason) => h("option", {}, reason)));
-    const reason = await ask("Skip this item?", [h("p", {}, "It goes to somebody else and never comes back to you."), reasons], [
+    let chosen = SKIPS[0] ?? "";
+    const reasons = SKIPS.map((reason) => h("label", { class: "check" }, h("input", { type: "radio", name: "skip",
+      checked: reason === chosen, onchange: () => { chosen = reason; } }), h("span", {}, reason)));
+    const reason = await ask("Skip this item?", [h("p", {}, "It goes to somebody else and never comes back to you."),
+      h("fieldset", {}, h("legend", { class: "sr" }, "Why"), ...reasons)], [
       { label: "Keep it", value: () => "" },
-      { label: "Skip", value: () => reasons.value, primary: true },
+      { label: "Skip", value: () => chosen, primary: true },
     ], "");
     if (!reason) return;
     try {
-      await api("POST", `/api/slots/${view.slot.id}/skip`, { reason });
+      await this.queue.skip(view.slot.id, reason);
       await this.drafts.drop();
       this.status.say("Skipped");
       await this.next();
@@ -266,7 +273,7 @@ class Screen {
       await this.drafts.flush();
       const { slot } = await api("POST", "/api/undo", {});
       this.status.say("Taken back");
-      this.queue.ahead = null; // the next claim gives what is held already, this item too
+      this.queue.putAside();
       if (slot) await this.show(await withMasks(slot));
     } catch (error) {
       this.status.say(error instanceof ApiError ? error.message : String(error));
@@ -290,12 +297,16 @@ class Screen {
     ], /** @type {const} */ ("mine"));
   }
 
-  /** The page goes: others may have what is not answered; drafts and unsent answers stay. */
+  /**
+   * The page goes: others may have what is not answered; drafts and unsent answers stay. Who has seen the answer of a
+   * blind item keeps it, as nobody is given one whose object they saw.
+   */
   leave() {
     this.drafts.flush();
+    const current = this.pass?.isRevealed ? null : this.view;
     const unsent = new Set(this.outbox.waiting.map(({ slot }) => slot));
-    const held = [this.view?.slot.id, this.queue.ahead?.loaded.view.slot.id];
-    this.lease.release(held.filter((slot) => slot !== undefined && !unsent.has(slot)).map(Number));
+    const held = [current, this.queue.ahead?.loaded.view].flatMap((view) => view?.slot.id ?? []);
+    this.lease.release(held.filter((slot) => !unsent.has(slot)));
   }
 }
 

@@ -8,19 +8,21 @@ import { Verdicts } from "./verdicts.js";
  *
  * @typedef {{view: import("./types.js").SlotView, player: import("../player/player.js").Player,
  *   keys: import("./keys.js").Keys, say: (text: string) => void, changed: () => void,
- *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: (before: boolean) => void,
+ *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: () => void,
  *   showMasks: (masks: import("./types.js").Masks) => void}} Context
  */
 /**
  * One pass of one item, as the screen drives it.
  *
- * @typedef {{root: HTMLElement, title: string, act: (name: string) => boolean, submit: () => Promise<void>,
- *   draft: () => import("./types.js").Draft,
+ * @typedef {{root: HTMLElement, title: string, sends: string, act: (name: string) => boolean, submit: () => Promise<void>,
+ *   isRevealed?: boolean, draft: () => import("./types.js").Draft,
  *   restore: (draft: import("./types.js").Draft) => void, refused: (fields: Record<string, string>) => void,
  *   onFrame: () => void, onPoint: (point: import("./types.js").Point) => void}} Pass
  */
 
 const WATCHED_FRAC = 0.95; // the server's rule: the whole span, but for rounding
+
+export const FITS = "Does the text fit the marked object?";
 
 /** @type {import("./types.js").Aim} */
 export const NO_AIM = { answer: "", points: [], candidates: null, brief: false };
@@ -32,7 +34,7 @@ export const NO_AIM = { answer: "", points: [], candidates: null, brief: false }
  * @param {string} name
  */
 export function actOn(verdicts, name) {
-  const part = /^part([1-3])$/.exec(name)?.[1];
+  const part = /^pick_([1-3])$/.exec(name)?.[1];
   if (part) return verdicts.cycle(Number(part) - 1);
   if (name === "note") return verdicts.writeNote();
   if (name === "short") return verdicts.writeShort();
@@ -69,7 +71,8 @@ export class Watch {
 }
 
 export class Sighted {
-  title = "Does the text fit the marked object?";
+  title = FITS;
+  sends = "Send";
 
   /** @param {Context} context */
   constructor(context) {

@@ -3,6 +3,7 @@
 import { fill, h } from "./build.js";
 
 const TOAST_MS = 10_000;
+const SHOWN_MS = 4_000;
 
 export class Status {
   /** @param {HTMLElement} root */
@@ -12,14 +13,24 @@ export class Status {
     root.append(this.line, this.toast);
     /** @type {number | undefined} */
     this.timer = undefined;
+    /** @type {number | undefined} */
+    this.fade = undefined;
   }
 
   /**
-   * Say something that needs no answer.
+   * Say something that needs no answer: read out, and seen for a while.
    *
    * @param {string} text
    */
   say(text) {
+    this.line.classList.remove("sr");
+    this.read(text);
+    clearTimeout(this.fade);
+    this.fade = setTimeout(() => this.line.classList.add("sr"), SHOWN_MS);
+  }
+
+  /** @param {string} text */
+  read(text) {
     if (this.line.textContent === text) this.line.textContent = ""; // or it is not read out again
     this.line.textContent = text;
   }
@@ -42,6 +53,7 @@ export class Status {
       this.timer = setTimeout(() => (this.toast.matches(":hover, :focus-within") ? wait() : hide()), TOAST_MS);
     };
     wait();
-    this.say(text);
+    this.line.classList.add("sr");
+    this.read(text);
   }
 }

@@ -42,7 +42,7 @@ export class Unsent {
     const shut = () => card.closest("dialog")?.querySelector("button")?.click();
     const card = h("article", { class: "unsent-card" },
       h("h3", {}, `${DECIDED[String(body.decision)] ?? ""}: ${entry.title}`),
-      h("p", { class: refusal ? "error" : "hint" }, refusal ? refusal.message : "It waits for the connection."),
+      h("p", { class: refusal ? "error" : "hint" }, refusal?.message ?? this.outbox.trouble),
       ...texts.map(([name, text]) => h("p", { class: "kept" }, h("b", {}, `${PART_NAMES[name] ?? name}: `), text)),
       body.short ? h("p", { class: "kept" }, h("b", {}, "Short: "), String(body.short)) : null,
       body.note ? h("p", { class: "kept" }, h("b", {}, "Note: "), String(body.note)) : null,

@@ -71,7 +71,7 @@ export class Verdicts {
    */
   row(name, n) {
     const legend = h("span", {}, h("b", {}, PART_NAMES[name] ?? name), h("small", {}, PART_HINTS[name] ?? ""));
-    const badge = this.keys.badge(`part${n + 1}`);
+    const badge = this.keys.badge(`pick_${n + 1}`);
     if (badge) legend.prepend(badge);
     const row = new Segmented(legend, VERDICTS.map((value) => ({ value, label: VERDICT_NAMES[value] ?? value })),
       (value) => this.judge(name, value));
@@ -176,7 +176,7 @@ export class Verdicts {
     this.editing.hidden = decision !== "edit";
     for (const { before, area, diff } of this.edits) {
       const same = area.value.trim() === before;
-      fill(diff, same ? h("p", { class: "hint" }, "Unchanged") : showDiff(before, area.value));
+      fill(diff, !same && showDiff(before, area.value));
     }
     this.reasons.hidden = decision !== "reject" && decision !== "flag";
     this.note.root.hidden = this.reasons.hidden && !note && !this.noteWanted;
