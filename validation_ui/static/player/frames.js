@@ -12,7 +12,7 @@ export class Frames {
   #bitmaps = new Map();
   /** @type {Map<number, string>} */
   #urls = new Map();
-  /** @type {Map<string, string>} chunk -> what went wrong */
+  /** @type {Map<string, string>} chunk, "" for the worker -> what went wrong */
   #failed = new Map();
   /** @type {string[]} */
   #prefetch = [];
@@ -23,7 +23,8 @@ export class Frames {
   #load = 0;
   #retryMs = FIRST_RETRY_MS;
   #timer = 0;
-  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  /** @type {Worker} */
+  #worker;
   /** The frame on the canvas: never dropped. */
   pinned = -1;
 
@@ -34,8 +35,7 @@ export class Frames {
   constructor(onChange, limitBytes = LIMIT_BYTES) {
     this.limitBytes = limitBytes;
     this.onChange = onChange;
-    this.#worker.addEventListener("message", ({ data }) => this.#receive(data));
-    this.#worker.addEventListener("error", () => this.#receive({ url: "", failed: "the player's worker stopped" }));
+    this.#worker = this.#start();
     addEventListener("online", this.retry);
   }
 
@@ -100,6 +100,13 @@ export class Frames {
     for (const frame of [...this.#bitmaps.keys()]) this.#close(frame);
   }
 
+  #start() {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }) => this.#receive(data));
+    worker.addEventListener("error", () => this.#receive({ url: "", failed: "a part of the player did not start" }));
+    return worker;
+  }
+
   /** Frames that may be wanted at once: half the limit, so that what comes never drops what comes next. */
   #room() {
     return Math.max(2, Math.min(AHEAD, Math.floor(this.limitBytes / 2 / this.#frameBytes)));
@@ -152,6 +159,10 @@ export class Frames {
   #again() {
     clearTimeout(this.#timer);
     if (!this.#failed.size) return;
+    if (this.#failed.has("")) {
+      this.#worker.terminate();
+      this.#worker = this.#start();
+    }
     this.#forget();
     this.#ask();
     this.onChange();

@@ -20,6 +20,8 @@ export class Screen {
   view = new View();
   #tag = build("p", "player-tag");
   #context;
+  /** Pixels of the canvas to one of CSS. */
+  #scale = 1;
 
   constructor() {
     const context = this.canvas.getContext("2d", { alpha: false });
@@ -33,6 +35,7 @@ export class Screen {
     const { width, height } = this.element.getBoundingClientRect();
     this.canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
     this.canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
+    this.#scale = this.canvas.width / Math.max(1, width);
     this.view.resize(width, height);
   }
 
@@ -54,10 +57,9 @@ export class Screen {
     const { video, track, look } = scene;
     const context = this.#context;
     const rect = this.view.rect;
-    const scale = this.canvas.width / Math.max(1, this.element.clientWidth);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
     paintPicture(context, bitmap, rect);
 
     const { from, shape } = track?.at(k) ?? { from: video.annotated[placeOf(video.annotated, k)] ?? -1, shape: null };

@@ -35,7 +35,7 @@ let load = 0;
 const decoding = new Set();
 
 self.addEventListener("message", ({ data }) => {
-  if (data.forget) {
+  if ("forget" in data) {
     failed.delete(data.forget);
     afresh.add(data.forget);
     return;
