@@ -1,5 +1,6 @@
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -21,15 +22,15 @@ def prints(greys: Sequence[Picture], fps: float, start: int = 0) -> bytes:
 
 @pytest.fixture(scope="module")
 def clips(demo_root: Path) -> dict[str, list[Picture]]:
-    """Whole clips of the demo, a quarter of their size."""
+    """The first six seconds of the demo's clips, 480 pixels on the long side."""
     names = [f"demo_00000{n}" for n in (1, 2, 3, 4, 5, 6, 8)]
     files = {name: demo_root / "sav_train" / "demo" / f"{name}.mp4" for name in names}
-    return {
-        name: [
-            cv2.resize(frame.bgr(), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) for frame in walk(file, name)
-        ]
-        for name, file in files.items()
-    }
+    return {name: [_small(frame.bgr()) for frame in islice(walk(file, name), 144)] for name, file in files.items()}
+
+
+def _small(frame: Picture) -> Picture:
+    scale = 480 / max(frame.shape)
+    return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def coded_anew(frames: Sequence[Picture], scale: float, gain: float, offset: flo
     height, width = (int(side * scale) // 2 * 2 for side in frames[0].shape[:2])
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "33", "preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "30", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             changed = np.clip(cv2.resize(frame, (width, height)) * gain + offset, 0, 255).astype(np.uint8)
