@@ -59,9 +59,7 @@ settings = st.builds(
 
 
 @given(settings, st.integers(0, 40), st.randoms(use_true_random=False))
-def test_what_is_drawn_does_not_depend_on_the_order_of_rows(
-    chosen: Settings, videos: int, rng: random.Random
-) -> None:
+def test_what_is_drawn_does_not_depend_on_the_order_of_rows(chosen: Settings, videos: int, rng: random.Random) -> None:
     there = candidates(videos)
     mixed = rng.sample(there, len(there))
     assert sample.split(there, chosen) == sample.split(mixed, chosen)

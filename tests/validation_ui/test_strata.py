@@ -45,7 +45,9 @@ def test_a_level_follows_from_one_fact(changed: dict[str, Any], facet: str, leve
     assert found == rest
 
 
-@pytest.mark.parametrize(("words", "level"), [(1, "short"), (65, "short"), (66, "medium"), (80, "medium"), (81, "long")])
+@pytest.mark.parametrize(
+    ("words", "level"), [(1, "short"), (65, "short"), (66, "medium"), (80, "medium"), (81, "long")]
+)
 def test_length_counts_words(words: int, level: str) -> None:
     assert levels(facts(), "word " * words, [])["length"] == level
 
