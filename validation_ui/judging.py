@@ -147,12 +147,14 @@ def _check_version(connection: Connection, row: Row[Any], about: Row[Any], versi
 
 def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
     """End the lease; the count of rows decides whether it was still theirs."""
-    judged = select(judgement.c.id).where(
-        judgement.c.item_id == row.item_id, judgement.c.person_id == person_id, judgement.c.undone_at.is_(None)
-    )
     done = connection.execute(
         update(slot)
-        .where(slot.c.id == row.id, slot.c.holder_id == person_id, slot.c.state.in_(leases.KEPT), ~judged.exists())
+        .where(
+            slot.c.id == row.id,
+            slot.c.holder_id == person_id,
+            slot.c.state.in_(leases.KEPT),
+            ~leases.is_judged(person_id),
+        )
         .values(state=SlotState.DONE, holder_id=None, lease_until=None)
     )
     if done.rowcount != 1:

@@ -7,7 +7,7 @@ is it lost.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, case, func, insert, select, update
 
 from validation_ui import audit
 from validation_ui.problem import Problem
@@ -24,12 +24,9 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
         Problem: 409 lease_lost.
     """
     until = now + Settings.load(connection).lease_s
-    judged = select(judgement.c.id).where(
-        judgement.c.item_id == slot.c.item_id, judgement.c.person_id == person_id, judgement.c.undone_at.is_(None)
-    )
     renewed = connection.execute(
         update(slot)
-        .where(slot.c.id == slot_id, slot.c.holder_id == person_id, slot.c.state.in_(KEPT), ~judged.exists())
+        .where(slot.c.id == slot_id, slot.c.holder_id == person_id, ~is_judged(person_id), slot.c.state.in_(KEPT))
         .values(state=SlotState.LEASED, lease_until=until, claimed_at=func.coalesce(slot.c.claimed_at, now))
     )
     if renewed.rowcount != 1:
@@ -59,6 +56,17 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
     if connection.execute(known).first() is None:
         connection.execute(insert(skipped).values(person_id=person_id, item_id=row.item_id, reason=reason, at=now))
     log(connection, now, person_id, "skip", slot_id, {"reason": reason})
+
+
+def is_judged(person_id: int) -> ColumnElement[bool]:
+    """SQL: the person judged the item of a `slot` row, maybe by another slot. Gold items may come again."""
+    judged = select(judgement.c.id).where(
+        judgement.c.item_id == slot.c.item_id,
+        judgement.c.person_id == person_id,
+        judgement.c.undone_at.is_(None),
+        judgement.c.gold_right.is_(None),
+    )
+    return judged.exists()
 
 
 def lock_person(connection: Connection, person_id: int) -> Row[Any]:

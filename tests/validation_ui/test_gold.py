@@ -122,7 +122,7 @@ def test_hidden_gold_comes_by_chance_and_never_twice(store: Store) -> None:
 
 
 def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_others(store: Store) -> None:
-    desk = project(store, HIDDEN, videos=15, objects=2, gold=16)
+    desk = project(store, replace(HIDDEN, gold_frac=0.8), videos=6, objects=1, gold=16)
     golds = 0
     for is_gold in answers(desk, "ann", right=False):
         golds += is_gold

@@ -1,5 +1,6 @@
 """What is kept of a judgement, what is refused, and what an undo brings back."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,8 +183,6 @@ def test_undo_ends_where_somebody_settled_it(desk: Desk) -> None:
 
 
 def test_undo_ends_at_the_export_and_after_the_last_few(store: Store) -> None:
-    from dataclasses import replace
-
     desk = Desk(store, store.write(lambda c: fill(c, settings=replace(SMALL, undo_last=2))))
     for _ in range(3):
         about = desk.do("ann", "accept", "sighted")

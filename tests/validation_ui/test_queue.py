@@ -9,6 +9,7 @@ from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui import drafts
+from validation_ui.leases import see
 from validation_ui.problem import Problem
 from validation_ui.schema import audit, person, slot
 from validation_ui.store import Store
@@ -124,8 +125,6 @@ def test_no_mask_of_a_video_while_something_in_it_is_to_be_found(desk: Desk) -> 
 
 
 def test_a_blind_item_whose_video_was_seen_meanwhile_goes_to_others(desk: Desk, clock: Clock) -> None:
-    from validation_ui.leases import see
-
     desk.do("ann", "accept", "sighted")
     blind = desk.claim("cy", "blind")
     desk.store.write(lambda c: see(c, desk.ids["cy"], "v0", clock.now))

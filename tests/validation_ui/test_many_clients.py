@@ -1,0 +1,98 @@
+"""Two hundred people at once: no item twice, no overshoot, nothing lost."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+from sqlalchemy import func, insert, select
+
+from tests.validation_ui.desk import Desk, check
+from tests.validation_ui.rows import SMALL, fill
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, Standing, item, judgement, person, slot
+from validation_ui.store import Store
+
+CLIENTS, VIDEOS, OBJECTS = 200, 12, 3
+SETTINGS = replace(SMALL, long=15, videos=10, per_video=2)  # all three run out while many are at work
+
+
+def test_many_clients(store: Store) -> None:
+    names = [f"p{k}" for k in range(CLIENTS)]
+
+    def project(connection):
+        ids = fill(
+            connection, videos=VIDEOS, objects=OBJECTS, reviewers=(), adjudicators=(), overlap=True, settings=SETTINGS
+        )
+        rows = [
+            {
+                "id": 100 + k,
+                "name": name,
+                "name_key": name,
+                "role": Role.REVIEWER,
+                "standing": Standing.ACTIVE,
+                "password_hash": "!",
+                "created_at": 0.0,
+            }
+            for k, name in enumerate(names)
+        ]
+        connection.execute(insert(person), rows)
+        return ids | {row["name"]: row["id"] for row in rows}
+
+    desk = Desk(store, store.write(project))
+    given: list[tuple[int, str]] = []
+    kept: list[int] = []
+    ready = threading.Barrier(CLIENTS)
+
+    def client(who: str) -> None:
+        ready.wait()
+        while (slot_id := desk.claim(who)) is not None:
+            given.append((slot_id, who))
+            row = desk.row(slot_id)
+            if row.kind == "blind":
+                desk.point(who, slot_id)
+            kept.append(desk.judge(who, slot_id))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(client, name) for name in names]:
+            done.result()
+
+    check(store)
+    assert max(Counter(slot_id for slot_id, _ in given).values()) == 1
+    assert len(given) == len(kept) == len(set(kept))
+    with store.read() as connection:
+        assert sorted(kept) == sorted(connection.execute(select(judgement.c.id)).scalars())
+        states = Counter(connection.execute(select(item.c.state)).scalars())
+        assert connection.execute(select(func.count()).where(slot.c.state == "leased")).scalar_one() == 0
+    assert sum(states.values()) == VIDEOS * OBJECTS
+    assert 0 < states["accepted"] <= SETTINGS.long
+
+
+def test_one_person_in_many_tabs_is_given_one_item(store: Store) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c)))
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(lambda _: desk.claim("ann"), range(16)))) == 1
+
+
+def test_one_submit_sent_many_times_is_kept_once(store: Store) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c)))
+    slot_id = desk.claim("ann")
+    with ThreadPoolExecutor(16) as pool:
+        same = set(pool.map(lambda _: desk.judge("ann", slot_id, key="the-same-key", version=1), range(16)))
+    assert len(same) == 1
+    check(store)
+
+
+def test_one_slot_is_answered_once(store: Store) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c)))
+    slot_id = desk.claim("ann")
+
+    def send(k: int) -> int:
+        with suppress(Problem):
+            return desk.judge("ann", slot_id, key=f"key-number-{k}", version=1)
+        return 0
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sorted(pool.map(send, range(16)))[-2:] == [0, 1]
+    check(store)

@@ -1,0 +1,203 @@
+"""What counts as a hit in the blind pass."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from tests.validation_ui.conftest import Clock
+from tests.validation_ui.desk import Desk
+from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
+from validation_ui import masks, pointing
+from validation_ui.problem import Problem
+from validation_ui.schema import pointing as pointings
+from validation_ui.store import Store
+
+# Object 0 is a bar at x = 5 … 15 px; NEST is a bigger one that has it inside.
+ON_0 = [{"frame": 0, "x": 10 / 160, "y": 0.5}, {"frame": 24, "x": 16 / 160, "y": 0.5}]
+ON_1 = [{"frame": 0, "x": 30 / 160, "y": 0.5}, {"frame": 24, "x": 36 / 160, "y": 0.5}]
+NOWHERE = [{"frame": 0, "x": 1.0, "y": 1.0}, {"frame": 24, "x": 1.0, "y": 1.0}]
+
+
+def encode(mask_HW: np.ndarray) -> str:
+    return coco.encode(np.asfortranarray(mask_HW))["counts"].decode()
+
+
+def nest() -> list[str | None]:
+    mask = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    mask[10:80, 0:28] = 1
+    return [encode(mask)] * ANNOTATED
+
+
+class Blind(Desk):
+    """Ben before the blind item of object 0."""
+
+    def __init__(self, store: Store, **kwargs: Any) -> None:
+        super().__init__(store, store.write(lambda c: fill(c, videos=1, objects=2)))
+        if kwargs.get("nested"):
+            store.write(lambda c: add_masklet(c, "v0", 7, nest()))
+        self.do("ann", "accept", "sighted")
+        self.slot_id = self.claim("ben", "blind")
+
+    def answer(self, **body: Any) -> dict[str, Any]:
+        said = pointing.Answer.model_validate({"answer": "pointed"} | body)
+        ben = self.ids["ben"]
+        with self.store.read() as connection:
+            found = pointing.find(connection, ben, self.slot_id, said)
+        self.store.write(
+            lambda c: pointing.record(
+                c, person_id=ben, slot_id=self.slot_id, answer=said, found=found, now=self.store.now()
+            )
+        )
+        return self.view()
+
+    def choose(self, choice: int) -> dict[str, Any]:
+        self.store.write(
+            lambda c: pointing.choose(
+                c, person_id=self.ids["ben"], slot_id=self.slot_id, choice=choice, now=self.store.now()
+            )
+        )
+        return self.view()
+
+    def view(self) -> dict[str, Any]:
+        with self.store.read() as connection:
+            view = pointing.view(connection, self.ids["ben"], self.slot_id)
+        assert view is not None
+        return view
+
+    def kept(self) -> Any:
+        with self.store.read() as connection:
+            return connection.execute(select(pointings)).one()
+
+
+@pytest.mark.parametrize(
+    ("body", "hit"),
+    [
+        ({"points": ON_0}, True),
+        ({"points": ON_1}, False),
+        ({"points": [ON_0[0], ON_1[1]]}, False),
+        ({"points": NOWHERE}, False),
+        ({"answer": "ambiguous", "candidates": 3}, False),
+        ({"answer": "ambiguous"}, False),
+        ({"answer": "absent"}, False),
+        ({"points": ON_0[:1], "brief": True}, False),  # it is visible for longer than a second
+    ],
+)
+def test_hit_or_miss(store: Store, clock: Clock, body: dict[str, Any], hit: bool) -> None:
+    blind = Blind(store)
+    clock.now += 9
+    view = blind.answer(**body)
+    assert view == {
+        "answer": body.get("answer", "pointed"),
+        "needs_extent": False,
+        "outlines": [],
+        "revealed": True,
+        "hit": hit,
+    }
+    kept = blind.kept()
+    assert (kept.answer_s, kept.candidates) == (9, body.get("candidates"))
+    assert kept.chance_frac == pytest.approx(600 / (90 * 160) if "points" in body else 0)
+
+
+def test_one_point_is_enough_for_what_is_brief(store: Store) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=0)))
+
+    def add(connection: Any) -> None:
+        add_video(connection, "v")
+        masklet_id = add_masklet(connection, "v", 0, bar(0, visible=range(5)))  # 5 of 6 a second
+        add_item(connection, masklet_id, "v", "brief")
+
+    store.write(add)
+    desk.do("ann", "accept")
+    slot_id = desk.claim("ben", "blind")
+    said = pointing.Answer.model_validate({"answer": "pointed", "points": ON_0[:1], "brief": True})
+    with store.read() as connection:
+        assert pointing.find(connection, desk.ids["ben"], slot_id, said).hit is True
+
+
+def test_nested_masks_are_told_apart_by_their_outlines(store: Store) -> None:
+    blind = Blind(store, nested=True)
+    view = blind.answer(points=ON_0)
+    assert (view["needs_extent"], view["revealed"], view["hit"]) == (True, False, None)
+    assert [outline["choice"] for outline in view["outlines"]] == [0, 1]
+    assert [outline["counts"] for outline in view["outlines"]] == [bar(0)[0], nest()[0]]  # the smaller first
+    assert {(outline["frame"], tuple(outline["size"])) for outline in view["outlines"]} == {(0, (90, 160))}
+    with pytest.raises(Problem, match="no outline 2"):
+        blind.choose(2)
+    with pytest.raises(Problem) as early:
+        blind.judge("ben", blind.slot_id)
+    assert early.value.status == 422
+    assert blind.choose(0)["hit"] is True
+    assert blind.choose(0)["hit"] is True
+    with pytest.raises(Problem, match="chose already"):
+        blind.choose(1)
+
+
+def test_the_wrong_extent_is_a_miss(store: Store) -> None:
+    blind = Blind(store, nested=True)
+    blind.answer(points=ON_0)
+    view = blind.choose(1)
+    assert (view["hit"], view["revealed"], view["outlines"]) == (False, True, [])
+
+
+def test_an_answer_is_given_once(store: Store) -> None:
+    blind = Blind(store)
+    first = blind.answer(points=ON_1)
+    assert blind.answer(points=ON_1) == first
+    with pytest.raises(Problem, match="first answer counts"):
+        blind.answer(points=ON_0)
+    assert blind.kept().hit is False
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [((0, 22), "annotated"), ((0, 20), r"1 s apart; these are 0.83 s"), ((24, 48), "got frame 48")],
+)
+def test_points_are_in_annotated_frames_and_apart(store: Store, frames: tuple[int, int], message: str) -> None:
+    blind = Blind(store)
+    with pytest.raises(Problem, match=message) as refused:
+        blind.answer(points=[{"frame": frame, "x": 0.1, "y": 0.5} for frame in frames])
+    assert (refused.value.status, list(refused.value.extra["fields"])) == (422, ["points"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"points": ON_0[:1]},
+        {"points": ON_0, "brief": True},
+        {"answer": "absent", "points": ON_0},
+        {"answer": "absent", "candidates": 2},
+        {"points": [ON_0[0], {"frame": 24, "x": 1.1, "y": 0}]},
+        {"points": [ON_0[0], {"frame": 24, "x": float("nan"), "y": 0}]},
+        {"answer": "ambiguous", "candidates": 1},
+        {"answer": "maybe"},
+    ],
+)
+def test_answers_hang_together(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        pointing.Answer.model_validate({"answer": "pointed"} | body)
+
+
+def test_a_small_object_is_hit_by_a_point_near_it() -> None:
+    size = (300, 400)  # 1% of the diagonal is 5 px, 1% of the area 1,200 px
+    small, big = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    small[100:110, 200:210] = 1
+    big[100:140, 200:240] = 1
+
+    def is_hit(mask_HW: np.ndarray, row: int, column: int) -> bool:
+        return masks.contains(encode(mask_HW), size, (column + 0.5) / 400, (row + 0.5) / 300)
+
+    assert is_hit(small, 105, 205)
+    assert is_hit(small, 105, 195)
+    assert is_hit(small, 114, 205)
+    assert not is_hit(small, 105, 194)
+    assert not is_hit(small, 115, 205)
+    assert is_hit(big, 139, 239)
+    assert not is_hit(big, 140, 239)
+    assert not is_hit(big, 100, 199)
+    assert masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
+    assert not masks.contains(None, size, 0.5, 0.5)
+    assert not is_hit(np.zeros(size, np.uint8), 5, 5)
