@@ -550,6 +550,7 @@ def test_the_share_watched_only_grows(open_player: Open) -> None:
     assert shares == sorted(shares)
     assert shares[0] == pytest.approx(1 / 24)  # of frames 4 to 96
     assert shares[-1] == 1
+    assert page.evaluate("player.load(video, masks).then(() => player.watchedFrac())") == shares[0]
 
 
 def test_fingers_swipe_pinch_and_pan(open_player: Open) -> None:
