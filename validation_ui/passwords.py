@@ -1,6 +1,6 @@
 """Passwords: what is allowed, and argon2id off the event loop, two at a time (each takes 64 MiB)."""
 
-from functools import partial
+from functools import cache, partial
 
 from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
@@ -37,7 +37,7 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher, self._at_once = PasswordHasher(), CapacityLimiter(2)
-        self._nobodys = self._hasher.hash("nobody has this password")
+        self._nobodys = _nobodys_hash()
 
     async def hash(self, password: str) -> str:
         """Argon2id hash of a password."""
@@ -53,6 +53,11 @@ class Passwords:
             return self._hasher.verify(password_hash, password)
         except (VerifyMismatchError, InvalidHashError):
             return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return PasswordHasher().hash("nobody has this password")
 
 
 def _refused(message: str) -> Problem:
