@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-RETRY_S = 0.05
+RETRY_S = 0.25
 IDLE_S = 0.2  # nothing to do: ask again
 _PLACE = re.compile(r"at ([\d.]+) ([\d.]+)\.")
 
@@ -86,7 +86,7 @@ class Reviewer:
         """Point if the pass is blind, then accept."""
         address, parts = f"/api/slots/{view['slot']['id']}", view["item"]["parts"]
         if view["slot"]["kind"] == "blind":
-            x, y = map(float, _PLACE.search(parts[0]["text"]).groups())  # type: ignore[union-attr]
+            x, y = map(float, _PLACE.findall(parts[0]["text"])[0])
             points = [{"frame": frame, "x": x, "y": y} for frame in (0, 48)]
             found = await self.timed("point", f"{address}/pointing", {"answer": "pointed", "points": points})
             if found and found["needs_extent"]:

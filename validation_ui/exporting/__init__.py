@@ -22,17 +22,17 @@ from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions
 from validation_ui.exporting.checks import MARK, SUMS, check_chosen, check_out
 from validation_ui.exporting.errors import ExportError, named
 from validation_ui.exporting.frames import write_frames
+from validation_ui.exporting.gates import Gate, gates
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
-from validation_ui.exporting.report import Gate, as_csv, gates, markdown
-from validation_ui.exporting.train import Train, alike_within, compare, read_train
-from validation_ui.schema import ItemState, item, video
+from validation_ui.exporting.report import as_csv, markdown
+from validation_ui.exporting.train import TRAIN, check_train, held_out
+from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
 from validation_ui.stats import progress, reviewers
 from validation_ui.store import Store
 
 __all__ = ["ExportError", "ExportReport", "export"]
 
-TRAIN = "Ref-SAV.json"
 _TOGETHER = 500  # ids in a statement
 
 
@@ -91,7 +91,7 @@ def export(
             chosen = read_chosen(connection)
             check_chosen(chosen, settings)
             clips = read_clips(connection, chosen)
-            warnings = _check_train(connection, clips, train, data.parent / TRAIN, build if rewrite_train else None)
+            warnings = check_train(connection, clips, train, data.parent / TRAIN, build if rewrite_train else None)
             checks = _write_texts(connection, settings, clips, chosen, build, warnings)
         frames = write_frames(clips, sav_root, build / "videos")
         _write_sums(build)
@@ -102,40 +102,6 @@ def export(
         build.rename(out)
     kinds = Counter(each.kind for each in chosen)
     return ExportReport(out, len(clips), kinds["long"], kinds["short"], frames, checks, warnings)
-
-
-def _check_train(
-    connection: Connection, clips: Sequence[Clip], named_path: Path | None, of_run: Path, build: Path | None
-) -> list[str]:
-    """Refuse an overlap with the training file, or write the file without it; what is worth a note."""
-    warnings = [f"{one} and {other}, both in the split, look the same" for one, other in alike_within(clips)]
-    if named_path is None and not of_run.exists():
-        if build is not None:
-            raise ExportError(f"--rewrite-train needs a training file, got none at {of_run}; name one with --train")
-        return [*warnings, f"compared with no training file: the run has no {TRAIN}"]
-    train = read_train(named_path or of_run)
-    overlap = compare(connection, clips, train)
-    if build is None:
-        overlap.check(train)
-    else:
-        warnings.append(_rewrite(connection, train, {other for _, other in overlap.alike}, build))
-    if overlap.unknown:
-        warnings.append(
-            f"compared by id alone: {len(overlap.unknown)} videos of {train.path.name} that this run does not know: "
-            f"{named(overlap.unknown)}"
-        )
-    return warnings
-
-
-def _rewrite(connection: Connection, train: Train, alike: set[str], build: Path) -> str:
-    kept = train.without(alike | set(_held_out(connection)))
-    (build / TRAIN).write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return f"{TRAIN} has {len(kept)} of {len(train.entries)} entries: without the videos of the split and their like"
-
-
-def _held_out(connection: Connection) -> list[str]:
-    """Every video that was set aside at the import, accepted or not: later exports may add to the split."""
-    return list(connection.scalars(select(video.c.id).where(video.c.split == "benchmark").order_by(video.c.id)))
 
 
 def _write_texts(
@@ -171,7 +137,7 @@ def _split(
     return {
         "seed": settings.seed,
         "videos": [clip.id for clip in clips],
-        "held_out": _held_out(connection),
+        "held_out": held_out(connection),
         "expressions": len(chosen),
         "strata": {name: dict(sorted(counts.items())) for name, counts in sorted(strata.items())},
     }

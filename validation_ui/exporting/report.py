@@ -2,76 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 from validation_ui.comparisons import Agreement, Comparison
+from validation_ui.exporting.gates import Gate
+from validation_ui.exporting.wording import number_text, percent_text, share_text, table_text
 from validation_ui.stats import Progress, Reviewer, Share
 
-RELIABLE = 0.8  # alpha or AC1
-TENTATIVE = 0.667
-BLIND_HIT_FRAC = 0.9
-MAX_FINAL_FRAC = 0.25
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 Row = tuple[str, str, str, float | None, float | None, float | None, int]  # section, what, figure, value, low, high, n
 HEAD = ("section", "what", "figure", "value", "low", "high", "n")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A rule that a published split should meet."""
-
-    name: str
-    rule: str
-    got: str
-    n: int
-    passed: bool
-
-
-def gates(
-    found: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
-) -> list[Gate]:
-    """The gates of the protocol; one that nothing was measured for is not passed."""
-    decision = found.sighted["decision"]
-    alpha, ac1 = (decision.figures[name].value for name in ("alpha", "ac1"))
-    best = max((value for value in (alpha, ac1) if value is not None), default=None)
-    advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
-    hit = found.blind.hit
-    tested = [each for each in people if each.judged]
-    weak = [raters[each.id] for each in tested if each.gold.frac is None or each.gold.frac < gold_right_frac]
-    top = max(people, key=lambda each: each.final_accepts, default=None)
-    most = top.final_frac if top else None
-    return [
-        Gate(
-            "agreement of two sighted reviewers",
-            f"alpha or AC1 >= {RELIABLE}",
-            f"alpha {_number(alpha)}, AC1 {_number(ac1)}{advice}",
-            decision.n,
-            best is not None and best >= RELIABLE,
-        ),
-        Gate(
-            "blind hits before adjudication",
-            f">= {BLIND_HIT_FRAC:.0%}",
-            _share(hit),
-            hit.n,
-            hit.frac is not None and hit.frac >= BLIND_HIT_FRAC,
-        ),
-        Gate(
-            "gold items of each reviewer",
-            f">= {gold_right_frac:.0%} of the last {max((each.gold.n for each in tested), default=0)}",
-            f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
-            sum(each.gold.n for each in tested),
-            bool(tested) and not weak,
-        ),
-        Gate(
-            "final accepts of one reviewer",
-            f"<= {MAX_FINAL_FRAC:.0%}",
-            "none" if top is None or most is None else f"{most:.1%} ({raters[top.id]})",
-            sum(each.final_accepts for each in people),
-            most is not None and most <= MAX_FINAL_FRAC,
-        ),
-    ]
 
 
 def markdown(
@@ -91,51 +32,56 @@ def markdown(
         "item, so Cohen's kappa is of the first against the second judgement. An edit counts as keeping the text, "
         "a flag as no verdict. Gold items and judgements that were undone are not in these figures.",
         "## Gates",
-        _table(
+        table_text(
             ("gate", "rule", "got", "n", "passed"),
             ((each.name, each.rule, each.got, str(each.n), "yes" if each.passed else "**no**") for each in checks),
         ),
         *(f"Note: {note}" for note in notes),
         "## What was accepted",
-        _table(("", "accepted", "quota", "more than the quota"), quotas),
+        table_text(("", "accepted", "quota", "more than the quota"), quotas),
         "## Two sighted reviewers",
-        _table(_COMPARISON_HEAD, _comparisons(found.sighted)),
+        table_text(_COMPARISON_HEAD, _comparisons(found.sighted)),
         "## Sighted and blind reviewer of the same text",
         "Only what the first accepted comes to the second: kappa and alpha of the decision are near 0 by construction.",
-        _table(_COMPARISON_HEAD, _comparisons(found.sighted_blind)),
+        table_text(_COMPARISON_HEAD, _comparisons(found.sighted_blind)),
         "## Found from the text alone",
-        _table(
+        table_text(
             ("first blind answers", "hit", "chance: a random point", "chance: a random object"),
             [
                 (
                     str(blind.hit.n),
-                    _share(blind.hit),
-                    _percent(blind.chance_area_frac),
-                    _percent(blind.chance_object_frac),
+                    share_text(blind.hit),
+                    percent_text(blind.chance_area_frac),
+                    percent_text(blind.chance_object_frac),
                 )
             ],
         ),
         "## By stratum",
-        _table(
+        table_text(
             ("stratum", "value", "items", "kept at first sight", "n of two", "raw", "AC1", "blind hit"),
             (
                 (
-                    *(name, value, str(each.items), _share(each.accepted), str(each.sighted.n)),
-                    *(_number(each.sighted.figures[figure].value) for figure in ("raw", "ac1")),
-                    _share(each.blind_hit),
+                    *(name, value, str(each.items), share_text(each.accepted), str(each.sighted.n)),
+                    *(number_text(each.sighted.figures[figure].value) for figure in ("raw", "ac1")),
+                    share_text(each.blind_hit),
                 )
                 for name, values in found.strata.items()
                 for value, each in values.items()
             ),
         ),
         "## Reviewers",
-        _table(
+        table_text(
             ("reviewer", "role", "judged", "an hour", "accepted", "edited", "gold right", "blind hit", "final accepts"),
             (
                 (
-                    *(raters[each.id], each.role, str(each.judged), _number(each.work.per_h, 1)),
-                    *(_percent(each.accept_frac), _percent(each.edit_frac), _share(each.gold), _share(each.blind_hit)),
-                    f"{each.final_accepts} ({_percent(each.final_frac)})",
+                    *(raters[each.id], each.role, str(each.judged), number_text(each.work.per_h, 1)),
+                    *(
+                        percent_text(each.accept_frac),
+                        percent_text(each.edit_frac),
+                        share_text(each.gold),
+                        share_text(each.blind_hit),
+                    ),
+                    f"{each.final_accepts} ({percent_text(each.final_frac)})",
                 )
                 for each in sorted(people, key=lambda each: each.id)
             ),
@@ -197,26 +143,7 @@ _COMPARISON_HEAD = ("question", "items", "videos", "raw", "Cohen's kappa", "Krip
 def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, ...]]:
     for name, each in comparisons.items():
         figures = (
-            f"{_number(figure.value)} ({_number(figure.low)} to {_number(figure.high)})"
+            f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
             for figure in each.figures.values()
         )
         yield (name, str(each.n), str(each.videos), *figures)
-
-
-def _share(share: Share) -> str:
-    if share.frac is None or share.low is None or share.high is None:
-        return "no data"
-    return f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
-
-
-def _percent(value: float | None) -> str:
-    return "no data" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "undefined" if value is None else f"{value:.{digits}f}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

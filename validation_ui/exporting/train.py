@@ -13,6 +13,8 @@ from validation_ui.exporting.errors import ExportError, named
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
 
+TRAIN = "Ref-SAV.json"
+
 
 @dataclass(frozen=True)
 class Train:
@@ -109,3 +111,37 @@ def _thinned(dense: bytes) -> bytes:
     """Every 6th fingerprint: what a train video has."""
     step = round(DENSE_FPS / SPARSE_FPS)
     return b"".join(dense[at : at + BYTES] for at in range(0, len(dense), step * BYTES))
+
+
+def check_train(
+    connection: Connection, clips: Sequence[Clip], named_path: Path | None, of_run: Path, build: Path | None
+) -> list[str]:
+    """Refuse an overlap with the training file, or write the file without it; what is worth a note."""
+    warnings = [f"{one} and {other}, both in the split, look the same" for one, other in alike_within(clips)]
+    if named_path is None and not of_run.exists():
+        if build is not None:
+            raise ExportError(f"--rewrite-train needs a training file, got none at {of_run}; name one with --train")
+        return [*warnings, f"compared with no training file: the run has no {TRAIN}"]
+    train = read_train(named_path or of_run)
+    overlap = compare(connection, clips, train)
+    if build is None:
+        overlap.check(train)
+    else:
+        warnings.append(_rewrite(connection, train, {other for _, other in overlap.alike}, build))
+    if overlap.unknown:
+        warnings.append(
+            f"compared by id alone: {len(overlap.unknown)} videos of {train.path.name} that this run does not know: "
+            f"{named(overlap.unknown)}"
+        )
+    return warnings
+
+
+def _rewrite(connection: Connection, train: Train, alike: set[str], build: Path) -> str:
+    kept = train.without(alike | set(held_out(connection)))
+    (build / TRAIN).write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return f"{TRAIN} has {len(kept)} of {len(train.entries)} entries: without the videos of the split and their like"
+
+
+def held_out(connection: Connection) -> list[str]:
+    """Every video that was set aside at the import, accepted or not: later exports may add to the split."""
+    return list(connection.scalars(select(video.c.id).where(video.c.split == "benchmark").order_by(video.c.id)))
