@@ -131,7 +131,7 @@ class Guard:
         if len(headers.get("range", "")) > MAX_RANGE_HEADER:
             raise Problem(416, "range", f"A Range header may have {MAX_RANGE_HEADER} bytes: ask for one range.")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
             raise Problem(413, "too_large", f"A request may have {MAX_BODY} bytes.")
         if method not in READS:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")

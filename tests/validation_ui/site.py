@@ -47,7 +47,7 @@ class Site:
             token = self.tokens.get(name) or self.tokens.setdefault(name, self.session(name))
         client = TestClient(self.app, BASE, follow_redirects=False, raise_server_exceptions=False)
         if token:
-            client.cookies.set(access.cookie_name(self.serving), token)
+            client.cookies.set(access.cookie_name(self.serving), token, domain="127.0.0.1", path="/")
             if csrf:
                 client.headers["x-csrf-token"] = access.csrf_token(self.serving, access.hash_token(token))
         return client
