@@ -10,7 +10,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
-from sqlalchemy import event, select, update
+from sqlalchemy import Engine, event, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.site import SECRET, Site, make_site, served
@@ -217,6 +217,13 @@ def test_a_role_counts_from_the_next_request_on(site: Site) -> None:
 def test_each_request_reads_the_session_in_one_statement(site: Site) -> None:
     statements = []
     client = site.client("ann")
-    event.listen(site.store._readers, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    assert client.get("/media/frames/" + "ab" * 32 + ".bin").status_code == 200
+
+    def listen(*args: object) -> None:
+        statements.append(str(args[2]))
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        assert client.get("/media/frames/" + "ab" * 32 + ".bin").status_code == 200
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
     assert len([each for each in statements if each.startswith("SELECT")]) == 1
