@@ -39,7 +39,8 @@ export async function api(method, path, body, { headers = {}, keepalive = false,
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, { code: "offline", message: "The server cannot be reached. Check the connection." });
   }
-  const json = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : null;
+  const text = await answer.text(); // empty with 204, whatever its content type
+  const json = text && answer.headers.get("content-type")?.startsWith("application/json") ? JSON.parse(text) : null;
   if (answer.ok) return json;
   throw new ApiError(answer.status, json?.error ?? { code: "failure", message: `The server answered ${answer.status}.` });
 }
