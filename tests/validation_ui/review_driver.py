@@ -53,12 +53,16 @@ class Running:
 
     def context(self, name: str, **options: Any) -> BrowserContext:
         """A browser of this person, signed in."""
-        token = self.store.write(lambda c: open_session(c, self.ids[name], self.clock()))
         context = self.browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-        context.add_cookies([{"name": cookie_name(Serving(SECRET)), "value": token, "url": self.url}])
+        self.sign_in(context, name)
         context.set_default_timeout(5000)
         self.contexts.append(context)
         return context
+
+    def sign_in(self, context: BrowserContext, name: str) -> None:
+        """Make it this person's browser."""
+        token = self.store.write(lambda c: open_session(c, self.ids[name], self.clock()))
+        context.add_cookies([{"name": cookie_name(Serving(SECRET)), "value": token, "url": self.url}])
 
     def open(self, context: BrowserContext, kinds: str = "sighted") -> Page:
         """The review screen."""
@@ -68,6 +72,14 @@ class Running:
         page.goto(f"{self.url}/review?kinds={kinds}")
         page.wait_for_selector(".review-form, .empty")
         return page
+
+    def browser_of(self, name: str) -> BrowserContext:
+        """As `context`, with a page that stays: what such a browser stores lasts as long as a page has it open."""
+        context = self.context(name)
+        page = context.new_page()
+        page.goto(f"{self.url}/guide")
+        page.evaluate("async () => { await (await import('/static/review/db.js')).all('drafts'); }")
+        return context
 
     def review(self, name: str, kinds: str = "sighted", **options: Any) -> Page:
         """The review screen of this person, in a browser of their own, its first frame shown."""

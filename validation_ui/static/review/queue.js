@@ -36,17 +36,37 @@ export class Queue {
   }
 
   /**
-   * The item to work on now: the one that was fetched ahead if its short lease still holds.
+   * The item to work on now: the one that was fetched ahead if its short lease still holds. A blind item of the video
+   * whose object was just revealed is not for this person any more; a claim puts it back.
    *
+   * @param {SlotView | null} last  the item before
    * @returns {Promise<Next>}
    * @throws {ApiError} the server cannot be reached
    */
-  async next() {
+  async next(last) {
     const ahead = this.ahead;
     this.ahead = null;
     this.aside = false;
-    if (ahead && ahead.until > performance.now()) return { loaded: ahead.loaded };
+    const view = ahead?.loaded.view;
+    const isSpoilt = view?.slot.kind === "blind" && view.video.media_id === last?.video.media_id;
+    if (ahead && ahead.until > performance.now() && !isSpoilt) return { loaded: ahead.loaded };
     return this.claim(false);
+  }
+
+  /**
+   * The item that this tab showed before it was reloaded, if nobody took it meanwhile.
+   *
+   * @param {number} slot
+   * @returns {Promise<Loaded | null>}
+   */
+  async again(slot) {
+    try {
+      await api("POST", `/api/slots/${slot}/heartbeat`, {});
+      const loaded = await withMasks(await api("GET", `/api/slots/${slot}`));
+      return this.kinds.includes(loaded.view.slot.kind) ? loaded : null;
+    } catch {
+      return null;
+    }
   }
 
   /**

@@ -23,6 +23,7 @@ import { DECIDED } from "./words.js";
 /** @typedef {import("./queue.js").Loaded} Loaded */
 
 const PATIENCE_MS = 2_500; // a server slower than this is not waited for: the outbox goes on by itself
+const HERE = "slot"; // in the tab's own storage: what it shows
 const PASSES = { sighted: Sighted, blind: Blind, adjudicate: Adjudicate };
 const SKIPS = ["I cannot tell", "I do not know the words", "It upsets me", "The video does not play"];
 
@@ -62,6 +63,7 @@ class Screen {
     /** @type {SlotView | null} */
     this.view = null;
     this.busy = false;
+    this.hasMasks = false; // keys that would show or hide them rest until they are there
     this.answered = 0; // of the entry test: what was fetched ahead does not know of the last answer
     addEventListener("pagehide", () => this.leave());
     addEventListener("pageshow", (event) => { if (/** @type {PageTransitionEvent} */ (event).persisted) location.reload(); });
@@ -69,13 +71,16 @@ class Screen {
 
   async start() {
     await this.outbox.start();
-    await this.next();
+    const before = sessionStorage.getItem(HERE);
+    const loaded = before && (await this.queue.again(Number(before)));
+    if (loaded) await this.show(loaded);
+    else await this.next();
   }
 
   /** On to the next item, or to the page that says why there is none. */
   async next() {
     try {
-      const next = await this.queue.next();
+      const next = await this.queue.next(this.view);
       if ("loaded" in next) await this.show(next.loaded);
       else this.showEmpty(next.why);
     } catch (error) {
@@ -87,6 +92,7 @@ class Screen {
   /** @param {import("./types.js").Why} why */
   showEmpty(why) {
     this.view = this.pass = null;
+    sessionStorage.removeItem(HERE);
     this.lease.letGo();
     this.drafts.leave();
     const { root, heading } = emptyPage(why, { kinds: this.queue.kinds, allowed: this.allowed, again: () => this.next() });
@@ -100,11 +106,13 @@ class Screen {
   async show({ view, masks }) {
     this.view = view;
     this.pass = null;
+    sessionStorage.setItem(HERE, String(view.slot.id));
     this.lease.hold(view.slot.id);
     if (!this.frame.split.isConnected) {
       this.frame.bar.querySelector(".review-tools")?.prepend(this.unsent.badge);
       fill(this.root, this.frame.bar, this.frame.notice, this.frame.split);
     }
+    this.hasMasks = masks !== null;
     this.player.pointing(false);
     const shown = this.player.load(view.video, masks);
     /** @type {import("./sighted.js").Pass} */
@@ -113,7 +121,10 @@ class Screen {
       say: (text) => this.status.say(text),
       changed: () => this.drafts.change(pass.draft()),
       send: (body) => this.send(body),
-      showMasks: (revealed) => this.player.setMasks(revealed),
+      showMasks: (revealed) => {
+        this.hasMasks = true;
+        this.player.setMasks(revealed);
+      },
       stageChanged: () => { if (this.pass && this.view === view) this.frame.name(this.pass); },
     });
     this.pass = pass;
@@ -140,7 +151,7 @@ class Screen {
     else if (name === "skip") this.skip();
     else if (!this.pass.act(name)) {
       const action = PLAYER_ACTIONS.find((one) => one.name === name);
-      if (!action) return false;
+      if (!action || (action.needsMasks && !this.hasMasks)) return false;
       action.run(this.player);
     }
     return true;
@@ -305,7 +316,7 @@ class Screen {
     this.drafts.flush();
     const current = this.pass?.isRevealed ? null : this.view;
     const unsent = new Set(this.outbox.waiting.map(({ slot }) => slot));
-    const held = [current, this.queue.ahead?.loaded.view].flatMap((view) => view?.slot.id ?? []);
+    const held = [this.queue.ahead?.loaded.view, current].flatMap((view) => view?.slot.id ?? []);
     this.lease.release(held.filter((slot) => !unsent.has(slot)));
   }
 }

@@ -39,7 +39,7 @@ export class Unsent {
   card(entry) {
     const { body, refusal } = entry;
     const texts = Object.entries(/** @type {Record<string, string> | null} */ (body.text) ?? {});
-    const shut = () => card.closest("dialog")?.querySelector("button")?.click();
+    const shut = () => card.closest("dialog")?.dispatchEvent(new Event("cancel"));
     const card = h("article", { class: "unsent-card" },
       h("h3", {}, `${DECIDED[String(body.decision)] ?? ""}: ${entry.title}`),
       h("p", { class: refusal ? "error" : "hint" }, refusal?.message ?? this.outbox.trouble),
