@@ -58,7 +58,7 @@ def change(project: Project, options: argparse.Namespace) -> None:
                 raise ValueError("the seed has chosen the split of the videos: it cannot change after the import")
             new.save(connection)
             if new.overlap_frac != old.overlap_frac:
-                set_overlap(connection, new.overlap_frac)
+                set_overlap(connection, new.overlap_frac, now=store.now())
             body = {"set": options.set}
             audit.append(connection, at=store.now(), actor="cli", action="settings", subject="project", body=body)
             return new

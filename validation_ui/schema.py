@@ -209,7 +209,7 @@ item = Table(
     CheckConstraint("kind IN ('long', 'short')", name="kind"),
     _is_one_of("state", ItemState),
     _is_one_of("gold", Gold),
-    Index("ix_item_state_kind", "state", "kind"),
+    Index("ix_item_state_kind", "state", "kind", "video_id"),  # covers the quotas
 )
 
 text_version = Table(
@@ -232,11 +232,12 @@ slot = Table(
     Column("kind", String(10), nullable=False),
     Column("n", Integer, nullable=False),  # 1, 2, … for each item and kind
     Column("state", String(6), nullable=False),
-    Column("holder_id", ForeignKey("person.id"), nullable=True),
+    Column("holder_id", ForeignKey("person.id"), nullable=True),  # of a slot not leased: who held it last
     Column("lease_until", Float, nullable=True),
-    Column("claimed_at", Float, nullable=True),
+    Column("claimed_at", Float, nullable=True),  # null while leased: prefetched, nobody looks at it yet
     Column("version", Integer, nullable=False, default=1),  # rises with every change of holder
-    Column("priority", Integer, nullable=False),  # the item's; started items come first
+    Column("priority", Integer, nullable=False),  # the item's
+    Column("text_id", Integer, nullable=True),  # the text it asks about; null: the item's first
     UniqueConstraint("item_id", "kind", "n"),
     _is_one_of("kind", SlotKind),
     _is_one_of("state", SlotState),
@@ -275,7 +276,7 @@ judgement = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("slot_id", ForeignKey("slot.id"), nullable=False),
-    Column("item_id", ForeignKey("item.id"), nullable=False, index=True),
+    Column("item_id", ForeignKey("item.id"), nullable=False),
     Column("person_id", ForeignKey("person.id"), nullable=False),
     Column("kind", String(10), nullable=False),
     Column("text_id", ForeignKey("text_version.id"), nullable=False),  # the text that was judged
@@ -287,12 +288,14 @@ judgement = Table(
     Column("short_item_id", ForeignKey("item.id"), nullable=True),  # the short expression written along the way
     Column("pointing_id", ForeignKey("pointing.id"), nullable=True),
     Column("gold_right", Boolean, nullable=True),  # of gold items
+    Column("entry_round", Integer, nullable=True),  # of the entry test: which time the person took it
     Column("spent_s", Float, nullable=False),  # from the claim, or from the reveal in the blind pass
     Column("watched_frac", Float, nullable=False, default=0.0),  # share of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
     Column("undone_by", String(12), nullable=True),  # person, gold_gate
     _is_one_of("decision", Decision),
+    Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),
     # one judgement a slot, by the database's own word
     Index(

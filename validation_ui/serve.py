@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -80,10 +81,6 @@ def serve(project: Project, store: Store, listening: Listening) -> None:
     host = f"[{listening.host}]" if ":" in listening.host else listening.host
     url = (listening.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}").rstrip("/")
     serving = Serving(load_secret(project.data), tls=listening.is_https, public_url=url, hosts=(listening.host,))
-    logger.info("the validation app is at %s (Ctrl-C stops it)", url)
-    token = store.write(lambda connection: people.first_invite(connection, serving.secret, store.now()))
-    if token:
-        logger.info("make the first account, an admin's, once, within 7 days: %s/invite/%s", url, token)
     config = uvicorn.Config(
         create_app(store, project.data, project.sav_root, serving),
         log_level="warning",
@@ -93,7 +90,13 @@ def serve(project: Project, store: Store, listening: Listening) -> None:
         ssl_keyfile=listening.tls_key,
         timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[sock])
+    sock.listen()  # whoever follows the address now waits for the answer
+    logger.info("the validation app is at %s (Ctrl-C stops it)", url)
+    token = store.write(lambda connection: people.first_invite(connection, serving.secret, store.now()))
+    if token:
+        logger.info("make the first account, an admin's, once, within 7 days: %s/invite/%s", url, token)
+    with suppress(KeyboardInterrupt):  # how uvicorn ends after Ctrl-C
+        uvicorn.Server(config).run(sockets=[sock])
 
 
 def _bind(host: str, port: int) -> socket.socket:

