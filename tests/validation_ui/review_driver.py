@@ -73,12 +73,13 @@ class Running:
         page.wait_for_selector(".review-form, .empty")
         return page
 
-    def browser_of(self, name: str) -> BrowserContext:
-        """As `context`, with a page that stays: what such a browser stores lasts as long as a page has it open."""
-        context = self.context(name)
-        page = context.new_page()
-        page.goto(f"{self.url}/guide")
-        page.evaluate("async () => { await (await import('/static/review/db.js')).all('drafts'); }")
+    def context_on_disk(self, name: str, folder: Path) -> BrowserContext:
+        """A browser of this person that keeps what it stores, as people's own do."""
+        kind = self.browser.browser_type
+        path = find_chromium(kind.executable_path)
+        context = kind.launch_persistent_context(folder, executable_path=path, args=list(FLAGS), viewport=WIDE)
+        self.sign_in(context, name)
+        self.contexts.append(context)
         return context
 
     def review(self, name: str, kinds: str = "sighted", **options: Any) -> Page:

@@ -1,8 +1,9 @@
 """What must not lose an answer: no connection, a lease that ran out, a text that changed, a crash, a second tab."""
 
 import contextlib
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, Error, Page, Route, expect
 from sqlalchemy import Connection, insert, select, update
 
 from tests.validation_ui.review_driver import Running, chromium, running, text, violations, wait_for_text, watch
-from validation_ui.schema import draft, item, judgement, session, text_version
+from validation_ui.schema import draft, item, judgement, session, slot, text_version
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,16 @@ def kept(page: Page) -> list[str]:
     return notes
 
 
+def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait for what a page does not show."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def is_saved(page: Page, note: str) -> None:
-    page.wait_for_function(
-        "async n => (await (await import('/static/review/db.js')).all('drafts')).some(d => d.body.note === n)", arg=note
-    )
+    eventually(lambda: note in kept(page))
 
 
 def test_offline_an_answer_waits_and_is_sent_once(project: Running) -> None:
@@ -77,7 +84,7 @@ def test_offline_an_answer_waits_and_is_sent_once(project: Running) -> None:
 
 
 def test_an_answer_whose_confirmation_was_lost_is_not_counted_twice_and_outlives_the_page(project: Running) -> None:
-    context = project.browser_of("ann")
+    context = project.context("ann")
     page = project.open(context)
     lost = 0
 
@@ -94,7 +101,10 @@ def test_an_answer_whose_confirmation_was_lost_is_not_counted_twice_and_outlives
     page.close(run_before_unload=False)
     again = project.open(context)
     expect(again.locator(".unsent")).to_be_hidden()
-    again.wait_for_function("async () => !(await (await import('/static/review/db.js')).all('outbox')).length")
+    eventually(lambda: len(project.rows(select(judgement))) == 1)
+    eventually(
+        lambda: again.evaluate("async () => (await (await import('/static/review/db.js')).all('outbox')).length") == 0
+    )
     assert lost >= 1
     [said] = project.rows(select(judgement))
     assert said.note == "once"
@@ -167,8 +177,8 @@ def test_a_text_that_changed_meanwhile_is_compared_and_the_answer_sent_again(pro
     assert new.parts["scene"] == "Our scene text of v0_o0."
 
 
-def test_a_crash_loses_at_most_the_last_third_of_a_second(project: Running) -> None:
-    context = project.browser_of("ann")
+def test_a_crash_loses_at_most_the_last_third_of_a_second(project: Running, tmp_path: Path) -> None:
+    context = project.context_on_disk("ann", tmp_path / "browser")
     page = project.open(context)
     flag(page, "before the crash")
     is_saved(page, "before the crash")
@@ -199,12 +209,10 @@ def test_two_tabs_with_one_item_ask_which_draft_to_keep(project: Running, choice
     page.clock.install()
     flag(page, "here")
     other = {"decision": "flag", "parts": {}, "reasons": [], "note": "elsewhere", "tab": str(uuid.uuid4())}
-    slot_id = int(
-        page.evaluate(
-            "async () => (await (await import('/static/review/db.js')).all('drafts'))[0]?.key.split(':')[1] ?? 1"
-        )
+    [view] = project.rows(
+        select(slot.c.id).where(slot.c.holder_id == project.ids["ann"], slot.c.claimed_at.is_not(None))
     )
-    values = {"slot_id": slot_id, "person_id": project.ids["ann"], "body": other, "version": 1, "saved_at": 0.0}
+    values = {"slot_id": view.id, "person_id": project.ids["ann"], "body": other, "version": 1, "saved_at": 0.0}
     project.store.write(lambda c: c.execute(insert(draft).values(values)).rowcount)
     page.clock.run_for(6000)
     expect(page.get_by_role("dialog")).to_contain_text("also worked on elsewhere")
@@ -214,7 +222,7 @@ def test_two_tabs_with_one_item_ask_which_draft_to_keep(project: Running, choice
 
 
 def test_signed_out_in_mid_work_the_answer_waits_for_the_next_sign_in(project: Running) -> None:
-    context = project.browser_of("ann")
+    context = project.context("ann")
     page = project.open(context)
     project.store.write(lambda c: c.execute(session.delete()).rowcount)
     flag(page, "kept")
@@ -229,7 +237,7 @@ def test_signed_out_in_mid_work_the_answer_waits_for_the_next_sign_in(project: R
 
 
 def test_the_unsent_answers_of_somebody_else_are_left_alone(project: Running) -> None:
-    context = project.browser_of("ann")
+    context = project.context("ann")
     page = project.open(context)
     context.set_offline(True)
     flag(page, "of ann")
