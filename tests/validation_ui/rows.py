@@ -10,8 +10,20 @@ import numpy as np
 from pycocotools import mask as coco
 from sqlalchemy import Connection, insert
 
-from validation_ui.schema import Gold, ItemState, Role, SlotKind, SlotState, Standing
-from validation_ui.schema import item, masklet, person, slot, text_version, video
+from validation_ui.schema import (
+    Gold,
+    ItemState,
+    Role,
+    SlotKind,
+    SlotState,
+    Standing,
+    item,
+    masklet,
+    person,
+    slot,
+    text_version,
+    video,
+)
 from validation_ui.settings import Settings
 
 HEIGHT_PX, WIDTH_PX, FRAMES, FPS = 90, 160, 48, 24.0

@@ -76,7 +76,8 @@ def signed_up(url: str, token: str) -> httpx.Client:
 
 
 def test_serve_prints_an_invite_for_the_first_admin_who_can_then_work(demo_project: Project, call: Call) -> None:
-    with served(demo_project) as (url, token), signed_up(url, token) as client:
+    with served(demo_project) as (url, token):
+        client = signed_up(url, token)
         assert client.get("/api/me").json()["role"] == "admin"
         claimed = client.post("/api/claim", json={"kinds": ["sighted"]}).json()
         chunk = client.get(claimed["video"]["chunks"][0]["key"])

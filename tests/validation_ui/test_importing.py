@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,25 +10,19 @@ import pytest
 from sqlalchemy import func, select
 
 from manifests.io import Folder
-from tests.running import annotate
+from tests.validation_ui.conftest import SETTINGS
 from validation_ui import audit
 from validation_ui.importing import ImportReport, import_run
 from validation_ui.importing.candidates import read_run
-from validation_ui.project import is_imported
+from validation_ui.project import Project, is_imported
 from validation_ui.schema import item, masklet, meta, slot, text_version, video
 from validation_ui.settings import PARTS, Settings
 from validation_ui.store import Store
 
-SETTINGS = Settings(seed=3)
 
-
-@pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory, demo_root: Path) -> Folder:
-    """An annotation run of the demo shard, made by the real command; read only."""
-    out = tmp_path_factory.mktemp("run")
-    done = annotate(out, demo_root)
-    assert done.returncode == 0, done.stderr
-    return Folder(str(out))
+@pytest.fixture
+def run_folder(demo_run: Path) -> Folder:
+    return Folder(str(demo_run))
 
 
 def open_store(folder: Path) -> Store:
@@ -36,23 +31,22 @@ def open_store(folder: Path) -> Store:
     return store
 
 
-@pytest.fixture(scope="module")
-def imported(
-    demo_run: Folder, demo_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Store, Path, ImportReport]:
-    data = tmp_path_factory.mktemp("project")
-    store = open_store(data)
-    return store, data, import_run(demo_run, demo_root, data, store, SETTINGS, workers=2)
+@pytest.fixture
+def imported(demo_project: Project) -> Iterator[tuple[Store, Path, ImportReport]]:
+    store = demo_project.open()
+    done = import_run(demo_project.out, demo_project.sav_root, demo_project.data, store, SETTINGS, workers=2)
+    yield store, demo_project.data, done
+    store.close()
 
 
-def test_every_kept_expression_of_the_demo_can_be_used(demo_run: Folder) -> None:
-    run = read_run(demo_run)
+def test_every_kept_expression_of_the_demo_can_be_used(run_folder: Folder) -> None:
+    run = read_run(run_folder)
     assert run.unusable == {}
     assert len(run.candidates) == sum(run.writers.values()) >= 20
     expressions = {
         row["object_id"]: row["expression"]
-        for name in demo_run.names("annotations", ".parquet")
-        for row in demo_run.read_table(name, ["object_id", "expression"]).to_pylist()
+        for name in run_folder.names("annotations", ".parquet")
+        for row in run_folder.read_table(name, ["object_id", "expression"]).to_pylist()
     }
     for candidate in run.candidates:
         assert tuple(candidate.parts) == PARTS["long"]
@@ -60,9 +54,9 @@ def test_every_kept_expression_of_the_demo_can_be_used(demo_run: Folder) -> None
         assert candidate.parts["video"].startswith("Throughout the video")
 
 
-def test_videos_items_and_slots_fit_together(imported: tuple[Store, Path, ImportReport], demo_run: Folder) -> None:
+def test_videos_items_and_slots_fit_together(imported: tuple[Store, Path, ImportReport], run_folder: Folder) -> None:
     store, data, report = imported
-    run = read_run(demo_run)
+    run = read_run(run_folder)
     with store.read() as connection:
         videos = {row.id: row for row in connection.execute(select(video))}
         items = connection.execute(select(item, masklet.c.object_id).join_from(item, masklet)).all()
@@ -107,11 +101,11 @@ def test_what_could_not_be_used_is_told(imported: tuple[Store, Path, ImportRepor
 
 
 def test_the_same_run_again_does_nothing(
-    imported: tuple[Store, Path, ImportReport], demo_run: Folder, demo_root: Path
+    imported: tuple[Store, Path, ImportReport], run_folder: Folder, demo_root: Path
 ) -> None:
     store, data, report = imported
     before = {file: file.stat().st_mtime_ns for file in (data / "frames").iterdir()}
-    again = import_run(demo_run, demo_root, data, store, replace(SETTINGS, overlap_frac=0.5), workers=2)
+    again = import_run(run_folder, demo_root, data, store, replace(SETTINGS, overlap_frac=0.5), workers=2)
     assert again == report
     assert {file: file.stat().st_mtime_ns for file in (data / "frames").iterdir()} == before
     with store.read() as connection:
@@ -120,10 +114,10 @@ def test_the_same_run_again_does_nothing(
 
 
 def test_another_run_is_refused(
-    imported: tuple[Store, Path, ImportReport], demo_run: Folder, demo_root: Path, tmp_path: Path
+    imported: tuple[Store, Path, ImportReport], run_folder: Folder, demo_root: Path, tmp_path: Path
 ) -> None:
     store, data, _ = imported
-    shutil.copytree(demo_run.path("annotations"), tmp_path / "annotations")
+    shutil.copytree(run_folder.path("annotations"), tmp_path / "annotations")
     out = Folder(str(tmp_path))
     for name in out.names("annotations", ".parquet"):
         table = out.read_table(name)
@@ -134,14 +128,14 @@ def test_another_run_is_refused(
         import_run(out, demo_root, data, store, SETTINGS, workers=2)
 
 
-def test_a_broken_off_import_goes_on(demo_run: Folder, demo_root: Path, tmp_path: Path) -> None:
+def test_a_broken_off_import_goes_on(run_folder: Folder, demo_root: Path, tmp_path: Path) -> None:
     """Without SAV_ROOT's other videos the first import ends early; what it brought in stays as it is."""
     half = tmp_path / "sav"
     shutil.copytree(demo_root, half)
     for number in (1, 2, 4, 5, 6):
         (half / "sav_train" / "demo" / f"demo_00000{number}.mp4").unlink()
     store = open_store(tmp_path)
-    first = import_run(demo_run, half, tmp_path, store, SETTINGS, workers=2)
+    first = import_run(run_folder, half, tmp_path, store, SETTINGS, workers=2)
     gone = {f"demo_00000{number}" for number in (1, 2, 4, 5, 6)}
     assert gone <= set(first.unusable)
     assert {name.split("/")[0] for name in first.unusable if "/manual/" in name or "/auto/" in name} <= gone
@@ -150,9 +144,9 @@ def test_a_broken_off_import_goes_on(demo_run: Folder, demo_root: Path, tmp_path
         kept = connection.execute(select(item.c.public_id).order_by(item.c.id)).scalars().all()
         assert connection.execute(select(func.count()).select_from(video)).scalar_one() == 2
     store.write(lambda connection: connection.execute(meta.delete().where(meta.c.key == "run")))  # as if killed there
-    with pytest.raises(ValueError, match="go on with the same settings: seed is 3, got 4"):
-        import_run(demo_run, demo_root, tmp_path, store, replace(SETTINGS, seed=4), workers=2)
-    whole = import_run(demo_run, demo_root, tmp_path, store, SETTINGS, workers=2)
+    with pytest.raises(ValueError, match="go on with the same settings: seed is 0, got 4"):
+        import_run(run_folder, demo_root, tmp_path, store, replace(SETTINGS, seed=4), workers=2)
+    whole = import_run(run_folder, demo_root, tmp_path, store, SETTINGS, workers=2)
     assert list(whole.unusable) == ["sav_train/demo/demo_000008_manual.json"], "also what the first one found"
     with store.read() as connection:
         now = connection.execute(select(item.c.public_id).order_by(item.c.id)).scalars().all()
@@ -163,9 +157,9 @@ def test_a_broken_off_import_goes_on(demo_run: Folder, demo_root: Path, tmp_path
     store.close()
 
 
-def test_a_remote_sav_root_is_refused(demo_run: Folder, tmp_path: Path) -> None:
+def test_a_remote_sav_root_is_refused(run_folder: Folder, tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with pytest.raises(ValueError, match="must be a folder of this machine"):
-        import_run(demo_run, Path("s3://bucket/sav"), tmp_path, store, SETTINGS, workers=1)
+        import_run(run_folder, Path("s3://bucket/sav"), tmp_path, store, SETTINGS, workers=1)
     assert not is_imported(store)
     store.close()
