@@ -14,6 +14,7 @@ import numpy as np
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from pycocotools import mask as coco
 from sqlalchemy import Connection, update
 
@@ -77,7 +78,7 @@ class Running:
         """A browser of this person that keeps what it stores, as people's own do."""
         kind = self.browser.browser_type
         path = find_chromium(kind.executable_path)
-        context = kind.launch_persistent_context(folder, executable_path=path, args=list(FLAGS), viewport=WIDE)
+        context = kind.launch_persistent_context(folder, executable_path=path, args=list(FLAGS))
         self.sign_in(context, name)
         self.contexts.append(context)
         return context
@@ -221,7 +222,7 @@ def record(context: BrowserContext) -> list[tuple[str, bytes]]:
     seen: list[tuple[str, bytes]] = []
 
     def keep(response: Response) -> None:
-        with contextlib.suppress(Exception):  # noqa: BLE001 - an answer without a body
+        with contextlib.suppress(PlaywrightError):  # an answer without a body
             seen.append((response.url, response.body()))
 
     context.on("response", keep)
