@@ -42,20 +42,26 @@ class Reviewer:
         plan: base, pace_s (null: at once), pictures, prefetch, kinds.
         who: cookie and csrf.
         measured: where figures go.
+        stop: set when they are to end, also in the middle of trying again.
     """
 
     def __init__(
-        self, http: aiohttp.ClientSession, plan: dict[str, Any], who: dict[str, str], measured: Measured
+        self,
+        http: aiohttp.ClientSession,
+        plan: dict[str, Any],
+        who: dict[str, str],
+        measured: Measured,
+        stop: asyncio.Event,
     ) -> None:
-        self.http, self.plan, self.measured = http, plan, measured
+        self.http, self.plan, self.measured, self.stop = http, plan, measured, stop
         self.headers = {"Cookie": f"refsav={who['cookie']}", "X-CSRF-Token": who["csrf"]}
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Judge until `stop`."""
+    async def run(self) -> None:
+        """Judge until it is time to stop."""
         pace_s = self.plan["pace_s"]
         await asyncio.sleep(random.random() * (pace_s or 0.0))
         prefetched = False
-        while not stop.is_set():
+        while not self.stop.is_set():
             began = time.perf_counter()
             view = await self.timed("next" if prefetched else "claim", "/api/claim", {"kinds": self.plan["kinds"]})
             if not view or not view["slot"]:
@@ -100,7 +106,7 @@ class Reviewer:
     async def timed(
         self, name: str, address: str, body: dict[str, Any], headers: dict[str, str] | None = None
     ) -> dict[str, Any] | None:
-        """POST until it is answered; None if it was refused."""
+        """POST until it is answered; None if it was refused, or is to stop."""
         while True:
             began = time.perf_counter()
             try:
@@ -110,6 +116,8 @@ class Reviewer:
                     content = await answer.json()
             except (aiohttp.ClientError, ConnectionError):
                 self.measured.broken += 1
+                if self.stop.is_set():
+                    return None
                 await asyncio.sleep(RETRY_S)
                 continue
             self.measured.ms[name].append(1000 * (time.perf_counter() - began))
@@ -127,7 +135,7 @@ async def run(plan: dict[str, Any]) -> Measured:
     loop.add_reader(sys.stdin.fileno(), stop.set)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as http:
-        await asyncio.gather(*(Reviewer(http, plan, who, measured).run(stop) for who in plan["people"]))
+        await asyncio.gather(*(Reviewer(http, plan, who, measured, stop).run() for who in plan["people"]))
     return measured
 
 

@@ -19,10 +19,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import uvicorn
@@ -60,28 +59,23 @@ class Bench:
     sessions: list[dict[str, str]]
     chunks: list[dict[str, Any]]
     server: subprocess.Popen[bytes] | None = None
+    running: list["Clients"] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it listens."""
         command = [
             sys.executable,
             "-m",
             "benchmarks.validation_load",
             "--serve",
-            str(self.data),
-            str(self.port),
-            self.url,
+            *map(str, (self.data, self.port, self.url)),
         ]
         self.server = subprocess.Popen(command, cwd=ROOT)
         until = time.monotonic() + START_S
-        while True:
-            try:
-                with urlopen(f"http://127.0.0.1:{self.port}/login", timeout=5):
-                    return
-            except OSError:
-                if time.monotonic() > until or self.server.poll() is not None:
-                    raise
-                time.sleep(0.05)
+        while not _listens(self.port):
+            if time.monotonic() > until or self.server.poll() is not None:
+                raise RuntimeError(f"the server did not come up within {START_S:.0f} s, or ended: see above")
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """Kill the server as a power cut would."""
@@ -93,7 +87,8 @@ class Bench:
         """Start the first `count` people."""
         plan = {"pace_s": None, "pictures": False, "kinds": BOTH} | plan
         plan |= {"base": f"http://127.0.0.1:{self.port}", "seconds": seconds, "people": self.sessions[:count]}
-        return Clients(plan)
+        self.running.append(Clients(plan))
+        return self.running[-1]
 
     def kept(self, acknowledged: list[tuple[int, int]]) -> str:
         """What is wrong with what was kept; empty: nothing."""
@@ -157,6 +152,8 @@ def bench(database: str | None, count: int, reviewers: int) -> Iterator[Bench]:
         try:
             yield made
         finally:
+            for clients in made.running:
+                clients.process.kill()
             made.kill()
             store.close()
 
@@ -233,10 +230,14 @@ def imported(database: str | None, seconds: float) -> Iterator[Row]:
 def _free_port() -> int:
     """A port outside the range of clients: while the server is down, one that retries might connect to itself."""
     for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
+        if not _listens(port):
+            return port
     raise RuntimeError("100 ports between 20,000 and 30,000 are taken")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def at_most(name: str, gate_ms: float, ms: list[float] | None, percentile: float) -> Row:
@@ -275,6 +276,7 @@ LOADS: dict[str, Callable[[str | None, float], Iterator[Row]]] = {
 
 def main() -> None:
     """Print the table."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     command = argparse.ArgumentParser(description=__doc__)
     command.add_argument("loads", nargs="*", choices=[[], *LOADS], help=f"of {', '.join(LOADS)} (default: all)")
     command.add_argument("--seconds", type=float, default=600, help="of the paced load (default 600)")
