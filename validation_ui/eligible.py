@@ -18,7 +18,7 @@ def take(kind: SlotKind, videos_full: bool) -> ReturningUpdate[int]:
     """Lease the best free slot of one kind: one conditional UPDATE, whose row, if any, is the slot's id.
 
     Binds: `me`, `now`, `lease_until`, `claimed_at`, `per_video`, and what the person holds already: `held_items`, and
-    `blind_videos`, in which they are to find something, so must not see it.
+    `blind_videos`, in which they are to find something, so must neither see it nor have it revealed by another.
 
     Args:
         kind: the pass.
@@ -70,11 +70,11 @@ def _is_eligible(kind: SlotKind, videos_full: bool) -> ColumnElement[bool]:
         ~judged.exists(),
         ~wrote.exists(),
         ~passed.exists(),
+        item.c.video_id.not_in(bindparam("blind_videos", expanding=True)),
     ]
     if kind == SlotKind.BLIND:
         saw = select(seen.c.at).where(seen.c.video_id == item.c.video_id, seen.c.person_id == _ME)
         return and_(*rules, ~saw.exists())
-    rules.append(item.c.video_id.not_in(bindparam("blind_videos", expanding=True)))
     if kind == SlotKind.SIGHTED:
         rules.append(quota.video_has_room(bindparam("per_video"), videos_full=videos_full))
     return and_(*rules)

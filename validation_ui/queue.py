@@ -191,9 +191,8 @@ def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
         "until": asker.until,
         "started": asker.started,
         "held_items": asker.items,
+        "blind_videos": asker.blind_videos,
     }
-    if kind != SlotKind.BLIND:
-        binds["blind_videos"] = asker.blind_videos
     if kind == SlotKind.SIGHTED:
         binds["per_video"] = asker.settings.per_video
     row = connection.execute(take(kind, found.videos >= asker.settings.videos), binds).first()

@@ -293,9 +293,11 @@ def test_a_slow_chunk_stalls_the_clock(open_player: Open, server: Served) -> Non
     there = server.held["/chunks/rest24.bin"] = threading.Event()
     page = open_player()
     page.evaluate("player.seek(16)")
-    played = page.evaluate("player.play(); watch(1200)")
-    assert played["faults"] == []
-    stalled = played["seen"][-1]
+    page.evaluate("player.play()")
+    page.wait_for_selector(".player-stage[data-waits]")
+    waiting = page.evaluate("watch(600)")
+    assert waiting["faults"] == []
+    stalled = waiting["seen"][-1]
     assert stalled <= 24  # 25 to 27 are on their way
     assert page.get_attribute(".player-stage", "data-waits") in {f"loading frame {k}" for k in (25, 26, 27)}
     page.evaluate("() => { window.watched = watch(1200); }")

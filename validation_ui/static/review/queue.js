@@ -97,11 +97,7 @@ export class Queue {
    * @param {string} reason
    */
   async skip(slot, reason) {
-    try {
-      await api("POST", `/api/slots/${slot}/skip`, { reason });
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error; // the server's 204 says that it is JSON, and is empty
-    }
+    await api("POST", `/api/slots/${slot}/skip`, { reason });
   }
 
   /**
