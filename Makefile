@@ -51,10 +51,12 @@ bench: $(VENV)/.dev
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev
 
-# A Chromium for the tests of the report: one that is there, else Debian's, else Playwright's
+# Browsers for the tests of the pages: a Chromium, one that is there, else Debian's, else Playwright's; a Firefox
 browser: $(VENV)/.dev
 	@$(PY) -m tests.browser >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	  || $(PY) -m playwright install --with-deps chromium
+	@command -v firefox-esr firefox >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq firefox-esr >/dev/null; } \
+	  || echo "no Firefox: the test of the player in it will be skipped"
 
 # Remove the environment and the caches, keep the runs
 clean:

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "prompts": {"manifests"},
     "stages": {"manifests", "prompts"},
     "pipeline": {"manifests", "prompts", "stages"},
+    "validation_ui": {"manifests", "prompts", "stages"},
 }
 SOURCES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 README = (ROOT / "README.md").read_text()

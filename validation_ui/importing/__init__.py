@@ -1,6 +1,5 @@
 """Import of an annotation run: candidates are drawn, their videos become pictures, all of it goes into the database."""
 
-import logging
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -24,7 +23,6 @@ from validation_ui.store import Store
 
 __all__ = ["ImportReport", "import_run"]
 
-logger = logging.getLogger(__name__)
 _TOGETHER = 50  # train videos, a row each, in one transaction: people who judge meanwhile hardly notice
 
 
@@ -152,6 +150,4 @@ def _finish(
     connection.execute(insert(meta).values(key="run", value=about | {"report": asdict(result)}))
     counts = {key: value for key, value in asdict(result).items() if isinstance(value, int)}
     audit.append(connection, at=now, actor="cli", action="import", subject="run", body=about | counts)
-    for name, reason in result.unusable.items():
-        logger.warning("left out %s: %s", name, reason)
     return result

@@ -43,6 +43,17 @@ class ImportReport:
     swapped: int
     unusable: dict[str, str]
 
+    def __str__(self) -> str:
+        """For people, a line each."""
+        return "\n".join(
+            [
+                f"{self.items} expressions of {self.benchmark_videos} videos to judge, {self.overlap} of them twice; "
+                f"{self.wants_short} ask for a short one; {self.train_videos} videos stay in train",
+                f"{self.gold} gold items, {self.swapped} of them with another object's text",
+                *(f"left out: {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in self.unusable.items()),
+            ]
+        )
+
 
 @dataclass(frozen=True)
 class Plan:
