@@ -7,13 +7,13 @@ A session is 32 random bytes in a cookie; the table has only their sha256. Every
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, person, session
@@ -22,6 +22,11 @@ from validation_ui.store import Store
 
 SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, used or not
 _RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # each may do what those before it may
+_SIGNED_IN = (
+    select(person.c.id, person.c.name, person.c.role, person.c.standing)
+    .join_from(session, person)
+    .where(session.c.token_hash == bindparam("token_hash"), session.c.expires_at > bindparam("now"))
+)
 
 
 @dataclass(frozen=True)
@@ -35,41 +40,40 @@ class Caller:
     session_hash: str
 
 
-def store_of(request: Request) -> Store:
+async def store_of(request: Request) -> Store:  # FastAPI hands what is not async to a thread, which takes longer
     """The app's database."""
     store: Store = request.app.state.store
     return store
 
 
-def serving_of(request: Request) -> Serving:
+async def serving_of(request: Request) -> Serving:
     """How the app is served."""
     serving: Serving = request.app.state.serving
     return serving
 
 
-def data_of(request: Request) -> Path:
+async def data_of(request: Request) -> Path:
     """The project's folder."""
     data: Path = request.app.state.data
     return data
 
 
-def caller_of(request: Request) -> Caller | None:
+async def caller_of(
+    request: Request,
+    store: Annotated[Store, Depends(store_of)],
+    serving: Annotated[Serving, Depends(serving_of)],
+) -> Caller | None:
     """Whoever is signed in, by one read."""
-    token = request.cookies.get(cookie_name(serving_of(request)))
+    token = request.cookies.get(cookie_name(serving))
     if not token:
         return None
-    store, token_hash = store_of(request), hash_token(token)
-    wanted = (
-        select(person.c.id, person.c.name, person.c.role, person.c.standing)
-        .join_from(session, person)
-        .where(session.c.token_hash == token_hash, session.c.expires_at > store.now())
-    )
-    with store.read() as connection:
-        row = connection.execute(wanted).first()
+    token_hash = hash_token(token)
+    binds = {"token_hash": token_hash, "now": store.now()}
+    row = await store.aglance(lambda connection: connection.execute(_SIGNED_IN, binds).first())
     return Caller(row.id, row.name, Role(row.role), Standing(row.standing), token_hash) if row else None
 
 
-def need(*roles: Role) -> Callable[..., Caller]:
+def need(*roles: Role) -> Callable[..., Awaitable[Caller]]:
     """A dependency that lets through people of `roles` and those above them; anyone signed in if none is named.
 
     READER stands beside the others: it passes only where it is named, and opens nothing else.
@@ -80,14 +84,18 @@ def need(*roles: Role) -> Callable[..., Caller]:
     lowest = min((_RANK.index(role) for role in roles if role in _RANK), default=len(_RANK) - 1)
     allowed = frozenset((*roles, *_RANK[lowest:])) if roles else frozenset(Role)
 
-    def check(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]) -> Caller:
+    async def check(
+        request: Request,
+        caller: Annotated[Caller | None, Depends(caller_of)],
+        serving: Annotated[Serving, Depends(serving_of)],
+    ) -> Caller:
         if caller is None:
             raise Problem(
                 401, "signed_out", "You are signed out. Sign in again; what you wrote is kept in this browser."
             )
         if request.method not in READS:
             given = request.headers.get("x-csrf-token", "")
-            if not hmac.compare_digest(given.encode(), csrf_token(serving_of(request), caller.session_hash).encode()):
+            if not hmac.compare_digest(given.encode(), csrf_token(serving, caller.session_hash).encode()):
                 raise Problem(403, "csrf", "This page is from an earlier session. Reload it and try again.")
         if caller.role not in allowed:
             raise Problem(403, "role", f"This is not open to the role {caller.role}. Ask an admin.")

@@ -10,13 +10,15 @@ from sqlalchemy import Connection, insert, select, update
 from validation_ui.schema import audit, audit_head
 
 _START = "0" * 64
+_HEAD = select(audit_head.c.last_id, audit_head.c.hash).with_for_update()
+_APPEND, _MOVE_HEAD = insert(audit), update(audit_head)
 
 
 def append(
     connection: Connection, *, at: float, actor: str, action: str, subject: str, body: Mapping[str, Any] | None = None
 ) -> None:
     """Add a row. Call it last in a transaction: on PostgreSQL it holds the log's lock until the commit."""
-    last_id, previous = connection.execute(select(audit_head.c.last_id, audit_head.c.hash).with_for_update()).one()
+    last_id, previous = connection.execute(_HEAD).one()
     row = {
         "id": last_id + 1,
         "at": at,
@@ -26,8 +28,8 @@ def append(
         "body": json.dumps(dict(body or {}), sort_keys=True, ensure_ascii=False),
     }
     row["hash"] = _hash(row, previous)
-    connection.execute(insert(audit), row)
-    connection.execute(update(audit_head).values(last_id=row["id"], hash=row["hash"]))
+    connection.execute(_APPEND, row)
+    connection.execute(_MOVE_HEAD, {"last_id": row["id"], "hash": row["hash"]})
 
 
 def verify(connection: Connection) -> int:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from validation_ui.leases import lease_lost
 from validation_ui.problem import Problem
 from validation_ui.schema import draft, slot
+
+_MINE = select(draft).where(draft.c.slot_id == bindparam("slot"), draft.c.person_id == bindparam("person"))
 
 
 def save(
@@ -48,5 +50,5 @@ def save(
 
 def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
     """The person's draft of a slot."""
-    kept = connection.execute(select(draft).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id)).first()
+    kept = connection.execute(_MINE, {"slot": slot_id, "person": person_id}).first()
     return {"body": kept.body, "version": kept.version, "saved_at": kept.saved_at} if kept else None

@@ -22,7 +22,7 @@ def take(kind: SlotKind, videos_full: bool) -> ReturningUpdate[int]:
 
     Args:
         kind: the pass.
-        videos_full: whether the split takes no more videos, only more objects of those it has.
+        videos_full: whether the split takes no more videos, only more objects of those it has; of the sighted pass.
     """
     free = slot.alias("free")
     # written out, not bound: it must be seen to imply the condition of ix_slot_free

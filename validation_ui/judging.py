@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert, select, update
 
 from validation_ui import audit, gold, leases, quota, texts, undoing
 from validation_ui.problem import Problem
@@ -30,6 +30,19 @@ from validation_ui.schema import (
 from validation_ui.settings import Settings
 from validation_ui.settle import lock_item, settle
 from validation_ui.verdict import Asked, Checked, Verdict, check
+
+_ME: BindParameter[int] = bindparam("me")
+_SLOT: BindParameter[int] = bindparam("slot")
+_REPLY = select(reply.c.request_sha256, reply.c.body).where(
+    reply.c.person_id == _ME, reply.c.key == bindparam("with_key")
+)
+_KEEP_REPLY = insert(reply)
+_HELD = select(slot).where(slot.c.id == _SLOT, slot.c.holder_id == _ME)
+_NO_DRAFT = delete(draft).where(draft.c.slot_id == _SLOT, draft.c.person_id == _ME)
+_KEEP = insert(judgement).returning(judgement.c.id)
+_SHORT_WRITTEN = select(judgement.c.id).where(
+    judgement.c.item_id == bindparam("item"), judgement.c.short_item_id.is_not(None), judgement.c.undone_at.is_(None)
+)
 
 
 def submit(
@@ -66,7 +79,7 @@ def submit(
     if me.standing in (Standing.FAILED, Standing.STOPPED):
         raise Problem(403, "barred", "Your judgements are stopped. Ask an admin how to go on; your draft is kept.")
     settings = Settings.load(connection)
-    row = connection.execute(select(slot).where(slot.c.id == slot_id, slot.c.holder_id == person_id)).first()
+    row = connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
     if row is None or (row.kind == SlotKind.ADJUDICATE and role not in ADJUDICATORS):
         raise leases.lease_lost()
     about = lock_item(connection, row.item_id)
@@ -76,16 +89,13 @@ def submit(
     checked = check(verdict, asked, settings)
     pointed = _pointing(connection, slot_id, person_id) if row.kind == SlotKind.BLIND else None
     judgement_id = _keep(connection, row, about, me, checked, verdict, pointed, now)
-    connection.execute(delete(draft).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id))
+    connection.execute(_NO_DRAFT, {"slot": slot_id, "me": person_id})
     state = settle(connection, about.id, settings=settings, now=now)
     if about.gold:
         _score(connection, me, settings, now)
     answer = {"judgement": judgement_id, "undo": undoing.count(connection, person_id, settings)}
-    connection.execute(
-        insert(reply).values(
-            person_id=person_id, key=key, request_sha256=request_sha256, status=200, body=answer, created_at=now
-        )
-    )
+    given = {"person_id": person_id, "key": key, "request_sha256": request_sha256, "status": 200, "body": answer}
+    connection.execute(_KEEP_REPLY, given | {"created_at": now})
     audit.append(
         connection,
         at=now,
@@ -115,15 +125,14 @@ def asks_short(connection: Connection, about: Row[Any], kind: SlotKind, settings
     """
     if kind != SlotKind.SIGHTED or not about.wants_short:
         return False
-    written = select(judgement.c.id).where(
-        judgement.c.item_id == about.id, judgement.c.short_item_id.is_not(None), judgement.c.undone_at.is_(None)
-    )
-    return connection.execute(written).first() is None and not quota.filled(connection).is_full("short", settings)
+    if connection.execute(_SHORT_WRITTEN, {"item": about.id}).first() is not None:
+        return False
+    return not quota.filled(connection).is_full("short", settings)
 
 
 def _given(connection: Connection, person_id: int, key: str, request_sha256: str) -> dict[str, Any] | None:
     """The first answer to a request with this key."""
-    first = connection.execute(select(reply).where(reply.c.person_id == person_id, reply.c.key == key)).first()
+    first = connection.execute(_REPLY, {"me": person_id, "with_key": key}).first()
     if first is None:
         return None
     if first.request_sha256 != request_sha256:
@@ -147,17 +156,8 @@ def _check_version(connection: Connection, row: Row[Any], about: Row[Any], versi
 
 def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
     """End the lease; the count of rows decides whether it was still theirs."""
-    done = connection.execute(
-        update(slot)
-        .where(
-            slot.c.id == row.id,
-            slot.c.holder_id == person_id,
-            slot.c.state.in_(leases.KEPT),
-            ~leases.is_judged(person_id),
-        )
-        .values(state=SlotState.DONE, holder_id=None, lease_until=None)
-    )
-    if done.rowcount != 1:
+    done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}
+    if connection.execute(leases.CHANGE_KEPT, {"slot": row.id, "me": person_id, **done}).rowcount != 1:
         raise leases.lease_lost()
 
 
@@ -221,7 +221,7 @@ def _keep(
         "watched_frac": verdict.watched_frac,
         "created_at": now,
     }
-    return int(connection.execute(insert(judgement).values(**values).returning(judgement.c.id)).scalar_one())
+    return int(connection.execute(_KEEP, values).scalar_one())
 
 
 def _add_short(connection: Connection, about: Row[Any], text: str, author_id: int, now: float) -> int:

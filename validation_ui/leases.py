@@ -7,7 +7,7 @@ is it lost.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Update, case, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, case, func, insert, select, update
 
 from validation_ui import audit
 from validation_ui.problem import Problem
@@ -15,6 +15,42 @@ from validation_ui.schema import Gold, SlotState, item, judgement, person, seen,
 from validation_ui.settings import Settings
 
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # while a slot has its last holder: nobody took it
+_ME: BindParameter[int] = bindparam("me")
+_SLOT: BindParameter[int] = bindparam("slot")
+_PERSON = select(person).where(person.c.id == _ME).with_for_update(key_share=True)
+_ROW = (
+    select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
+    .join_from(slot, item)
+    .where(slot.c.id == _SLOT)
+)
+_KEPT = select(slot.c.id).where(slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
+# the person judged the item, maybe by another slot; gold items may come again
+_JUDGED = select(judgement.c.id).where(
+    judgement.c.item_id == slot.c.item_id,
+    judgement.c.person_id == _ME,
+    judgement.c.undone_at.is_(None),
+    judgement.c.gold_right.is_(None),
+)
+CHANGE_KEPT = update(slot).where(
+    slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT), ~_JUDGED.exists()
+)  # a slot that `me` may still answer
+_RENEW = CHANGE_KEPT.values(
+    state=SlotState.LEASED,
+    lease_until=bindparam("until"),
+    claimed_at=func.coalesce(slot.c.claimed_at, bindparam("now")),
+)
+_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == bindparam("video"))
+_SEE = insert(seen)
+_GOLD = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
+_PUT = (
+    update(slot)
+    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
+    .values(
+        state=case((_GOLD, SlotState.VOID), else_=SlotState.OPEN),
+        lease_until=None,
+        version=slot.c.version + 1,
+    )
+)
 
 
 def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: float) -> float:
@@ -24,12 +60,8 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
         Problem: 409 lease_lost.
     """
     until = now + Settings.load(connection).lease_s
-    renewed = connection.execute(
-        update(slot)
-        .where(slot.c.id == slot_id, slot.c.holder_id == person_id, ~is_judged(person_id), slot.c.state.in_(KEPT))
-        .values(state=SlotState.LEASED, lease_until=until, claimed_at=func.coalesce(slot.c.claimed_at, now))
-    )
-    if renewed.rowcount != 1:
+    binds = {"slot": slot_id, "me": person_id, "until": until, "now": now}
+    if connection.execute(_RENEW, binds).rowcount != 1:
         raise lease_lost()
     return until
 
@@ -58,29 +90,14 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
     log(connection, now, person_id, "skip", slot_id, {"reason": reason})
 
 
-def is_judged(person_id: int) -> ColumnElement[bool]:
-    """SQL: the person judged the item of a `slot` row, maybe by another slot. Gold items may come again."""
-    judged = select(judgement.c.id).where(
-        judgement.c.item_id == slot.c.item_id,
-        judgement.c.person_id == person_id,
-        judgement.c.undone_at.is_(None),
-        judgement.c.gold_right.is_(None),
-    )
-    return judged.exists()
-
-
 def lock_person(connection: Connection, person_id: int) -> Row[Any]:
     """The person's row; what else they ask for waits until this transaction ends."""
-    return connection.execute(select(person).where(person.c.id == person_id).with_for_update(key_share=True)).one()
+    return connection.execute(_PERSON, {"me": person_id}).one()
 
 
 def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
     """A slot with what its item never changes."""
-    return connection.execute(
-        select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
-        .join_from(slot, item)
-        .where(slot.c.id == slot_id)
-    ).one()
+    return connection.execute(_ROW, {"slot": slot_id}).one()
 
 
 def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
@@ -89,8 +106,7 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
     Raises:
         Problem: 409 lease_lost.
     """
-    mine = select(slot.c.id).where(slot.c.id == slot_id, slot.c.holder_id == person_id, slot.c.state.in_(KEPT))
-    if connection.execute(mine).first() is None:
+    if connection.execute(_KEPT, {"slot": slot_id, "me": person_id}).first() is None:
         raise lease_lost()
     return slot_row(connection, slot_id)
 
@@ -98,13 +114,12 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
 def see(connection: Connection, person_id: int, video_id: str, now: float) -> None:
     """Remember that the person saw a mask of the video: they find nothing in it blind from now on."""
     if not has_seen(connection, person_id, video_id):
-        connection.execute(insert(seen).values(person_id=person_id, video_id=video_id, at=now))
+        connection.execute(_SEE, {"person_id": person_id, "video_id": video_id, "at": now})
 
 
 def has_seen(connection: Connection, person_id: int, video_id: str) -> bool:
     """Whether the person saw a mask of the video."""
-    known = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == video_id)
-    return connection.execute(known).first() is not None
+    return connection.execute(_SEEN, {"me": person_id, "video": video_id}).first() is not None
 
 
 def lease_lost() -> Problem:
@@ -123,21 +138,15 @@ def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any
     Raises:
         Problem: 409 lease_lost.
     """
-    if connection.execute(_put(person_id).where(slot.c.id == slot_id).values(**values)).rowcount != 1:
+    put = _PUT.where(slot.c.id == slot_id).values(**values)
+    if connection.execute(put, {"me": person_id}).rowcount != 1:
         raise lease_lost()
     return slot_row(connection, slot_id)
 
 
 def put_back_all(connection: Connection, person_id: int) -> None:
     """Open all slots that the person holds; they are theirs no more."""
-    connection.execute(_put(person_id).values(holder_id=None, claimed_at=None))
-
-
-def _put(person_id: int) -> Update:
-    is_gold = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
-    state = case((is_gold, SlotState.VOID), else_=SlotState.OPEN)
-    mine = (slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED)
-    return update(slot).where(*mine).values(state=state, lease_until=None, version=slot.c.version + 1)
+    connection.execute(_PUT.values(holder_id=None, claimed_at=None), {"me": person_id})
 
 
 def log(

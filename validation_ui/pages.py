@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from starlette.templating import Jinja2Templates
 
-from validation_ui.access import Caller, caller_of, csrf_token, need, serving_of, store_of
+from validation_ui.access import Caller, caller_of, csrf_token, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, person
 from validation_ui.settings import REASONS
@@ -108,12 +108,12 @@ def login_address(request: Request) -> str:
 def _page(request: Request, name: str, caller: Caller | None, status: int = 200, **more: Any) -> HTMLResponse:
     theme = "auto"
     if caller is not None:
-        with store_of(request).read() as connection:
+        with request.app.state.store.read() as connection:
             wanted = select(person.c.preferences).where(person.c.id == caller.id)
             theme = connection.execute(wanted).scalar_one().get("theme", "auto")
     context = {
         "caller": caller,
-        "csrf": csrf_token(serving_of(request), caller.session_hash) if caller else "",
+        "csrf": csrf_token(request.app.state.serving, caller.session_hash) if caller else "",
         "theme": theme,
         "path": request.url.path,
         "reasons": REASONS,

@@ -5,7 +5,7 @@ Before the answer of a blind pass this is the text and the video, and nothing th
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from validation_ui import drafts, gold, masks, pointing, texts
 from validation_ui.judging import asks_short
@@ -19,10 +19,32 @@ from validation_ui.schema import (
     masklet,
     person,
     slot,
+    text_version,
     video,
 )
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
+
+_ABOUT: Select[Any] = (  # an item, its current text and its video
+    select(
+        *(item.c[name] for name in ("id", "public_id", "kind", "version", "state", "gold", "wants_short", "video_id")),
+        text_version.c.parts,
+        *(video.c[name] for name in ("media_id", "fps", "frame_count", "height_px", "width_px", "chunks")),
+        video.c.shown_height_px,
+        video.c.shown_width_px,
+    )
+    .join_from(item, text_version, text_version.c.id == item.c.text_id)
+    .join(video, video.c.id == item.c.video_id)
+)
+_BY_NAME = _ABOUT.where(item.c.public_id == bindparam("name"))
+_HELD = (
+    _ABOUT.add_columns(
+        slot.c.id.label("slot_id"), slot.c.kind.label("pass_"), slot.c.version.label("slot_version"), slot.c.lease_until
+    )
+    .join(slot, slot.c.item_id == item.c.id)
+    .where(slot.c.id == bindparam("slot"), slot.c.holder_id == bindparam("me"), slot.c.state == SlotState.LEASED)
+)
+_STANDING = select(person.c.standing, person.c.entry_round).where(person.c.id == bindparam("me"))
 
 
 def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) -> dict[str, Any] | None:
@@ -30,23 +52,22 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
     row = _held(connection, person_id, slot_id)
     if row is None:
         return None
-    about = connection.execute(select(item).where(item.c.id == row.item_id)).one()
     settings = Settings.load(connection)
-    pointed = pointing.view(connection, person_id, slot_id) if row.kind == SlotKind.BLIND else None
+    pointed = pointing.view(connection, person_id, slot_id) if row.pass_ == SlotKind.BLIND else None
     return {
         "slot": {
-            "id": row.id,
-            "kind": row.kind,
-            "version": row.version,
+            "id": slot_id,
+            "kind": row.pass_,
+            "version": row.slot_version,
             "lease_until": row.lease_until,
             "server_now": now,
             "entry": _entry(connection, person_id, settings),
         },
-        "item": _item(connection, about) | {"wants_short": asks_short(connection, about, SlotKind(row.kind), settings)},
-        "video": _video(connection, about.video_id),
-        "masks": f"/api/slots/{row.id}/masks" if _is_revealed(row, pointed) else None,
+        "item": _item(row) | {"wants_short": asks_short(connection, row, SlotKind(row.pass_), settings)},
+        "video": _video(row),
+        "masks": f"/api/slots/{slot_id}/masks" if _is_revealed(row, pointed) else None,
         "pointing": pointed,
-        "opinions": _opinions(connection, about.id) if row.kind == SlotKind.ADJUDICATE else [],
+        "opinions": _opinions(connection, row.id) if row.pass_ == SlotKind.ADJUDICATE else [],
         "draft": drafts.view(connection, person_id, slot_id),
     }
 
@@ -56,7 +77,7 @@ def slot_masks(connection: Connection, person_id: int, slot_id: int) -> bytes | 
     row = _held(connection, person_id, slot_id)
     if row is None or not _is_revealed(row, pointing.view(connection, person_id, slot_id)):
         return None
-    return _masks(connection, row.item_id)
+    return _masks(connection, row.id)
 
 
 def item_view(connection: Connection, person_id: int, role: Role, public_id: str) -> dict[str, Any] | None:
@@ -65,8 +86,8 @@ def item_view(connection: Connection, person_id: int, role: Role, public_id: str
     if about is None:
         return None
     return {
-        "item": _item(connection, about) | ({"state": about.state} if role != Role.REVIEWER else {}),
-        "video": _video(connection, about.video_id),
+        "item": _item(about) | ({"state": about.state} if role != Role.REVIEWER else {}),
+        "video": _video(about),
         "masks": f"/api/items/{about.public_id}/masks",
     }
 
@@ -82,7 +103,7 @@ def _open_item(connection: Connection, person_id: int, role: Role, public_id: st
 
     A reviewer who has not judged it may still be asked to find it blind.
     """
-    about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
+    about = connection.execute(_BY_NAME, {"name": public_id}).first()
     if about is None:
         return None
     judged = select(judgement.c.id).where(
@@ -94,34 +115,31 @@ def _open_item(connection: Connection, person_id: int, role: Role, public_id: st
 
 
 def _held(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:
-    mine = (slot.c.id == slot_id, slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED)
-    return connection.execute(select(slot).where(*mine)).first()
+    return connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
 
 
 def _is_revealed(row: Row[Any], pointed: dict[str, Any] | None) -> bool:
-    return row.kind != SlotKind.BLIND or (pointed is not None and pointed["revealed"])
+    return row.pass_ != SlotKind.BLIND or (pointed is not None and pointed["revealed"])
 
 
 def _entry(connection: Connection, person_id: int, settings: Settings) -> dict[str, int] | None:
-    me = connection.execute(select(person.c.standing, person.c.entry_round).where(person.c.id == person_id)).one()
+    me = connection.execute(_STANDING, {"me": person_id}).one()
     if me.standing != Standing.ENTRY:
         return None
     done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
     return {"done": done, "of": of}
 
 
-def _item(connection: Connection, about: Row[Any]) -> dict[str, Any]:
-    parts = texts.parts_of(connection, about.text_id)
+def _item(about: Row[Any]) -> dict[str, Any]:
     return {
         "public_id": about.public_id,
         "kind": about.kind,
         "version": about.version,
-        "parts": [{"name": name, "text": parts[name]} for name in PARTS[about.kind]],
+        "parts": [{"name": name, "text": about.parts[name]} for name in PARTS[about.kind]],
     }
 
 
-def _video(connection: Connection, video_id: str) -> dict[str, Any]:
-    clip = connection.execute(select(video).where(video.c.id == video_id)).one()
+def _video(clip: Row[Any]) -> dict[str, Any]:
     return {
         "media_id": clip.media_id,
         "fps": clip.fps,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, func, select, update
 
 from validation_ui import gold, idle, quota
 from validation_ui.eligible import take
@@ -20,6 +20,20 @@ from validation_ui.settings import Settings
 
 _ORDER = (SlotKind.ADJUDICATE, SlotKind.BLIND, SlotKind.SIGHTED)  # finish what was started first
 ADJUDICATORS = (Role.ADJUDICATOR, Role.ADMIN)
+_ME: BindParameter[int] = bindparam("me")
+_SAW = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == item.c.video_id)
+_ANSWERED = select(pointing.c.id).where(pointing.c.slot_id == slot.c.id, pointing.c.person_id == _ME)
+_SPOILT = and_(slot.c.kind == SlotKind.BLIND, _SAW.exists(), ~_ANSWERED.exists())
+_LEASES = (
+    select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, item.c.video_id, _SPOILT.label("spoilt"))
+    .join_from(slot, item)
+    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
+    .order_by(slot.c.claimed_at.is_(None), slot.c.claimed_at.desc(), slot.c.id)
+)
+_LEASE = update(slot).where(slot.c.id == bindparam("slot"), slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
+_JUDGED = select(func.count()).where(judgement.c.person_id == _ME).scalar_subquery()
+_PASSED = select(func.count()).where(skipped.c.person_id == _ME).scalar_subquery()
+_ENDED = select(_JUDGED + _PASSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +127,8 @@ def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -
     Put back by the way: what was prefetched of a kind no longer asked for, and a blind item whose video they have seen
     since, e.g. by a link.
     """
-    saw = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == item.c.video_id)
-    answered = select(pointing.c.id).where(pointing.c.slot_id == slot.c.id, pointing.c.person_id == person_id)
-    spoilt = and_(slot.c.kind == SlotKind.BLIND, saw.exists(), ~answered.exists())
-    leases = (
-        select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, item.c.video_id, spoilt.label("spoilt"))
-        .join_from(slot, item)
-        .where(slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED)
-        .order_by(slot.c.claimed_at.is_(None), slot.c.claimed_at.desc(), slot.c.id)
-    )
     held = []
-    for row in connection.execute(leases).all():
+    for row in connection.execute(_LEASES, {"me": person_id}).all():
         if row.spoilt or (row.claimed_at is None and row.kind not in asked):
             with suppress(Problem):  # somebody took it meanwhile
                 put_back(connection, person_id, row.id, holder_id=None)
@@ -143,8 +148,7 @@ def _resume(
         if row.kind not in asked or (asker.prefetch and row.claimed_at is not None):
             continue
         lease = {"lease_until": asker.until, "claimed_at": row.claimed_at or asker.started}
-        mine = (slot.c.id == row.id, slot.c.holder_id == asker.id, slot.c.state == SlotState.LEASED)
-        if connection.execute(update(slot).where(*mine).values(**lease)).rowcount:
+        if connection.execute(_LEASE, {"slot": row.id, "me": asker.id, **lease}).rowcount:
             return int(row.id)
     return None
 
@@ -163,9 +167,8 @@ def _best(connection: Connection, asker: _Asker, asked: Sequence[SlotKind]) -> i
 
 def _claims(connection: Connection, asker: _Asker) -> int:
     """How many items the person was given: judged, skipped, or held."""
-    judged = select(func.count()).where(judgement.c.person_id == asker.id)
-    passed = select(func.count()).where(skipped.c.person_id == asker.id)
-    return connection.execute(judged).scalar_one() + connection.execute(passed).scalar_one() + len(asker.items)
+    ended: int = connection.execute(_ENDED, {"me": asker.id}).scalar_one()
+    return ended + len(asker.items)
 
 
 def _gold(connection: Connection, asker: _Asker, entry_round: int | None = None) -> int | None:
@@ -182,9 +185,7 @@ def _gold(connection: Connection, asker: _Asker, entry_round: int | None = None)
 
 
 def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
-    found = quota.filled(connection)
-    if kind == SlotKind.SIGHTED and found.is_full("long", asker.settings):
-        return None
+    videos_full = False
     binds: dict[str, Any] = {
         "me": asker.id,
         "now": asker.now,
@@ -194,6 +195,10 @@ def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
         "blind_videos": asker.blind_videos,
     }
     if kind == SlotKind.SIGHTED:
+        found = quota.filled(connection)
+        if found.is_full("long", asker.settings):
+            return None
+        videos_full = found.videos >= asker.settings.videos
         binds["per_video"] = asker.settings.per_video
-    row = connection.execute(take(kind, found.videos >= asker.settings.videos), binds).first()
+    row = connection.execute(take(kind, videos_full), binds).first()
     return int(row.id) if row else None

@@ -4,11 +4,19 @@ Only ACCEPTED items count. An object with a long and a short expression is one o
 """
 
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, distinct, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, and_, bindparam, distinct, func, select
 
 from validation_ui.schema import ItemState, audit_head, item
 from validation_ui.settings import Settings
+
+_COUNTS = select(
+    func.count().filter(item.c.kind == "long"),
+    func.count().filter(item.c.kind == "short"),
+    func.count(distinct(item.c.video_id)),
+).where(item.c.state == ItemState.ACCEPTED)
+_LOCK = select(audit_head.c.id).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +34,10 @@ class Filled:
 
 def filled(connection: Connection) -> Filled:
     """Count what was accepted."""
-    accepted = item.c.state == ItemState.ACCEPTED
-    by_kind = select(item.c.kind, func.count().label("n")).where(accepted).group_by(item.c.kind)
-    counts = {row.kind: row.n for row in connection.execute(by_kind)}
-    videos = connection.execute(select(func.count(distinct(item.c.video_id))).where(accepted)).scalar_one()
-    return Filled(counts.get("long", 0), counts.get("short", 0), videos)
+    return Filled(*connection.execute(_COUNTS).one())
 
 
-def video_has_room(per_video: int | BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
+def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
     """SQL: the video of an `item` row may take its object into the split."""
     other = item.alias("other")
     others = select(func.count(distinct(other.c.masklet_id))).where(
@@ -51,9 +55,15 @@ def video_has_room(per_video: int | BindParameter[int], *, videos_full: bool) ->
 
 def has_room(connection: Connection, item_id: int, kind: str, settings: Settings) -> bool:
     """Whether the split takes this item; nobody else can take its place before the transaction ends."""
-    connection.execute(select(audit_head.c.id).with_for_update())  # one acceptance at a time, also on PostgreSQL
+    connection.execute(_LOCK)  # one acceptance at a time, also on PostgreSQL
     found = filled(connection)
     if found.is_full(kind, settings):
         return False
-    room = video_has_room(settings.per_video, videos_full=found.videos >= settings.videos)
-    return connection.execute(select(item.c.id).where(item.c.id == item_id, room)).first() is not None
+    binds = {"item_id": item_id, "per_video": settings.per_video}
+    return connection.execute(_with_room(found.videos >= settings.videos), binds).first() is not None
+
+
+@cache
+def _with_room(videos_full: bool) -> Select[int]:
+    room = video_has_room(bindparam("per_video"), videos_full=videos_full)
+    return select(item.c.id).where(item.c.id == bindparam("item_id"), room)

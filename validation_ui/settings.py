@@ -1,10 +1,12 @@
 """What can be chosen of a validation project. Fixed at import and kept in the database, but for `Serving`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, cast, select
 
 from validation_ui.schema import meta
 
@@ -90,9 +92,15 @@ class Settings:
         connection.execute(meta.delete().where(meta.c.key == "settings"))
         connection.execute(meta.insert().values(key="settings", value=self.as_dict()))
 
-    @classmethod
-    def load(cls, connection: Connection) -> Self:
+    @staticmethod
+    def load(connection: Connection) -> "Settings":
         """The project's settings; the defaults if nothing was imported yet."""
-        row = connection.execute(select(meta.c.value).where(meta.c.key == "settings")).first()
-        known: dict[str, Any] = row[0] if row else {}
-        return cls(**known)
+        return _parsed(connection.execute(_STORED).scalar() or "{}")
+
+
+_STORED = select(cast(meta.c.value, Text)).where(meta.c.key == "settings")
+
+
+@lru_cache(maxsize=8)  # the same text each time, but after a change by whatever process
+def _parsed(stored: str) -> Settings:
+    return Settings(**json.loads(stored))

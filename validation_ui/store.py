@@ -55,6 +55,12 @@ class Store:
         """Do `work` in a transaction and wait for it."""
         return self.submit(work).result()
 
+    async def aglance(self, look: Work[T]) -> T:
+        """What one short statement reads, from an event loop."""
+        if self.is_sqlite:  # never waits for a writer, and takes less than to hand it to a thread
+            return self._look(look)
+        return await asyncio.to_thread(self._look, look)
+
     async def awrite(self, work: Work[T]) -> T:
         """As `write`, from an event loop."""
         return await asyncio.wrap_future(self.submit(work))
@@ -68,6 +74,10 @@ class Store:
         self._threads.shutdown()
         self._reader.dispose()
         self._writer.dispose()
+
+    def _look(self, look: Work[T]) -> T:
+        with self.read() as connection:
+            return look(connection)
 
     def _transaction(self, work: Work[T]) -> T:
         for attempt in range(_ATTEMPTS):

@@ -5,13 +5,14 @@ import json
 import unicodedata
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from validation_ui.schema import text_version
 from validation_ui.settings import MAX_TEXT_CHARS, Settings
 
 # Cc control, Cf format (direction marks, zero-width), Co private, Cs surrogate, Zl Zp line separators
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_PARTS = select(text_version.c.parts).where(text_version.c.id == bindparam("text_id"))
 
 
 def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
@@ -77,9 +78,7 @@ def add(
 
 def parts_of(connection: Connection, text_id: int) -> dict[str, str]:
     """The parts of a text, by name."""
-    parts: dict[str, str] = connection.execute(
-        select(text_version.c.parts).where(text_version.c.id == text_id)
-    ).scalar_one()
+    parts: dict[str, str] = connection.execute(_PARTS, {"text_id": text_id}).scalar_one()
     return parts
 
 

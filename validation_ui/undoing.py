@@ -1,10 +1,11 @@
 """Take judgements back: one's own last ones, and those of somebody who fell below the gold gate."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, func, insert, or_, select, update
 
 from validation_ui import audit, gold, leases
 from validation_ui.problem import Problem
@@ -36,11 +37,13 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
     me = leases.lock_person(connection, person_id)
     if me.standing in (Standing.FAILED, Standing.STOPPED):
         raise _cannot("your judgements are stopped")
-    last = next(iter(_live(_last(connection, person_id, settings))), None)
+    last = next(_live(_last(connection, person_id, settings, judgement)), None)
     if last is None:
         raise _cannot(f"there is nothing of yours among your last {settings.undo_last} judgements")
     lock_item(connection, last.item_id)
-    last = next(row for row in _last(connection, person_id, settings) if row.id == last.id)  # as it is under the lock
+    last = next(
+        row for row in _last(connection, person_id, settings, judgement) if row.id == last.id
+    )  # as it is under the lock
     if last.fixed:
         raise _cannot("an adjudicator settled it since, it was exported, or the entry test that it belongs to is over")
     lease = {"state": SlotState.LEASED, "holder_id": person_id, "claimed_at": now}
@@ -65,13 +68,14 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
 
 def count(connection: Connection, person_id: int, settings: Settings) -> int:
     """How many judgements the person can undo, one after the other."""
-    return sum(1 for _ in takewhile(lambda row: not row.fixed, _live(_last(connection, person_id, settings))))
+    last = _last(connection, person_id, settings, judgement.c.undone_at)
+    return sum(1 for _ in takewhile(lambda row: not row.fixed, _live(last)))
 
 
 def mine(connection: Connection, person_id: int) -> list[dict[str, Any]]:
     """The person's last judgements, newest first."""
     settings = Settings.load(connection)
-    live = list(_live(_last(connection, person_id, settings)))
+    live = list(_live(_last(connection, person_id, settings, judgement)))
     undoable = count(connection, person_id, settings)
     return [
         {
@@ -97,7 +101,8 @@ def ask_again(connection: Connection, person_id: int, settings: Settings, now: f
     found = connection.execute(last).all()
     for item_id in sorted({row.item_id for row in found}):
         lock_item(connection, item_id)
-    again = _judgements().where(judgement.c.id.in_([row.id for row in found])).order_by(judgement.c.id)
+    ids = [row.id for row in found]
+    again = _judgements(judgement).where(judgement.c.id.in_(ids)).order_by(judgement.c.id)
     rows = [row for row in connection.execute(again).all() if not row.fixed]
     leases.put_back_all(connection, person_id)
     for row in rows:
@@ -124,21 +129,23 @@ def _take_back(connection: Connection, row: Row[Any], by: str, settings: Setting
     settle(connection, row.item_id, settings=settings, now=now)
 
 
-def _last(connection: Connection, person_id: int, settings: Settings) -> Sequence[Row[Any]]:
+def _last(connection: Connection, person_id: int, settings: Settings, what: Table | Column[Any]) -> Sequence[Row[Any]]:
     """The person's last judgements, newest first, undone ones too: so far back and no further."""
-    return connection.execute(
-        _judgements()
-        .where(judgement.c.person_id == person_id)
-        .order_by(judgement.c.id.desc())
-        .limit(settings.undo_last)
-    ).all()
+    return connection.execute(_last_ones(what), {"me": person_id, "most": settings.undo_last}).all()
+
+
+@cache
+def _last_ones(what: Table | Column[Any]) -> Select[Any]:
+    own = judgement.alias("own")
+    ids = select(own.c.id).where(own.c.person_id == bindparam("me")).order_by(own.c.id.desc()).limit(bindparam("most"))
+    return _judgements(what).where(judgement.c.id.in_(ids)).order_by(judgement.c.id.desc())
 
 
 def _live(rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
     return (row for row in rows if row.undone_at is None)
 
 
-def _judgements() -> Any:
+def _judgements(what: Table | Column[Any]) -> Select[Any]:
     """Judgements, each with `fixed`: it was adjudicated since, exported, or belongs to a finished entry test."""
     later, short, judge = judgement.alias("later"), item.alias("short"), person.alias("judge")
     adjudicated = select(later.c.id).where(
@@ -153,7 +160,7 @@ def _judgements() -> Any:
     tested = and_(judgement.c.entry_round.is_not(None), over)
     fixed = or_(adjudicated.exists(), item.c.exported_at.is_not(None), short.c.exported_at.is_not(None), tested)
     return (
-        select(judgement, item.c.public_id, fixed.label("fixed"))
+        select(what, item.c.public_id, fixed.label("fixed"))
         .join_from(judgement, item, item.c.id == judgement.c.item_id)
         .join(judge, judge.c.id == judgement.c.person_id)
         .outerjoin(short, short.c.id == judgement.c.short_item_id)

@@ -5,7 +5,9 @@ from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
 from validation_ui import drafts, judging, leases, payload, pointing, queue, undoing
 from validation_ui.access import Caller, need, store_of
@@ -56,21 +58,25 @@ class Extent(Body):
 
 
 @router.post("/api/claim")
-async def claim(body: Claim, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+async def claim(body: Claim, store: StoreDep, caller: ReviewerDep) -> Response:
     """The next item, or why there is none."""
     now = store.now()
-    work = partial(
-        queue.claim, person_id=caller.id, role=caller.role, kinds=body.kinds, now=now, prefetch=body.prefetch
-    )
-    result = await store.awrite(work)
-    view = await _view(store, caller, result.slot_id) if result.slot_id is not None else None
-    return view or {"slot": None, "why": result.why}
+
+    def work(connection: Connection) -> dict[str, Any]:
+        result = queue.claim(
+            connection, person_id=caller.id, role=caller.role, kinds=body.kinds, now=now, prefetch=body.prefetch
+        )
+        view = payload.slot_view(connection, caller.id, result.slot_id, now) if result.slot_id is not None else None
+        return view or {"slot": None, "why": result.why}
+
+    return JSONResponse(await store.awrite(work))
 
 
 @router.get("/api/slots/{slot_id}")
-async def show(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+def show(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
     """An item that the caller holds."""
-    return _found(await _view(store, caller, slot_id))
+    with store.read() as connection:
+        return _found(payload.slot_view(connection, caller.id, slot_id, store.now()))
 
 
 @router.get("/api/slots/{slot_id}/masks")
@@ -141,7 +147,7 @@ async def submit(
     caller: ReviewerDep,
     idempotency_key: Annotated[str, Header(pattern=r"^[A-Za-z0-9-]{8,64}$")],
     if_match: Annotated[str, Header(pattern=r'^"[0-9]{1,9}"$')],
-) -> dict[str, Any]:
+) -> Response:
     """Decide."""
     work = partial(
         judging.submit,
@@ -153,15 +159,20 @@ async def submit(
         verdict=body,
         now=store.now(),
     )
-    return await store.awrite(work)
+    return JSONResponse(await store.awrite(work))
 
 
 @router.post("/api/undo")
 async def undo(body: Body, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
     """Take the last decision back."""
-    judgement_id, slot_id = await store.awrite(partial(undoing.undo, person_id=caller.id, now=store.now()))
-    view = await _view(store, caller, slot_id) if slot_id is not None else None
-    return {"undone": judgement_id, "slot": view}
+    now = store.now()
+
+    def work(connection: Connection) -> dict[str, Any]:
+        judgement_id, slot_id = undoing.undo(connection, person_id=caller.id, now=now)
+        view = payload.slot_view(connection, caller.id, slot_id, now) if slot_id is not None else None
+        return {"undone": judgement_id, "slot": view}
+
+    return await store.awrite(work)
 
 
 @router.get("/api/mine")
@@ -189,14 +200,6 @@ async def item_masks(public_id: PublicId, store: StoreDep, caller: LookerDep) ->
     video_id, masks = _found(await anyio.to_thread.run_sync(look))
     await store.awrite(lambda c: leases.see(c, caller.id, video_id, store.now()))
     return _json(masks)
-
-
-async def _view(store: Store, caller: Caller, slot_id: int) -> dict[str, Any] | None:
-    def look() -> dict[str, Any] | None:
-        with store.read() as connection:
-            return payload.slot_view(connection, caller.id, slot_id, store.now())
-
-    return await anyio.to_thread.run_sync(look)
 
 
 async def _pointing(store: Store, caller: Caller, slot_id: int) -> dict[str, Any]:
