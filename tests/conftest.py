@@ -8,6 +8,16 @@ from filelock import FileLock
 
 from pipeline.demo.shard import draw_demo
 
+# Files that take a minute or more, longest first: what starts last should be short, or one process ends alone.
+_LONG = ("test_serve.py", "test_resume.py", "test_model_run.py", "test_cluster.py", "test_player.py", "test_pages.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def for_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
