@@ -51,12 +51,13 @@ bench: $(VENV)/.dev
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev
 
-# Browsers for the tests of the pages: a Chromium, one that is there, else Debian's, else Playwright's; a Firefox
+# Browsers for the tests of the pages: a Chromium, one that is there, else Debian's, else Playwright's; Firefox and WebKit if they can be had
 browser: $(VENV)/.dev
 	@$(PY) -m tests.browser >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	  || $(PY) -m playwright install --with-deps chromium
-	@command -v firefox-esr firefox >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq firefox-esr >/dev/null; } \
-	  || echo "no Firefox: the test of the player in it will be skipped"
+	@{ command -v firefox && command -v WebKitWebDriver && command -v xvfb-run; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	  && apt-get install -y -qq --no-install-recommends firefox-esr webkit2gtk-driver xvfb xauth >/dev/null; } \
+	  || echo "no Firefox or WebKit here: the player's tests in them will be skipped"
 
 # Remove the environment and the caches, keep the runs
 clean:

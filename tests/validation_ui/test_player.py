@@ -1,8 +1,10 @@
 """The player in a real Chromium: what the pixels of the canvas spell must be the frame that it says it shows."""
 
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -612,21 +614,44 @@ def test_every_action_has_a_key_that_may_be_changed(open_player: Open) -> None:
     assert page.locator("#player *").count() == 0
 
 
-@pytest.mark.skipif(shutil.which("firefox") is None, reason="no Firefox: apt-get install firefox-esr")
-def test_firefox_shows_no_wrong_frame_either(server: Served, tmp_path: Path) -> None:
-    """Playwright drives no Firefox but its own, so the page tests itself and sends what it found."""
+def other_engines() -> dict[str, list[str]]:
+    """Commands that open an address in a browser of another make, of those that are here; Debian's names of them."""
+    webkit = next(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"), None)
+    found = {}
+    if shutil.which("firefox"):  # apt-get install firefox-esr
+        found["Firefox"] = ["firefox", "--headless", "--no-remote", "--profile"]
+    if webkit and shutil.which("xvfb-run"):  # apt-get install webkit2gtk-driver xvfb; it has no headless mode
+        found["Safari"] = ["xvfb-run", "-a", str(webkit), "--private"]
+    return found
+
+
+@pytest.mark.parametrize("engine", ["Firefox", "Safari"])
+def test_no_other_engine_shows_a_wrong_frame(engine: str, server: Served, tmp_path: Path) -> None:
+    """Playwright drives none but its own builds of them, so the page tests itself and sends what it found."""
+    command = other_engines().get(engine)
+    if command is None:
+        pytest.skip(f"no browser with the engine of {engine} here: see `other_engines`")
     address = f"{server.url}/pages/player_alone.html"
-    command = ["firefox", "--headless", "--no-remote", "--profile", str(tmp_path), address]
-    firefox = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    profile = [str(tmp_path)] if engine == "Firefox" else []
+    env = os.environ | {"WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1", "HOME": str(tmp_path)}  # containers are root
+    server.asked.clear()
+    browser = subprocess.Popen(
+        [*command, *profile, address],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=env,
+        start_new_session=True,
+    )
     try:
         end = time.monotonic() + 90
         while not (told := [path for path in list(server.asked) if path.startswith("/told/")]):
             assert time.monotonic() < end
             time.sleep(0.2)
     finally:
-        firefox.terminate()
-        firefox.wait()
+        os.killpg(browser.pid, signal.SIGTERM)
+        browser.wait()
     found = json.loads(unquote(told[0].removeprefix("/told/")))
-    assert "Firefox" in found["agent"]
+    assert engine in found["agent"]
+    assert "Chrome" not in found["agent"]
     assert found["faults"] == []
     assert found["seen"] > 20
