@@ -26,6 +26,7 @@ export class AimForm {
     ], (value) => this.choose(/** @type {Aim["answer"]} */ (value)));
     this.answer.root.classList.add("aim-answer");
 
+    this.first = h("p", { class: "hint" }, "Watch first. To point, choose “Point at it”, then click the object.");
     this.hint = h("p", { class: "hint" });
     this.points = h("ol", { class: "points" });
     this.second = h("button", { type: "button", onclick: () => this.goOn() }, "1 second on ", keys.badge("second"));
@@ -38,7 +39,7 @@ export class AimForm {
       oninput: () => this.set({ candidates: this.candidates.valueAsNumber || null }) });
     this.counting = h("div", { class: "field counting" }, h("label", { for: id }, "How many objects fit the text?"),
       this.candidates);
-    this.root = h("div", { class: "aim" }, this.answer.root, this.pointing, this.counting);
+    this.root = h("div", { class: "aim" }, this.answer.root, this.first, this.pointing, this.counting);
     this.isOn = false;
     this.show();
   }
@@ -109,6 +110,7 @@ export class AimForm {
   show() {
     const { answer, points, candidates, brief } = this.aim;
     this.answer.value = answer;
+    this.first.hidden = answer !== "";
     this.pointing.hidden = answer !== "pointed";
     this.counting.hidden = answer !== "ambiguous";
     this.brief.checked = brief;
