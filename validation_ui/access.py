@@ -58,18 +58,15 @@ async def data_of(request: Request) -> Path:
     return data
 
 
-async def caller_of(
-    request: Request,
-    store: Annotated[Store, Depends(store_of)],
-    serving: Annotated[Serving, Depends(serving_of)],
-) -> Caller | None:
+async def caller_of(request: Request) -> Caller | None:
     """Whoever is signed in, by one read."""
+    store, serving = await store_of(request), await serving_of(request)
     token = request.cookies.get(cookie_name(serving))
     if not token:
         return None
     token_hash = hash_token(token)
     binds = {"token_hash": token_hash, "now": store.now()}
-    row = await store.aglance(lambda connection: connection.execute(_SIGNED_IN, binds).first())
+    row = await store.aglance(_SIGNED_IN, binds)
     return Caller(row.id, row.name, Role(row.role), Standing(row.standing), token_hash) if row else None
 
 
@@ -84,18 +81,15 @@ def need(*roles: Role) -> Callable[..., Awaitable[Caller]]:
     lowest = min((_RANK.index(role) for role in roles if role in _RANK), default=len(_RANK) - 1)
     allowed = frozenset((*roles, *_RANK[lowest:])) if roles else frozenset(Role)
 
-    async def check(
-        request: Request,
-        caller: Annotated[Caller | None, Depends(caller_of)],
-        serving: Annotated[Serving, Depends(serving_of)],
-    ) -> Caller:
+    async def check(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]) -> Caller:
         if caller is None:
             raise Problem(
                 401, "signed_out", "You are signed out. Sign in again; what you wrote is kept in this browser."
             )
         if request.method not in READS:
             given = request.headers.get("x-csrf-token", "")
-            if not hmac.compare_digest(given.encode(), csrf_token(serving, caller.session_hash).encode()):
+            wanted = csrf_token(await serving_of(request), caller.session_hash)
+            if not hmac.compare_digest(given.encode(), wanted.encode()):
                 raise Problem(403, "csrf", "This page is from an earlier session. Reload it and try again.")
         if caller.role not in allowed:
             raise Problem(403, "role", f"This is not open to the role {caller.role}. Ask an admin.")

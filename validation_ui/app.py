@@ -31,7 +31,7 @@ def create_app(store: Store, data: Path, sav_root: Path, serving: Serving) -> Fa
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.store, app.state.data, app.state.sav_root, app.state.serving = store, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (account, admin, review, history, media, stats, pages):
+    for module in (review, media, account, admin, history, stats, pages):  # most asked for first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     app.add_exception_handler(Problem, _problem)

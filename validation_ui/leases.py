@@ -7,7 +7,21 @@ is it lost.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    String,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from validation_ui import audit
 from validation_ui.problem import Problem
@@ -17,6 +31,7 @@ from validation_ui.settings import Settings
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # while a slot has its last holder: nobody took it
 _ME: BindParameter[int] = bindparam("me")
 _SLOT: BindParameter[int] = bindparam("slot")
+_VIDEO: BindParameter[str] = bindparam("video")
 _PERSON = select(person).where(person.c.id == _ME).with_for_update(key_share=True)
 _ROW = (
     select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
@@ -39,8 +54,11 @@ _RENEW = CHANGE_KEPT.values(
     lease_until=bindparam("until"),
     claimed_at=func.coalesce(slot.c.claimed_at, bindparam("now")),
 )
-_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == bindparam("video"))
-_SEE = insert(seen)
+_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
+_SEE = insert(seen).from_select(
+    ["person_id", "video_id", "at"],
+    select(cast(_ME, Integer), cast(_VIDEO, String), cast(bindparam("now"), Float(53))).where(~_SEEN.exists()),
+)
 _GOLD = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
 _PUT = (
     update(slot)
@@ -113,8 +131,7 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
 
 def see(connection: Connection, person_id: int, video_id: str, now: float) -> None:
     """Remember that the person saw a mask of the video: they find nothing in it blind from now on."""
-    if not has_seen(connection, person_id, video_id):
-        connection.execute(_SEE, {"person_id": person_id, "video_id": video_id, "at": now})
+    connection.execute(_SEE, {"me": person_id, "video": video_id, "now": now})
 
 
 def has_seen(connection: Connection, person_id: int, video_id: str) -> bool:

@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from validation_ui import audit, leases, masks
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
 MIN_APART_S = 1.0  # between the two points; an object visible for less is pointed at once
+_MINE = select(pointing).where(pointing.c.slot_id == bindparam("slot"), pointing.c.person_id == bindparam("me"))
+_VIDEO: Select[Any] = select(video.c.id, video.c.height_px, video.c.width_px, video.c.frame_count, video.c.fps).where(
+    video.c.id == bindparam("video")
+)
+_MASKLETS = select(masklet).where(masklet.c.video_id == bindparam("video"))
+_KEEP = insert(pointing)
 
 
 class Point(BaseModel):
@@ -70,13 +76,13 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
         Problem: 409 lease_lost, 422 invalid points.
     """
     row = leases.kept_slot(connection, person_id, slot_id)
-    clip = connection.execute(select(video).where(video.c.id == row.video_id)).one()
+    clip = connection.execute(_VIDEO, {"video": row.video_id}).one()
     _check(answer, clip)
     if answer.answer != "pointed":
         return Found()
     size = (clip.height_px, clip.width_px)
     under, target = [], None
-    for one in connection.execute(select(masklet).where(masklet.c.video_id == clip.id)).all():
+    for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
         counts = [_at(masks.unpack(one.rles), point.frame) for point in answer.points]
         if one.id == row.masklet_id:
             target = counts, sum(1 for area in one.areas_px if area) * masks.ANNOTATED_EVERY / clip.fps
@@ -130,7 +136,7 @@ def record(connection: Connection, *, person_id: int, slot_id: int, answer: Answ
         "answer_s": max(0.0, now - (row.claimed_at or now)),
         "created_at": now,
     }
-    connection.execute(insert(pointing).values(**values))
+    connection.execute(_KEEP, values)
     if found.hit is not None:
         leases.see(connection, person_id, row.video_id, now)
     body = {"answer": answer.answer, "hit": found.hit}
@@ -199,8 +205,7 @@ def _outlines(connection: Connection, found: Row[Any]) -> list[dict[str, Any]]:
 
 
 def _mine(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:
-    wanted = select(pointing).where(pointing.c.slot_id == slot_id, pointing.c.person_id == person_id)
-    return connection.execute(wanted).first()
+    return connection.execute(_MINE, {"slot": slot_id, "me": person_id}).first()
 
 
 def _check(answer: Answer, clip: Row[Any]) -> None:

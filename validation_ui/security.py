@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from validation_ui.problem import Problem
@@ -95,9 +95,9 @@ class Guard:
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._app, self._names = app, serving.names
         self._public = _netloc(serving.public_url)
-        self._headers = dict(_HEADERS)
-        if serving.tls:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+        headers = _HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if serving.tls else {})
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._ours = {name for name, _ in self._headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -141,10 +141,10 @@ class Guard:
                 raise Problem(403, "origin", "This change was asked for by another site's page.")
 
     def _add_headers(self, message: MutableMapping[str, Any]) -> None:
-        headers = MutableHeaders(scope=message)
-        for name, value in self._headers.items():
-            headers[name] = value
-        headers.setdefault("Cache-Control", "no-store")
+        theirs = [(name, value) for name, value in message["headers"] if name.lower() not in self._ours]
+        if all(name.lower() != b"cache-control" for name, _ in theirs):
+            theirs.append((b"cache-control", b"no-store"))
+        message["headers"] = theirs + self._headers
 
 
 class _GoneError(Exception):

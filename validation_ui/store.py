@@ -1,18 +1,20 @@
 """The database: SQLite with one writer thread, or PostgreSQL; the same statements on both.
 
 SQLite has one writer by nature. Here it is one *thread*, first come, first served: nobody starves and nothing is ever
-"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) PostgreSQL runs pieces
-of work side by side.
+"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) What has come meanwhile
+shares a transaction, as each costs a write to the disk. PostgreSQL runs pieces of work side by side.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from validation_ui import migrations
@@ -20,6 +22,7 @@ from validation_ui import migrations
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 _CONNECTIONS = 16  # of PostgreSQL, each for reading and for writing
+_TOGETHER = 16  # pieces of work in a transaction of SQLite, at most
 _ATTEMPTS = 5
 _RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
 
@@ -37,8 +40,12 @@ class Store:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._reader, self._writer = _sqlite(url, "BEGIN"), _sqlite(url, "BEGIN IMMEDIATE")
+            self._glancer = _sqlite(url, None)
         else:
-            self._reader = self._writer = create_engine(self.url, pool_size=2 * _CONNECTIONS, pool_pre_ping=True)
+            self._glancer = self._reader = self._writer = create_engine(
+                self.url, pool_size=2 * _CONNECTIONS, pool_pre_ping=True
+            )
+        self._waiting: deque[tuple[Work[Any], Future[Any]]] = deque()
         self._threads = ThreadPoolExecutor(1 if self.is_sqlite else _CONNECTIONS, thread_name_prefix="writer")
 
     @contextmanager
@@ -48,18 +55,32 @@ class Store:
             yield connection
 
     def submit(self, work: Work[T]) -> Future[T]:
-        """Have `work` done in a transaction: all of it is kept before the future is done, or nothing."""
-        return self._threads.submit(self._transaction, work)
+        """Have `work` done in a transaction: all of it is kept before the future is done, or nothing.
+
+        It may be begun again if it shares the transaction with work that fails.
+        """
+        done: Future[T] = Future()
+        if self.is_sqlite:
+            self._waiting.append((work, done))
+            batch: list[tuple[Work[Any], Future[Any]]] = []
+            self._threads.submit(self._together, batch).add_done_callback(partial(self._settle, batch))
+        else:
+            self._alone(work, done)
+        return done
 
     def write(self, work: Work[T]) -> T:
         """Do `work` in a transaction and wait for it."""
         return self.submit(work).result()
 
-    async def aglance(self, look: Work[T]) -> T:
-        """What one short statement reads, from an event loop."""
-        if self.is_sqlite:  # never waits for a writer, and takes less than to hand it to a thread
-            return self._look(look)
-        return await asyncio.to_thread(self._look, look)
+    async def aglance(self, wanted: Select[Any], binds: dict[str, Any]) -> Row[Any] | None:
+        """The first row that a short statement reads, from an event loop."""
+
+        def look() -> Row[Any] | None:
+            with self._glancer.connect() as connection:
+                return connection.execute(wanted, binds).first()
+
+        # SQLite's readers wait for nobody, and to hand this to a thread would take longer
+        return look() if self.is_sqlite else await asyncio.to_thread(look)
 
     async def awrite(self, work: Work[T]) -> T:
         """As `write`, from an event loop."""
@@ -72,12 +93,35 @@ class Store:
     def close(self) -> None:
         """Finish what waits, then let go of the database."""
         self._threads.shutdown()
-        self._reader.dispose()
-        self._writer.dispose()
+        for engine in (self._glancer, self._reader, self._writer):
+            engine.dispose()
 
-    def _look(self, look: Work[T]) -> T:
-        with self.read() as connection:
-            return look(connection)
+    def _together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> list[Any]:
+        """Do what waits; nothing, if an earlier call did it."""
+        while self._waiting and len(batch) < _TOGETHER:
+            batch.append(self._waiting.popleft())
+        return self._transaction(lambda connection: [work(connection) for work, _ in batch]) if batch else []
+
+    def _settle(self, batch: list[tuple[Work[Any], Future[Any]]], ran: Future[list[Any]]) -> None:
+        error = ran.exception()
+        if error is None:
+            for (_, done), result in zip(batch, ran.result(), strict=True):
+                done.set_result(result)
+        elif len(batch) == 1:
+            batch[0][1].set_exception(error)
+        else:  # one of them failed, and all were rolled back
+            for work, done in batch:
+                self._alone(work, done)
+
+    def _alone(self, work: Work[T], done: Future[T]) -> None:
+        def settle(ran: Future[T]) -> None:
+            error = ran.exception()
+            if error is None:
+                done.set_result(ran.result())
+            else:
+                done.set_exception(error)
+
+        self._threads.submit(self._transaction, work).add_done_callback(settle)
 
     def _transaction(self, work: Work[T]) -> T:
         for attempt in range(_ATTEMPTS):
@@ -91,7 +135,7 @@ class Store:
         raise AssertionError("the last attempt returns or raises")
 
 
-def _sqlite(url: str, begin: str) -> Engine:
+def _sqlite(url: str, begin: str | None) -> Engine:
     engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -102,6 +146,7 @@ def _sqlite(url: str, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if begin:  # one statement needs none
+            connection.exec_driver_sql(begin)
 
     return engine

@@ -1,7 +1,9 @@
 """The database: work is whole or not there, on SQLite and PostgreSQL, from many threads."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from sqlalchemy import Executable, func, insert, select, update
@@ -28,6 +30,27 @@ def test_work_that_raises_leaves_nothing_and_harms_no_other(store: Store) -> Non
     futures[1].result()
     with store.read() as connection:
         assert connection.scalars(select(meta.c.key)).all() == ["whole"]
+
+
+def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Store) -> None:
+    blocked = Event()
+    first = store.submit(lambda _: blocked.wait(10))
+
+    def add(n: int) -> Callable[[Connection], int]:
+        def work(connection: Connection) -> int:
+            connection.execute(insert(meta).values(key=f"{n % 30}", value=n))  # 30 comes too late for 0
+            return n
+
+        return work
+
+    futures = [store.submit(add(n)) for n in range(31)]
+    blocked.set()
+    assert first.result()
+    failed = [n for n, future in enumerate(futures) if future.exception()]
+    assert len(failed) == 1 and failed[0] in (0, 30)
+    assert all(future.result() == n for n, future in enumerate(futures) if n not in failed)
+    with store.read() as connection:
+        assert sorted(map(int, connection.scalars(select(meta.c.key)))) == list(range(30))
 
 
 def test_forty_threads_count_without_losing_one(store: Store) -> None:

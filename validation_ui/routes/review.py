@@ -124,19 +124,25 @@ async def point(body: pointing.Answer, slot_id: SlotId, store: StoreDep, caller:
         with store.read() as connection:
             return pointing.find(connection, caller.id, slot_id, body)
 
-    found = await anyio.to_thread.run_sync(find)
-    await store.awrite(
-        partial(pointing.record, person_id=caller.id, slot_id=slot_id, answer=body, found=found, now=store.now())
-    )
-    return await _pointing(store, caller, slot_id)
+    found, now = await anyio.to_thread.run_sync(find), store.now()
+
+    def work(connection: Connection) -> dict[str, Any] | None:
+        pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, found=found, now=now)
+        return pointing.view(connection, caller.id, slot_id)
+
+    return _found(await store.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/extent")
 async def choose(body: Extent, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
     """Say which of the outlines was meant."""
-    work = partial(pointing.choose, person_id=caller.id, slot_id=slot_id, choice=body.choice, now=store.now())
-    await store.awrite(work)
-    return await _pointing(store, caller, slot_id)
+    now = store.now()
+
+    def work(connection: Connection) -> dict[str, Any] | None:
+        pointing.choose(connection, person_id=caller.id, slot_id=slot_id, choice=body.choice, now=now)
+        return pointing.view(connection, caller.id, slot_id)
+
+    return _found(await store.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/submit")
@@ -200,14 +206,6 @@ async def item_masks(public_id: PublicId, store: StoreDep, caller: LookerDep) ->
     video_id, masks = _found(await anyio.to_thread.run_sync(look))
     await store.awrite(lambda c: leases.see(c, caller.id, video_id, store.now()))
     return _json(masks)
-
-
-async def _pointing(store: Store, caller: Caller, slot_id: int) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        with store.read() as connection:
-            return pointing.view(connection, caller.id, slot_id)
-
-    return _found(await anyio.to_thread.run_sync(look))
 
 
 def _found(value: T | None) -> T:
