@@ -68,13 +68,16 @@ def change(project: Project, options: argparse.Namespace) -> None:
 
 def export(project: Project, options: argparse.Namespace) -> None:
     """Write the split."""
+    train = options.train or (project.out.path("Ref-SAV.json") if project.out.exists("Ref-SAV.json") else None)
+    if train and "://" in train:
+        raise ValueError(f"the training file must be on this machine, got {train}: copy it, and name it with --train")
     with _imported(project) as store:
         report = write_export(
             store,
             project.data,
             project.sav_root,
             Path(options.to),
-            train=Path(options.train) if options.train else None,
+            train=Path(train) if train else None,
             rewrite_train=options.rewrite_train,
             now=store.now(),
         )

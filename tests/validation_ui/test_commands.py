@@ -6,13 +6,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from pycocotools import mask as coco
 
 from manifests.io import Folder
 from tests.running import ROOT
@@ -66,29 +69,80 @@ def served(project: Project, *options: str) -> Iterator[tuple[str, str]]:
             assert process.wait(20) == 0, rest
 
 
-def signed_up(url: str, token: str) -> httpx.Client:
+def signed_up(url: str, token: str, name: str = "Ada") -> httpx.Client:
     client = httpx.Client(base_url=url)
-    body = {"token": token, "name": "Ada", "password": "a long enough pass"}
+    body = {"token": token, "name": name, "password": "a long enough pass"}
     client.post("/api/invites/accept", json=body).raise_for_status()
     page = client.get("/").text
     client.headers["X-CSRF-Token"] = re.findall(r'name="csrf-token" content="([^"]+)"', page)[0]
     return client
 
 
-def test_serve_prints_an_invite_for_the_first_admin_who_can_then_work(demo_project: Project, call: Call) -> None:
+def accepted(client: httpx.Client, kind: str, project: Project) -> str:
+    """Id of an item of this pass that the person took, found and accepted."""
+    view = client.post("/api/claim", json={"kinds": [kind]}).json()
+    number, item = view["slot"]["id"], view["item"]
+    if kind == "blind":
+        answer = {"answer": "pointed", "points": points(project, item["public_id"])}
+        told = client.post(f"/api/slots/{number}/pointing", json=answer).raise_for_status().json()
+        assert told["hit"]
+    body = {"decision": "accept", "parts": {part["name"]: "right" for part in item["parts"]}, "watched_frac": 1}
+    if item["wants_short"]:
+        body["short"] = "the one that I mean"
+    headers = {"Idempotency-Key": f"{kind}-{number}-0000", "If-Match": f'"{item["version"]}"'}
+    client.post(f"/api/slots/{number}/submit", json=body, headers=headers).raise_for_status()
+    return str(item["public_id"])
+
+
+def points(project: Project, public_id: str) -> list[dict[str, float]]:
+    """A pixel of the item's mask at its first sight, and one a second later or more."""
+    wanted = """SELECT rles, height_px, width_px FROM item JOIN masklet ON masklet.id = masklet_id
+                JOIN video ON video.id = item.video_id WHERE public_id = ?"""
+    with sqlite3.connect(project.data / "validation.sqlite3") as connection:
+        rles, *size = connection.execute(wanted, [public_id]).fetchone()
+    found: list[dict[str, float]] = []
+    for k, counts in enumerate(json.loads(zlib.decompress(rles))):
+        if counts and (not found or 4 * k >= found[0]["frame"] + 24):
+            ys, xs = np.nonzero(coco.decode({"size": size, "counts": counts.encode()}))
+            middle = len(xs) // 2
+            found.append({"frame": 4 * k, "x": (xs[middle] + 0.5) / size[1], "y": (ys[middle] + 0.5) / size[0]})
+    return found[:2]
+
+
+def test_from_the_first_invite_to_the_split(demo_project: Project, call: Call, tmp_path: Path) -> None:
+    with served(demo_project) as (url, token):
+        ada = signed_up(url, token)
+        invite = ada.post("/api/invites", json={"role": "adjudicator"}).json()["url"]
+        bea = signed_up(url, invite.rpartition("/")[2], "Bea")
+        seen = {accepted(ada, "sighted", demo_project) for _ in range(2)}
+        found = {accepted(bea, "blind", demo_project) for _ in range(2)}
+        filled = ada.get("/api/progress").json()["project"]["quotas"]
+        assert sum(filled[kind]["accepted"] for kind in ("long", "short")) == len(found) == len(seen) == 2
+    refused = call("export", demo_project, str(tmp_path / "split"))
+    assert refused.returncode == 2
+    assert "in the split or in the training file" in refused.told
+    done = call("export", demo_project, str(tmp_path / "split"), "--rewrite-train")
+    assert done.returncode == 0, done.told
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "split", check=True)
+    benchmark = json.loads((tmp_path / "split/meta_expressions_valid.json").read_text())["videos"]
+    train = json.loads((tmp_path / "split/Ref-SAV.json").read_text())
+    assert benchmark
+    assert not {entry["video_path"].split("/")[-1][: -len(".mp4")] for entry in train.values()} & set(benchmark)
+    log = call("verify-log", demo_project, "--to", str(tmp_path / "log.jsonl"))
+    assert "each as it was written" in log.stdout
+    lines = [json.loads(line)["action"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"import", "invite", "claim", "export"} <= set(lines)
+
+
+def test_the_invite_that_serve_prints_is_good_once(demo_project: Project) -> None:
     with served(demo_project) as (url, token):
         client = signed_up(url, token)
         assert client.get("/api/me").json()["role"] == "admin"
-        claimed = client.post("/api/claim", json={"kinds": ["sighted"]}).json()
-        chunk = client.get(claimed["video"]["chunks"][0]["key"])
-        assert chunk.status_code == 200
-        assert httpx.get(url + claimed["video"]["chunks"][0]["key"]).status_code == 401
+        chunk = client.post("/api/claim", json={"kinds": ["sighted"]}).json()["video"]["chunks"][0]["key"]
+        assert client.get(chunk).status_code == 200
+        assert httpx.get(url + chunk).status_code == 401
         again = httpx.post(f"{url}/api/invites/accept", json={"token": token, "name": "Eve", "password": "x" * 20})
         assert again.is_error
-    log = call("verify-log", demo_project, "--to", str(demo_project.data / "log.jsonl"))
-    assert "each as it was written" in log.stdout
-    lines = [json.loads(line) for line in (demo_project.data / "log.jsonl").read_text().splitlines()]
-    assert {"import", "invite", "claim"} <= {line["action"] for line in lines}
 
 
 def test_serve_over_tls_sets_a_host_cookie(demo_project: Project, tmp_path: Path) -> None:

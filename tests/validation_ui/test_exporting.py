@@ -29,7 +29,7 @@ from validation_ui.schema import Decision, SlotKind, item, judgement, masklet, m
 from validation_ui.schema import audit as audit_table
 from validation_ui.store import Store
 
-on_sqlite = pytest.mark.parametrize("empty_store", ["sqlite"], indirect=True)  # where the database makes no difference
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # where the database makes no difference
 
 
 def picture(video: int, frame: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def gates(
         ),
         Gate(
             "gold items of each reviewer",
-            f">= {gold_right_frac:.0%} of the last {max((each.gold.n for each in tested), default=0)}",
+            f">= {gold_right_frac:.0%} of their last ones",
             f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
             sum(each.gold.n for each in tested),
             bool(tested) and not weak,

@@ -143,7 +143,9 @@ _COMPARISON_HEAD = ("question", "items", "videos", "raw", "Cohen's kappa", "Krip
 def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, ...]]:
     for name, each in comparisons.items():
         figures = (
-            f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
+            number_text(figure.value)
+            if figure.low is None
+            else f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
             for figure in each.figures.values()
         )
         yield (name, str(each.n), str(each.videos), *figures)
