@@ -47,7 +47,8 @@ def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Store) -> 
     blocked.set()
     assert first.result()
     failed = [n for n, future in enumerate(futures) if future.exception()]
-    assert len(failed) == 1 and failed[0] in (0, 30)
+    assert len(failed) == 1
+    assert failed[0] in (0, 30)
     assert all(future.result() == n for n, future in enumerate(futures) if n not in failed)
     with store.read() as connection:
         assert sorted(map(int, connection.scalars(select(meta.c.key)))) == list(range(30))
