@@ -1,17 +1,15 @@
 """The database: SQLite with one writer thread, or PostgreSQL; the same statements on both.
 
 SQLite has one writer by nature. Here it is one *thread*, first come, first served: nobody starves and nothing is ever
-"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) What has come meanwhile
-shares a transaction, as each costs a write to the disk. PostgreSQL runs pieces of work side by side.
+"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) PostgreSQL runs pieces
+of work side by side.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, make_url
@@ -22,7 +20,6 @@ from validation_ui import migrations
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 _CONNECTIONS = 16  # of PostgreSQL, each for reading and for writing
-_TOGETHER = 16  # pieces of work in a transaction of SQLite, at most
 _ATTEMPTS = 5
 _RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
 
@@ -45,7 +42,6 @@ class Store:
             self._glancer = self._reader = self._writer = create_engine(
                 self.url, pool_size=2 * _CONNECTIONS, pool_pre_ping=True
             )
-        self._waiting: deque[tuple[Work[Any], Future[Any]]] = deque()
         self._threads = ThreadPoolExecutor(1 if self.is_sqlite else _CONNECTIONS, thread_name_prefix="writer")
 
     @contextmanager
@@ -55,18 +51,8 @@ class Store:
             yield connection
 
     def submit(self, work: Work[T]) -> Future[T]:
-        """Have `work` done in a transaction: all of it is kept before the future is done, or nothing.
-
-        It may be begun again if it shares the transaction with work that fails.
-        """
-        done: Future[T] = Future()
-        if self.is_sqlite:
-            self._waiting.append((work, done))
-            batch: list[tuple[Work[Any], Future[Any]]] = []
-            self._threads.submit(self._together, batch).add_done_callback(partial(self._settle, batch))
-        else:
-            self._alone(work, done)
-        return done
+        """Have `work` done in a transaction: all of it is kept before the future is done, or nothing."""
+        return self._threads.submit(self._transaction, work)
 
     def write(self, work: Work[T]) -> T:
         """Do `work` in a transaction and wait for it."""
@@ -95,33 +81,6 @@ class Store:
         self._threads.shutdown()
         for engine in (self._glancer, self._reader, self._writer):
             engine.dispose()
-
-    def _together(self, batch: list[tuple[Work[Any], Future[Any]]]) -> list[Any]:
-        """Do what waits; nothing, if an earlier call did it."""
-        while self._waiting and len(batch) < _TOGETHER:
-            batch.append(self._waiting.popleft())
-        return self._transaction(lambda connection: [work(connection) for work, _ in batch]) if batch else []
-
-    def _settle(self, batch: list[tuple[Work[Any], Future[Any]]], ran: Future[list[Any]]) -> None:
-        error = ran.exception()
-        if error is None:
-            for (_, done), result in zip(batch, ran.result(), strict=True):
-                done.set_result(result)
-        elif len(batch) == 1:
-            batch[0][1].set_exception(error)
-        else:  # one of them failed, and all were rolled back
-            for work, done in batch:
-                self._alone(work, done)
-
-    def _alone(self, work: Work[T], done: Future[T]) -> None:
-        def settle(ran: Future[T]) -> None:
-            error = ran.exception()
-            if error is None:
-                done.set_result(ran.result())
-            else:
-                done.set_exception(error)
-
-        self._threads.submit(self._transaction, work).add_done_callback(settle)
 
     def _transaction(self, work: Work[T]) -> T:
         for attempt in range(_ATTEMPTS):
