@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.whole_run
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.overhead
+	$(PY) -m benchmarks.validation_load --quick
 
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev
