@@ -21,6 +21,8 @@ from validation_ui.importing.sample import set_overlap
 from validation_ui.project import Project, is_imported
 from validation_ui.schema import Role
 from validation_ui.security import load_secret
+from validation_ui.serve import Listening
+from validation_ui.serve import serve as serve_project
 from validation_ui.settings import Settings
 from validation_ui.store import Store
 
@@ -29,8 +31,6 @@ logger = logging.getLogger("refsav")
 
 def serve(project: Project, options: argparse.Namespace) -> None:
     """Import the run if need be, then serve until interrupted."""
-    from validation_ui.serve import Listening, serve  # FastAPI is not needed by the others
-
     names = ("host", "port", "tls_cert", "tls_key", "public_url", "plain_http")
     listening = Listening(**{name: getattr(options, name) for name in names})
     with _opened(project) as store:
@@ -38,7 +38,7 @@ def serve(project: Project, options: argparse.Namespace) -> None:
             _import(project, store, options)
         elif options.set:
             raise ValueError("this project has its settings already: change them with `python -m validation_ui set`")
-        serve(project, store, listening)
+        serve_project(project, store, listening)
 
 
 def import_run(project: Project, options: argparse.Namespace) -> None:
@@ -74,7 +74,6 @@ def export(project: Project, options: argparse.Namespace) -> None:
     with _imported(project) as store:
         report = write_export(
             store,
-            project.data,
             project.sav_root,
             Path(options.to),
             train=Path(train) if train else None,
@@ -98,7 +97,14 @@ def backup(project: Project, options: argparse.Namespace) -> None:
             if dump is None:
                 raise ValueError("a backup of PostgreSQL is made by pg_dump, which is not on PATH: install its client")
             url = store.url.set(drivername="postgresql").render_as_string(hide_password=False)
-            subprocess.run([dump, "--format=custom", f"--file={to}", f"--dbname={url}"], check=True)
+            ran = subprocess.run(
+                [dump, "--format=custom", f"--file={to}", f"--dbname={url}"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if ran.returncode:
+                raise ValueError(f"{dump} made no backup: {ran.stderr.strip()}")
     _say(f"{to}: {to.stat().st_size} bytes")
 
 

@@ -3,7 +3,6 @@
 A gold item's slot is made when it is handed out, and looks like any other. Retired items count nowhere.
 """
 
-import hashlib
 from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
@@ -22,6 +21,7 @@ from validation_ui.schema import (
     skipped,
     slot,
 )
+from validation_ui.seeded import place
 from validation_ui.settings import Settings
 
 GATE = "gold_gate"  # judgement.undone_by
@@ -37,7 +37,7 @@ def is_right(gold: str, decision: Decision) -> bool:
 
 def is_due(settings: Settings, person_id: int, claims: int) -> bool:
     """Whether this sighted claim hands out a gold item: the same answer whenever it is asked."""
-    return _share(settings.seed, "due", person_id, claims) < settings.gold_frac
+    return place(settings.seed, "due", person_id, claims) < settings.gold_frac
 
 
 def hand_out(
@@ -80,8 +80,8 @@ def hand_out(
         return None
     given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
     number = connection.execute(given).scalar_one() + len(not_items)
-    kind = Gold.SWAPPED if _share(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
-    best = min(rows, key=lambda row: (row.had, row.gold != kind, _share(settings.seed, "order", person_id, row.id)))
+    kind = Gold.SWAPPED if place(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    best = min(rows, key=lambda row: (row.had, row.gold != kind, place(settings.seed, "order", person_id, row.id)))
     connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
     last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
     values = {
@@ -151,9 +151,3 @@ def _answers(connection: Connection, person_id: int, which: ColumnElement[bool])
         .order_by(judgement.c.id.desc())
     )
     return [bool(right) for right in connection.execute(answers).scalars()]
-
-
-def _share(*parts: object) -> float:
-    """A number in [0, 1) that the parts decide."""
-    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco
 
-ANNOTATED_EVERY = 4  # SA-V: 24 fps, masks at 6 fps
+from manifests.schema import MASK_STRIDE
+
 _SMALL_FRAC = 0.01  # of the frame; a smaller object is hit by a point near it
 _NEAR_FRAC = 0.01  # of the diagonal: how near
 
 
 def annotated(frame_count: int) -> list[int]:
     """Source frames that have masks."""
-    return list(range(0, frame_count, ANNOTATED_EVERY))
+    return list(range(0, frame_count, MASK_STRIDE))
 
 
 def packed_json(rles: bytes) -> bytes:

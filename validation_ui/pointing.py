@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
+from manifests.schema import MASK_STRIDE
 from validation_ui import audit, leases, masks
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
@@ -85,7 +86,7 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
     for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
         counts = [_at(masks.unpack(one.rles), point.frame) for point in answer.points]
         if one.id == row.masklet_id:
-            target = counts, sum(1 for area in one.areas_px if area) * masks.ANNOTATED_EVERY / clip.fps
+            target = counts, sum(1 for area in one.areas_px if area) * MASK_STRIDE / clip.fps
         if all(masks.contains(text, size, point.x, point.y) for text, point in zip(counts, answer.points, strict=True)):
             under.append((masks.area_px(counts[0], size), one.id))
     if target is None:
@@ -212,9 +213,9 @@ def _check(answer: Answer, clip: Row[Any]) -> None:
     """Points are in annotated frames of the video, and far enough apart."""
     message = ""
     for point in answer.points:
-        if point.frame >= clip.frame_count or point.frame % masks.ANNOTATED_EVERY:
+        if point.frame >= clip.frame_count or point.frame % MASK_STRIDE:
             message = (
-                f"Point in one of the annotated frames, every {masks.ANNOTATED_EVERY}th up to {clip.frame_count - 1}; "
+                f"Point in one of the annotated frames, every {MASK_STRIDE}th up to {clip.frame_count - 1}; "
                 f"got frame {point.frame}."
             )
     frames: Sequence[int] = [point.frame for point in answer.points]
@@ -226,5 +227,5 @@ def _check(answer: Answer, clip: Row[Any]) -> None:
 
 
 def _at(counts: Sequence[str | None], frame: int) -> str | None:
-    place = frame // masks.ANNOTATED_EVERY
+    place = frame // MASK_STRIDE
     return counts[place] if place < len(counts) else None

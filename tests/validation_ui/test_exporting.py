@@ -73,8 +73,9 @@ class Case:
         return self.store.write(work)
 
     def export(self, name: str = "split", now: float = 5.0, **options: Any) -> ExportReport:
-        options = {"train": None, "rewrite_train": False} | options
-        return export(self.store, self.data, self.sav_root, self.folder / name, now=now, **options)
+        of_run = self.data.with_name("Ref-SAV.json")
+        options = {"train": of_run if of_run.exists() else None, "rewrite_train": False} | options
+        return export(self.store, self.sav_root, self.folder / name, now=now, **options)
 
     def json(self, name: str, folder: str = "split") -> Any:
         return json.loads((self.folder / folder / name).read_text())

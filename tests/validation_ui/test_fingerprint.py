@@ -64,9 +64,9 @@ def test_a_copy_is_found(
 ) -> None:
     copies = {
         f"copy of {name}": prints(coded_anew(frames[cut:], scale, gain, offset), SPARSE_FPS)
-        for name, frames in islice(clips.items(), 3)
+        for name, frames in clips.items()
     }
-    assert sorted(near_duplicates(dense, copies)) == sorted((name, f"copy of {name}") for name in islice(clips, 3))
+    assert sorted(near_duplicates(dense, copies)) == sorted((name, f"copy of {name}") for name in clips)
 
 
 def test_different_clips_and_mirrored_ones_are_not_found(

@@ -153,7 +153,9 @@ def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_o
     while (slot_id := desk.claim("ann", "sighted")) is not None:
         assert desk.row(slot_id).item_id not in theirs
         desk.judge("ann", slot_id, known(desk, slot_id) if desk.row(slot_id).gold else "accept")
-    assert desk.row(desk.claim("ben", "sighted")).item_id in theirs
+    while desk.row(slot_id := desk.claim("ben", "sighted")).gold:
+        desk.judge("ben", slot_id, known(desk, slot_id))
+    assert desk.row(slot_id).item_id in theirs
     assert desk.standing("ann") == "active"  # the count began anew
     check(store)
 

@@ -25,7 +25,7 @@ from validation_ui.exporting.frames import write_frames
 from validation_ui.exporting.gates import Gate, gates
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
 from validation_ui.exporting.report import as_csv, markdown
-from validation_ui.exporting.train import TRAIN, check_train, held_out
+from validation_ui.exporting.train import check_train, held_out
 from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
 from validation_ui.stats import progress, reviewers
@@ -64,16 +64,15 @@ class ExportReport:
 
 
 def export(
-    store: Store, data: Path, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
+    store: Store, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
 ) -> ExportReport:
     """Write the accepted expressions as a split, and mark them as exported.
 
     Args:
         store: the project's database.
-        data: the project's folder; the run it judges is the folder above.
         sav_root: where the sources are.
         out: folder to make, or an earlier export to replace.
-        train: the `Ref-SAV.json` to compare with; None = that of the run, if there is one.
+        train: the `Ref-SAV.json` to compare with; None = there is none.
         rewrite_train: also write that file without the videos of the split.
         now: seconds since 1970; goes into the audit log, never into the files.
 
@@ -91,7 +90,7 @@ def export(
             chosen = read_chosen(connection)
             check_chosen(chosen, settings)
             clips = read_clips(connection, chosen)
-            warnings = check_train(connection, clips, train, data.parent / TRAIN, build if rewrite_train else None)
+            warnings = check_train(connection, clips, train, build if rewrite_train else None)
             checks = _write_texts(connection, settings, clips, chosen, build, warnings)
         frames = write_frames(clips, sav_root, build / "videos")
         _write_sums(build)

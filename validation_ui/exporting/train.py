@@ -113,16 +113,16 @@ def _thinned(dense: bytes) -> bytes:
     return b"".join(dense[at : at + BYTES] for at in range(0, len(dense), step * BYTES))
 
 
-def check_train(
-    connection: Connection, clips: Sequence[Clip], named_path: Path | None, of_run: Path, build: Path | None
-) -> list[str]:
+def check_train(connection: Connection, clips: Sequence[Clip], path: Path | None, build: Path | None) -> list[str]:
     """Refuse an overlap with the training file, or write the file without it; what is worth a note."""
     warnings = [f"{one} and {other}, both in the split, look the same" for one, other in alike_within(clips)]
-    if named_path is None and not of_run.exists():
+    if path is None:
         if build is not None:
-            raise ExportError(f"--rewrite-train needs a training file, got none at {of_run}; name one with --train")
+            raise ExportError(
+                f"--rewrite-train needs a training file, got none: the run has no {TRAIN}; name one with --train"
+            )
         return [*warnings, f"compared with no training file: the run has no {TRAIN}"]
-    train = read_train(named_path or of_run)
+    train = read_train(path)
     overlap = compare(connection, clips, train)
     if build is None:
         overlap.check(train)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from validation_ui.importing.candidates import Candidate
-from validation_ui.importing.sample import gold_wanted, place
+from validation_ui.importing.sample import gold_wanted
 from validation_ui.schema import Gold
+from validation_ui.seeded import place
 from validation_ui.settings import Settings
 
 

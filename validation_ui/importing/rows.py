@@ -1,7 +1,5 @@
 """The rows that an import writes: videos, masklets, items with their texts and first slots."""
 
-import hashlib
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from validation_ui import texts
 from validation_ui.importing.candidates import Candidate, Run
 from validation_ui.importing.frames import Decoded
 from validation_ui.importing.gold_items import GoldItem
 from validation_ui.importing.sample import Drawn
-from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, text_version, video
+from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,6 @@ def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded],
 def _insert_item(
     connection: Connection, candidate: Candidate, masklet_id: int, columns: Mapping[str, Any], now: float
 ) -> None:
-    parts = columns["parts"]
     item_id = connection.execute(
         insert(item)
         .values(
@@ -140,12 +138,7 @@ def _insert_item(
         )
         .returning(item.c.id)
     ).scalar_one()
-    sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    text_id = connection.execute(
-        insert(text_version)
-        .values(item_id=item_id, parts=parts, sha256=sha256, created_at=now)
-        .returning(text_version.c.id)
-    ).scalar_one()
+    text_id = texts.add(connection, item_id, columns["parts"], author_id=None, parent_id=None, now=now)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
     if columns["state"] == ItemState.SIGHTED:
         first = {"item_id": item_id, "kind": SlotKind.SIGHTED, "state": SlotState.OPEN, "priority": columns["priority"]}

@@ -4,7 +4,6 @@ All of it follows from the seed. A video's place depends on its id alone, so tha
 come in another order or another video is added beyond its end.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, select, update
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
 from validation_ui.schema import Gold, ItemState, item, masklet
+from validation_ui.seeded import place
 from validation_ui.settings import Settings
 from validation_ui.settle import settle
 
@@ -33,12 +33,6 @@ class Drawn:
     priority: int
     overlap: bool
     wants_short: bool
-
-
-def place(seed: int, *names: str) -> float:
-    """A number in [0, 1) that looks random but follows from the seed and the names."""
-    digest = hashlib.sha256("\n".join([str(seed), *names]).encode()).digest()
-    return int.from_bytes(digest[:7]) / 2**56
 
 
 def split(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[str], list[str]]:
