@@ -24,6 +24,7 @@ from validation_ui.schema import (
 )
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
+from validation_ui.verdict import MIN_WATCHED_FRAC
 
 _ABOUT: Select[Any] = (  # an item, its current text and its video
     select(
@@ -65,6 +66,10 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
         },
         "item": _item(row) | {"wants_short": asks_short(connection, row, SlotKind(row.pass_), settings)},
         "video": _video(row),
+        "rules": {
+            "watched_frac": MIN_WATCHED_FRAC,
+            "short_words": [settings.short_words_min, settings.short_words_max],
+        },
         "masks": f"/api/slots/{slot_id}/masks" if _is_revealed(row, pointed) else None,
         "pointing": pointed,
         "opinions": _opinions(connection, row.id) if row.pass_ == SlotKind.ADJUDICATE else [],

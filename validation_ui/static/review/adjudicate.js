@@ -28,7 +28,7 @@ export class Adjudicate {
   constructor(context) {
     this.context = context;
     const { item, opinions } = context.view;
-    this.verdicts = new Verdicts({ parts: item.parts, wantsShort: false, keys: context.keys,
+    this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: false, keys: context.keys,
       decisions: ["accept", "edit", "reject"], onChange: context.changed });
     this.root = h("div", {}, this.verdicts.root);
     this.verdicts.expression.after(h("section", { class: "opinions", "aria-label": "What the others said" },

@@ -72,7 +72,7 @@ export class Blind {
     player.setOutlines([], null);
     this.extent = null;
     const { item } = this.view;
-    const verdicts = new Verdicts({ parts: item.parts, wantsShort: false, keys,
+    const verdicts = new Verdicts({ parts: item.parts, rules: this.view.rules, wantsShort: false, keys,
       decisions: ["accept", "edit", "reject", "flag"], onChange: changed });
     verdicts.restore(this.judged);
     this.verdicts = verdicts;

@@ -20,8 +20,6 @@ import { Verdicts } from "./verdicts.js";
  *   onFrame: () => void, onPoint: (point: import("./types.js").Point) => void}} Pass
  */
 
-const WATCHED_FRAC = 0.95; // the server's rule: the whole span, but for rounding
-
 export const FITS = "Does the text fit the marked object?";
 
 /** @type {import("./types.js").Aim} */
@@ -44,9 +42,13 @@ export function actOn(verdicts, name) {
 
 /** How much of the object's visible span was watched; it must be seen whole once before the text can be judged. */
 export class Watch {
-  /** @param {import("../player/player.js").Player} player */
-  constructor(player) {
+  /**
+   * @param {import("../player/player.js").Player} player
+   * @param {number} wanted  share that counts as the whole
+   */
+  constructor(player, wanted) {
     this.player = player;
+    this.wanted = wanted;
     this.before = 0; // of an answer that was begun earlier
     this.bar = h("progress", { max: 100, value: 0, "aria-label": "Watched of the frames where the object is visible" });
     this.text = h("span", {});
@@ -66,7 +68,7 @@ export class Watch {
   }
 
   isDone() {
-    return this.frac >= WATCHED_FRAC;
+    return this.frac >= this.wanted;
   }
 }
 
@@ -78,9 +80,9 @@ export class Sighted {
   constructor(context) {
     this.context = context;
     const { item } = context.view;
-    this.verdicts = new Verdicts({ parts: item.parts, wantsShort: item.wants_short, keys: context.keys,
+    this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: item.wants_short, keys: context.keys,
       decisions: ["accept", "edit", "reject", "flag"], onChange: context.changed });
-    this.watch = new Watch(context.player);
+    this.watch = new Watch(context.player, context.view.rules.watched_frac);
     this.unwatched = h("p", { class: "error", role: "alert", hidden: true });
     this.root = h("div", {}, this.watch.root, this.verdicts.root, this.unwatched);
   }

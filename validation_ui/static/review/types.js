@@ -13,11 +13,12 @@
  * @typedef {{media_id: string, fps: number, frame_count: number, height_px: number, width_px: number,
  *   shown_height_px: number, shown_width_px: number, source: string, annotated: number[],
  *   chunks: {first: number, key: string, rest: string}[]}} Video
+ * @typedef {{watched_frac: number, short_words: [fewest: number, most: number]}} Rules
  * @typedef {{
  *   slot: {id: number, kind: "sighted" | "blind" | "adjudicate", version: number, lease_until: number,
  *     server_now: number, entry: null | {done: number, of: number}},
  *   item: {public_id: string, kind: "long" | "short", version: number, parts: Part[], wants_short: boolean},
- *   video: Video, masks: string | null, pointing: Pointing | null, opinions: Opinion[],
+ *   video: Video, rules: Rules, masks: string | null, pointing: Pointing | null, opinions: Opinion[],
  *   draft: null | {body: Draft, version: number, saved_at: number}}} SlotView
  * @typedef {{code: string, message: string, counts?: Record<string, number>}} Why
  * @typedef {{id: number, name: string, role: string, standing: string, hotkeys: Record<string, string>,

@@ -10,20 +10,19 @@ import { DECISIONS, PART_HINTS, PART_NAMES, REASONS, VERDICTS, VERDICT_NAMES, co
 /** @typedef {Exclude<import("./types.js").Decision, "">} Decision */
 /** @typedef {Exclude<import("./types.js").Verdict, "">} Verdict */
 
-/** @param {number} words */
-const fitsShort = (words) => words >= 3 && words <= 20;
-
 /** @returns {Judged} */
 export const blank = () => ({ decision: "", parts: {}, reasons: [], note: "", text: {}, short: "",
   watched_frac: 0 });
 
 export class Verdicts {
   /**
-   * @param {{parts: Part[], wantsShort: boolean, decisions: Decision[], keys: import("./keys.js").Keys,
+   * @param {{parts: Part[], rules: import("./types.js").Rules, wantsShort: boolean, decisions: Decision[], keys: import("./keys.js").Keys,
    *   onChange: () => void}} options
    */
-  constructor({ parts, wantsShort, decisions, keys, onChange }) {
+  constructor({ parts, rules, wantsShort, decisions, keys, onChange }) {
     this.parts = parts;
+    this.fewest = rules.short_words[0];
+    this.most = rules.short_words[1];
     this.wantsShort = wantsShort;
     this.keys = keys;
     this.onChange = onChange;
@@ -47,7 +46,7 @@ export class Verdicts {
     this.reasons = h("fieldset", { class: "reasons", hidden: true }, h("legend", {}, "Why? One or more"),
       h("div", { class: "checks" }, ...[...this.boxes.values()].map(({ root }) => root)));
 
-    this.short = textField(h("span", {}, "A short expression of yours, 3 to 20 words, for this object alone ",
+    this.short = textField(h("span", {}, `A short expression of yours, ${this.fewest} to ${this.most} words, for this object alone `,
       keys.badge("short")), { value: "", maxLength: 400 }, (text) => this.set({ short: text }));
     this.short.root.classList.add("short");
     this.short.root.hidden = !wantsShort;
@@ -63,6 +62,11 @@ export class Verdicts {
       h("div", { class: "part-rows" }, ...this.rows.map((row) => row.root)),
       this.short.root, this.decision.root, this.editing, this.reasons, this.note.root, this.addNote);
     this.show();
+  }
+
+  /** @param {number} words */
+  fitsShort(words) {
+    return words >= this.fewest && words <= this.most;
   }
 
   /**
@@ -183,7 +187,7 @@ export class Verdicts {
     this.addNote.hidden = !this.note.root.hidden;
     const words = countWords(short);
     this.count.textContent = `${words} ${words === 1 ? "word" : "words"}`;
-    this.count.classList.toggle("is-off", words > 0 && !fitsShort(words));
+    this.count.classList.toggle("is-off", words > 0 && !this.fitsShort(words));
     this.short.root.hidden = !this.wantsShort || (decision !== "" && !isFor);
   }
 
@@ -210,7 +214,7 @@ export class Verdicts {
     }
     if (!this.reasons.hidden && !reasons.length && !(isFlag && note.trim())) fields.reasons = "Tick at least one reason.";
     if (!this.reasons.hidden && reasons.includes("other") && !note.trim()) fields.note = "Say what the other reason is.";
-    if (!this.short.root.hidden && decision && !fitsShort(words)) fields.short = `It must have 3 to 20 words; it has ${words}.`;
+    if (!this.short.root.hidden && decision && !this.fitsShort(words)) fields.short = `It must have ${this.fewest} to ${this.most} words; it has ${words}.`;
     return this.setErrors(fields);
   }
 
