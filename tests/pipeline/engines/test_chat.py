@@ -174,7 +174,7 @@ def test_gone_is_fatal_costs_no_row_and_goes_on_when_it_is_back(
         run_stages(stages, again)  # the same client: its old connections are dead
         assert len(server.requests) == 12 * 4 - kept, "only what was not answered is asked"
     assert all(row.video_description and row.status is Status.PENDING for row in again)
-    assert not caplog.records
+    assert not [each for each in caplog.records if each.name != "aiohttp.server"], "the server's own end is its own"
 
 
 def _all_written(rows: list[Row]) -> bool:

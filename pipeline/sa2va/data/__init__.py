@@ -1,0 +1,1 @@
+"""From an annotation run to training examples: read, checked, sampled, decoded, reduced."""
