@@ -15,12 +15,14 @@ help:
 
 # Annotate a shard: SHARD=demo | sav_000[,sav_001] SAV_ROOT=dir [OUT=dir] [RECIPE=modern] [ENGINE=vllm]
 # ENGINE=http takes ENGINE_URL=http://host:port/v1 [VLM_MODEL=name] [LLM_MODEL=name]
+# STORE=1 also makes the frame store that training reads, OUT/frames
 # Of a run that is done: REPLAY=reason=... asks again, EXPLAIN=object_id tells all of one masklet
 annotate: $(VENV)/.$(or $(filter vllm http,$(ENGINE)),base)
 	@$(PY) -m pipeline.annotate --shard "$(SHARD)" $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)") $(if $(OUT),--out "$(OUT)") \
 	  $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(ENGINE),--engine "$(ENGINE)") \
 	  $(if $(ENGINE_URL),--engine-url "$(ENGINE_URL)") $(if $(VLM_MODEL),--vlm-model "$(VLM_MODEL)") \
-	  $(if $(LLM_MODEL),--llm-model "$(LLM_MODEL)") $(if $(REPLAY),--replay $(REPLAY)) $(if $(EXPLAIN),--explain "$(EXPLAIN)")
+	  $(if $(LLM_MODEL),--llm-model "$(LLM_MODEL)") $(if $(REPLAY),--replay $(REPLAY)) $(if $(EXPLAIN),--explain "$(EXPLAIN)") \
+	  $(if $(STORE),--store)
 
 # Serve the validation app for an annotation run: OUT=runs/demo [PORT=8300] [DATABASE=postgresql+psycopg://…]
 # Makes the candidates and their pictures at the first start, and prints the address and an invite
@@ -47,6 +49,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.whole_run
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.overhead
+	$(PY) -m benchmarks.loader
 	$(PY) -m benchmarks.validation_load --quick
 
 # Make the environment with the tools of developers
@@ -86,8 +89,16 @@ $(VENV)/.ui: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e ".[ui]"
 	@touch $@ $(VENV)/.base
 
+# sam2 is built from source beside the torch that is there; vLLM's setuptools, which may come later, is too old for that
+$(VENV)/.train: pyproject.toml | $(VENV)/bin/python
+	$(PIP) torch==2.13.0 "setuptools>=80" wheel
+	SAM2_BUILD_CUDA=0 $(PIP) --no-build-isolation sam2==1.1.0
+	$(PIP) -e ".[train]"
+	$(PY) -m pipeline.engines.cpu_env
+	@touch $@ $(VENV)/.base
+
 # irrCAC pins an old SciPy that it does not need
-$(VENV)/.dev: $(VENV)/.vllm
+$(VENV)/.dev: $(VENV)/.train $(VENV)/.vllm
 	$(PIP) -e ".[dev]"
 	$(PIP) --no-deps irrCAC==0.4.4
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --silent --no-audit --no-fund --prefix $(VENV)/node typescript@5.9

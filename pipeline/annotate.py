@@ -20,7 +20,7 @@ from pipeline.demo.shard import draw_demo
 from pipeline.engines import session
 from pipeline.engines.config import ModelConfig
 from pipeline.explain import explain
-from pipeline.export import cost, outcomes
+from pipeline.export import cost, frames, outcomes
 from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import read_annotations, write_exports
 from pipeline.progress import Progress
@@ -72,6 +72,8 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(explain(out, sav, config, options.explain))
         return 0
 
+    if options.store:
+        frames.check_local(out, sav)
     session.check(config)
     started_s = time.monotonic()
     if shards == ["demo"] and sav.is_local and not sav.exists("sav_train/demo"):
@@ -96,6 +98,7 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(f"\n{cost.as_text(table, info)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
+    not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
     lost = sum(table["status"].to_pylist().count(state) for state in (Status.FAILED, Status.POISONED))
     if lost > config.max_failed_frac * table.num_rows:
@@ -105,7 +108,7 @@ def annotate(options: argparse.Namespace) -> int:
             *(lost, table.num_rows, config.max_failed_frac, config.max_attempts),
         )
         return EXIT_TOO_MANY_FAILED
-    return 0
+    return EXIT_TOO_MANY_FAILED if not_stored else 0
 
 
 def _run(
@@ -212,6 +215,7 @@ def parser() -> argparse.ArgumentParser:
     add("--max-attempts", type=int, help="a row that failed so often is poisoned and left alone")
     add("--max-failed-frac", type=float, help="exit code 1 if a larger share of all rows failed")
     add("--rows-per-unit", type=int, help="rows committed together: what a kill can cost")
+    add("--store", action="store_true", help="also make the frame store that training reads, OUT/frames")
     add("--check", action="store_true", help="check settings and the order of the stages, run nothing")
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
     return command

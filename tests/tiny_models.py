@@ -11,7 +11,7 @@ What the pictures and words before do to the rest of the hidden state moves the 
 other pictures give another text, too little to change the lengths. Same folder, seed and request: same text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -64,7 +64,7 @@ _HIDDEN, _HEADS, _LAYERS = 128, 4, 2
 _CONSTANT, _OPENED = 0, 1  # the two numbers of the hidden state
 _CONSTANT_VALUE, _REST_STD, _CONTEXT_STD = 8.0, 0.3, 0.02
 _SHARPNESS = 8.0  # attention looks at few tokens, else a thousand of them average out and no picture matters
-_CHAT = (
+CHAT = (  # PICTURE stands for what a picture is in the family's text
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
     "{% if part.type in ('image', 'image_url') %}PICTURE{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}"
@@ -97,7 +97,7 @@ def make_qwen(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     _save(Qwen2_5_VLForConditionalGeneration(config), tokenizer, folder)
     size = {"shortest_edge": 28 * 28 * 4, "longest_edge": 28 * 28 * 64}
-    chat = _CHAT.replace("PICTURE", "<|vision_start|><|image_pad|><|vision_end|>")
+    chat = CHAT.replace("PICTURE", "<|vision_start|><|image_pad|><|vision_end|>")
     Qwen2_5_VLProcessor(
         Qwen2VLImageProcessor(size=size), tokenizer, Qwen2VLVideoProcessor(size=size), chat_template=chat
     ).save_pretrained(folder)
@@ -131,7 +131,7 @@ def make_internvl(folder: Path, seed: int = 0) -> Path:
         tokenizer,
         InternVLVideoProcessor(size=size),
         image_seq_length=picture_tokens,
-        chat_template=_CHAT.replace("PICTURE", "<IMG_CONTEXT>\n"),
+        chat_template=CHAT.replace("PICTURE", "<IMG_CONTEXT>\n"),
     ).save_pretrained(folder)
     return folder
 
@@ -153,10 +153,14 @@ def _text_config(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
 
 
 def _tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """Bytes, and whole tokens for what `_biases` speaks of; a word is one token where a blank stands before it."""
+    """With whole tokens for what `_biases` speaks of; a word is one token where a blank stands before it."""
+    return byte_tokenizer(family, [*CLOSERS[1:], BEGINNING, OPEN, NO_ITEMS, *(f" {word}" for word in WORDS)])
+
+
+def byte_tokenizer(family: str, whole: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Bytes, the texts of `whole` as one token each, and the special tokens of a family ("qwen" or "internvl")."""
     split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    whole = [*CLOSERS[1:], BEGINNING, OPEN, NO_ITEMS, *(f" {word}" for word in WORDS)]
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(as_bytes.pre_tokenize_str(text)[0][0] for text in whole)]
     model = BPE({token: number for number, token in enumerate(tokens)}, merges=[], ignore_merges=True)
     tokenizer = Tokenizer(model)

@@ -4,8 +4,10 @@
 Sources: the paper's section 3.4 and its released configurations.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
 
 QWEN_PATCH_PX = 28  # the side of the square that the official pixel budgets are counted in
 
@@ -15,9 +17,13 @@ def _check(holds: bool, rule: str, got: object) -> None:
         raise ValueError(f"{rule}, got {got!r}")
 
 
+def _check_choice(name: str, got: str, *choices: str) -> None:
+    _check(got in choices, f"{name} must be one of {', '.join(choices)}", got)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelsConfig:
-    """Pictures for the two encoders; the same at training and inference (the release infers with more than it trains with)."""
+    """Pictures for the two encoders; the same at training and inference, unlike in the release."""
 
     min_px: int = 128 * QWEN_PATCH_PX**2  # Qwen: a frame is scaled to have at least so many pixels
     max_px: int = 512 * QWEN_PATCH_PX**2  # Qwen: and at most so many; official training
@@ -47,6 +53,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("frames", "max_objects", "repeats", "max_tokens"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        _check_choice("frame_choice", self.frame_choice, "uniform", "random")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +80,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _check(self.lora_rank >= 1, "lora_rank must be at least 1", self.lora_rank)
         _check(0 <= self.lora_dropout < 1, "lora_dropout must be in [0, 1)", self.lora_dropout)
+        _check_choice("train_embeddings", self.train_embeddings, "new_rows", "full")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +105,37 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """A training run. What follows `out` may differ when it is resumed; the rest may not."""
+
+    source: str  # folder of an annotation run, or a Ref-SAV.json
+    sav_root: str  # empty: what the run's run.json says
+    model: ModelConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    seed: int = 0
+    official: bool = False  # the released code's choices and known defects, for comparison
+    split: str = ""  # benchmark whose videos are left out
+    on_bad: Literal["stop", "skip"] = "stop"  # a row that cannot be trained on
+    out: str
+    store: str = ""  # frame store; empty: the mp4 files are read
+    loader_workers: int = 2  # processes a worker
+    checkpoint_every: int = 100  # steps
+    keep_checkpoints: int = 2
+    log_every: int = 1  # steps
+    pictures_every: int = 100  # steps; 0: never
+    official_code: str = ""  # folder of the official .py files, copied beside the exported model
+    stop_after: int = 0  # steps; 0: train to the end
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "keep_checkpoints", "log_every"):
+            _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        for name in ("loader_workers", "pictures_every", "stop_after"):
+            _check(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
+        _check_choice("on_bad", self.on_bad, "stop", "skip")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InferConfig:
     """How masks are made of a text."""
 
@@ -110,12 +149,13 @@ class InferConfig:
     def __post_init__(self) -> None:
         for name in ("frames", "max_new_tokens", "batch"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        _check_choice("path", self.path, "consistent", "official")
 
 
-def official_data(config: DataConfig) -> DataConfig:
+def official_train(config: TrainConfig) -> TrainConfig:
     """`config` with every choice of the released training code."""
-    return replace(
-        config,
+    data = replace(
+        config.data,
         frames=5,
         max_objects=5,
         frame_choice="random",
@@ -124,9 +164,55 @@ def official_data(config: DataConfig) -> DataConfig:
         official_prompts=True,
         pixels=PixelsConfig(official=True),
     )
+    model = replace(config.model, train_embeddings="full", gradient_checkpointing=True)
+    return replace(config, official=True, data=data, model=model)
 
 
 def official_infer(config: InferConfig) -> InferConfig:
     """`config` with every choice of the released inference code, its four times larger pixel budget among them."""
     pixels = PixelsConfig(min_px=512 * QWEN_PATCH_PX**2, max_px=2048 * QWEN_PATCH_PX**2, official=True)
     return replace(config, frames=5, path="official", pixels=pixels, official_prompts=True, max_new_tokens=2048)
+
+
+Config = TypeVar("Config", TrainConfig, InferConfig)
+
+
+def with_settings(config: Config, settings: Iterable[str]) -> Config:
+    """`config` with settings given as text, such as `optim.batch=32` or `data.frame_choice=random`.
+
+    Raises:
+        ValueError: no such setting, or a value that it cannot have.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"a setting must be written name=value, got {setting!r}")
+        config = _with(config, path.split("."), text, setting)
+    return config
+
+
+def _with(config: Any, path: list[str], text: str, setting: str) -> Any:
+    names = [each.name for each in fields(config)]
+    name, *rest = path
+    if name not in names:
+        raise ValueError(f"{setting}: there is no {name!r}; there is {', '.join(names)}")
+    before = getattr(config, name)
+    if is_dataclass(before) != bool(rest):
+        inner = f"one of its settings, as {name}.…=" if is_dataclass(before) else f"{name}= alone"
+        raise ValueError(f"{setting}: give {inner}")
+    return replace(config, **{name: _with(before, rest, text, setting) if rest else _value(before, text, setting)})
+
+
+def _value(before: object, text: str, setting: str) -> object:
+    """`text` as what `before` is."""
+    if isinstance(before, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(before, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(before):
+        raise ValueError(f"{setting}: must be like {before!r}, got {text!r}")
+    return value

@@ -10,9 +10,9 @@ from tests.running import annotate
 
 @pytest.fixture(scope="session")
 def demo_run(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Output folder of `--shard demo`, run to its end on a real local Ray; to be looked at only."""
+    """Output folder of `--shard demo --store`, run to its end on a real local Ray; to be looked at only."""
     out = tmp_path_factory.mktemp("demo_run")
-    done = annotate(out, demo_root)
+    done = annotate(out, demo_root, "--store")
     assert done.returncode == 0, done.stderr
     return out
 

@@ -135,6 +135,11 @@ def test_the_folder_has_all_outputs(demo_run: Path) -> None:
     assert info["seconds"] > 0
 
 
+def test_the_frame_store_has_every_video_with_an_expression(demo_run: Path, rows: dict[str, Any]) -> None:
+    stored = {path.stem for path in (demo_run / "frames").glob("*.arrow")}
+    assert stored == {row["video_id"] for row in rows.values() if row["status"] == "kept"}
+
+
 def test_the_parquet_opens_with_pandas_and_datasets(demo_run: Path, rows: dict[str, Any], tmp_path: Path) -> None:
     frame = pd.read_parquet(demo_run / "annotations")
     assert set(frame["object_id"]) == set(rows)

@@ -1,0 +1,243 @@
+"""A training step with and without our improvements: time, memory, arithmetic. `python -m benchmarks.train_step`.
+
+On a GPU at real size: the shape of Qwen3-VL-4B with random weights, SAM 2 Hiera-L, bf16, a video with two objects (the
+mean of Ref-SAV is 1.95) whose expressions have 84 words (the paper's mean). Without a GPU the same code at tiny size,
+in float32, which shows that it runs and no more; `--tiny` asks for that on a GPU too.
+
+Each line takes one more of our choices, in a process of its own. Utilisation (MFU) is what `pipeline.sa2va.estimate`
+says that forward and backward pass need, with nothing done twice, by the time of the whole step and by what the device
+is sold for (or, for one that is not in PEAK_TFLOPS, what it does with a large matrix product here). Counted are the
+operations that torch says it ran, recomputation included; it does not count attention on a CPU.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import Qwen3VLConfig
+
+from pipeline.sa2va.batch import Batch
+from pipeline.sa2va.collate import collate
+from pipeline.sa2va.config import ModelConfig, OptimConfig, Sam2Config, TrainConfig, official_train
+from pipeline.sa2va.encode import EncodeInput, Encoder
+from pipeline.sa2va.estimate import estimate
+from pipeline.sa2va.families.load import SPECIAL_TOKENS, family_of, random_mllm
+from pipeline.sa2va.grounding import build_sam2
+from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.train.loop import autocast
+from pipeline.sa2va.trainable import parameters, prepare
+from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_config, tiny_pixels
+from tests.tiny_models import byte_tokenizer
+
+WARM_UP, STEPS = 2, 5
+OBJECTS, FRAMES = 2, 5
+PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "RTX 4090": 165}  # bf16, dense
+QWEN3_VL_4B = {
+    "text_config": {
+        "vocab_size": 151_674,  # len(tokenizer) of the release
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5_000_000.0,
+            "mrope_section": [24, 20, 20],
+            "mrope_interleaved": True,
+        },
+        "tie_word_embeddings": True,
+    },
+    "vision_config": {
+        "depth": 24,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_heads": 16,
+        "out_hidden_size": 2560,
+        "deepstack_visual_indexes": [5, 11, 17],
+    },
+    "tie_word_embeddings": True,
+}
+OURS = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""), optim=OptimConfig(micro_batch=1))
+OFFICIAL = official_train(OURS)
+FEWER = replace(OFFICIAL, official=False, data=OURS.data)
+WAYS = {  # each has what those above it have
+    "official": OFFICIAL,
+    "distinct objects, learned rows": FEWER,
+    "new token rows only": replace(FEWER, model=replace(FEWER.model, train_embeddings="new_rows")),
+    "no checkpointing (ours)": OURS,
+}
+
+
+def main() -> None:
+    """Print the table, or one line of it as JSON."""
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--tiny", action="store_true", help="tiny size, on whatever device there is")
+    asked.add_argument("--way", choices=WAYS, help="one line, as JSON")
+    args = asked.parse_args()
+    tiny = args.tiny or not torch.cuda.is_available()
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # at tiny size two are slower
+    if args.way:
+        print(json.dumps(measure(WAYS[args.way], tiny)))
+        return
+    on_gpu = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if on_gpu else "CPU, one thread, float32"
+    size = "TINY size, which says nothing of real sizes" if tiny else "Qwen3-VL-4B and SAM 2 Hiera-L, random weights"
+    print(f"{device}; {size}; one video of {OBJECTS} objects and {FRAMES} frames; medians of {STEPS} steps")
+    head = f"{'':30} {'tokens':>6} {'masks':>5} {'forward':>8} {'backward':>8} {'optimiser':>9} {'step':>8}"
+    print(f"{head} {'memory':>9} {'estimate':>9} {'counted':>8} {'estimate':>9} {'MFU':>6}")
+    first_s = 0.0
+    for way in WAYS:
+        command = [sys.executable, "-m", "benchmarks.train_step", "--way", way, *(["--tiny"] if tiny else [])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+        if done.returncode:
+            print(f"{way:30} {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
+            continue
+        told = json.loads(done.stdout.splitlines()[-1])
+        first_s = first_s or told["step_s"]
+        print(
+            f"{way:30} {told['tokens']:6} {told['masks']:5} {told['forward_s']:7.3f}s {told['backward_s']:7.3f}s "
+            f"{told['optimiser_s']:8.3f}s {told['step_s']:7.3f}s {told['memory_bytes'] / 2**30:5.2f}GiB "
+            f"{told['estimated_bytes'] / 2**30:6.2f}GiB {told['counted_tflop']:7.4g}T {told['estimated_tflop']:8.4g}T "
+            f"{told['utilisation']:6.1%}  {first_s / told['step_s']:.2f}x"
+        )
+    print("memory: " + ("at most allocated on the GPU" if on_gpu else "at most resident, over what importing took"))
+
+
+def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
+    """Steps of one micro-batch with `config`, in this process."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    before_bytes = _resident_bytes()
+    torch.manual_seed(0)
+    model = _model(config, device, tiny)
+    batch = _batch(model, config, tiny).to(device)
+    adam = torch.optim.AdamW(parameters(model), lr=config.optim.lr, weight_decay=config.optim.weight_decay)
+    rounds = [_step(model, batch, adam, config) for _ in range(WARM_UP + STEPS)][WARM_UP:]
+    memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else _resident_bytes() - before_bytes
+    forward_s, backward_s, optimiser_s = (statistics.median(times) for times in zip(*rounds, strict=True))
+    step_s = statistics.median(map(sum, rounds))
+    with FlopCounterMode(display=False) as counter, autocast(device):
+        model(batch).total.backward()
+    told = estimate(model, batch, config)
+    once = estimate(model, batch, replace(config, model=replace(config.model, gradient_checkpointing=False)))
+    return {
+        "tokens": batch.input_ids_BL.numel(),
+        "masks": _masks(batch, official=config.official),
+        "forward_s": forward_s,
+        "backward_s": backward_s,
+        "optimiser_s": optimiser_s,
+        "step_s": step_s,
+        "memory_bytes": memory_bytes,
+        "estimated_bytes": told.total_bytes,
+        "counted_tflop": counter.get_total_flops() / 1e12,
+        "estimated_tflop": sum(told.flops.values()) / 1e12,
+        "utilisation": sum(once.flops.values()) / step_s / _peak_flops(device),
+    }
+
+
+def _model(config: TrainConfig, device: torch.device, tiny: bool) -> Sa2va:
+    tokenizer = byte_tokenizer("qwen", [" red"])
+    tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
+    ids = tokenizer.get_vocab()
+    if tiny:
+        mllm_config = tiny_config(tokenizer, "qwen3_vl", tied=True)
+        sam2 = TINY_SAM2
+    else:
+        tokens = {"image_token_id": ids["<|image_pad|>"], "video_token_id": ids["<|video_pad|>"]}
+        tokens |= {"vision_start_token_id": ids["<|vision_start|>"], "vision_end_token_id": ids["<|vision_end|>"]}
+        mllm_config, sam2 = Qwen3VLConfig(**QWEN3_VL_4B, **tokens), Sam2Config()
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    model = Sa2va(
+        mllm=random_mllm(mllm_config, dtype, device),
+        tokenizer=tokenizer,
+        family=family_of(mllm_config),
+        sam2=build_sam2(sam2, device=device, dtype=dtype),
+        seg_id=ids["[SEG]"],
+        config=config.model,
+        official=config.official,
+    )
+    prepare(model, config.model)
+    return model.train()
+
+
+def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
+    """One drawn video; the official one has five turns, of the same objects again."""
+    random = np.random.default_rng(0)
+    width_px, height_px, words = (640, 360, 12) if tiny else (1280, 720, 110)  # 84 words are about 110 tokens
+    turns = config.data.max_objects if config.data.with_replacement else OBJECTS
+    data = replace(config.data, pixels=tiny_pixels()) if tiny else config.data
+    side = model.sam_side_px // 4
+    masks_OFMM = np.zeros((turns, FRAMES, side, side), np.uint8)
+    for turn in range(turns):
+        begin = side // 4 * (turn % OBJECTS)
+        masks_OFMM[turn, :, begin : begin + side // 2, begin : begin + side // 2] = 1
+    chosen = EncodeInput(
+        video_id="drawn",
+        object_ids=[f"drawn/manual/{turn % OBJECTS}" for turn in range(turns)],
+        texts=["The" + " red" * words] * turns,
+        frames=[random.integers(0, 256, (height_px, width_px, 3), np.uint8) for _ in range(FRAMES)],
+        masks_OFMM=masks_OFMM,
+        seed=0,
+    )
+    return collate([Encoder(model.tokenizer, model.family, data, model.sam_side_px)(chosen)], model.family)
+
+
+def _step(model: Sa2va, batch: Batch, adam: torch.optim.Optimizer, config: TrainConfig) -> tuple[float, float, float]:
+    """Seconds of forward pass, backward pass, and clipping and AdamW."""
+    device = batch.input_ids_BL.device
+    at = [_now_s(device)]
+    with autocast(device):
+        total = model(batch).total
+    at.append(_now_s(device))
+    total.backward()
+    at.append(_now_s(device))
+    torch.nn.utils.clip_grad_norm_(parameters(model), config.optim.clip_norm)
+    adam.step()
+    adam.zero_grad(set_to_none=True)
+    at.append(_now_s(device))
+    return at[1] - at[0], at[2] - at[1], at[3] - at[2]
+
+
+def _masks(batch: Batch, *, official: bool) -> int:
+    return FRAMES * (OFFICIAL.data.max_objects if official else len(batch.object_ids_B[0]))
+
+
+def _now_s(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _resident_bytes() -> int:
+    """The most that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _peak_flops(device: torch.device) -> float:
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name()
+        if known := [tflops for part, tflops in PEAK_TFLOPS.items() if part in name]:
+            return known[0] * 1e12
+    side = 4096 if device.type == "cuda" else 1024
+    left = torch.randn(side, side, device=device, dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
+    times = []
+    for _ in range(10):
+        started_s = _now_s(device)
+        left @ left
+        times.append(_now_s(device) - started_s)
+    return 2 * side**3 / min(times)
+
+
+if __name__ == "__main__":
+    main()

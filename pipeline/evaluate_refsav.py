@@ -1,0 +1,197 @@
+"""Score models on Ref-SAV's evaluation split or on your own: J, F and J&F for long, short and overall.
+
+    python -m pipeline.evaluate_refsav SPLIT --predictions A/results.json B/results.json
+    python -m pipeline.evaluate_refsav SPLIT --model runs/train/sa2va --out runs/scores
+
+SPLIT is a folder as `python -m validation_ui export` writes it, or the official data (meta_expressions_valid.json,
+mask_dict.json, videos/). Written are, for each model, the official ref_sav_valid.json and ref_sav_valid.csv, beside its
+predictions or in OUT/<name>/; and comparison.md, .csv and .png with 95 % intervals by resampling videos. The first
+model is what the others are compared with. After a kill, the same command goes on with the videos that are not done.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.bootstrap import DRAWS
+from pipeline.evaluation.compare import Line, compare
+from pipeline.evaluation.files import write_text
+from pipeline.evaluation.jpegs import Frame
+from pipeline.evaluation.predict import predict
+from pipeline.evaluation.predictions import RESULTS, read_predictions
+from pipeline.evaluation.score import score
+from pipeline.evaluation.scores import no_group, write_scores
+from pipeline.evaluation.split import GROUPS, Split, read_split
+from pipeline.evaluation.tables import as_csv, markdown, screen_text
+
+logger = logging.getLogger("refsav")
+
+EXIT_USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to score: predictions that are there, or a model that makes them."""
+
+    kind: str  # predictions or model
+    name: str
+    path: Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 done, 2 wrong settings or files."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        evaluate(options)
+    except ValueError as error:
+        logger.error("%s", error)
+        return EXIT_USER_ERROR
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Predict where asked to, score, compare, write and print.
+
+    Raises:
+        ValueError: settings or files that do not fit; all that is wrong with a file is named.
+    """
+    sources: list[Source] = options.sources or []
+    _check(options, sources)
+    split = read_split(options.split)
+    for group in options.groups:
+        if not split.count(group):  # before hours of predicting
+            raise ValueError(no_group(group, {name: split.count(name) for name in GROUPS}))
+    models = []
+    for source in sources:
+        folder = options.out / source.name if options.out else source.path.parent
+        path = source.path if source.kind == "predictions" else _predict(options, source, split, folder)
+        scores = score(source.name, split, read_predictions(path, split, options.missing), options.workers)
+        write_scores(scores, folder, options.groups)
+        logger.info("%s: %s", source.name, folder / "ref_sav_valid.json")
+        models.append(scores)
+    lines = compare(models, options.groups, seed=options.seed, draws=options.draws)
+    out = options.out or sources[0].path.parent
+    write_text(out / "comparison.md", markdown(lines, paper=options.paper))
+    write_text(out / "comparison.csv", as_csv(lines, paper=options.paper))
+    _plot(lines, out / "comparison.png")
+    sys.stdout.write(f"{screen_text(lines)}\n\ncomparison  {out / 'comparison.md'}\n")
+
+
+def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
+    if not sources:
+        raise ValueError("nothing to score: give --predictions FILE … or --model FOLDER …")
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise ValueError(f"models have different names, got {', '.join(names)}; name them as NAME=path")
+    asked = any(source.kind == "model" for source in sources)
+    if asked and not options.out:
+        raise ValueError("--model needs --out, the folder for its predictions")
+    if options.official and not asked:
+        raise ValueError("--official is how a --model predicts; predictions that are there stay as they are")
+
+
+def _predict(options: argparse.Namespace, source: Source, split: Split, folder: Path) -> Path:
+    """Let the model predict; the path of its results."""
+    from pipeline.sa2va.infer.load import load_segmenter  # brings torch, which scoring does not need
+
+    choices = {name: getattr(options, name) for name in ("official", "sam2_checkpoint", "frames")}
+    segmenter = load_segmenter(source.path, device=options.device, batch=options.batch, **choices)
+
+    def segment(frames: Sequence[Frame], texts: Sequence[str]) -> list[tuple[str, NDArray[np.bool_]]]:
+        return [(each.answer, each.masks_THW) for each in segmenter.segment(frames, texts)]
+
+    files = [(path.name, path.stat()) for path in sorted(source.path.glob("*.safetensors"))]
+    weights = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]  # another model may take its place
+    made_with = {"model": str(source.path.resolve()), "weights": weights, **choices}
+    return predict(split, segment, folder, made_with)
+
+
+def _plot(lines: Sequence[Line], path: Path) -> None:
+    try:
+        from pipeline.evaluation.plot import plot
+    except ModuleNotFoundError as error:
+        logger.warning("no %s: %s; pip install 'refsav[train]' has it", path.name, error)
+        return
+    plot(lines, path)
+
+
+def _source(kind: str, text: str) -> Source:
+    """`path`, or `NAME=path`."""
+    name, separator, path = text.partition("=")
+    if not separator or "/" in name or not name:
+        name, path = "", text
+    place = Path(path)
+    if kind == "predictions" and place.is_dir():
+        place /= RESULTS
+    return Source(kind, name or (place.resolve().parent if kind == "predictions" else place.resolve()).name, place)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    command = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluate_refsav",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("split", type=Path, metavar="SPLIT", help="folder with meta_expressions_valid.json and mask_dict.json")
+    add(
+        "--predictions",
+        dest="sources",
+        nargs="+",
+        action="extend",
+        type=partial(_source, "predictions"),
+        metavar="[NAME=]FILE",
+        help="results.json in the official format, or its folder; NAME is for tables (default: the folder's)",
+    )
+    add(
+        "--model",
+        dest="sources",
+        nargs="+",
+        action="extend",
+        type=partial(_source, "model"),
+        metavar="[NAME=]FOLDER",
+        help="Sa2VA checkpoint in the official Hugging Face layout: predict first; needs --out and the split's frames",
+    )
+    add("--out", type=Path, help="folder for what is written (default: beside the predictions)")
+    add(
+        "--groups",
+        nargs="+",
+        choices=GROUPS,
+        default=list(GROUPS),
+        help="score these alone (default both, and overall)",
+    )
+    add(
+        "--missing",
+        choices=("refuse", "zero"),
+        default="refuse",
+        help="expressions without a prediction: refuse (default), or count them as empty masks",
+    )
+    add("--paper", action="store_true", help="add the paper's figures (table 10) to the comparison, marked as such")
+    add("--workers", type=int, help="processes that score (default: as many as pay, up to the number of CPUs)")
+    add("--seed", type=int, default=0, help="of the resamples (default 0)")
+    add("--draws", type=int, default=DRAWS, help=f"number of resamples (default {DRAWS})")
+    add(
+        "--official",
+        action="store_true",
+        help="with --model: predict as the release does (default: the consistent path)",
+    )
+    add("--frames", type=int, help="with --model: key frames that the language model sees (default 5)")
+    add("--batch", type=int, help="with --model: expressions tracked together (default 8)")
+    add("--device", default="", help="with --model: cuda, cuda:1, cpu … (default: cuda if there is one)")
+    sam2 = "with --model: sam2_hiera_large.pt, for the mask decoder that official checkpoints have changed"
+    add("--sam2-checkpoint", default="", help=sam2)
+    add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

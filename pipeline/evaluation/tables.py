@@ -1,0 +1,127 @@
+"""A comparison as text: on the screen, in Markdown, as CSV; and the paper's figures to hold beside it."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.compare import GROUP, Line
+from pipeline.evaluation.scores import FIGURES, OVERALL
+
+# Table 10 of arXiv 2501.04001: J&F on the paper's own 1,147 videos, which are not those of another split.
+PAPER: dict[str, dict[str, float]] = {
+    "paper: Sa2VA-8B": {"long": 49.3, "short": 33.3, OVERALL: 41.3},
+    "paper: Sa2VA-8B + Ref-SAV": {"long": 58.7, "short": 41.2, OVERALL: 50.0},
+    "paper: UNINEXT": {OVERALL: 7.6},
+    "paper: UniRef++": {OVERALL: 10.5},
+    "paper: VISA": {OVERALL: 11.8},
+}
+_NAMES = {"JF": "J&F"}
+_CSV_HEAD = (
+    *("model", "facet", "level", "expressions", "videos", "figure", "percent", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+)
+
+
+def screen_text(lines: Sequence[Line]) -> str:
+    """J, F and J&F of the groups, the last with its interval, as plain columns."""
+    rows: list[tuple[str, ...]] = [("", "", "J", "F", "J&F", "95 % interval", "against the first")]
+    for line in _of_groups(lines):
+        jf, against = line.figures["JF"], line.differences
+        low_high = "" if jf.low is None or jf.high is None else f"{jf.low:.2f} to {jf.high:.2f}"
+        plain = (f"{line.figures[name].value:.2f}" for name in ("J", "F", "JF"))
+        rows.append((line.model, line.level, *plain, low_high, _signed(against["JF"]) if against else ""))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    aligned = (
+        [
+            cell.ljust(width) if k < 2 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    )
+    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+
+
+def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
+    """`comparison.md`: the groups, and the strata below.
+
+    Args:
+        lines: of `compare`.
+        paper: add rows with the paper's figures.
+    """
+    groups = _of_groups(lines)
+    levels, models = _in_order(line.level for line in groups), _in_order(line.model for line in groups)
+    at = {(line.model, line.level): line for line in groups}
+    shown = [name for name in FIGURES if name != "A"]
+    head = ["model", *(f"{level} {_NAMES.get(name, name)}" for level in levels for name in shown)]
+    rows = [[model, *(str(at[model, level].figures[name]) for level in levels for name in shown)] for model in models]
+    if paper:
+        for model, found in PAPER.items():
+            theirs = (found.get(level) if name == "JF" else None for level in levels for name in shown)
+            rows.append([model, *("" if value is None else f"{value:.1f}" for value in theirs)])
+    sizes = {line.level: f"{line.level}: {line.expressions} in {line.videos}" for line in groups}
+    parts = [
+        "# Ref-SAV scores",
+        "Percent. In brackets 95 % intervals by resampling videos. "
+        f"Expressions and videos: {'; '.join(sizes.values())}. Overall is the mean of long and short.",
+        _table(head, rows),
+    ]
+    if paper:
+        parts.append("Rows of the paper (table 10) are of its own evaluation videos: a size to expect, no comparison.")
+    if len(models) > 1:
+        differences = [
+            [model, *(_signed((at[model, level].differences or {})["JF"]) for level in levels)] for model in models[1:]
+        ]
+        parts += [
+            f"## J&F against {models[0]}",
+            "On the same videos: an interval without 0 is a difference that other videos would show as well.",
+            _table(["model", *levels], differences),
+        ]
+    strata = [line for line in lines if line.facet != GROUP]
+    if strata:
+        cells = {(line.facet, line.level, line.model): str(line.figures["JF"]) for line in strata}
+        counts = {(line.facet, line.level): (str(line.expressions), str(line.videos)) for line in strata}
+        rows = [[*key, *counts[key], *(cells[*key, model] for model in models)] for key in counts]
+        parts += ["## J&F by kind", _table(["facet", "level", "expressions", "videos", *models], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_csv(lines: Sequence[Line], *, paper: bool = False) -> str:
+    """`comparison.csv`: a figure a row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV_HEAD)
+    for line in lines:
+        for name, figure in line.figures.items():
+            difference = line.differences[name] if line.differences else None
+            of_line = (line.model, line.facet, line.level, line.expressions, line.videos, name)
+            writer.writerow([*of_line, *_numbers(figure), *_numbers(difference)])
+    for model, found in PAPER.items() if paper else ():
+        for level, value in found.items():
+            writer.writerow([model, GROUP, level, "", "", "JF", value, "", "", "", "", ""])
+    return text.getvalue()
+
+
+def _of_groups(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if line.facet == GROUP]
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _numbers(figure: Interval | None) -> list[str]:
+    values = (figure.value, figure.low, figure.high) if figure else (None, None, None)
+    return ["" if value is None else f"{value:.4f}" for value in values]
+
+
+def _signed(figure: Interval) -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:+.2f}"
+    return f"{figure.value:+.2f} [{figure.low:+.2f}, {figure.high:+.2f}]"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

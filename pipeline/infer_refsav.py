@@ -1,0 +1,119 @@
+"""Segment a video from texts: `python -m pipeline.infer_refsav --model FOLDER VIDEO "the red ball" --out FOLDER`.
+
+Writes masks.json (a COCO run-length mask for every frame and text), overlay.mp4 and sheet.jpg.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from pipeline.sa2va.infer.generate import Answer
+
+logger = logging.getLogger("refsav")
+
+EXIT_USER_ERROR = 2
+MASKS, VIDEO, SHEET = "masks.json", "overlay.mp4", "sheet.jpg"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 done, 2 wrong settings."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        infer(options)
+    except ValueError as error:
+        logger.error("%s", error)
+        return EXIT_USER_ERROR
+    return 0
+
+
+def infer(options: argparse.Namespace) -> None:
+    """Run the command described by `options`.
+
+    Raises:
+        ValueError: settings that cannot be carried out.
+    """
+    # these cost seconds that --help and a mistyped option do not need
+    from pipeline.sa2va.infer import draw
+    from pipeline.sa2va.infer.frames import ANNOTATED_FPS, open_frames
+    from pipeline.sa2va.infer.load import load_segmenter
+
+    if not all(text.strip() for text in options.texts):
+        raise ValueError(f"every text must have words, got {options.texts}")
+    frames = open_frames(Path(options.video), options.stride)
+    segmenter = load_segmenter(
+        Path(options.model),
+        official=options.official,
+        device=options.device,
+        sam2_checkpoint=options.sam2_checkpoint,
+        frames=options.frames,
+        batch=options.batch,
+        max_new_tokens=options.max_new_tokens,
+    )
+    answers, stream = segmenter.stream(frames, options.texts)
+    _tell(options.texts, answers)
+
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    rles: list[list[dict[str, Any]]] = [[] for _ in options.texts]
+    shown, cells = set(draw.sheet_frames(len(frames))), []
+    with draw.OverlayVideo(out / VIDEO, options.texts, ANNOTATED_FPS) as video:
+        for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
+            drawn_HW3 = draw.overlay(step.frame_HW3, step.masks_NHW)
+            video.write(drawn_HW3)
+            if t in shown:
+                cells.append(draw.cell(drawn_HW3, frames.names[t]))
+            for n, mask_HW in enumerate(step.masks_NHW):
+                rles[n].append(_rle(mask_HW))
+    (out / SHEET).write_bytes(draw.sheet(cells, options.texts))
+    found = [
+        {"text": text, "answer": answer.text, "masks": masks}
+        for text, answer, masks in zip(options.texts, answers, rles, strict=True)
+    ]
+    content = {"video": str(options.video), "model": str(options.model), "frames": frames.names, "texts": found}
+    (out / MASKS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
+
+
+def _tell(texts: Sequence[str], answers: "Sequence[Answer]") -> None:
+    for text, answer in zip(texts, answers, strict=True):
+        if answer.seg_h is None:
+            logger.warning("no mask for %r: the model answered %r, without [SEG]", text, answer.text)
+
+
+def _rle(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
+    rle = coco.encode(np.asfortranarray(mask_HW, np.uint8))
+    return {"size": list(map(int, rle["size"])), "counts": rle["counts"].decode("ascii")}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    command = argparse.ArgumentParser(prog="python -m pipeline.infer_refsav", description=__doc__)
+    add = command.add_argument
+    add("video", help="a video file, of which 6 frames a second are used, or a folder of .jpg or .png frames")
+    add("texts", nargs="+", metavar="text", help="what to segment; several are done together")
+    add("--model", required=True, help="folder of a Sa2VA checkpoint")
+    add("--out", required=True, help="folder for masks.json, overlay.mp4 and sheet.jpg")
+    add("--official", action="store_true", help="the released inference (first frames, algorithm 1), for comparison")
+    add("--sam2-checkpoint", default="", help="sam2_hiera_large.pt, if the checkpoint has no original mask decoder")
+    add("--stride", type=int, help="of a video file: use every so many frames (default: what makes 6 a second)")
+    add("--frames", type=int, help="key frames that the language model sees (default 5)")
+    add("--batch", type=int, help="texts at a time (default 8); fewer need less memory")
+    add("--max-new-tokens", type=int, help="longest answer (default 64; official 2048)")
+    add("--device", default="", help="cuda, cuda:1, cpu (default: a GPU where there is one)")
+    add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The only file that trains on Ray: workers of Ray Train's TorchTrainer; if one dies, they go on from a checkpoint.
+
+The first worker writes its lines to `OUT/train.log`; this process prints them as they come. OUT must be a folder that
+all workers see.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer, get_device
+
+from pipeline.sa2va.train.loop import Place
+from stages.base import FatalError
+
+_LOG, _REFUSED, _RAY = "train.log", "refused.txt", "ray"
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """How many, and on what.
+
+    Attributes:
+        count: one GPU each where there are any.
+        use_gpu: False: CPUs.
+        cpus: of each worker, its loader's processes included.
+        max_restarts: times that dead workers are replaced before the run stops.
+        address: of a Ray cluster; None: this machine.
+    """
+
+    count: int = 1
+    use_gpu: bool = False
+    cpus: int = 1
+    max_restarts: int = 3
+    address: str | None = None
+
+
+def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
+    """Run `train` on every worker until it returns on all.
+
+    Args:
+        train: can be pickled; raises ValueError for what trying again does not mend.
+        out: the run's folder.
+        workers: how many.
+
+    Raises:
+        ValueError: of a worker; it is not tried again.
+        FatalError: workers died more often than allowed; the same command goes on.
+    """
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _REFUSED).unlink(missing_ok=True)
+    ray.init(
+        address=workers.address,
+        num_cpus=None if workers.address else workers.count * workers.cpus + 1,
+        include_dashboard=None if workers.address else False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    resources = {"CPU": float(workers.cpus)} | ({"GPU": 1.0} if workers.use_gpu else {})
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"train": train, "out": out},
+        scaling_config=ScalingConfig(
+            num_workers=workers.count, use_gpu=workers.use_gpu, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name=_RAY,
+            storage_path=str(out),
+            failure_config=FailureConfig(max_failures=workers.max_restarts),
+        ),
+    )
+    try:
+        with _printed(out / _LOG):
+            trainer.fit()
+    except TrainingFailedError as error:
+        raise FatalError(f"training on {workers.count} workers: {error}") from error
+    finally:
+        ray.shutdown()
+    if (out / _REFUSED).exists():
+        raise ValueError((out / _REFUSED).read_text())
+
+
+def _worker(given: dict[str, Any]) -> None:
+    """What one worker does. What was refused once is refused again: its successor only returns."""
+    out: Path = given["out"]
+    if (out / _REFUSED).exists():
+        return
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    if rank == 0:
+        handler = logging.FileHandler(out / _LOG)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        logging.getLogger("pipeline").addHandler(handler)
+        logging.getLogger("pipeline").setLevel(logging.INFO)
+    try:
+        given["train"](Place(rank, context.get_world_size(), get_device(), ray.train.report))
+    except ValueError as error:
+        (out / _REFUSED).write_text(str(error))
+        raise
+
+
+@contextmanager
+def _printed(log: Path) -> Iterator[None]:
+    """Print what is appended to `log` meanwhile."""
+    done = threading.Event()
+    log.touch()
+    seen = log.stat().st_size
+
+    def follow() -> None:
+        with log.open() as lines:
+            lines.seek(seen)
+            while not done.wait(_LOOK_S):
+                sys.stdout.write(lines.read())
+                sys.stdout.flush()
+            sys.stdout.write(lines.read())
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,55 @@
+"""refsav.json beside a checkpoint: what the official config.json has no field for. Official code does not read it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pipeline.sa2va.config import PixelsConfig, Sam2Config
+
+FILE = "refsav.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a checkpoint was trained, as far as whoever runs it must know.
+
+    Attributes:
+        sam2: which SAM 2 is inside.
+        pixels: sizes of pictures.
+        official_prompts: questions in the released templates.
+    """
+
+    sam2: Sam2Config = field(default_factory=Sam2Config)
+    pixels: PixelsConfig = field(default_factory=PixelsConfig)
+    official_prompts: bool = True
+
+
+def read_settings(folder: Path) -> Settings:
+    """Of the checkpoint in `folder`; the release's, if it has no refsav.json.
+
+    Raises:
+        ValueError: refsav.json is not what `write_settings` wrote.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return Settings()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        sam2 = content["sam2"]
+        return Settings(
+            sam2=Sam2Config(config_file=sam2["config_file"], overrides=tuple(sam2["overrides"])),
+            pixels=PixelsConfig(**content["pixels"]),
+            official_prompts=content["official_prompts"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} must have the entries sam2, pixels and official_prompts, got {type(error).__name__}: {error}; "
+            "without the file the release's settings are taken"
+        ) from error
+
+
+def write_settings(settings: Settings, folder: Path) -> None:
+    """Put refsav.json into `folder`; where SAM 2's own weights came from is not kept, they are in the checkpoint."""
+    content = asdict(settings)
+    del content["sam2"]["checkpoint"]
+    (folder / FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,86 @@
+"""What a checkpoint has beside weights and config.json: tokenizer, processors, chat template, in a form that all read.
+
+transformers 5 writes these files in ways that 4.x, which the official code needs, cannot read; 5 reads 4's.
+"""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from pipeline.sa2va.model import Sa2va
+
+logger = logging.getLogger(__name__)
+_AS_THEY_ARE = ("chat_template.jinja", "chat_template.json", "generation_config.json")
+_PROCESSORS = {"image_processor": "preprocessor_config.json", "video_processor": "video_preprocessor_config.json"}
+_ONLY_5 = ("backend", "is_local", "local_files_only", "model_specific_special_tokens")
+
+
+def write_side_files(model: Sa2va, folder: Path) -> None:
+    """The model's tokenizer with its [SEG], and what its base has of the rest."""
+    model.tokenizer.save_pretrained(folder)
+    _rewrite_tokenizer_config(folder / "tokenizer_config.json")
+    for name in (*_AS_THEY_ARE, *_PROCESSORS.values()):
+        if (source := _of_base(model.config.base, name)) and not (folder / name).exists():
+            shutil.copyfile(source, folder / name)
+    together = _of_base(model.config.base, "processor_config.json")
+    nested = json.loads(together.read_text(encoding="utf-8")) if together else {}
+    for part, name in _PROCESSORS.items():
+        content = nested.get(part)
+        if content and not (folder / name).exists():
+            kind = {"processor_class": nested["processor_class"]} if "processor_class" in nested else {}
+            _write(folder / name, content | kind)
+    if not (folder / _PROCESSORS["image_processor"]).exists():
+        logger.warning(
+            "%s has no image processor to be copied into the checkpoint; official code for a Qwen wants one",
+            model.config.base,
+        )
+
+
+def copy_code(official_code: Path, wanted: set[str], folder: Path) -> None:
+    """Copy the Python files of the official release, which are not ours to ship.
+
+    Args:
+        official_code: the user's folder of them, `projects/sa2va/hf/models_*` of bytedance/Sa2VA.
+        wanted: modules that config.json's auto_map names.
+        folder: the checkpoint.
+
+    Raises:
+        ValueError: one of `wanted` is not there.
+    """
+    missing = sorted(f"{name}.py" for name in wanted if not (official_code / f"{name}.py").is_file())
+    if missing:
+        raise ValueError(
+            f"the folder of the official code must have {', '.join(missing)}, {official_code} has not; there is one "
+            "such folder a family in projects/sa2va/hf of bytedance/Sa2VA"
+        )
+    for path in sorted(official_code.glob("*.py")):
+        shutil.copyfile(path, folder / path.name)
+
+
+def _of_base(base: str, name: str) -> Path | None:
+    """A file of the base checkpoint: in its folder, or where the hub's files are kept; nothing is downloaded."""
+    local = Path(base).expanduser() / name
+    if local.is_file():
+        return local
+    if Path(base).expanduser().is_dir() or base.count("/") != 1 or base.startswith(("/", ".", "~")):
+        return None
+    cached = try_to_load_from_cache(base, name)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _rewrite_tokenizer_config(path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content = {name: value for name, value in content.items() if name not in _ONLY_5}
+    if content.get("tokenizer_class") == "TokenizersBackend":
+        content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(content.get("extra_special_tokens"), list):  # 4.x wants a dict there, and fails on a list
+        content["additional_special_tokens"] = content.pop("extra_special_tokens")
+    _write(path, content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

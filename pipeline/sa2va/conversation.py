@@ -1,0 +1,148 @@
+"""Questions and answers as tokens: the chat format of training, and which tokens are learned (facts 1.3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.sa2va.batch import IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Turns as tokens.
+
+    Attributes:
+        input_ids_L: int64.
+        labels_L: int64: the answers and the tokens that end them, else IGNORED.
+        turns: how many turns are there; the last of them may be cut (official).
+    """
+
+    input_ids_L: Tensor
+    labels_L: Tensor
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A chat format without a system turn."""
+
+    before: str
+    between: str
+    end: str  # of an answer, learned with it
+    after: str = "\n"
+
+
+_CHATML = _Format("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>")
+_PHI3 = _Format("<|user|>\n", "<|end|>\n<|assistant|>\n", "<|end|>")
+_NEEDED = {_CHATML: ("<|im_start|>", "<|im_end|>"), _PHI3: ("<|user|>", "<|assistant|>", "<|end|>")}
+
+
+def conversation(
+    tokenizer: PreTrainedTokenizerBase,
+    visual: str,
+    turns: Sequence[Turn],
+    *,
+    max_tokens: int,
+    whole_turns: bool = True,
+) -> Conversation:
+    """The turns one after the other, the frames before the first question.
+
+    Args:
+        tokenizer: of the MLLM, with [SEG].
+        visual: `Family.visual_text`; empty for text alone.
+        turns: at least one.
+        max_tokens: upper limit of the length.
+        whole_turns: a turn is there whole or not at all, and none after it; False cuts from the right (official).
+
+    Raises:
+        ValueError: no turns; a text with a special token in it; the first turn does not fit.
+    """
+    if not turns:
+        raise ValueError("a conversation must have at least one turn, got none")
+    form = chat_format(tokenizer)
+    ids, labels, count = _beginning(tokenizer), [IGNORED] * len(_beginning(tokenizer)), 0
+    for number, turn in enumerate(turns):
+        asked = _encoded(tokenizer, _asked(tokenizer, form, "" if number else visual, turn.question))
+        answered = _encoded(tokenizer, turn.answer + form.end)
+        after = _encoded(tokenizer, form.after)
+        if whole_turns and len(ids) + len(asked) + len(answered) + len(after) > max_tokens:
+            break
+        ids += asked + answered + after
+        labels += [IGNORED] * len(asked) + answered + [IGNORED] * len(after)
+        count += 1
+        if len(ids) > max_tokens:
+            break
+    if not count:
+        raise ValueError(
+            f"the frames and the first turn must fit into max_tokens {max_tokens}, got "
+            f"{len(ids) + len(asked) + len(answered) + len(after)}: allow more tokens, or fewer frames or pixels"
+        )
+    return Conversation(torch.tensor(ids[:max_tokens]), torch.tensor(labels[:max_tokens]), count)
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, visual: str, question: str) -> Tensor:
+    """The tokens (L,) up to where the answer to one question begins: for generation; equal to training's.
+
+    Raises:
+        ValueError: a special token in the question.
+    """
+    asked = _asked(tokenizer, chat_format(tokenizer), visual, question)
+    return torch.tensor(_beginning(tokenizer) + _encoded(tokenizer, asked))
+
+
+def end_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends an answer: generation stops there."""
+    return int(_encoded(tokenizer, chat_format(tokenizer).end)[0])
+
+
+def chat_format(tokenizer: PreTrainedTokenizerBase) -> _Format:
+    """The format whose tokens the tokenizer has: ChatML (Qwen, InternLM2) or Phi-3's.
+
+    Raises:
+        ValueError: neither.
+    """
+    known = tokenizer.get_added_vocab()
+    for form, tokens in _NEEDED.items():
+        if all(token in known for token in tokens):
+            return form
+    raise ValueError(
+        "the tokenizer must have the tokens of a known chat format: "
+        + " or ".join(", ".join(tokens) for tokens in _NEEDED.values())
+    )
+
+
+def refuse_special_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> None:
+    """Refuses a text that would be read as more than words: a second [SEG], a frame, the end of the turn.
+
+    Raises:
+        ValueError: with the token.
+    """
+    for token in tokenizer.get_added_vocab():
+        if token in text:
+            raise ValueError(f"a text must not have the tokenizer's token {token} in it, got {text!r}")
+
+
+def _asked(tokenizer: PreTrainedTokenizerBase, form: _Format, visual: str, question: str) -> str:
+    refuse_special_tokens(tokenizer, question)
+    return form.before + (f"{visual}\n" if visual else "") + question + form.between
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The token before everything, where the tokenizer sets one itself (InternLM2, Phi-3)."""
+    first = tokenizer.bos_token_id
+    return [] if first is None or tokenizer.encode("a")[0] != first else [int(first)]

@@ -1,0 +1,200 @@
+"""All that can be known to be wrong with the data is found before the first step, and all of it is told.
+
+Not looked at: whether an mp4 decodes to its end, which takes as long as an epoch of reading; a frame store was made by
+decoding all of it. Training stops with the video's id where one breaks off.
+"""
+
+import logging
+import math
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import av
+
+from manifests.schema import MASK_STRIDE
+from pipeline.sa2va.data.clips import Clips, Reader
+from pipeline.sa2va.data.columns import bad_columns
+from pipeline.sa2va.data.items import Expression, Video
+from pipeline.sa2va.data.source import VideoFiles
+from pipeline.sa2va.data.store import StoredVideo
+from stages.base import RowError
+from stages.video.frames import walk
+from stages.video.masklets import Masklets, read_masklets
+from stages.video.rle import parse
+
+logger = logging.getLogger(__name__)
+
+_NEVER = "its masklet must be visible in a frame, got only empty masks"
+_TOLD = 20  # problems in the error itself; the log has all
+_FEW = 64  # videos that are looked at sooner than processes start
+_CHUNK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an expression, or with a whole video (object_id None)."""
+
+    video_id: str
+    object_id: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.object_id or self.video_id}: {self.text}"
+
+
+def check_videos(
+    videos: Sequence[Video], clips: Clips, *, workers: int, on_bad: Literal["stop", "skip"]
+) -> list[Video]:
+    """The videos that can be trained on, with their number of frames.
+
+    Args:
+        videos: of `read_videos`.
+        clips: how they will be read: the files, or the store.
+        workers: processes.
+        on_bad: "stop" at any problem, or "skip": leave out the expressions (or videos) that have one, and log each.
+
+    Raises:
+        ValueError: there are problems, or nothing is left.
+    """
+    good, problems = [], []
+    for video, of_video in _looked_at(videos, clips, workers):
+        problems += of_video
+        if video is not None:
+            good.append(video)
+    for problem in problems:
+        logger.log(logging.ERROR if on_bad == "stop" else logging.WARNING, "%s", problem)
+    told = "\n".join(f"  {problem}" for problem in problems[:_TOLD])
+    if len(problems) > _TOLD:
+        told += f"\n  … and {len(problems) - _TOLD} more: all are in the log"
+    if problems and on_bad == "stop":
+        raise ValueError(
+            f"data must be whole, got {len(problems)} problems; mend them, or leave out what has one (on_bad 'skip'):\n"
+            f"{told}"
+        )
+    if not good:
+        raise ValueError(f"there must be something to train on, got {len(problems)} problems and no video:\n{told}")
+    if problems:
+        before, after = (sum(len(each.expressions) for each in some) for some in (videos, good))
+        logger.warning(
+            "left out %d of %d expressions and %d of %d videos, each named above",
+            *(before - after, before, len(videos) - len(good), len(videos)),
+        )
+    return good
+
+
+def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[tuple[Video | None, list[Problem]]]:
+    look = partial(look_at, clips=clips)
+    if workers <= 1 or len(videos) <= _FEW:
+        yield from map(look, videos)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(look, videos, chunksize=_CHUNK)
+
+
+def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[Problem]]:
+    """One video: what is left of it, None = nothing; and its problems."""
+    try:
+        reader = clips.reader(video)
+        count, size = _whole_video(reader, video)
+    except (ValueError, OSError) as error:
+        return None, [Problem(video.video_id, None, str(error).removeprefix(f"{video.video_id}: "))]
+    files = _Files(math.ceil(count / MASK_STRIDE), size)
+    found = [(each, _fault(each, reader, files)) for each in video.expressions]
+    problems = [Problem(video.video_id, each.object_id, fault) for each, fault in found if fault]
+    kept = tuple(each for each, fault in found if not fault)
+    return (replace(video, frame_count=count, expressions=kept) if kept else None), problems
+
+
+def _whole_video(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]:
+    """(source frames, (height, width) upright).
+
+    Raises:
+        ValueError: there is no such video, or it is not the one that was annotated.
+    """
+    if isinstance(reader, StoredVideo):
+        reader.check_sources()
+        count, size = reader.info.frame_count, (reader.info.height_px, reader.info.width_px)
+    else:
+        count, size = _count_and_size(video)
+    if video.frame_count is not None and video.frame_count != count:
+        raise ValueError(f"the video must have the {video.frame_count} frames that it was annotated with, got {count}")
+    return count, size
+
+
+def _count_and_size(video: Video) -> tuple[int, tuple[int, int]]:
+    path = video.video_path
+    if not path.is_file():
+        raise ValueError(f"its video must be there, got no {path}")
+    try:
+        first = next(walk(path, str(path)), None)
+        with av.open(path, metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            count = sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
+    except (RowError, av.error.FFmpegError, IndexError, OSError) as error:
+        raise ValueError(f"{path} must be a video: {error.args[-1]}") from error
+    if first is None:
+        raise ValueError(f"{path} must have a frame, got none")
+    size = (first.raw.height, first.raw.width)
+    return count, size[::-1] if first.raw.rotation % 180 else size
+
+
+class _Files:
+    """The annotation files of a video, each read once."""
+
+    def __init__(self, annotated: int, size: tuple[int, int]) -> None:
+        self.annotated, self.size = annotated, size
+        self._read: dict[str, Masklets | str] = {}
+
+    def masklets(self, expression: Expression) -> Masklets:
+        """The file of an expression.
+
+        Raises:
+            ValueError: it cannot be used.
+        """
+        key = expression.masklet_type
+        if key not in self._read:
+            self._read[key] = self._masklets(expression)
+        found = self._read[key]
+        if isinstance(found, str):
+            raise ValueError(found)
+        return found
+
+    def _masklets(self, expression: Expression) -> Masklets | str:
+        path = expression.anno_path
+        try:
+            masklets = read_masklets(path.read_bytes(), str(path))
+        except OSError as error:
+            return f"its masks must be there, got no {path} ({error.strerror})"
+        except RowError as error:
+            return error.detail
+        if len(masklets.rles) != self.annotated:
+            return f"{path} must have masks for {self.annotated} frames, got {len(masklets.rles)}"
+        return masklets
+
+
+def _fault(expression: Expression, reader: Reader, files: _Files) -> str | None:
+    """What is wrong with an expression."""
+    if not expression.text.strip():
+        return f"its text must have words, got {expression.text!r}"
+    try:
+        if isinstance(reader, VideoFiles):
+            return _fault_in_file(expression, files)
+        rles = reader.rles(expression, range(reader.annotated_count))
+    except ValueError as error:
+        return str(error).removeprefix(f"{expression.object_id}: ")
+    runs = parse([text for text, _, _ in rles], [h for _, h, _ in rles], [w for _, _, w in rles])
+    return None if (runs.first_S1[1:] - runs.first_S1[:-1] > 1).any() else _NEVER
+
+
+def _fault_in_file(expression: Expression, files: _Files) -> str | None:
+    masklets, column, path = files.masklets(expression), expression.column, expression.anno_path
+    if not 0 <= column < len(masklets.ids):
+        return f"{path} must have a masklet {column}, got {len(masklets.ids)}"
+    bad = bad_columns(masklets, files.size)
+    if column in bad:
+        return f"{path}: {bad[column].removeprefix(f'{path}: ')}"
+    return None if masklets.areas[:, column].any() else _NEVER

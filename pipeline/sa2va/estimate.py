@@ -1,0 +1,170 @@
+"""What a training step will need, before the first: memory by what it is for, arithmetic by part of the model.
+
+All of it is an estimate. Weights, gradients, optimiser states and SAM 2's part are counted; the MLLM's follows from its
+sizes, as in facts/training.md section 4. Not in it: what CUDA itself takes (about 0.5 GB), what is given back within
+the forward pass, fragmentation.
+
+Shapes: T tokens of a micro-batch with padding, h = width, q and k = widths of all query and key heads, f = width of the
+feed-forward layer, r = LoRA rank.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.sa2va.batch import IGNORED, Batch
+from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.counting import convolutions_bytes, decoder_cost, encoder_flops
+from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.trainable import parameters
+
+_FLOAT32, _BFLOAT16 = 4, 2  # bytes
+_ADAM_STATES = 2
+# Under autocast SAM 2's decoder keeps 0.73 of the bytes that are counted: about half of its work stays in float32.
+# Measured on one pair at full size: 78 of 107 MB.
+_DECODER_AUTOCAST = 0.73
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one micro-batch on one device.
+
+    Attributes:
+        counts: videos, tokens (with padding), learned tokens, frames, masks.
+        memory: bytes by what they are for.
+        flops: floating point operations of forward and backward pass, by part; a multiplication and an addition are 2.
+    """
+
+    counts: dict[str, int]
+    memory: dict[str, int]
+    flops: dict[str, float]
+
+    @property
+    def total_bytes(self) -> int:
+        """Memory at the end of the forward pass, when most is kept."""
+        return sum(self.memory.values())
+
+    def __str__(self) -> str:
+        """The table that is printed before the first step."""
+        videos = self.counts["videos"]
+        head = "estimated for a micro-batch: " + ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        memory = [f"{name:<34}{value / 2**30:>10.2f} GiB" for name, value in self.memory.items()]
+        memory.append(f"{'memory (and about 0.5 of CUDA)':<34}{self.total_bytes / 2**30:>10.2f} GiB")
+        flops = [f"{name:<34}{value / videos / 1e12:>10.3f} TFLOP a video" for name, value in self.flops.items()]
+        flops.append(f"{'arithmetic':<34}{sum(self.flops.values()) / videos / 1e12:>10.3f} TFLOP a video")
+        return "\n".join([head, *memory, *flops])
+
+
+def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
+    """What a micro-batch of `config.optim.micro_batch` videos like those of `batch` needs; `model` is prepared."""
+    videos = len(batch.video_ids_B)
+    share = config.optim.micro_batch / videos
+    masks = sum(masks_OFMM.shape[0] * masks_OFMM.shape[1] for masks_OFMM in batch.masks_B)
+    learned = int((batch.labels_BL[:, 1:] != IGNORED).sum())
+    frames = len(batch.sam_frames_N3SS)
+    rows = batch.labels_BL.numel() if model.official else learned
+    low_bytes = _BFLOAT16 if model.mllm.dtype == torch.bfloat16 else _FLOAT32
+    kept, decoder_flops = decoder_cost(model.sam2)
+    activations, sam2_kept = _language_bytes(model, batch, config, low_bytes), masks * kept
+    if low_bytes == _BFLOAT16:
+        sam2_kept = round(sam2_kept * _DECODER_AUTOCAST)
+    sam2_kept += frames * convolutions_bytes(model.sam2, low_bytes)
+    trained = sum(each.numel() for each in parameters(model))
+    language, head = _language_flops(model, batch, config)
+    return Estimate(
+        counts={
+            "videos": config.optim.micro_batch,
+            "tokens": round(batch.input_ids_BL.numel() * share),
+            "learned tokens": round(learned * share),
+            "frames": round(frames * share),
+            "masks": round(masks * share),
+        },
+        memory={
+            "weights": sum(each.nbytes for each in [*model.parameters(), *model.buffers()]),
+            "gradients": trained * _FLOAT32,
+            "optimiser states": trained * _FLOAT32 * _ADAM_STATES,
+            "activations of the language model": round(activations * share),
+            "logits and token rows": round(rows * share * _vocabulary(model) * (low_bytes + 3 * _FLOAT32))
+            + _row_bytes(model, config, low_bytes),
+            "activations of SAM 2": round(sam2_kept * share),
+        },
+        flops={
+            "language model": language * share,
+            "logits": rows * head * share,
+            "vision encoder": _vision_flops(model, batch) * share,
+            "SAM 2 image encoder": frames * encoder_flops(model.sam2) * share,
+            "mask decoder": masks * decoder_flops * share,
+        },
+    )
+
+
+def _vocabulary(model: Sa2va) -> int:
+    return int(model.mllm.config.get_text_config().vocab_size)
+
+
+def _row_bytes(model: Sa2va, config: TrainConfig, low_bytes: int) -> int:
+    """The output matrix with its trained rows in it, and its gradient; peft makes both whole."""
+    matrix = _vocabulary(model) * int(model.mllm.config.get_text_config().hidden_size) * low_bytes
+    return 2 * matrix if config.model.train_embeddings == "new_rows" else matrix
+
+
+def _language_bytes(model: Sa2va, batch: Batch, config: TrainConfig, low_bytes: int) -> int:
+    """What the layers keep for the backward pass.
+
+    A token and layer keeps: two norms' inputs in float32; with norms of queries and keys, those too; queries, keys,
+    values (repeated for grouped heads) and result of attention; gate, its activation and up; for each of seven LoRA
+    layers its input after dropout, which bytes of dropout fell, and the r numbers between. Frozen matrices keep
+    nothing. With checkpointing only a layer's input is kept, and one layer's rest at a time.
+    """
+    text: Any = model.mllm.config.get_text_config()
+    h, q, k, f = _widths(model)
+    norms = 2 * h + (q + k if model.family.name == "qwen3_vl" else 0)
+    inputs = 5 * h + q + f
+    layer = norms * _FLOAT32 + (4 * q + 3 * f + inputs + 7 * config.model.lora_rank) * low_bytes
+    if config.model.lora_dropout:
+        layer += inputs * (1 if model.mllm.device.type == "cuda" else _FLOAT32)
+    layers = text.num_hidden_layers
+    kept = layers * h * low_bytes + layer if config.model.gradient_checkpointing else layers * layer
+    return int(batch.input_ids_BL.numel() * kept)
+
+
+def _language_flops(model: Sa2va, batch: Batch, config: TrainConfig) -> tuple[float, float]:
+    """Of the layers, for the batch; of the output matrix, for a row. Frozen matrices need no gradient of their own."""
+    text: Any = model.mllm.config.get_text_config()
+    h, q, k, f = _widths(model)
+    videos, length = batch.input_ids_BL.shape
+    frozen = h * (2 * q + 2 * k) + 3 * h * f
+    lora = config.model.lora_rank * (5 * h + q + 2 * k + q + h + 2 * f + f + h)
+    forward = 2 * (frozen + lora) + 4 * length * q
+    backward = 2 * frozen + 4 * lora + 10 * length * q  # attention: the scores again, and two products for each
+    passes = forward + backward + (forward if config.model.gradient_checkpointing else 0)
+    return float(videos * length * text.num_hidden_layers * passes), 6.0 * h * _vocabulary(model)
+
+
+def _widths(model: Sa2va) -> tuple[int, int, int, int]:
+    text: Any = model.mllm.config.get_text_config()
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return text.hidden_size, text.num_attention_heads * head, text.num_key_value_heads * head, text.intermediate_size
+
+
+def _vision_flops(model: Sa2va, batch: Batch) -> float:
+    """Forward only, it is frozen; InternVL's projector is small beside it. Attention is within a frame."""
+    vision: Any = model.mllm.config.vision_config
+    weights = sum(each.numel() for each in model.family.vision(model.mllm).parameters() if each.dim() > 1)
+    frames = len(batch.sam_frames_N3SS)
+    if "image_grid_thw" in batch.mllm:
+        patches_F = batch.mllm["image_grid_thw"].prod(-1).double()
+        # a merger works on four patches at once
+        merged = sum(
+            each.numel()
+            for name, each in model.family.vision(model.mllm).named_parameters()
+            if "merger" in name and each.dim() > 1
+        )
+        per_patch, layers = weights - merged + merged / vision.spatial_merge_size**2, vision.depth
+    else:
+        side = vision.image_size[0] // vision.patch_size[0]
+        patches_F = torch.full((frames,), side**2 + 1.0, dtype=torch.float64)
+        per_patch, layers = float(weights), vision.num_hidden_layers
+    patches_F = patches_F.cpu()
+    return float((2 * per_patch * patches_F + 4 * layers * vision.hidden_size * patches_F**2).sum())

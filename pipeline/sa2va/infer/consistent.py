@@ -1,0 +1,91 @@
+"""Inference that asks of each decoder what it was trained for (Sa2VA-i; facts/training.md 2.7). The default.
+
+The fine-tuned decoder makes masks on key frames spread over the video, with the language token and without memory, as
+in training; they are mask inputs of an original SAM 2, which propagates them to all other frames.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.sa2va.decode import Heads, heads
+from pipeline.sa2va.grounding import features
+from pipeline.sa2va.infer.track import Maps, repeated
+from pipeline.sa2va.model import Sa2va
+
+
+class Consistent:
+    """See `mask_path.MaskPath`."""
+
+    def __init__(self, model: Sa2va, key_frames: int) -> None:
+        """Take the parts.
+
+        Raises:
+            ValueError: the model has no original mask decoder.
+        """
+        if model.original_decoder is None:
+            raise ValueError(
+                "the consistent path propagates with SAM 2's own mask decoder, which this checkpoint has not: give "
+                "--sam2-checkpoint sam2_hiera_large.pt (of SAM 2.0), or --official for the path that does without"
+            )
+        self._sam2, self._key_frames = model.sam2, key_frames
+        self._original: nn.Module = model.original_decoder
+
+    def key_frames(self, frames: int) -> list[int]:
+        """Spread over the whole video, its ends included."""
+        return [round(t) for t in np.linspace(0, frames - 1, min(self._key_frames, frames)).tolist()]
+
+    def seed(self, maps: Maps, language_ND: Tensor, size: tuple[int, int]) -> Heads:
+        """Masks of the fine-tuned decoder at the video's size, read by SAM 2 as if a person had drawn them."""
+        sam2, objects = self._sam2, len(language_ND)
+        top, *fine = repeated(features(sam2, maps.levels), objects)
+        found = heads(sam2, sam2.sam_mask_decoder, top, fine, language_ND, multimask=True, replace_absent=False)
+        masks_N1HW = _enlarged(found.best_low_P1MM, size) > 0
+        return self.read(maps, masks_N1HW)
+
+    def read(self, maps: Maps, masks_N1HW: Tensor) -> Heads:
+        """What SAM 2 makes of masks that are given to it (`add_new_mask` of the stock predictor)."""
+        sam2 = self._sam2
+        side = (sam2.image_size, sam2.image_size)
+        given_N1SS = masks_N1HW.float()
+        if given_N1SS.shape[-2:] != side:
+            reduced = functional.interpolate(given_N1SS, side, mode="bilinear", align_corners=False, antialias=True)
+            given_N1SS = (reduced >= 0.5).float()
+        objects = len(given_N1SS)
+        top, fine = repeated([maps.top], objects)[0], repeated(self.fine(maps), objects)
+        with _decoding_with(sam2, self._original):
+            return Heads(*sam2._use_mask_as_output(top, fine, given_N1SS))
+
+    def fine(self, maps: Maps) -> list[Tensor]:
+        """Through the original decoder's convolutions."""
+        return list(features(self._sam2, maps.levels, self._original)[1:])
+
+    def decode(self, attended_NDmm: Tensor, fine: list[Tensor]) -> Heads:
+        """The original SAM 2: where it sees no object, nothing of the mask is left."""
+        several = self._sam2._use_multimask(is_init_cond_frame=False, point_inputs=None)
+        return heads(self._sam2, self._original, attended_NDmm, fine, None, multimask=several, replace_absent=True)
+
+    def masks(self, logits_N1MM: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Enlarged in one step, as the stock predictor does."""
+        masks_NHW: NDArray[np.bool_] = (_enlarged(logits_N1MM, size)[:, 0] > 0).cpu().numpy()
+        return masks_NHW
+
+
+def _enlarged(logits_N1MM: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(logits_N1MM, size, mode="bilinear", align_corners=False)
+
+
+@contextmanager
+def _decoding_with(sam2: SAM2VideoPredictor, decoder: nn.Module) -> Iterator[None]:
+    """Within it, `decoder` is SAM 2's: sam2 itself takes it from there."""
+    own = sam2.sam_mask_decoder
+    sam2.sam_mask_decoder = decoder
+    try:
+        yield
+    finally:
+        sam2.sam_mask_decoder = own

@@ -1,0 +1,143 @@
+"""SAM 2's propagation with all objects of a video in one batch and one image encoding a frame.
+
+The same arithmetic as sam2's `SAM2VideoPredictor`, which runs every object by itself and keeps the output of every
+frame for ever. Here the memories are bounded: an old frame's are dropped once no later frame can attend to them.
+
+Shapes: N objects; D = SAM 2's width (256); S = side of its picture (1024), M = S / 4 = side of its mask logits,
+m = S / 16 = side of its top map.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.sa2va.decode import Heads
+from pipeline.sa2va.grounding import backbone
+
+MEMORY_DTYPE = torch.bfloat16  # as the stock predictor stores them
+
+# (top map that has attended to memories (N, D, m, m), the two finer maps through a decoder's convolutions) -> masks
+Decode = Callable[[Tensor, list[Tensor]], Heads]
+
+
+class Maps(NamedTuple):
+    """One frame, encoded; nothing in it depends on the objects or on the decoder.
+
+    Attributes:
+        levels: what `grounding.features` wants, finest first, each (1, D, side, side).
+        position_1Dmm: position code of the last one.
+    """
+
+    levels: list[Tensor]
+    position_1Dmm: Tensor
+
+    @property
+    def top(self) -> Tensor:
+        """The coarsest map (1, D, m, m), as memories are made of it."""
+        return self.levels[-1]
+
+
+def encode_frame(sam2: SAM2VideoPredictor, picture_3SS: Tensor) -> Maps:
+    """Maps of one frame, uint8, red green blue."""
+    levels = backbone(sam2, picture_3SS[None])
+    if not torch.is_autocast_enabled(levels[0].device.type):
+        levels = [level.float() for level in levels]  # all of SAM 2 but its image encoder is float32
+    top = levels[-1]
+    return Maps(levels, sam2.image_encoder.neck.position_encoding(top).to(top.dtype))
+
+
+def repeated(maps: Sequence[Tensor], objects: int) -> list[Tensor]:
+    """Maps (1, …) as (N, …), without copying."""
+    return [level.expand(objects, -1, -1, -1) for level in maps]
+
+
+class Tracker:
+    """The memories of N objects of one video."""
+
+    def __init__(self, sam2: SAM2VideoPredictor, objects: int, frames: int) -> None:
+        """Nothing is remembered yet.
+
+        Args:
+            sam2: in eval mode; of its parts only memory attention and memory encoder are used here.
+            objects: N.
+            frames: how many frames the video has; a short one has fewer object pointers.
+        """
+        self._sam2, self._objects, self._frames = sam2, objects, frames
+        self._conditioning: dict[int, dict[str, Any]] = {}
+        self._tracked: dict[int, dict[str, Any]] = {}
+        self._position: list[Tensor] | None = None  # of memories: the same for all frames and objects
+        # how far before this frame the next one looks (SAM2Base._prepare_memory_conditioned_features)
+        self._memory_reach = (sam2.num_maskmem - 2) * sam2.memory_temporal_stride_for_eval
+        self._pointer_reach = max(sam2.max_obj_ptrs_in_encoder - 2, self._memory_reach)
+
+    @property
+    def kept(self) -> tuple[int, int, int]:
+        """Frames of which something is kept: key frames, tracked ones with their memory, those with a pointer only."""
+        with_memory = sum("maskmem_features" in entry for entry in self._tracked.values())
+        return len(self._conditioning), with_memory, len(self._tracked) - with_memory
+
+    def condition(self, frame: int, maps: Maps, found: Heads) -> None:
+        """Remember a key frame: every other frame attends to it, earlier ones too (but not to its object pointer)."""
+        side_px = self._sam2.image_size
+        # from the small logits even where large ones are there: mask inputs have lost their sharp edges by then
+        high_N1SS = functional.interpolate(found.best_low_P1MM, (side_px, side_px), mode="bilinear")
+        self._conditioning[frame] = self._memory(maps, high_N1SS, found, is_key=True)
+
+    def track(self, frame: int, maps: Maps, fine: Sequence[Tensor], decode: Decode) -> Tensor:
+        """Find the objects on the next frame that is no key frame; all key frames must be remembered before.
+
+        Args:
+            frame: its index; frames come in order.
+            maps: of this frame.
+            fine: its two finer maps through the decoder's convolutions, once for all objects.
+            decode: the mask decoder.
+
+        Returns:
+            Mask logits (N, 1, M, M), float32.
+        """
+        attended_NDmm = self._sam2._prepare_memory_conditioned_features(
+            frame_idx=frame,
+            is_init_cond_frame=False,
+            current_vision_feats=[self._flat(maps.top)],
+            current_vision_pos_embeds=[self._flat(maps.position_1Dmm)],
+            feat_sizes=[maps.top.shape[-2:]],
+            output_dict={"cond_frame_outputs": self._conditioning, "non_cond_frame_outputs": self._tracked},
+            num_frames=self._frames,
+        )
+        found = decode(attended_NDmm, repeated(fine, self._objects))
+        self._tracked[frame] = self._memory(maps, found.best_high_P1SS, found, is_key=False)
+        self._forget(frame)
+        return found.best_low_P1MM
+
+    def _memory(self, maps: Maps, logits_N1SS: Tensor, found: Heads, *, is_key: bool) -> dict[str, Any]:
+        """An entry in the form that SAM 2's memory attention reads."""
+        features_Nmm, position = self._sam2._encode_new_memory(
+            current_vision_feats=[self._flat(maps.top)],
+            feat_sizes=[maps.top.shape[-2:]],
+            pred_masks_high_res=logits_N1SS,
+            object_score_logits=found.present_P1,
+            is_mask_from_pts=is_key,
+        )
+        if self._position is None:
+            self._position = [code[:1].clone() for code in position]
+        return {
+            "maskmem_features": features_Nmm.to(MEMORY_DTYPE),
+            "maskmem_pos_enc": repeated(self._position, self._objects),
+            "obj_ptr": found.pointer_PD,
+        }
+
+    def _forget(self, frame: int) -> None:
+        """Drop what no frame after `frame` can attend to."""
+        for old in [t for t in self._tracked if t < frame - self._memory_reach]:
+            if old < frame - self._pointer_reach:
+                del self._tracked[old]
+            else:
+                self._tracked[old] = {"obj_ptr": self._tracked[old]["obj_ptr"]}
+
+    def _flat(self, level: Tensor) -> Tensor:
+        """A map (1, D, m, m) as the sequence (m * m, N, D)."""
+        return level.expand(self._objects, -1, -1, -1).flatten(2).permute(2, 0, 1)

@@ -1,0 +1,122 @@
+"""Sa2VA: a multimodal language model whose [SEG] tells SAM 2's mask decoder what to cut out.
+
+Shapes: B videos, L tokens, h = width of the language model, D = width of SAM 2 (256), n = [SEG] of a video; the others
+as in batch.py.
+Source: the paper, section 3; facts/training.md 2.
+"""
+
+from typing import Self
+
+import torch
+from sam2.modeling.sam.mask_decoder import MaskDecoder
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline.sa2va.batch import Batch, StepLosses
+from pipeline.sa2va.config import ModelConfig
+from pipeline.sa2va.decode import decode_masks
+from pipeline.sa2va.families.base import Family
+from pipeline.sa2va.grounding import GroundingEncoder, encode_frames
+from pipeline.sa2va.losses import language_loss, mask_losses
+from pipeline.sa2va.pairs import by_video, pair
+
+
+class Sa2va(nn.Module):
+    """The parts, and a training step's forward. The names are those of the official checkpoints.
+
+    Attributes:
+        mllm: vision encoder and language model, as transformers has them.
+        grounding_encoder: SAM 2 with the mask decoder that is trained.
+        text_hidden_fcs: from a [SEG]'s hidden state to the decoder's language token.
+        original_decoder: SAM 2's own mask decoder, for consistent inference; None where it is not known.
+        family: what differs between MLLMs.
+        tokenizer: knows [SEG].
+        seg_id: id of [SEG].
+        config: what it was built from.
+        official: a step as the released code does it, its detours among them; may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        *,
+        mllm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        family: Family,
+        sam2: SAM2VideoPredictor,
+        seg_id: int,
+        config: ModelConfig,
+        original_decoder: MaskDecoder | None = None,
+        official: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mllm = mllm
+        self.grounding_encoder = GroundingEncoder(sam2)
+        width = int(mllm.config.get_text_config().hidden_size)
+        self.text_hidden_fcs = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, sam2.hidden_dim), nn.Dropout(0.0)
+        ).to(mllm.device)
+        self.original_decoder = original_decoder
+        self.tokenizer, self.family = tokenizer, family
+        self.seg_id, self.config, self.official = seg_id, config, official
+        self.train(False)
+
+    @property
+    def sam2(self) -> SAM2VideoPredictor:
+        """SAM 2."""
+        return self.grounding_encoder.sam2_model
+
+    @property
+    def sam_side_px(self) -> int:
+        """Side of the square that SAM 2 wants its pictures in."""
+        return int(self.sam2.image_size)
+
+    def train(self, mode: bool = True) -> Self:
+        """The language model's mode; what looks at pictures always stays in eval mode."""
+        super().train(mode)
+        self.grounding_encoder.eval()
+        self.family.vision(self.mllm).eval()
+        return self
+
+    def forward(self, batch: Batch) -> StepLosses:
+        """Losses of a step. Every trained parameter gets a gradient from their sum, whatever is in the batch.
+
+        Raises:
+            ValueError: a video's masks and [SEG] differ in number (official: never).
+        """
+        hidden_BLh = self.family.hidden_BLh(self.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
+        lm_head = self.family.lm_head(self.mllm)
+        llm = language_loss(hidden_BLh, batch.labels_BL, lm_head, all_rows=self.official)
+        tokens = self.seg_embeddings(hidden_BLh, batch.input_ids_BL)
+        pairs = pair(batch, [len(each) for each in tokens], official=self.official)
+        if pairs is None:
+            nothing = self._nothing(hidden_BLh, tokens)
+            return StepLosses(llm, nothing, nothing, by_video(None, None, batch))
+        decoder = self.sam2.sam_mask_decoder
+        frames = encode_frames(self.sam2, batch.sam_frames_N3SS, decoder)
+        logits_PMM = decode_masks(self.sam2, decoder, frames, pairs.frame_P, torch.cat(tokens)[pairs.token_P])
+        mask, dice = mask_losses(logits_PMM, pairs.masks_PMM)
+        return StepLosses(llm, mask, dice, by_video(pairs, logits_PMM, batch))
+
+    def seg_embeddings(self, hidden_BLh: Tensor, input_ids_BL: Tensor) -> list[Tensor]:
+        """Language tokens (n, D) of each sample, from the hidden states at the positions whose input is [SEG]."""
+        asked_BL = input_ids_BL == self.seg_id
+        rows_Nh = hidden_BLh[asked_BL]
+        tokens_ND = self.text_hidden_fcs(rows_Nh.to(next(self.text_hidden_fcs.parameters()).dtype))
+        return list(torch.split(tokens_ND, asked_BL.sum(1).tolist()))
+
+    def _nothing(self, hidden_BLh: Tensor, tokens: list[Tensor]) -> Tensor:
+        """Zero, with a gradient of zeros for what masks would have trained: workers of a group wait for each other's.
+
+        The released code has SAM 2 look at a black picture for that.
+        """
+        decoder = self.sam2.sam_mask_decoder
+        if self.official:
+            side_px, device = self.sam_side_px, hidden_BLh.device
+            black = torch.zeros(1, 3, side_px, side_px, dtype=torch.uint8, device=device)
+            token_1D = self.text_hidden_fcs(hidden_BLh[0, :1].to(next(self.text_hidden_fcs.parameters()).dtype))
+            first_1 = torch.zeros(1, dtype=torch.int64, device=device)
+            frames = encode_frames(self.sam2, black, decoder)
+            return decode_masks(self.sam2, decoder, frames, first_1, token_1D).sum() * 0
+        touched = [each.float().sum() for each in tokens] + [each.sum() for each in decoder.parameters()]
+        return torch.stack(touched).sum() * 0

@@ -1,0 +1,1 @@
+"""Training: the loop of one worker, its checkpoints, and what is told along the way."""

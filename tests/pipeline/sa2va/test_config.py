@@ -1,0 +1,70 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from pipeline.sa2va.config import (
+    DataConfig,
+    InferConfig,
+    ModelConfig,
+    OptimConfig,
+    PixelsConfig,
+    TrainConfig,
+    official_infer,
+    official_train,
+    with_settings,
+)
+
+CONFIG = TrainConfig(source="run", sav_root="sav", out="out", model=ModelConfig(base="mllm"))
+
+
+def test_settings_are_given_as_text() -> None:
+    given = ["optim.batch=32", "optim.lr=1", "data.frame_choice=random", "data.pixels.official=True", "out=2"]
+    expected = replace(
+        CONFIG,
+        out="2",
+        optim=OptimConfig(batch=32, lr=1.0),
+        data=DataConfig(frame_choice="random", pixels=PixelsConfig(official=True)),
+    )
+    assert with_settings(CONFIG, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("optim.batch", "must be written name=value"),
+        ("optim.bacth=3", "there is no 'bacth'; there is lr, betas, weight_decay"),
+        ("optim=3", "give one of its settings, as optim"),
+        ("seed.x=3", "give seed= alone"),
+        ("optim.batch=3.5", "must be like 256, got '3.5'"),
+        ("optim.batch=many", "must be like 256, got 'many'"),
+        ("optim.batch=0", "batch must be at least 1, got 0"),
+        ("data.pixels.official=1", "must be like False, got '1'"),
+        ("data.frame_choice=often", "frame_choice must be one of uniform, random, got 'often'"),
+    ],
+)
+def test_what_is_wrong_with_a_setting(setting: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        with_settings(CONFIG, [setting])
+
+
+def test_the_release() -> None:
+    """The figures of bytedance/Sa2VA 9832e1a."""
+    train = official_train(CONFIG)
+    assert (train.data.frames, train.data.max_objects, train.data.repeats) == (5, 5, 4)
+    assert (train.data.frame_choice, train.data.with_replacement) == ("random", True)
+    assert (train.data.pixels.min_px, train.data.pixels.max_px) == (100_352, 401_408)
+    assert (train.model.train_embeddings, train.model.gradient_checkpointing) == ("full", True)
+    infer = official_infer(InferConfig())
+    assert (infer.pixels.min_px, infer.pixels.max_px, infer.max_new_tokens) == (401_408, 1_605_632, 2048)
+    assert (infer.path, infer.frames) == ("official", 5)
+    assert train.official
+    assert train.data.pixels.official
+    assert infer.pixels.official
+    assert train.data.official_prompts
+    assert infer.official_prompts
+
+
+def test_training_and_inference_look_with_the_same_eyes() -> None:
+    assert DataConfig().pixels == InferConfig().pixels
+    assert DataConfig().frames == InferConfig().frames

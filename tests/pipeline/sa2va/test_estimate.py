@@ -1,0 +1,150 @@
+"""The estimate against what a tiny model keeps and computes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.sa2va.batch import Batch
+from pipeline.sa2va.config import OptimConfig, TrainConfig
+from pipeline.sa2va.counting import Kept, decoder_cost
+from pipeline.sa2va.decode import decode_masks
+from pipeline.sa2va.estimate import Estimate, estimate
+from pipeline.sa2va.grounding import Features
+from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.trainable import parameters
+from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
+from tests.pipeline.sa2va.tiny import FAMILIES
+
+
+def estimated(model: Sa2va, batch: Batch, micro_batch: int = 2) -> Estimate:
+    optim = OptimConfig(micro_batch=micro_batch)
+    return estimate(model, batch, TrainConfig(source="", sav_root="", out="", model=model.config, optim=optim))
+
+
+def kept_bytes(model: Sa2va, batch: Batch) -> int:
+    kept = Kept(model.parameters())
+    with saved_tensors_hooks(kept.add, lambda tensor: tensor):
+        model.family.hidden_BLh(model.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
+    return kept.nbytes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_language_model_keeps(family: str) -> None:
+    """Every large piece is in the formula: to a twentieth, but for InternVL's projector, a tenth here."""
+    model = tiny_model(config(family)).train()
+    batch = tiny_batch(model, (5, 5), frames=4)
+    ratio = estimated(model, batch).memory["activations of the language model"] / kept_bytes(model, batch)
+    assert 0.9 < ratio < 1.05
+
+
+@pytest.mark.parametrize("dropout", [0.05, 0.0])
+def test_what_the_language_model_keeps_in_bfloat16(dropout: float) -> None:
+    model = tiny_model(config(lora_dropout=dropout), dtype=torch.bfloat16).train()
+    batch = tiny_batch(model, (5, 5), frames=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        kept = kept_bytes(model, batch)
+    assert 0.9 < estimated(model, batch).memory["activations of the language model"] / kept < 1.05
+
+
+def test_checkpointing_keeps_the_layers_inputs_and_one_layer() -> None:
+    plain, saving = tiny_model(), tiny_model(config(gradient_checkpointing=True))
+    batch = tiny_batch(plain, (5, 5))
+    tokens = batch.input_ids_BL.numel()
+    everything, little = (
+        estimated(model, batch).memory["activations of the language model"] for model in (plain, saving)
+    )
+    assert little == everything / 2 + 2 * 64 * 4 * tokens  # two layers; 64 numbers each
+
+
+def test_what_the_decoder_keeps(shared: Sa2va) -> None:
+    """On tensors without content attention keeps its scores, which kernels do not: 5 % at full size, a quarter here."""
+    width, side, pairs = 32, 8, 6
+    kept = Kept(shared.parameters())
+
+    def maps(channels: int, times: int) -> torch.Tensor:
+        return torch.randn(1, channels, times * side, times * side, requires_grad=True)
+
+    frames = Features(maps(width, 1), maps(width // 8, 4), maps(width // 4, 2))
+    language = torch.randn(pairs, width, requires_grad=True)
+    with saved_tensors_hooks(kept.add, lambda tensor: tensor):
+        frame_P = torch.zeros(pairs, dtype=torch.int64)
+        decode_masks(shared.sam2, shared.sam2.sam_mask_decoder, frames, frame_P, language)
+    assert 1 < decoder_cost(shared.sam2)[0] * pairs / kept.nbytes < 1.25
+
+
+@pytest.fixture(scope="module")
+def shared() -> Sa2va:
+    return tiny_model()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_arithmetic_is_what_the_counter_counts(family: str, checkpointing: bool) -> None:
+    """Each to a tenth: attention's backward pass is counted as on a GPU, which computes the scores twice."""
+    model = tiny_model(config(family, gradient_checkpointing=checkpointing)).train()
+    batch = tiny_batch(model, (3, 2), frames=3)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        model.family.hidden_BLh(model.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm).sum().backward()
+    mllm = counter.get_total_flops()
+    torch.manual_seed(0)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        model(batch).total.backward()
+    found = estimated(model, batch).flops
+    assert 0.9 < (found["language model"] + found["vision encoder"]) / mllm < 1.1
+    assert 0.9 < sum(found.values()) / counter.get_total_flops() < 1.1
+
+
+def test_a_micro_batch_is_like_the_videos_seen(shared: Sa2va) -> None:
+    batch = tiny_batch(shared, (2, 2))
+    two, six = estimated(shared, batch, 2), estimated(shared, batch, 6)
+    assert six.counts == {name: 3 * count for name, count in two.counts.items()}
+    assert two.counts == {
+        "videos": 2,
+        "tokens": batch.input_ids_BL.numel(),
+        "learned tokens": 24,
+        "frames": 4,
+        "masks": 8,
+    }
+    for name in ("weights", "gradients", "optimiser states"):
+        assert six.memory[name] == two.memory[name]
+    assert six.memory["activations of SAM 2"] == 3 * two.memory["activations of SAM 2"]
+    assert six.flops["mask decoder"] == pytest.approx(3 * two.flops["mask decoder"])
+
+
+def test_states_are_counted(shared: Sa2va) -> None:
+    memory = estimated(shared, tiny_batch(shared)).memory
+    trained = sum(parameter.numel() for parameter in parameters(shared))
+    assert memory["gradients"] == 4 * trained
+    assert memory["optimiser states"] == 8 * trained
+    optimiser = torch.optim.AdamW(parameters(shared))
+    for parameter in parameters(shared):
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    states = [v for state in optimiser.state.values() for v in state.values() if v.dim()]
+    assert sum(value.nbytes for value in states) == memory["optimiser states"]
+
+
+def test_official_logits_are_of_every_position(shared: Sa2va) -> None:
+    batch = tiny_batch(shared)
+    ours = estimated(shared, batch).flops["logits"]
+    shared.official = True
+    official = estimated(shared, batch).flops["logits"]
+    shared.official = False
+    learned = int((batch.labels_BL[:, 1:] != -100).sum())
+    assert official / ours == pytest.approx(batch.labels_BL.numel() / learned)
+
+
+def test_the_table_says_what_it_is(shared: Sa2va) -> None:
+    found = replace(
+        estimated(shared, tiny_batch(shared)),
+        memory={"weights": 3 * 2**30, "gradients": 2**29},
+        flops={"language model": 4e12, "logits": 1e12},
+    )
+    lines = str(found).splitlines()
+    assert lines[0].startswith("estimated for a micro-batch: 2 videos, ")
+    assert [line.split()[-2:] for line in lines[1:4]] == [["3.00", "GiB"], ["0.50", "GiB"], ["3.50", "GiB"]]
+    assert lines[-1].endswith(" 2.500 TFLOP a video")

@@ -1,0 +1,78 @@
+from random import Random
+
+import pytest
+
+from pipeline.sa2va.prompts import ANSWERS_OFFICIAL, answer, evaluation_question, is_description, question
+
+DESCRIPTION = "The object is a small red ball. It rolls to the left until it is hidden by the box."
+ONE_SENTENCE = "The object is a small red ball that rolls to the left over the grass until it is hidden by the box."
+PHRASE = "The red ball on the left."
+
+
+@pytest.mark.parametrize("text", [DESCRIPTION, ONE_SENTENCE])
+def test_a_description_stays_whole_sentences(text: str) -> None:
+    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    assert len(asked) == 3
+    for one in asked:
+        before, after = one.split(text)
+        assert before.endswith(". ")
+        assert not after or after.startswith(" ")
+
+
+@pytest.mark.parametrize("text", [PHRASE, "the red ball on the left"])
+def test_a_phrase_becomes_part_of_the_sentence(text: str) -> None:
+    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    assert len(asked) == 3
+    assert all(" the red ball on the left" in one for one in asked)
+    assert not any("left. " in one or "left.?" in one for one in asked)
+
+
+def test_names_keep_their_capital() -> None:
+    assert evaluation_question("Theo", official=False) == "Please segment Theo in this video."
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [(DESCRIPTION, True), (ONE_SENTENCE, True), (PHRASE, False), ("a dog", False), (" ".join(["word"] * 30), False)],
+)
+def test_what_a_description_is(text: str, whole: bool) -> None:
+    assert is_description(text) is whole
+
+
+@pytest.mark.parametrize("text", [DESCRIPTION, ONE_SENTENCE, PHRASE, "which ball is red?"])
+def test_inference_asks_what_training_asked(text: str) -> None:
+    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    assert evaluation_question(text, official=False) in asked
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    for official in (False, True):
+        asked = [question(DESCRIPTION, rng=Random(7), official=official) for _ in range(3)]
+        assert len(set(asked)) == 1
+
+
+def test_official_questions_are_a_phrase_s_whatever_the_text() -> None:
+    asked = {question(DESCRIPTION, rng=Random(seed), official=True) for seed in range(200)}
+    assert len(asked) == 10
+    assert f"Can you segment the {DESCRIPTION} in this image?" in asked
+    assert all(" in this image" in one for one in asked)
+
+
+def test_official_evaluation() -> None:
+    assert evaluation_question("the red ball", official=True) == "Please segment the red ball."
+    assert evaluation_question("which one?", official=True) == " which one? Please respond with a segmentation mask."
+
+
+def test_answers_have_one_seg() -> None:
+    drawn = {answer(Random(seed), official=True) for seed in range(60)}
+    assert drawn == set(ANSWERS_OFFICIAL)
+    assert all(one.count("[SEG]") == 1 for one in drawn)
+    assert {answer(Random(seed), official=False) for seed in range(20)} == {"It is [SEG]."}
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_an_empty_text_is_refused(official: bool) -> None:
+    with pytest.raises(ValueError, match="must have words"):
+        question("  ", rng=Random(0), official=official)
+    with pytest.raises(ValueError, match="must have words"):
+        evaluation_question("", official=official)

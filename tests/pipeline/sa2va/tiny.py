@@ -1,0 +1,191 @@
+"""Sa2VA's parts at a size that learns in minutes on a CPU: random MLLMs of every family, and how to make SAM 2 small.
+
+As in the real checkpoints: Qwen's matrices have more rows than its tokenizer has tokens, so that adding [SEG] makes
+them smaller, InternVL's do not; and the small Qwen3-VLs tie the output matrix to the input embeddings.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    GotOcr2ImageProcessor,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    InternVLProcessor,
+    InternVLVideoProcessor,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
+from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig, Sam2Config
+from pipeline.sa2va.families.load import SPECIAL_TOKENS
+from tests.tiny_models import CHAT, byte_tokenizer
+
+# Facts, section 6: a global block must not be a stage's first.
+TINY_SAM2 = Sam2Config(
+    overrides=(
+        "model.image_size=128",
+        "model.image_encoder.trunk.embed_dim=16",
+        "model.image_encoder.trunk.num_heads=1",
+        "model.image_encoder.trunk.stages=[1,2,3,1]",
+        "model.image_encoder.trunk.global_att_blocks=[5]",
+        "model.image_encoder.trunk.window_pos_embed_bkg_spatial_size=[7,7]",
+        "model.image_encoder.neck.d_model=32",
+        "model.image_encoder.neck.backbone_channel_list=[128,64,32,16]",
+        "model.image_encoder.neck.position_encoding.num_pos_feats=32",
+        "model.memory_attention.d_model=32",
+        "model.memory_attention.layer.d_model=32",
+        "model.memory_attention.layer.dim_feedforward=64",
+        "model.memory_attention.layer.self_attention.embedding_dim=32",
+        "model.memory_attention.layer.self_attention.feat_sizes=[8,8]",
+        "model.memory_attention.layer.cross_attention.embedding_dim=32",
+        "model.memory_attention.layer.cross_attention.feat_sizes=[8,8]",
+        "model.memory_attention.layer.cross_attention.kv_in_dim=16",
+        "model.memory_attention.num_layers=2",
+        "model.memory_encoder.out_dim=16",
+        "model.memory_encoder.position_encoding.num_pos_feats=16",
+        "model.memory_encoder.fuser.layer.dim=32",
+        "+model.memory_encoder.in_dim=32",
+        "+model.memory_encoder.mask_downsampler.embed_dim=32",
+    )
+)
+TINY_SAM2_SIDE_PX = 128
+FAMILIES = ("qwen3_vl", "qwen2_5_vl", "internvl")
+
+# Of the demo's expressions and the prompts: with a blank before it, each is one token. Any other costs a token a byte.
+_TEXT = """
+    A Among It Its The There Throughout a about above again against all along and answer are around as at back be
+    becomes begin below big bit black blue bottom brown by camera can centre changes clearly closes coloured covered
+    deal describe described description does downwards end ending ends fairly finish first fits following follows forth
+    from gets goes great green grey hardly has hidden image in is it its itself just keeps larger left little looks
+    lower makes mask medium mid middle mostly move moves much near never not object objects of on one orange out pans
+    partly picture pink place places please purple red right rightmost same scene seconds seen segment segmentation
+    side sided sides sight similar size sized small smaller so something spot stands start starts stays still
+    surroundings that the thing this three time to top towards travels two until up upper upwards video view way when
+    where which while white whole with yellow
+"""
+_WHOLE = [*(f" {word}" for word in _TEXT.split()), "The", "It", "Please", "assistant", "user", "Sure"]
+_HIDDEN, _HEADS, _LAYERS, _SPARE_ROWS = 64, 4, 2, 11
+_SIDE_PX, _PATCH_PX = 112, 14  # InternVL
+
+
+def tiny_pixels() -> PixelsConfig:
+    """At most 32 tokens a frame with a Qwen; 18 for the demo's 640x360 with Qwen3-VL."""
+    return PixelsConfig(min_px=4 * QWEN_PATCH_PX**2, max_px=32 * QWEN_PATCH_PX**2)
+
+
+def make_tiny_mllm(folder: Path, family: str = "qwen3_vl", seed: int = 0, *, tied: bool | None = None) -> Path:
+    """A base checkpoint in `folder` as transformers saves it: weights, tokenizer, processor, chat template.
+
+    Args:
+        folder: made where it is not there.
+        family: one of FAMILIES.
+        seed: of the weights.
+        tied: whether the output matrix is the input embedding; None as in the family's small models.
+
+    Returns:
+        The folder.
+    """
+    tokenizer = tiny_tokenizer(family)
+    config = tiny_config(tokenizer, family, tied=family == "qwen3_vl" if tied is None else tied)
+    kinds = {
+        "qwen3_vl": Qwen3VLForConditionalGeneration,
+        "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
+        "internvl": InternVLForConditionalGeneration,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = kinds[family](config)
+    model.generation_config.eos_token_id = model.generation_config.pad_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    _save_processor(tokenizer, family, folder)
+    return folder
+
+
+def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer that `make_tiny_mllm` saves; `with_seg` adds Sa2VA's tokens as `add_special_tokens` does."""
+    tokenizer = byte_tokenizer("internvl" if family == "internvl" else "qwen", _WHOLE)
+    if with_seg:
+        tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
+    return tokenizer
+
+
+def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) -> PretrainedConfig:
+    """The sizes of facts, section 6, for a tokenizer of the same family."""
+    text = {
+        "vocab_size": len(tokenizer) + (0 if family == "internvl" else _SPARE_ROWS),
+        "hidden_size": _HIDDEN,
+        "intermediate_size": 2 * _HIDDEN,
+        "num_hidden_layers": _LAYERS,
+        "num_attention_heads": _HEADS,
+        "num_key_value_heads": _HEADS // 2,
+        "head_dim": _HIDDEN // _HEADS,
+        "max_position_embeddings": 32_768,
+        "tie_word_embeddings": tied,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+    }
+    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": _HIDDEN}
+    ids = tokenizer.convert_tokens_to_ids
+    if family == "internvl":
+        return InternVLConfig(
+            text_config={"model_type": "qwen2"} | text,
+            vision_config={
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "image_size": [_SIDE_PX, _SIDE_PX],
+                "patch_size": [_PATCH_PX, _PATCH_PX],
+            },
+            image_token_id=ids("<IMG_CONTEXT>"),
+            image_seq_length=(_SIDE_PX // _PATCH_PX // 2) ** 2,
+            tie_word_embeddings=tied,
+        )
+    tokens = {
+        "vision_start_token_id": ids("<|vision_start|>"),
+        "vision_end_token_id": ids("<|vision_end|>"),
+        "image_token_id": ids("<|image_pad|>"),
+        "video_token_id": ids("<|video_pad|>"),
+        "tie_word_embeddings": tied,
+    }
+    if family == "qwen2_5_vl":
+        vision["fullatt_block_indexes"] = [1]
+        return Qwen2_5_VLConfig(text_config=text | {"rope_parameters": rope}, vision_config=vision, **tokens)
+    vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
+    rope["mrope_interleaved"] = True
+    return Qwen3VLConfig(text_config=text | {"rope_parameters": rope}, vision_config=vision, **tokens)
+
+
+def _save_processor(tokenizer: PreTrainedTokenizerFast, family: str, folder: Path) -> None:
+    if family == "internvl":
+        square = {"height": _SIDE_PX, "width": _SIDE_PX}
+        InternVLProcessor(
+            GotOcr2ImageProcessor(size=square, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]),
+            tokenizer,
+            InternVLVideoProcessor(size=square),
+            image_seq_length=(_SIDE_PX // _PATCH_PX // 2) ** 2,
+            chat_template=CHAT.replace("PICTURE", "<IMG_CONTEXT>\n"),
+        ).save_pretrained(folder)
+        return
+    chat = CHAT.replace("PICTURE", "<|vision_start|><|image_pad|><|vision_end|>")
+    size = {"shortest_edge": tiny_pixels().min_px, "longest_edge": tiny_pixels().max_px}
+    if family == "qwen2_5_vl":
+        Qwen2_5_VLProcessor(
+            Qwen2VLImageProcessor(size=size), tokenizer, Qwen2VLVideoProcessor(size=size), chat_template=chat
+        ).save_pretrained(folder)
+        return
+    half = [0.5, 0.5, 0.5]
+    pictures = Qwen2VLImageProcessor(size=size, patch_size=16, image_mean=half, image_std=half)
+    Qwen3VLProcessor(pictures, tokenizer, Qwen3VLVideoProcessor(size=size), chat_template=chat).save_pretrained(folder)

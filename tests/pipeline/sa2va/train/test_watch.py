@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipeline.sa2va.train.watch import Watch
+
+PARTS = {"llm": 1.0, "mask": 0.5, "dice": 0.25}
+
+
+def tell(out: Path, steps: range, begun: int) -> None:
+    watch = Watch(out, 10, begun)
+    for step in steps:
+        watch.tell(step, PARTS, lr=1e-4, norm=2.0, pace={"samples/s": 3.0 + begun})
+    watch.show(steps[-1], "masks", torch.from_numpy(np.full((8, 8, 3), 200, np.uint8)))
+    watch.close()
+
+
+def test_a_resumed_run_goes_on_in_the_same_curve(tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    tell(tmp_path, range(1, 6), 0)
+    tell(tmp_path, range(4, 11), 3)
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 11))
+    assert [line["samples/s"] for line in lines] == [3.0] * 3 + [6.0] * 7
+    assert lines[0] == PARTS | {"step": 1, "loss": 1.75, "lr": 1e-4, "gradient": 2.0, "samples/s": 3.0}
+    assert "step 10/10  loss 1.7500 (llm 1.0000  mask 0.5000  dice 0.2500)" in caplog.messages[-1]
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/loss")] == list(range(1, 11))
+    assert board.Images("masks")[-1].step == 10
+
+
+def test_a_run_that_begins_anew_forgets_the_old_curve(tmp_path: Path) -> None:
+    tell(tmp_path, range(1, 6), 0)
+    tell(tmp_path, range(1, 3), 0)
+    assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 2
