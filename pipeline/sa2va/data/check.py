@@ -72,8 +72,7 @@ def check_videos(
         told += f"\n  … and {len(problems) - _TOLD} more: all are in the log"
     if problems and on_bad == "stop":
         raise ValueError(
-            f"data must be whole, got {len(problems)} problems; mend them, or leave out what has one (on_bad 'skip'):\n"
-            f"{told}"
+            f"data must be whole, got {len(problems)} problems; mend them or leave them out (on_bad 'skip'):\n{told}"
         )
     if not good:
         raise ValueError(f"there must be something to train on, got {len(problems)} problems and no video:\n{told}")

@@ -41,8 +41,11 @@ def drawn_clip(frames: int = 12) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
 
 
 @torch.no_grad()
-def lively(sam2: SAM2VideoPredictor) -> SAM2VideoPredictor:
-    """The same SAM 2 with larger random weights: else memories change nothing, and no object is ever seen."""
+def lively(sam2: SAM2VideoPredictor, score: float) -> SAM2VideoPredictor:
+    """The same SAM 2 with larger random weights: else memories change nothing, and an object is never there, or always.
+
+    `score` is added to what says whether it is; chosen so that it sometimes is.
+    """
     for block in sam2.memory_encoder.fuser.layers:
         block.gamma.fill_(1.0)
     for layer in sam2.memory_attention.layers:
@@ -51,10 +54,10 @@ def lively(sam2: SAM2VideoPredictor) -> SAM2VideoPredictor:
     for parameter in sam2.sam_mask_decoder.parameters():
         if parameter.ndim > 1:
             parameter *= 1.5
-    score = sam2.sam_mask_decoder.pred_obj_score_head.layers
-    for layer in score:
+    says_there = sam2.sam_mask_decoder.pred_obj_score_head.layers
+    for layer in says_there:
         layer.weight *= 3
-    score[-1].bias.fill_(5.1)  # sometimes there
+    says_there[-1].bias.fill_(score)
     sam2.maskmem_tpos_enc *= 20
     return sam2
 
@@ -64,8 +67,8 @@ def tiny_sa2va(family: str = "qwen3_vl") -> Sa2va:
     model = build(config(family, tied=False))
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model.original_decoder = lively(build_sam2(TINY_SAM2)).sam_mask_decoder.requires_grad_(False)
-    lively(model.sam2)
+        model.original_decoder = lively(build_sam2(TINY_SAM2), score=5.1).sam_mask_decoder.requires_grad_(False)
+    lively(model.sam2, score=-3.25)
     return model
 
 

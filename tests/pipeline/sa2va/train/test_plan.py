@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,9 @@ def test_the_benchmarks_videos_are_left_out(demo_annotations: Path, demo_root: P
     split = tmp_path / "split.json"
     config = replace(CONFIG, source=str(demo_annotations), sav_root=str(demo_root))
     everything, _ = read_data(config)
-    split.write_text('{"held_out": ["%s"]}' % everything[1].video_id)
+    split.write_text(json.dumps({"held_out": [everything[1].video_id]}))
     videos, _ = read_data(replace(config, split=str(split)))
     assert [video.video_id for video in videos] == [v.video_id for v in everything if v != everything[1]]
-    split.write_text('{"held_out": [%s]}' % ", ".join(f'"{video.video_id}"' for video in everything))
+    split.write_text(json.dumps({"held_out": [video.video_id for video in everything]}))
     with pytest.raises(ValueError, match="all held out"):
         read_data(replace(config, split=str(split)))
