@@ -24,6 +24,7 @@ from pipeline.evaluation.bootstrap import DRAWS
 from pipeline.evaluation.compare import Line, compare
 from pipeline.evaluation.files import write_text
 from pipeline.evaluation.jpegs import Frame
+from pipeline.evaluation.overlap import check_unseen
 from pipeline.evaluation.predict import predict
 from pipeline.evaluation.predictions import RESULTS, read_predictions
 from pipeline.evaluation.score import score
@@ -69,6 +70,9 @@ def evaluate(options: argparse.Namespace) -> None:
     for group in options.groups:
         if not split.count(group):  # before hours of predicting
             raise ValueError(no_group(group, {name: split.count(name) for name in GROUPS}))
+    for source in sources:
+        if source.kind == "model":
+            check_unseen(source.path, split, allow=options.allow_overlap)
     models = []
     for source in sources:
         folder = options.out / source.name if options.out else source.path.parent
@@ -179,11 +183,8 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, help="processes that score (default: as many as pay, up to the number of CPUs)")
     add("--seed", type=int, default=0, help="of the resamples (default 0)")
     add("--draws", type=int, default=DRAWS, help=f"number of resamples (default {DRAWS})")
-    add(
-        "--official",
-        action="store_true",
-        help="with --model: predict as the release does (default: the consistent path)",
-    )
+    add("--official", action="store_true", help="with --model: predict as the release does (default: consistently)")
+    add("--allow-overlap", action="store_true", help="with --model: score it on videos that it has learned from, too")
     add("--frames", type=int, help="with --model: key frames that the language model sees (default 5)")
     add("--batch", type=int, help="with --model: expressions tracked together (default 8)")
     add("--device", default="", help="with --model: cuda, cuda:1, cpu … (default: cuda if there is one)")

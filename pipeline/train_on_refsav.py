@@ -95,7 +95,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
         )
         if value not in (None, "")
     ]
-    return with_settings(config, [*given, *(options.set or ())])
+    return with_settings(config, [*given, *options.set])
 
 
 def _path(given: str | Path | None) -> str:
@@ -104,7 +104,12 @@ def _path(given: str | Path | None) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The options; the rest of the settings by --set, see pipeline/sa2va/config.py."""
-    command = argparse.ArgumentParser(prog="python -m pipeline.train_on_refsav", description=__doc__)
+    command = argparse.ArgumentParser(
+        prog="python -m pipeline.train_on_refsav",
+        description=__doc__,
+        epilog="@FILE reads arguments from a file, one a line.",
+        fromfile_prefix_chars="@",
+    )
     add = command.add_argument
     add("--source", required=True, help="folder of an annotation run, or a Ref-SAV.json (ours or the official one)")
     add("--sav-root", help="folder that holds sav_train/; default: what the run's run.json says")
@@ -128,7 +133,14 @@ def parser() -> argparse.ArgumentParser:
     add("--gradient-checkpointing", action="store_true", help="less memory, one forward pass more")
     add("--official", action="store_true", help="the released code's choices and known defects, for comparison")
     add("--official-code", help="folder of the official model .py files, copied beside the exported model")
-    add("--set", nargs="+", metavar="NAME=VALUE", help="any other setting, such as data.frames=8 optim.lr=1e-5")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting, such as data.frames=8 optim.lr=1e-5",
+    )
     add("--workers", type=int, default=1, help="processes that train, one GPU each (default 1)")
     add(
         "--cpu",

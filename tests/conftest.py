@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 
 from pipeline.demo.shard import draw_demo
+from tests.running import annotate
 
 # Files that take a minute or more, longest first: what starts last should be short, or one process ends alone.
 _LONG = ("test_serve.py", "test_resume.py", "test_model_run.py", "test_cluster.py", "test_player.py", "test_pages.py")
@@ -35,3 +36,15 @@ def demo_root(for_all_workers: Path) -> Path:
             draw_demo(root)
             (root / "drawn").touch()
     return root
+
+
+@pytest.fixture(scope="session")
+def demo_run(for_all_workers: Path, demo_root: Path) -> Path:
+    """Output folder of `--shard demo --store`, run to its end on a real local Ray, once; read only."""
+    out = for_all_workers / "demo_run"
+    with FileLock(f"{out}.lock"):
+        if not out.with_suffix(".done").exists():
+            done = annotate(out, demo_root, "--store")
+            assert done.returncode == 0, done.stderr
+            out.with_suffix(".done").touch()
+    return out

@@ -197,7 +197,14 @@ def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
 
 
 def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
+    from ray.llm._internal.common.callbacks.base import CallbackBase
     from ray.serve.llm import LLMConfig
+
+    class NoMirror(CallbackBase):
+        """Models come from folders and the hub: no process need import vLLM only to find that there is no mirror."""
+
+        async def on_before_node_init(self) -> None:
+            self.ctx.run_init_node = False
 
     batch_tokens = max(model.context_tokens, _LEAST_BATCH_TOKENS)
     engine = {
@@ -228,6 +235,7 @@ def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, serv
         runtime_env={"env_vars": env},
         log_engine_metrics=False,  # to Ray's agents, which need not run; then they are counted in the replica itself
         server_cls=server,
+        callback_config={"callback_class": NoMirror},
         deployment_config={
             "name": name,
             "ray_actor_options": {"num_cpus": int(on_gpu)},

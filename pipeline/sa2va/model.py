@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.sa2va.batch import Batch, StepLosses
 from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.decode import decode_masks
-from pipeline.sa2va.families.base import Family
+from pipeline.sa2va.families.base import Family, States
 from pipeline.sa2va.grounding import GroundingEncoder, encode_frames
 from pipeline.sa2va.losses import language_loss, mask_losses
 from pipeline.sa2va.pairs import by_video, pair
@@ -35,6 +35,9 @@ class Sa2va(nn.Module):
         seg_id: id of [SEG].
         config: what it was built from.
         official: a step as the released code does it, its detours among them; may be changed at any time.
+        seg_before_norm: masks are made from the language model's state before its final norm, as by released
+            checkpoints of some families (`Family.released_before_norm`); weights trained for one state are no good
+            with the other.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Sa2va(nn.Module):
         config: ModelConfig,
         original_decoder: MaskDecoder | None = None,
         official: bool = False,
+        seg_before_norm: bool = False,
     ) -> None:
         super().__init__()
         self.mllm = mllm
@@ -58,7 +62,8 @@ class Sa2va(nn.Module):
         ).to(mllm.device)
         self.original_decoder = original_decoder
         self.tokenizer, self.family = tokenizer, family
-        self.seg_id, self.config, self.official = seg_id, config, official
+        self.seg_id, self.config = seg_id, config
+        self.official, self.seg_before_norm = official, seg_before_norm
         self.train(False)
 
     @property
@@ -84,9 +89,10 @@ class Sa2va(nn.Module):
         Raises:
             ValueError: a video's masks and [SEG] differ in number (official: never).
         """
-        hidden_BLh = self.family.hidden_BLh(self.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
+        states = self.family.states(self.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
         lm_head = self.family.lm_head(self.mllm)
-        llm = language_loss(hidden_BLh, batch.labels_BL, lm_head, all_rows=self.official)
+        llm = language_loss(states.after_norm_BLh, batch.labels_BL, lm_head, all_rows=self.official)
+        hidden_BLh = self.seg_states(states)
         tokens = self.seg_embeddings(hidden_BLh, batch.input_ids_BL)
         pairs = pair(batch, [len(each) for each in tokens], official=self.official)
         if pairs is None:
@@ -98,8 +104,20 @@ class Sa2va(nn.Module):
         mask, dice = mask_losses(logits_PMM, pairs.masks_PMM)
         return StepLosses(llm, mask, dice, by_video(pairs, logits_PMM, batch))
 
+    def follow_release(self) -> None:
+        """Train, from now on, as the released code does: its step, and the state that it makes masks from.
+
+        A model that has learned from another state goes on from the release's, as it would in the released code.
+        """
+        self.official = True
+        self.seg_before_norm = self.seg_before_norm or self.family.released_before_norm
+
+    def seg_states(self, states: States) -> Tensor:
+        """Those (B, L, h) that masks are made from."""
+        return states.before_norm_BLh if self.seg_before_norm else states.after_norm_BLh
+
     def seg_embeddings(self, hidden_BLh: Tensor, input_ids_BL: Tensor) -> list[Tensor]:
-        """Language tokens (n, D) of each sample, from the hidden states at the positions whose input is [SEG]."""
+        """Language tokens (n, D) of each sample, from `seg_states` at the positions whose input is [SEG]."""
         asked_BL = input_ids_BL == self.seg_id
         rows_Nh = hidden_BLh[asked_BL]
         tokens_ND = self.text_hidden_fcs(rows_Nh.to(next(self.text_hidden_fcs.parameters()).dtype))

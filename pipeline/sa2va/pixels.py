@@ -11,6 +11,8 @@ from torch import Tensor
 
 Frame = NDArray[np.uint8]  # HW3, red green blue
 
+_HALF = 2
+
 
 def resize(frame_HW3: Frame, height_px: int, width_px: int, *, official: bool) -> Frame:
     """The frame at another size; the aspect ratio is not kept.
@@ -36,7 +38,9 @@ def resize(frame_HW3: Frame, height_px: int, width_px: int, *, official: bool) -
     block = max(1, height // height_px), max(1, width // width_px)
     if block != (1, 1):
         height, width = height // block[0], width // block[1]
-        frame_HW3 = _interpolated(frame_HW3, height, width, cv2.INTER_AREA)
+        # of blocks of at most 2 x 2, the linear filter is the mean too, and OpenCV's is four times as quick
+        halves = max(block) == _HALF
+        frame_HW3 = _interpolated(frame_HW3, height, width, cv2.INTER_LINEAR if halves else cv2.INTER_AREA)
     if (height, width) == (height_px, width_px):
         return frame_HW3
     grows = height * width < height_px * width_px
@@ -51,10 +55,7 @@ def squares(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
     """Frames squeezed to squares: uint8 (F, 3, side, side), not normalised."""
     planes_F3SS = np.empty((len(frames), 3, side_px, side_px), np.uint8)
     for planes_3SS, frame_HW3 in zip(planes_F3SS, frames, strict=True):
-        for plane_SS, colour_SS in zip(
-            planes_3SS, cv2.split(resize(frame_HW3, side_px, side_px, official=official)), strict=True
-        ):
-            plane_SS[:] = colour_SS  # numpy's own transpose of bytes takes four times as long
+        cv2.split(resize(frame_HW3, side_px, side_px, official=official), list(planes_3SS))
     return torch.from_numpy(planes_F3SS)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluate_refsav import main
+from pipeline.sa2va.checkpoint.trained_on import write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from tests.pipeline.evaluation.drawn import edit, write_predictions, write_split
 from tests.pipeline.sa2va.infer.clip import taught_sa2va
+from tests.pipeline.sa2va.tiny import tiny_pixels
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,7 +98,7 @@ def test_missing_predictions_are_refused_or_count_as_zero(
 def test_a_model_predicts_is_scored_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A tiny Sa2VA from its folder, over the frames of a split; what is done is not done again."""
     split = write_split(tmp_path / "split", videos=1, jpegs=True)
-    save_sa2va(taught_sa2va(), tmp_path / "tiny")
+    save_sa2va(taught_sa2va(), tmp_path / "tiny", pixels=tiny_pixels())
     command = [str(split), "--model", str(tmp_path / "tiny"), "--out", str(tmp_path / "out"), "--frames", "2"]
     assert main(command) == 0, caplog.text
     results = tmp_path / "out/tiny/results.json"
@@ -111,6 +113,35 @@ def test_a_model_predicts_is_scored_and_goes_on(tmp_path: Path, caplog: pytest.L
     assert "official was False, is True" in caplog.text
     assert main([*command[:4], str(tmp_path / "out"), "--predictions", f"again={results}"]) == 2
     assert "frames was 2, is None" in caplog.text
+
+
+def test_a_model_that_has_seen_the_videos_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    split = write_split(tmp_path / "split", videos=13, jpegs=True)
+    model = tmp_path / "model"
+    model.mkdir()
+    command = [str(split), "--model", f"mine={model}", "--out", str(tmp_path / "out")]
+
+    def said(*options: str) -> str:
+        """It ends at the model, which is none; or before."""
+        caplog.clear()
+        assert main([*command, *options]) == 2
+        return caplog.text
+
+    assert "must be the folder of a Sa2VA" in said()
+    write_trained_on(["v90", "sav_1"], model)
+    assert "must be the folder of a Sa2VA" in said()
+    write_trained_on(["v90", *(f"v{k}" for k in range(12))], model)
+    refused = said()
+    assert f"{model} was trained on 12 of the 13 videos in {split}: v0, v1, " in refused
+    assert "v9, … (12 in all). Train with --split" in refused
+    allowed = said("--allow-overlap")
+    assert "WARNING" in allowed
+    assert "was trained on 12 of the 13 videos" in allowed
+    assert "must be the folder of a Sa2VA" in allowed
+    (model / "trained_on.json").write_text('{"v0": 1}')
+    assert f"{model / 'trained_on.json'} must be a list of video ids" in said()
+    (model / "trained_on.json").write_text('["v0"')
+    assert f"{model / 'trained_on.json'} cannot be read" in said()
 
 
 def test_scoring_needs_no_torch(split: Path, models: list[str]) -> None:

@@ -5,43 +5,25 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-from pycocotools import mask as mask_utils
 
+from benchmarks.clips import draw_clip
 from tests import misbehaving
 from tests.running import ROOT, annotate, annotations, command
 
-COPIES = 3  # so many that two requests, the most that a kill can cost, are less than 2% of all
+VIDEOS, OBJECTS = 18, 4  # so many that two requests, the most that a kill can cost, are less than 2% of all
+SHARD = "tiny"
 WAIT_S = 100.0
 
 
 @pytest.fixture
-def sav(demo_root: Path, tmp_path: Path) -> Path:
-    """The sound videos of the demo shard, several times, each time with smaller masks: other pictures, other texts."""
-    shard = tmp_path / "sav" / "sav_train" / "demo"
-    shard.mkdir(parents=True)
-    for video in sorted((demo_root / "sav_train" / "demo").glob("*.mp4"))[:6]:
-        for copy in range(COPIES):
-            video_id = f"{video.stem}{copy}"
-            (shard / f"{video_id}.mp4").hardlink_to(video)
-            for file in video.parent.glob(f"{video.stem}_*.json"):
-                known = json.loads(file.read_bytes()) | {"video_id": video_id}
-                known["masklet"] = [[smaller(rle, copy) for rle in rles] for rles in known["masklet"]]
-                (shard / file.name.replace(video.stem, video_id)).write_text(json.dumps(known))
+def sav(tmp_path: Path) -> Path:
+    """Short videos, each of another width: no two have a picture in common, so no reply serves twice."""
+    for number in range(VIDEOS):
+        size = (320 + 8 * number, 180)
+        draw_clip(tmp_path / "sav" / "sav_train" / SHARD, f"clip_{number}", OBJECTS, duration_s=1.5, size=size)
     return tmp_path / "sav"
-
-
-def smaller(rle: dict[str, Any], pixels: int) -> dict[str, Any]:
-    """The mask without so many pixels at its edge."""
-    if not pixels:
-        return rle
-    mask_HW = cv2.erode(mask_utils.decode(rle), np.ones((3, 3), np.uint8), iterations=pixels)
-    cut = mask_utils.encode(np.asfortranarray(mask_HW))
-    return {"size": cut["size"], "counts": cut["counts"].decode()}
 
 
 def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
@@ -56,16 +38,15 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
     """Engine gone, driver killed, replies refused: nothing is lost, and no answer is paid for twice."""
     out = tmp_path / "out"
     refused = misbehaving.Rule(
-        do=misbehaving.reply(None, refusal="No."), prompt="compose_expression", telling="demo_0000062/"
+        do=misbehaving.reply(None, refusal="No."), prompt="compose_expression", telling="clip_17/"
     )
     with misbehaving.serve(refused, misbehaving.Rule(do=misbehaving.good(after_s=0.02))) as server:
         options = ["--recipe", "small", "--engine", "http", "--engine-url", server.url, "--in-flight", "1"]
         options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2", "--workers", "2"]
 
         def start() -> "subprocess.Popen[str]":
-            return subprocess.Popen(
-                command(out, sav, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
+            given = command(out, sav, *options, shard=SHARD)
+            return subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
         gone = start()
         until(lambda: len(server.requests) >= 60, gone)
@@ -83,7 +64,7 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
         killed.wait()
         until_quiet(server)
 
-        last = annotate(out, sav, *options)
+        last = annotate(out, sav, *options, shard=SHARD)
         assert last.returncode == 0, last.stderr
         spent = server.tokens_in + server.tokens_out
         rows = annotations(out).to_pylist()
@@ -100,7 +81,7 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
 
         server.rules.remove(refused)
         server.forget()
-        again = annotate(out, sav, *options, "--replay", "reason=refused")
+        again = annotate(out, sav, *options, "--replay", "reason=refused", shard=SHARD)
         assert again.returncode == 0, again.stderr
         assert {row["status"] for row in annotations(out).to_pylist() if row["calls"]} == {"kept"}
         assert {asked.prompt for asked in server.requests} == {"compose_expression"}

@@ -79,12 +79,15 @@ def test_three_kills_and_a_rerun_give_the_same_rows(demo_root: Path, demo_run: P
 def test_a_finished_run_starts_no_ray_and_failed_rows_are_tried_until_poisoned(
     demo_root: Path, demo_copy: Path
 ) -> None:
+    """And too many of them give an exit code."""
     first = annotations(demo_copy)
     failed = set(first.filter(pa.compute.equal(first["status"], "failed"))["object_id"].to_pylist())
     assert failed
     kept_files = committed(demo_copy)
-    for attempt in (2, 3):
-        assert annotate(demo_copy, demo_root).returncode == 0
+    for attempt, allowed, exit_code in ((2, ["--max-failed-frac", "0.01"], 1), (3, [], 0)):
+        done = annotate(demo_copy, demo_root, *allowed)
+        assert done.returncode == exit_code, done.stderr
+        assert ("more than max_failed_frac 0.01 allows" in done.stderr) == bool(exit_code)
         again = annotations(demo_copy).to_pylist()
         assert [row["object_id"] for row in again] == first["object_id"].to_pylist()
         assert {row["object_id"] for row in again if row["attempts"] == attempt} == failed

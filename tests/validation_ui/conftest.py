@@ -13,7 +13,6 @@ from filelock import FileLock
 from sqlalchemy import make_url
 
 from manifests.io import Folder
-from tests.demo_run import annotate_demo
 from validation_ui.importing import import_run
 from validation_ui.project import Project
 from validation_ui.settings import Settings
@@ -108,25 +107,24 @@ def store(
 
 
 @pytest.fixture(scope="session")
-def demo_run(for_all_workers: Path, demo_root: Path) -> Path:
-    """The demo shard, annotated and imported into `validation/`; read only, one for all processes of the test run."""
-    out = for_all_workers / "demo_run"
-    with FileLock(f"{out}.lock"):
-        if not (out / "validation/ready").exists():
-            annotate_demo(out, demo_root)
-            project = Project(Folder(str(out)), out / "validation")
+def demo_imported(for_all_workers: Path, demo_run: Path) -> Path:
+    """Data folder of a project of the demo shard's run; read only, one for all processes of the test run."""
+    data = for_all_workers / "demo_imported"
+    with FileLock(f"{data}.lock"):
+        if not (data / "ready").exists():
+            project = Project(Folder(str(demo_run)), data)
             store = project.open()
             import_run(project.out, project.sav_root, project.data, store, SETTINGS, workers=2)
             store.close()
-            (out / "validation/ready").touch()
-    return out
+            (data / "ready").touch()
+    return data
 
 
 @pytest.fixture
-def demo_project(demo_run: Path, tmp_path: Path) -> Project:
+def demo_project(demo_run: Path, demo_imported: Path, tmp_path: Path) -> Project:
     """A project of the demo shard of its own; the pictures are shared."""
     data = tmp_path / "validation"
     data.mkdir()
-    shutil.copy(demo_run / "validation/validation.sqlite3", data)
-    (data / "frames").symlink_to(demo_run / "validation/frames")
+    shutil.copy(demo_imported / "validation.sqlite3", data)
+    (data / "frames").symlink_to(demo_imported / "frames")
     return Project(Folder(str(demo_run)), data)

@@ -19,6 +19,7 @@ import pytest
 from pycocotools import mask as coco
 from sqlalchemy import Connection, func, insert, select, update
 
+from pipeline.evaluation.split import read_split
 from tests.validation_ui.judged import accept, judge, settle
 from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill
 from validation_ui import audit, exporting
@@ -286,6 +287,26 @@ def test_split_json_tells_what_train_leaves_out(case: Case) -> None:
     assert split["held_out"] == ["v0", "v1", "v2"]
     assert split["strata"]["kind"] == {"long": 3, "short": 1}
     assert split["strata"]["size"] == {"medium": 4}
+
+
+@on_sqlite
+def test_the_evaluation_reads_of_what_kind_each_expression_is(case: Case) -> None:
+    places = {"v0_o0": "v0", "v0_o1": "v0", "v1_o0": "v1", "short": "v1"}
+    wanted = {name: {"size": name, "camera": "static"} for name in places}  # sizes of their own: none is mistaken
+
+    def work(c: Connection) -> None:
+        for name, levels in wanted.items():
+            c.execute(update(item).where(item.c.id == case.ids[name]).values(strata=levels))
+
+    case.write(work)
+    case.export()
+    found = {
+        (video.video_id, each.exp_id): dict(each.strata)
+        for video in read_split(case.folder / "split").videos
+        for each in video.expressions
+    }
+    assert found == {(place, str(case.ids[name])): wanted[name] for name, place in places.items()}
+    assert list(case.json("split.json")["strata_of"]["v0"][str(case.ids["v0_o0"])]) == ["camera", "size"]
 
 
 @on_sqlite

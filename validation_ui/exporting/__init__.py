@@ -130,15 +130,19 @@ def _split(
 ) -> dict[str, Any]:
     """What a training set must leave out, and how the split is made up."""
     strata: dict[str, Counter[str]] = defaultdict(Counter)
+    strata_of: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)  # without the kind, that is type_id there
     for each in chosen:
-        for name, value in {"kind": each.kind, **each.strata}.items():
-            strata[name][str(value)] += 1
+        levels = {name: str(value) for name, value in sorted(each.strata.items())}
+        strata_of[each.video_id][str(each.item_id)] = levels
+        for name, level in {"kind": each.kind, **levels}.items():
+            strata[name][level] += 1
     return {
         "seed": settings.seed,
         "videos": [clip.id for clip in clips],
         "held_out": held_out(connection),
         "expressions": len(chosen),
         "strata": {name: dict(sorted(counts.items())) for name, counts in sorted(strata.items())},
+        "strata_of": strata_of,
     }
 
 

@@ -1,146 +1,67 @@
 """From the official training checkpoint (iter_N.pth) to a Sa2VA: `python -m pipeline.sa2va.checkpoint.pth`.
 
-Such a file has only what was trained: LoRA, both token matrices, projection, mask decoder, InternVL's projector. The
-rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: facts 3.1.
+Such a file has only what was trained; the rest comes from the MLLM and the SAM 2 that it was trained from.
 """
 
 import argparse
-import pickle
-import re
+import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from pipeline.sa2va.build import build
-from pipeline.sa2va.checkpoint import names
-from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import ModelConfig, Sam2Config
-from pipeline.sa2va.model import Sa2va
 
-ALPHA_PER_RANK = 2.0  # of LoRA, in every released configuration
-_PREFIXES = {
-    "mllm.model.language_model.base_model.model.": "language_model.",
-    "mllm.model.mlp1.": "mlp1.",
-    "mllm.model.base_model.model.": "model.",
-}
-_LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
-_FEW = 20
+logger = logging.getLogger("refsav")
+
+EXIT_USER_ERROR = 2
 
 
-@torch.no_grad()
-def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RANK) -> None:
-    """Put what was trained into `model`, in place.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 done, 2 wrong settings or files."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        convert(options)
+    except ValueError as error:
+        logger.error("%s", error)
+        return EXIT_USER_ERROR
+    return 0
 
-    Args:
-        model: built from the MLLM and SAM 2 that the training began with, not prepared.
-        path: the .pth file; nothing in it is run.
-        alpha_per_rank: LoRA's alpha by its rank.
+
+def convert(options: argparse.Namespace) -> None:
+    """Run the command described by `options`.
 
     Raises:
-        ValueError: not such a file, or weights missing, left over or of another shape.
+        ValueError: files that are not there, or do not belong together.
     """
-    state = _read(path)
-    _untie(model)
-    wanted = model.state_dict()
-    halves: dict[str, dict[str, Tensor]] = {}
-    plain: dict[str, Tensor] = {}
-    unexpected = []
-    for name, tensor in state.items():
-        lora = _LORA.fullmatch(name)
-        ours = _our_name(f"{lora[1]}.weight" if lora else name, model.family.name)
-        if ours not in wanted:
-            unexpected.append(name)
-        elif lora:
-            halves.setdefault(ours, {})[lora[2]] = tensor
-        else:
-            plain[ours] = tensor
-    missing = sorted(_trained(model) - plain.keys() - {name for name, both in halves.items() if len(both) == 2})
-    if missing or unexpected:
-        raise ValueError(
-            f"{path} must have what the official code trains of this MLLM and SAM 2, got {len(missing)} missing: "
-            f"{', '.join(missing[:_FEW])}; {len(unexpected)} unexpected: {', '.join(sorted(unexpected)[:_FEW])}"
-        )
-    for name, both in halves.items():
-        plain[name] = wanted[name].float() + alpha_per_rank * (both["B"].float() @ both["A"].float()).to(
-            wanted[name].device
-        )
-    shaped = [name for name, tensor in plain.items() if tensor.shape != wanted[name].shape]
-    if shaped:
-        told = ", ".join(
-            f"{name} {tuple(plain[name].shape)}, not {tuple(wanted[name].shape)}" for name in shaped[:_FEW]
-        )
-        raise ValueError(f"{path} is of another MLLM or SAM 2, {len(shaped)} of another shape: {told}")
-    for name, tensor in plain.items():
-        wanted[name].copy_(tensor)
+    for name, path in {"PTH": options.pth, "--sam2": options.sam2}.items():  # the MLLM takes minutes to read
+        if not path.is_file():
+            raise ValueError(f"{name} must be a file, got {path}")
+
+    import torch  # these cost seconds that --help and a mistyped path do not need
+
+    from pipeline.sa2va.build import build
+    from pipeline.sa2va.checkpoint.merge_pth import merge_pth
+    from pipeline.sa2va.checkpoint.write import save_sa2va
+
+    config = ModelConfig(base=options.base, sam2=Sam2Config(checkpoint=str(options.sam2)))
+    model = build(config, dtype=torch.bfloat16)
+    merge_pth(model, options.pth)
+    save_sa2va(model, options.out, official_code=options.official_code, official_prompts=True)
+    sys.stdout.write(f"model    {options.out}\n")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"the training checkpoint {path} cannot be read: {error}") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
-        raise ValueError(f"an official training checkpoint is a dict with an entry 'state_dict', {path} is not")
-    return state
-
-
-def _our_name(name: str, family: str) -> str:
-    name = name.replace(".modules_to_save.default", "")
-    for theirs, released in _PREFIXES.items():
-        if name.startswith(theirs):
-            name = released + name.removeprefix(theirs)
-            break
-    parts = names.ours(name, family)
-    return parts[0].name if parts and len(parts) == 1 else ""
-
-
-def _trained(model: Sa2va) -> set[str]:
-    """Our names of what the official code trains."""
-    family, mllm = model.family, model.mllm
-    modules: dict[str, nn.Module] = {
-        "text_hidden_fcs": model.text_hidden_fcs,
-        names.DECODER[:-1]: model.sam2.sam_mask_decoder,
-    }
-    language = family.language_model(mllm)
-    paths = {id(module): name for name, module in model.named_modules()}
-    linear = [f"{paths[id(each)]}.weight" for each in language.modules() if isinstance(each, nn.Linear)]
-    whole = [family.input_embeddings(mllm), family.lm_head(mllm)]
-    whole += [family.projector(mllm)] if family.name == "internvl" else []
-    modules |= {paths[id(each)]: each for each in whole}
-    return {*linear, *(f"{path}.{name}" for path, module in modules.items() for name, _ in module.named_parameters())}
-
-
-def _untie(model: Sa2va) -> None:
-    """The official code trains both token matrices, each for itself."""
-    embeddings: Any = model.family.input_embeddings(model.mllm)
-    lm_head: Any = model.family.lm_head(model.mllm)
-    if lm_head.weight is embeddings.weight:
-        lm_head.weight = nn.Parameter(embeddings.weight.detach().clone())
-    config: Any = model.mllm.config
-    config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = False
-
-
-def main() -> int:
-    """Convert a file; returns the exit code."""
-    asked = argparse.ArgumentParser(description="From the official training checkpoint to a Sa2VA.")
-    asked.add_argument("pth", type=Path)
-    asked.add_argument("out", type=Path, help="folder of the new checkpoint")
-    asked.add_argument("--base", required=True, help="the MLLM that it was trained from: folder or hub name")
-    asked.add_argument("--sam2", required=True, help="sam2_hiera_large.pt")
-    asked.add_argument("--official-code", type=Path, help="folder of the official .py files, to be copied")
-    args = asked.parse_args()
-    try:
-        model = build(ModelConfig(base=args.base, sam2=Sam2Config(checkpoint=args.sam2)), dtype=torch.bfloat16)
-        merge_pth(model, args.pth)
-        save_sa2va(model, args.out, official_code=args.official_code, official_prompts=True)
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    command = argparse.ArgumentParser(prog="python -m pipeline.sa2va.checkpoint.pth", description=__doc__)
+    add = command.add_argument
+    add("pth", type=Path, metavar="PTH", help="iter_N.pth of the official training")
+    add("out", type=Path, metavar="OUT", help="folder of the new checkpoint")
+    add("--base", required=True, help="the MLLM that it was trained from: folder or hub name")
+    add("--sam2", type=Path, required=True, help="the SAM 2 that it was trained from: sam2_hiera_large.pt")
+    add("--official-code", type=Path, help="folder of the official .py files, to be copied")
+    add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
+    return command
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def load_sa2va(
     tokenizer = _tokenizer(folder)
     shards = Shards(folder)
     modified = names.has_modified_decoder(shards.shapes)
-    sam2 = sam2 or read_settings(folder).sam2
+    settings = read_settings(folder)
+    sam2, before_norm = sam2 or settings.sam2, settings.seg_before_norm
     processor = _processor(folder, family_name)
     try:
         config = configs.from_official(content, family_name, _context_id(tokenizer))
@@ -80,6 +81,7 @@ def load_sa2va(
             ),
             seg_id=tokenizer.get_vocab()[SEG],
             config=ModelConfig(base=str(folder), sam2=sam2),
+            seg_before_norm=family.released_before_norm if before_norm is None else before_norm,
         )
     side_file = folder / ORIGINAL_FILE
     if modified or side_file.is_file():

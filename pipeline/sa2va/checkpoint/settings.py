@@ -17,11 +17,13 @@ class Settings:
         sam2: which SAM 2 is inside.
         pixels: sizes of pictures.
         official_prompts: questions in the released templates.
+        seg_before_norm: see Sa2va; None as the release has it in the model's family.
     """
 
     sam2: Sam2Config = field(default_factory=Sam2Config)
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
     official_prompts: bool = True
+    seg_before_norm: bool | None = None
 
 
 def read_settings(folder: Path) -> Settings:
@@ -40,11 +42,12 @@ def read_settings(folder: Path) -> Settings:
             sam2=Sam2Config(config_file=sam2["config_file"], overrides=tuple(sam2["overrides"])),
             pixels=PixelsConfig(**content["pixels"]),
             official_prompts=content["official_prompts"],
+            seg_before_norm=content["seg_before_norm"],
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} must have the entries sam2, pixels and official_prompts, got {type(error).__name__}: {error}; "
-            "without the file the release's settings are taken"
+            f"{path} must have the entries sam2, pixels, official_prompts and seg_before_norm, got "
+            f"{type(error).__name__}: {error}; without the file the release's settings are taken"
         ) from error
 
 

@@ -7,7 +7,8 @@ model, output matrix (`lm_head`).
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -122,14 +123,20 @@ class Family(ABC):
     ) -> States:
         """`hidden_BLh` and what the final norm made it of, from one pass."""
         arguments = self.arguments(mllm, input_ids_BL, attention_BL, mllm_inputs)
-        before: list[Tensor] = []
-        norm = child(self.language_model(mllm), "norm")
-        hook = norm.register_forward_pre_hook(lambda _, given: before.append(given[0]))
-        try:
+        with self.before_norm(mllm) as before:
             after = core(mllm)(**arguments, use_cache=False).last_hidden_state
+        return States(after, before[-1])
+
+    @contextmanager
+    def before_norm(self, mllm: nn.Module) -> Iterator[list[Tensor]]:
+        """A list that gets, within it, what goes into the final norm: (B, L, h) of every pass."""
+        given: list[Tensor] = []
+        norm = child(self.language_model(mllm), "norm")
+        hook = norm.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            yield given
         finally:
             hook.remove()
-        return States(after, before[-1])
 
     def _normalised(self, pixels_N3X: Tensor) -> Tensor:
         """Colours as numbers around 0, float32, bit by bit what transformers' image processors make of them."""

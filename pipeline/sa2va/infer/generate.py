@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sa2va.conversation import end_id
-from pipeline.sa2va.families.base import core
+from pipeline.sa2va.families.base import States, core
 from pipeline.sa2va.infer.compute import device_of, inference
 from pipeline.sa2va.model import Sa2va
 
@@ -27,7 +27,7 @@ class Answer:
 
     Attributes:
         text: without the token that ends it.
-        seg_h: last hidden state, after the final norm, where the first [SEG] is the input; None if it says none.
+        seg_h: last hidden state (`Sa2va.seg_states`) where the first [SEG] is the input; None if it says none.
     """
 
     text: str
@@ -114,7 +114,7 @@ def _finish(model: Sa2va, begun: _Begun, rests: Sequence[Tensor], max_new_tokens
 
 
 def _steps(model: Sa2va, begun: _Begun, rests: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Most probable next tokens (N), and hidden states (N, h) of the tokens before them: first, the prompts' last."""
+    """Most probable next tokens (N), and `Sa2va.seg_states` (N, h) of the tokens before: first, the prompts' last."""
     rows, device = len(rests), rests[0].device
     cache = copy.deepcopy(begun.cache)
     cache.batch_repeat_interleave(rows)
@@ -129,16 +129,17 @@ def _steps(model: Sa2va, begun: _Begun, rests: Sequence[Tensor]) -> Iterator[tup
         position_NL = (attention_NK.cumsum(-1) - 1)[:, -ids_NL.shape[1] :]
         if begun.offset is not None:
             position_NL = (position_NL + begun.offset).expand(3, -1, -1)  # time, height and width of a text are one
-        hidden_NLh = language_model(
-            input_ids=ids_NL,
-            attention_mask=attention_NK,
-            position_ids=position_NL,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        hidden_Nh = hidden_NLh[:, -1]
-        token_N = lm_head(hidden_Nh).argmax(-1)
-        yield token_N, hidden_Nh
+        with model.family.before_norm(model.mllm) as before:
+            after_NLh = language_model(
+                input_ids=ids_NL,
+                attention_mask=attention_NK,
+                position_ids=position_NL,
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state
+        last = States(after_NLh[:, -1:], before[-1][:, -1:])
+        token_N = lm_head(last.after_norm_BLh[:, 0]).argmax(-1)
+        yield token_N, model.seg_states(last)[:, 0]
         ids_NL = token_N[:, None]
         attention_NK = torch.cat([attention_NK, attention_NK.new_ones(rows, 1)], dim=1)
 

@@ -1,6 +1,5 @@
 """Which videos are learned from in which step: fixed by the settings before the run, so that it can go on anywhere."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,9 +34,18 @@ def plan(config: TrainConfig, lengths: Sequence[int], place: Place) -> list[list
         config: of the run.
         lengths: of each index of the dataset.
         place: which worker this is.
+
+    Raises:
+        ValueError: the batch cannot be shared out.
     """
     optim = config.optim
-    accumulation = math.ceil(optim.batch / (optim.micro_batch * place.world))
+    together = optim.micro_batch * place.world
+    if optim.batch % together:
+        raise ValueError(
+            f"batch must be a multiple of micro_batch x workers = {optim.micro_batch} x {place.world} = {together}, "
+            f"got {optim.batch}: take {max(1, round(optim.batch / together)) * together}"
+        )
+    accumulation = optim.batch // together
     group = optim.batch
     if config.official:
         group *= max(1, min(len(lengths) // (4 * group), _OFFICIAL_GROUPS))

@@ -1,6 +1,5 @@
 """A training run as one worker sees it: model built, steps done, checkpoints written, the model exported."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.sa2va.batch import Batch
 from pipeline.sa2va.build import build
+from pipeline.sa2va.checkpoint.trained_on import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import TrainConfig
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MASK_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
 _SHOWN = 4  # videos whose masks are drawn along the way
-TRAINED_ON = "trained_on.json"  # beside the exported model: the videos that no benchmark may hold
 
 
 def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> Path:
@@ -50,8 +49,10 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
         state.check_settings(config, checkpoint)
     dtype = torch.bfloat16 if place.device.type == "cuda" else torch.float32
     model = build(config.model, device=place.device, dtype=dtype, seed=config.seed)
+    torch.manual_seed(config.seed)  # of the adapters' first weights
     prepare(model, config.model)
-    model.official = config.official
+    if config.official:
+        model.follow_release()
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
     dataset = RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=model.sam_side_px // MASK_STRIDE)
     steps = plan(config, dataset.lengths(), place)
@@ -65,7 +66,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     if place.rank == 0:
         _introduce(config, model, shown, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
         watch = Watch(out, len(steps), begun)
-    wrapped = model if place.world == 1 else DistributedDataParallel(model)
+    wrapped = model if place.world == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
     batches = _loader(config, dataset, [micro for step in steps[begun:] for micro in step], join, place)
     end = min(len(steps), config.stop_after or len(steps))
@@ -136,5 +137,6 @@ def _export(config: TrainConfig, model: Sa2va, videos: list[Video]) -> None:
         official_prompts=config.data.official_prompts,
         official_code=Path(config.official_code) if config.official_code else None,
     )
-    (folder / TRAINED_ON).write_text(json.dumps(sorted(video.video_id for video in videos), indent=0))
+    before = read_trained_on(Path(config.model.base))  # empty for an MLLM
+    write_trained_on(before | {video.video_id for video in videos}, folder)
     logger.info("the trained model is in %s", folder)

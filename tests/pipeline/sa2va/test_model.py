@@ -10,6 +10,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.sa2va.batch import Batch, StepLosses
+from pipeline.sa2va.build import build
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.trainable import parameters
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
@@ -26,7 +27,7 @@ def shared() -> Sa2va:
 def model(shared: Sa2va) -> Iterator[Sa2va]:
     shared.train()
     yield shared
-    shared.official = False
+    shared.official = shared.seg_before_norm = False
     shared.zero_grad()
 
 
@@ -94,6 +95,37 @@ def test_a_language_token_comes_from_the_state_at_its_seg(model: Sa2va) -> None:
     places = [(ids == model.seg_id).nonzero()[:, 0] for ids in batch.input_ids_BL]
     for own_nD, row_Lh, place_n in zip(found, hidden_BLh, places, strict=True):
         torch.testing.assert_close(own_nD, model.text_hidden_fcs(row_Lh[place_n]))
+
+
+def test_masks_are_made_from_the_state_that_is_asked_for(model: Sa2va) -> None:
+    """Before or after the final norm, and the answer's loss from the one after it in both cases."""
+    batch = tiny_batch(model)
+    states = model.family.states(model.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
+    after = losses(model, batch)
+    model.seg_before_norm = True
+    before = losses(model, batch)
+    assert torch.equal(before.llm, after.llm)
+    assert not torch.allclose(before.logits_B[0], after.logits_B[0], rtol=0.01)
+    assert model.seg_states(states) is states.before_norm_BLh
+    norm = model.family.language_model(model.mllm).norm
+    scale = norm.weight.detach().clone()
+    norm.weight.data.mul_(3)  # moves only what comes after it
+    moved = losses(model, batch)
+    model.seg_before_norm = False
+    moved_after = losses(model, batch)
+    norm.weight.data.copy_(scale)
+    assert torch.equal(moved.logits_B[0], before.logits_B[0])
+    assert moved.llm != before.llm
+    assert not torch.allclose(moved_after.logits_B[0], after.logits_B[0], rtol=0.01)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_released_training_takes_the_released_state(family: str) -> None:
+    made = build(config(family))
+    assert not made.seg_before_norm
+    made.follow_release()
+    assert made.official
+    assert made.seg_before_norm is (family == "qwen3_vl")
 
 
 def test_videos_of_a_batch_do_not_see_each_other(model: Sa2va) -> None:

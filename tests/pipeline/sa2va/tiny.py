@@ -4,6 +4,7 @@ As in the real checkpoints: Qwen's matrices have more rows than its tokenizer ha
 them smaller, InternVL's do not; and the small Qwen3-VLs tie the output matrix to the input embeddings.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -83,7 +84,14 @@ def tiny_pixels() -> PixelsConfig:
     return PixelsConfig(min_px=4 * QWEN_PATCH_PX**2, max_px=32 * QWEN_PATCH_PX**2)
 
 
-def make_tiny_mllm(folder: Path, family: str = "qwen3_vl", seed: int = 0, *, tied: bool | None = None) -> Path:
+def make_tiny_mllm(
+    folder: Path,
+    family: str = "qwen3_vl",
+    seed: int = 0,
+    *,
+    tied: bool | None = None,
+    embedding_std: float | None = None,
+) -> Path:
     """A base checkpoint in `folder` as transformers saves it: weights, tokenizer, processor, chat template.
 
     Args:
@@ -91,6 +99,7 @@ def make_tiny_mllm(folder: Path, family: str = "qwen3_vl", seed: int = 0, *, tie
         family: one of FAMILIES.
         seed: of the weights.
         tied: whether the output matrix is the input embedding; None as in the family's small models.
+        embedding_std: of the token embeddings, if not transformers'; with 0.3 a tied model can be sure of what it says.
 
     Returns:
         The folder.
@@ -105,6 +114,8 @@ def make_tiny_mllm(folder: Path, family: str = "qwen3_vl", seed: int = 0, *, tie
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kinds[family](config)
+        if embedding_std:
+            torch.nn.init.normal_(model.get_input_embeddings().weight, std=embedding_std)
     model.generation_config.eos_token_id = model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     _save_processor(tokenizer, family, folder)
@@ -189,3 +200,19 @@ def _save_processor(tokenizer: PreTrainedTokenizerFast, family: str, folder: Pat
     half = [0.5, 0.5, 0.5]
     pictures = Qwen2VLImageProcessor(size=size, patch_size=16, image_mean=half, image_std=half)
     Qwen3VLProcessor(pictures, tokenizer, Qwen3VLVideoProcessor(size=size), chat_template=chat).save_pretrained(folder)
+
+
+def main() -> None:
+    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, and the arguments for it."""
+    folder = make_tiny_mllm(Path(sys.argv[1]), embedding_std=0.3)
+    pixels = tiny_pixels()
+    settings = [
+        f"model.sam2.overrides={TINY_SAM2.overrides!r}",
+        *(f"data.pixels.min_px={pixels.min_px}", f"data.pixels.max_px={pixels.max_px}"),
+        *("data.frames=2", "data.max_objects=2", "model.lora_rank=8", "model.lora_alpha=16", "optim.lr=5e-3"),
+    ]
+    (folder / "settings.txt").write_text("\n".join(["--set", *settings]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

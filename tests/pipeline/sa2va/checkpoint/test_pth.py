@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.sa2va.build import build, merged
-from pipeline.sa2va.checkpoint.pth import main, merge_pth
+from pipeline.sa2va.checkpoint.merge_pth import merge_pth
+from pipeline.sa2va.checkpoint.pth import EXIT_USER_ERROR, main
 from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.trainable import prepare, trainable_state
 from tests.pipeline.sa2va.checkpoint.conftest import Trained
@@ -64,6 +65,7 @@ def test_an_official_training_file_gives_the_model_that_was_trained(
 
     read = build(config)
     merge_pth(read, tmp_path / "iter_1.pth")
+    assert read.seg_before_norm is (family == "qwen3_vl")
     before, after = merged(model), read.mllm.state_dict()
     assert before.keys() == after.keys()
     for name, tensor in before.items():
@@ -90,11 +92,13 @@ def test_a_file_of_another_kind_is_refused(trained: Trained, tmp_path: Path) -> 
         merge_pth(trained("qwen3_vl"), tmp_path / "cut.pth")
 
 
-def test_the_command_says_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [str(tmp_path / name) for name in ("a.pth", "out", "base", "sam2.pt")]
-    monkeypatch.setattr("sys.argv", ["pth", *paths[:2], "--base", paths[2], "--sam2", paths[3]])
-    assert main() == 1
-    assert f"{paths[2]} must be the folder of a checkpoint" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+def test_the_command_says_what_is_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pth, out, base, sam2 = (tmp_path / name for name in ("a.pth", "out", "base", "sam2.pt"))
+    command = [str(pth), str(out), "--base", str(base), "--sam2", str(sam2)]
+    for path, message in ((pth, f"PTH must be a file, got {pth}"), (sam2, f"--sam2 must be a file, got {sam2}")):
+        assert main(command) == EXIT_USER_ERROR
+        assert message in caplog.text
+        path.touch()
+    assert main(command) == EXIT_USER_ERROR
+    assert f"{base} must be the folder of a checkpoint" in caplog.text
+    assert not out.exists()

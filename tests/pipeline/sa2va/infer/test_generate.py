@@ -6,6 +6,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from pipeline.sa2va.config import InferConfig
+from pipeline.sa2va.families.base import States
 from pipeline.sa2va.infer import ask
 from pipeline.sa2va.infer.generate import answers
 from pipeline.sa2va.model import Sa2va
@@ -48,8 +49,13 @@ def plainly(model: Sa2va, prompt: list[int], mllm_inputs: dict[str, Tensor]) -> 
 
 
 def hidden_states(model: Sa2va, ids: list[int], mllm_inputs: dict[str, Tensor]) -> Tensor:
+    """After the final norm: what is said comes from these."""
+    return states_of(model, ids, mllm_inputs).after_norm_BLh[0]
+
+
+def states_of(model: Sa2va, ids: list[int], mllm_inputs: dict[str, Tensor]) -> States:
     ids_1L = torch.tensor([ids])
-    return model.family.hidden_BLh(model.mllm, ids_1L, torch.ones_like(ids_1L, dtype=torch.bool), mllm_inputs)[0]
+    return model.family.states(model.mllm, ids_1L, torch.ones_like(ids_1L, dtype=torch.bool), mllm_inputs)
 
 
 def test_answers_together_are_the_answers_alone(model: Sa2va, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +88,26 @@ def test_says_what_it_was_taught_and_stops(model: Sa2va, asked: Asked) -> None:
     assert (answer.seg_h - right_Lh[at - 1]).abs().max() > 0.1  # not the state that [SEG] was predicted from
     with torch.no_grad():
         model.family.lm_head(model.mllm).weight.copy_(kept)
+
+
+@torch.no_grad()
+def test_the_state_is_the_one_that_the_model_makes_masks_from(
+    model: Sa2va, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same answers in both conventions, and the state that one forward over everything gives."""
+    prompts, mllm_inputs = asked
+    said = [plainly(model, prompt, mllm_inputs)[0][0] for prompt in prompts]
+    monkeypatch.setattr(model, "seg_id", said[0])  # what the first answer begins with stands for [SEG]
+    after = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
+    monkeypatch.setattr(model, "seg_before_norm", True)
+    before = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
+    assert [answer.text for answer in before] == [answer.text for answer in after]
+    asked_first = [n for n, token in enumerate(said) if token == said[0]]
+    for n in asked_first:
+        whole = states_of(model, [*prompts[n], said[n]], mllm_inputs)
+        torch.testing.assert_close(after[n].seg_h, whole.after_norm_BLh[0, -1], atol=5e-6, rtol=0)
+        torch.testing.assert_close(before[n].seg_h, whole.before_norm_BLh[0, -1], atol=5e-6, rtol=0)
+        assert (before[n].seg_h - after[n].seg_h).abs().max() > 0.1
 
 
 def test_the_frames_are_looked_at_once(model: Sa2va, asked: Asked) -> None:

@@ -20,7 +20,8 @@ def demo_store(for_all_workers: Path, demo_annotations: Path, demo_root: Path) -
     store = for_all_workers / "demo_frames"
     with FileLock(f"{store}.lock"):
         if not (store.with_suffix(".made")).exists():
-            assert write_store([str(demo_annotations), "--sav-root", str(demo_root), "--out", str(store)]) == 0
+            given = [str(demo_annotations), "--sav-root", str(demo_root), "--out", str(store), "--short-px", "128"]
+            assert write_store(given) == 0
             store.with_suffix(".made").touch()
     return store
 
@@ -30,15 +31,15 @@ def settings(
     demo_annotations: Path, demo_root: Path, demo_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Settings:
     """Settings of a short run in the given folder; always the same base model."""
-    base = make_tiny_mllm(tmp_path_factory.mktemp("mllm"))
+    base = make_tiny_mllm(tmp_path_factory.mktemp("mllm"), embedding_std=0.3)
     config = TrainConfig(
         source=str(demo_annotations),
         sav_root=str(demo_root),
         store=str(demo_store),
         out="",
         model=ModelConfig(base=str(base), sam2=TINY_SAM2, lora_rank=8, lora_alpha=16),
-        data=DataConfig(pixels=tiny_pixels(), frames=2, max_objects=3),
-        optim=OptimConfig(lr=3e-3, batch=3, micro_batch=2, epochs=4),
+        data=DataConfig(pixels=tiny_pixels(), frames=2, max_objects=1),
+        optim=OptimConfig(lr=5e-3, batch=4, micro_batch=2, epochs=4),
         loader_workers=0,
         checkpoint_every=3,
         pictures_every=0,

@@ -1,0 +1,133 @@
+"""The command, on a real Ray: a worker dies and the run goes on; what is wrong is told before anything starts."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig, with_settings
+from pipeline.sa2va.train.loop import Place
+from pipeline.sa2va.train.plan import read_data
+from pipeline.sa2va.train.run import train
+from tests.running import ROOT
+
+WAIT_S = 240.0
+SHORT = ["loader_workers=0", "checkpoint_every=2", "pictures_every=0"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mllm")
+    subprocess.run([sys.executable, "-m", "tests.pipeline.sa2va.tiny", str(folder)], cwd=ROOT, check=True)
+    return folder
+
+
+def command(source: Path, sav: Path, base: Path, out: Path, *options: str) -> list[str]:
+    asked = ["--source", str(source), "--sav-root", str(sav), "--base", str(base), "--out", str(out)]
+    numbers = ["--batch", "4", "--micro-batch", "2", "--epochs", "6", "--cpu", f"@{base / 'settings.txt'}", *SHORT]
+    return [sys.executable, "-m", "pipeline.train_on_refsav", *asked, *numbers, *options]
+
+
+def told(*arguments: str, **paths: Path) -> subprocess.CompletedProcess[str]:
+    asked = command(*(paths[name] for name in ("source", "sav", "base", "out")), *arguments)
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if not name.endswith("/s")} for line in lines]
+
+
+def workers_of(run: psutil.Process) -> list[psutil.Process]:
+    return [child for child in run.children(recursive=True) if "RayTrainWorker" in " ".join(child.cmdline())]
+
+
+def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not true():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def test_a_killed_worker_is_replaced_and_the_curve_is_the_same(
+    demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    asked = command(demo_run, demo_root, base, out)
+    run = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= 3, run)
+    [victim] = workers_of(psutil.Process(run.pid))
+    victim.kill()
+    printed, errors = run.communicate(timeout=WAIT_S)
+    assert run.returncode == 0, errors
+    assert f"model    {out / 'model'}" in printed
+    begun = [line for line in printed.splitlines() if " done before" in line]
+    assert len(begun) == 2, printed
+    assert "7 videos, 12 steps, 0 done before" in begun[0]
+    assert "0 done before" not in begun[1], "from a checkpoint on"
+
+    config = _config(demo_run, demo_root, base, whole)
+    train(config, *read_data(config), Place())
+    assert curve(out) == curve(whole)
+    exported = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, whole)]
+    assert exported[0] == exported[1]
+
+
+def _config(source: Path, sav: Path, base: Path, out: Path) -> TrainConfig:
+    config = TrainConfig(
+        source=str(source),
+        sav_root=str(sav),
+        store=str(source / "frames"),
+        out=str(out),
+        model=ModelConfig(base=str(base)),
+    )
+    config = replace(config, optim=OptimConfig(batch=4, micro_batch=2, epochs=6))
+    return with_settings(config, [*(base / "settings.txt").read_text().splitlines()[1:], *SHORT])
+
+
+def test_two_workers_share_the_work_and_what_cannot_be_mended_is_not_tried_again(
+    demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
+) -> None:
+    paths = {"source": demo_run, "sav": demo_root, "base": base, "out": tmp_path / "out"}
+    wild = ["optim.lr=1e30", "optim.clip_norm=1e30", "optim.warmup_frac=0.0"]
+    done = told("--workers", "2", "--set", *wild, **paths)
+    assert done.returncode == 2, done.stderr
+    assert "the loss must be a number, got llm" in done.stderr
+    assert "for the videos demo_" in done.stderr
+    assert done.stdout.count("0 done before") == 1, "told once, by the first worker, and not begun again"
+    steps = curve(tmp_path / "out")
+    alone = _config(demo_run, demo_root, base, tmp_path / "alone")
+    train(replace(alone, stop_after=1), *read_data(alone), Place())
+    assert steps[0]["step"] == 1
+    assert steps[0]["llm"] == pytest.approx(curve(tmp_path / "alone")[0]["llm"], rel=0.05), "the same videos in sum"
+
+
+def test_what_is_wrong_is_told_before_anything_starts(
+    demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
+) -> None:
+    paths = {"source": demo_run, "sav": demo_root, "base": base, "out": tmp_path / "out"}
+    for changed, options, rule in (
+        ({"sav": tmp_path}, [], "must"),
+        ({}, ["--set", "optim.bacth=3"], "there is no 'bacth'; there is lr, betas"),
+        ({"source": tmp_path}, [], str(tmp_path)),
+        ({}, ["--split", str(tmp_path)], "a split is a folder with split.json or meta_expressions_valid.json"),
+    ):
+        done = told(*options, **paths | changed)
+        assert done.returncode == 2, done
+        assert rule in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_reads_everything_and_trains_nothing(demo_run: Path, demo_root: Path, base: Path, tmp_path: Path) -> None:
+    done = told("--check", source=demo_run, sav=demo_root, base=base, out=tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "expressions of 7 videos are sound" in done.stderr
+    assert not (tmp_path / "out").exists()
