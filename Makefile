@@ -30,6 +30,12 @@ ui: $(VENV)/.ui
 	@$(PY) -m validation_ui serve "$(or $(OUT),runs/demo)" $(if $(PORT),--port "$(PORT)") \
 	  $(if $(DATABASE),--database "$(DATABASE)") $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)")
 
+# Train Sa2VA on an annotation run: OUT=runs/sav_000 BASE=model SAM2=sam2_hiera_large.pt [ARGS="--workers 8 …"]
+# Goes on where it was stopped; `python -m pipeline.train_on_refsav --help` lists the rest
+train: $(VENV)/.train
+	@$(PY) -m pipeline.train_on_refsav --source "$(or $(OUT),runs/demo)" --base "$(BASE)" \
+	  $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)") $(if $(SAM2),--sam2-checkpoint "$(SAM2)") $(ARGS)
+
 # Lint, type-check and run every test
 test: check browser
 	$(PY) -m pytest
@@ -50,6 +56,8 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.overhead
 	$(PY) -m benchmarks.loader
+	$(PY) -m benchmarks.scoring
+	$(PY) -m benchmarks.train_step
 	$(PY) -m benchmarks.validation_load --quick
 
 # Make the environment with the tools of developers
@@ -104,4 +112,4 @@ $(VENV)/.dev: $(VENV)/.train $(VENV)/.vllm
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --silent --no-audit --no-fund --prefix $(VENV)/node typescript@5.9
 	@touch $@ $(VENV)/.ui
 
-.PHONY: help annotate ui test check bench setup browser clean
+.PHONY: help annotate ui train test check bench setup browser clean

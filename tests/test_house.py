@@ -44,9 +44,9 @@ def test_imports_only_go_down(path: Path) -> None:
     assert imported(path) & set(MAY_IMPORT) <= MAY_IMPORT[package] | {package}
 
 
-def test_one_file_runs_stages_on_ray_and_one_starts_engines_in_it() -> None:
+def test_one_file_each_runs_stages_on_ray_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
-    assert know_ray == ["pipeline/engines/serve.py", "pipeline/ray_adapter.py"]
+    assert know_ray == ["pipeline/engines/serve.py", "pipeline/ray_adapter.py", "pipeline/ray_train.py"]
 
 
 def test_stage_files_are_short() -> None:
@@ -62,7 +62,7 @@ def test_importing_stages_loads_nothing_heavy() -> None:
 
 def test_the_base_install_runs_the_command_without_what_engines_need() -> None:
     """Their packages are extras: here they are there, so importing them is made to fail."""
-    absent = ("openai", "prometheus_client", "torch", "vllm")
+    absent = ("openai", "peft", "prometheus_client", "sam2", "torch", "transformers", "vllm")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent})); from pipeline.annotate import main; sys.exit(main())"
     )
