@@ -100,7 +100,7 @@ $(VENV)/.ui: pyproject.toml | $(VENV)/bin/python
 # sam2 is built from source beside the torch that is there; vLLM's setuptools, which may come later, is too old for that
 $(VENV)/.train: pyproject.toml | $(VENV)/bin/python
 	$(PIP) torch==2.13.0 "setuptools>=80" wheel
-	SAM2_BUILD_CUDA=0 $(PIP) --no-build-isolation sam2==1.1.0
+	SAM2_BUILD_CUDA=0 $(PIP) --no-build-isolation sam2==1.1.0 torch==2.13.0  # else torchvision brings the newest
 	$(PIP) -e ".[train]"
 	$(PY) -m pipeline.engines.cpu_env
 	@touch $@ $(VENV)/.base

@@ -31,6 +31,7 @@ from pipeline.evaluation.score import score
 from pipeline.evaluation.scores import no_group, write_scores
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
+from pipeline.out_folder import check_out
 
 logger = logging.getLogger("refsav")
 
@@ -92,6 +93,9 @@ def evaluate(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
     if not sources:
         raise ValueError("nothing to score: give --predictions FILE … or --model FOLDER …")
+    if min(options.draws, 1 if options.workers is None else options.workers) < 1:
+        raise ValueError(f"--draws and --workers must be at least 1, got {options.draws} and {options.workers}")
+    check_out(options.out or sources[0].path.parent)
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise ValueError(f"models have different names, got {', '.join(names)}; name them as NAME=path")
@@ -166,13 +170,8 @@ def parser() -> argparse.ArgumentParser:
         help="Sa2VA checkpoint in the official Hugging Face layout: predict first; needs --out and the split's frames",
     )
     add("--out", type=Path, help="folder for what is written (default: beside the predictions)")
-    add(
-        "--groups",
-        nargs="+",
-        choices=GROUPS,
-        default=list(GROUPS),
-        help="score these alone (default both, and overall)",
-    )
+    groups = "score these alone (default both, and overall)"
+    add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), help=groups)
     add(
         "--missing",
         choices=("refuse", "zero"),

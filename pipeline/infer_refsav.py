@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from tqdm import tqdm
 
+from pipeline.out_folder import check_out
+
 if TYPE_CHECKING:
     from pipeline.sa2va.infer.generate import Answer
 
@@ -43,6 +45,7 @@ def infer(options: argparse.Namespace) -> None:
     Raises:
         ValueError: settings that cannot be carried out.
     """
+    check_out(Path(options.out))
     # these cost seconds that --help and a mistyped option do not need
     from pipeline.sa2va.infer import draw
     from pipeline.sa2va.infer.frames import ANNOTATED_FPS, open_frames

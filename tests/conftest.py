@@ -10,7 +10,10 @@ from pipeline.demo.shard import draw_demo
 from tests.running import annotate
 
 # Files that take a minute or more, longest first: what starts last should be short, or one process ends alone.
-_LONG = ("test_serve.py", "test_resume.py", "test_model_run.py", "test_cluster.py", "test_player.py", "test_pages.py")
+_LONG = (
+    *("test_serve.py", "test_train_on_refsav.py", "test_resume.py", "test_model_run.py", "test_cluster.py"),
+    *("test_player.py", "test_pages.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

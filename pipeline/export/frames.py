@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from manifests.io import Folder
 from pipeline.export.store_video import Outcome, StoreConfig, store_video
+from pipeline.out_folder import check_out
 from pipeline.sa2va.data.items import NothingToTrainOnError, Video, read_videos
 from pipeline.sa2va.data.store import QUALITY, SHORT_PX
 
@@ -114,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
+        check_out(options.out)
         videos = read_videos(options.source, options.sav_root)
         config = StoreConfig(short_px=options.short_px, quality=options.quality, renew=options.renew)
         failed = write_store(videos, options.out, config, options.workers)

@@ -49,11 +49,13 @@ class Estimate:
         """The table that is printed before the first step."""
         videos = self.counts["videos"]
         head = "estimated for a micro-batch: " + ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-        memory = [f"{name:<34}{value / 2**30:>10.2f} GiB" for name, value in self.memory.items()]
-        memory.append(f"{'memory (and about 0.5 of CUDA)':<34}{self.total_bytes / 2**30:>10.2f} GiB")
-        flops = [f"{name:<34}{value / videos / 1e12:>10.3f} TFLOP a video" for name, value in self.flops.items()]
-        flops.append(f"{'arithmetic':<34}{sum(self.flops.values()) / videos / 1e12:>10.3f} TFLOP a video")
-        return "\n".join([head, *memory, *flops])
+        memory = self.memory | {"memory (and about 0.5 GiB of CUDA)": self.total_bytes}
+        unit, size = ("GiB", 2**30) if self.total_bytes >= 2**30 else ("MiB", 2**20)  # small ones are for trying out
+        lines = [f"{name:<34}{value / size:>10.2f} {unit}" for name, value in memory.items()]
+        flops = self.flops | {"arithmetic": sum(self.flops.values())}
+        unit, size = ("TFLOP", 10**12) if flops["arithmetic"] >= videos * 10**12 else ("GFLOP", 10**9)
+        lines += [f"{name:<34}{value / videos / size:>10.3f} {unit} a video" for name, value in flops.items()]
+        return "\n".join([head, *lines])
 
 
 def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:

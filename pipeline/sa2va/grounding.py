@@ -4,7 +4,6 @@ Shapes: N frames, S = side of SAM 2's picture (1024), M = S / 4 = side of its ma
 Source: facts/training.md 2.1 and 2.2; the modules themselves are those of PyPI sam2.
 """
 
-import pickle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor, nn
 
 from pipeline.sa2va.config import Sam2Config
+from pipeline.sa2va.pickled import read_pickled
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -80,9 +80,9 @@ def build_sam2(
 
 def _load(sam2: SAM2VideoPredictor, path: Path, config_file: str) -> None:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"SAM 2's checkpoint {path} cannot be read: {error}; download it again") from error
+        content = read_pickled(path)
+    except ValueError as error:
+        raise ValueError(f"SAM 2's checkpoint {error}; download it again") from error
     if not isinstance(content, dict) or "model" not in content:
         raise ValueError(f"a checkpoint of SAM 2 is a dict with an entry 'model', got something else in {path}")
     try:

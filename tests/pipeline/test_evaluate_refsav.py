@@ -77,6 +77,9 @@ def test_a_split_with_long_expressions_alone_is_scored_if_asked(
         (["--predictions", "a/results.json", "--official"], "--official is how a --model predicts"),
         (["--predictions", "a/results.json", "b/a/results.json"], "different names, got a, a; name them as NAME=path"),
         (["--predictions", "nowhere/results.json"], "there is no nowhere/results.json"),
+        (["--predictions", "a/results.json", "--draws", "0"], "--draws and --workers must be at least 1, got 0"),
+        (["--predictions", "a/results.json", "--workers", "0"], "must be at least 1, got 2000 and 0"),
+        (["--predictions", "a/results.json", "--out", __file__], f"--out must be a folder, got {__file__}"),
     ],
 )
 def test_wrong_settings_are_refused(

@@ -118,20 +118,21 @@ def read_like_sa2va(sam_v_full: Path, refsav: Path) -> dict[str, dict[str, tuple
     for key, entry in json.loads(refsav.read_text(encoding="utf-8")).items():
         paths = [f"{sam_v_full}/{entry[name]}" for name in ("video_path", "anno_path")]
         video_path, anno_path = sam2_path_patch(*paths)
-        capture, frames = cv2.VideoCapture(video_path), []
+        capture, frames, read = cv2.VideoCapture(video_path), [], 0
         while True:
             success, frame_HW3 = capture.read()
             if not success:
                 break
-            frames.append(frame_HW3)
+            if read % 4 == 0:
+                frames.append(frame_HW3)
+            read += 1
         capture.release()
-        frames = frames[::4]
         assert frames, f"no frame in {video_path}"
         masklets = json.loads(Path(anno_path).read_text(encoding="utf-8"))["masklet"]
-        masks = [np.stack([rle.decode(one) for one in of_frame], axis=-1) for of_frame in masklets]
+        masks = [[rle.decode(one) for one in of_frame] for of_frame in masklets]
         assert len(masks) == len(frames)
         samples[key] = {
-            column: (said["formated"], np.stack([mask_HWN[:, :, int(column)] for mask_HWN in masks]))
+            column: (said["formated"], np.stack([masks_N[int(column)] for masks_N in masks]))
             for column, said in entry["objects"].items()
         }
         assert all(masks_THW.shape[1:] == frames[0].shape[:2] for _, masks_THW in samples[key].values())

@@ -112,6 +112,7 @@ def test_the_original_decoder_comes_from_a_published_sam2(model: Sa2va, checkpoi
         ({"text": "the [SEG]"}, r"must not have the tokenizer's token \[SEG\]"),
         ({"device": "tpu9"}, "--device must be one that torch can use"),
         ({"frames": "0"}, "frames must be at least 1"),
+        ({"out": f"{__file__}/below"}, "--out must be a folder"),
     ],
 )
 def test_wrong_settings_are_told(
@@ -122,9 +123,10 @@ def test_wrong_settings_are_told(
     changed: dict[str, str],
     message: str,
 ) -> None:
-    given = {"model": str(checkpoint), "video": str(frames), "text": "a ball", "device": "cpu", "frames": "5"} | changed
+    given = {"model": str(checkpoint), "video": str(frames), "text": "a ball", "device": "cpu", "frames": "5"}
+    given |= {"out": str(tmp_path / "out")} | changed
     model = str(base()) if given["model"] == "BASE" else given["model"]
-    command = [given["video"], given["text"], "--model", model, "--out", str(tmp_path / "out")]
+    command = [given["video"], given["text"], "--model", model, "--out", given["out"]]
     with caplog.at_level(logging.ERROR):
         assert main([*command, "--device", given["device"], "--frames", given["frames"]]) == EXIT_USER_ERROR
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]

@@ -17,7 +17,7 @@ from pipeline.sa2va.train.plan import read_data
 from pipeline.sa2va.train.run import train
 from tests.running import ROOT
 
-WAIT_S = 240.0
+WAIT_S = 300.0
 SHORT = ["loader_workers=0", "checkpoint_every=2", "pictures_every=0"]
 
 
@@ -114,7 +114,7 @@ def test_what_is_wrong_is_told_before_anything_starts(
 ) -> None:
     paths = {"source": demo_run, "sav": demo_root, "base": base, "out": tmp_path / "out"}
     for changed, options, rule in (
-        ({"sav": tmp_path}, [], "must"),
+        ({}, ["--store", str(tmp_path)], "frame store"),
         ({}, ["--set", "optim.bacth=3"], "there is no 'bacth'; there is lr, betas"),
         ({"source": tmp_path}, [], str(tmp_path)),
         ({}, ["--split", str(tmp_path)], "a split is a folder with split.json or meta_expressions_valid.json"),

@@ -4,7 +4,6 @@ Such a file has only what was trained: LoRA, both token matrices, projection, ma
 rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: facts 3.1.
 """
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.sa2va.checkpoint import names
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.pickled import read_pickled
 
 ALPHA_PER_RANK = 2.0  # of LoRA, in every released configuration
 _PREFIXES = {
@@ -75,9 +75,9 @@ def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RAN
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"the training checkpoint {path} cannot be read: {error}") from error
+        content = read_pickled(path)
+    except ValueError as error:
+        raise ValueError(f"the training checkpoint {error}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
         raise ValueError(f"an official training checkpoint is a dict with an entry 'state_dict', {path} is not")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.out_folder import check_out
 from pipeline.sa2va.config import ModelConfig, Sam2Config
 
 logger = logging.getLogger("refsav")
@@ -37,6 +38,8 @@ def convert(options: argparse.Namespace) -> None:
     for name, path in {"PTH": options.pth, "--sam2": options.sam2}.items():  # the MLLM takes minutes to read
         if not path.is_file():
             raise ValueError(f"{name} must be a file, got {path}")
+
+    check_out(options.out, "OUT")
 
     import torch  # these cost seconds that --help and a mistyped path do not need
 

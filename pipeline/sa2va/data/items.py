@@ -70,6 +70,9 @@ def read_videos(source: Path, sav_root: Path | None, *, exclude: frozenset[str] 
             in other files (masks, videos) is for `data.check`.
     """
     source = source.expanduser()
+    if not source.is_file() and not (source / "annotations").is_dir():
+        got = "without annotations/" if source.is_dir() else "where nothing is"
+        raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
     root = _sav_root(source, sav_root)
     videos = _grouped(_read_run(source, root) if source.is_dir() else read_refsav(source, root))
     if not videos:

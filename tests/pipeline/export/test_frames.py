@@ -177,6 +177,7 @@ def test_settings_are_checked(source: Path, tmp_path: Path, videos: list[Video])
     for option in (["--quality", "0"], ["--short-px", "0"], ["--workers", "0"]):
         assert main([str(source), "--sav-root", str(tmp_path / "sav"), "--out", str(tmp_path / "x"), *option]) == 2
     assert main([str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 2
+    assert main([str(source), "--sav-root", str(tmp_path / "sav"), "--out", __file__]) == 2
 
 
 @pytest.mark.parametrize("status", ["kept", "rejected"])

@@ -147,3 +147,17 @@ def test_the_table_says_what_it_is(shared: Sa2va) -> None:
     assert lines[0].startswith("estimated for a micro-batch: 2 videos, ")
     assert [line.split()[-2:] for line in lines[1:4]] == [["3.00", "GiB"], ["0.50", "GiB"], ["3.50", "GiB"]]
     assert lines[-1].endswith(" 2.500 TFLOP a video")
+
+
+def test_a_tiny_model_has_a_table_without_zeros(shared: Sa2va) -> None:
+    found = estimated(shared, tiny_batch(shared))
+    _, *lines = str(found).splitlines()
+    shown = {line[:34].strip(): line[34:].split() for line in lines}
+    assert len(shown) == len(found.memory) + len(found.flops) + 2
+    assert all(float(value) > 0 for value, *_ in shown.values())
+    value, unit = shown["weights"]
+    assert unit == "MiB"
+    assert float(value) == pytest.approx(found.memory["weights"] / 2**20, abs=0.005)
+    value, *unit = shown["arithmetic"]
+    assert unit == ["GFLOP", "a", "video"]
+    assert float(value) == pytest.approx(sum(found.flops.values()) / 2 / 1e9, abs=0.0005)

@@ -75,9 +75,10 @@ def test_a_checkpoint_that_does_not_fit_is_told(tmp_path: Path) -> None:
     tiny = replace(TINY_SAM2, checkpoint=str(path))
     with pytest.raises(ValueError, match="cannot be read"):
         build_sam2(tiny)
-    path.write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(ValueError, match="cannot be read"):
-        build_sam2(tiny)
+    for wrong in (b"PK\x03\x04 cut off", b"", b"hello\n", b"<!DOCTYPE html>", b"{}", b"version https://git-lfs"):
+        path.write_bytes(wrong)
+        with pytest.raises(ValueError, match=f"SAM 2's checkpoint {path} cannot be read: .*; download it again"):
+            build_sam2(tiny)
     torch.save([1], path)
     with pytest.raises(ValueError, match="entry 'model'"):
         build_sam2(tiny)

@@ -139,8 +139,13 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
         read_videos(tmp_path, tmp_path)
     with pytest.raises(ValueError, match=r"Ref-SAV\.json"):
         read_videos(tmp_path / "none.json", tmp_path)
-    with pytest.raises(ValueError, match="--sav-root"):
+    with pytest.raises(ValueError, match=r"none\.json where nothing is"):
         read_videos(tmp_path / "none.json", None)
     (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(ValueError, match="--sav-root"):
+        read_videos(tmp_path / "empty.json", None)
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(ValueError, match="without annotations/"):
+        read_videos(tmp_path, tmp_path)
     with pytest.raises(ValueError, match="something to train on"):
         read_videos(tmp_path / "empty.json", tmp_path)
