@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.out_folder import check_out
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
 from stages.base import FatalError
 
@@ -44,6 +45,7 @@ def train(options: argparse.Namespace) -> None:
         FatalError: the workers died too often; the same command goes on.
     """
     config = _config(options)
+    _check(config, options.workers)
     from pipeline.sa2va.train.plan import read_data  # with torch and the rest: seconds that --help does not need
 
     videos, clips = read_data(config)
@@ -66,6 +68,18 @@ def train(options: argparse.Namespace) -> None:
     run(partial(train_on, config, videos, clips), Path(config.out), workers)
     sys.stdout.write(f"\nmodel    {Path(config.out, 'model')}\ncurves   tensorboard --logdir {Path(config.out)}\n")
     sys.stdout.write(f"masks    {Path(config.out, 'pictures')}\n")
+
+
+def _check(config: TrainConfig, workers: int) -> None:
+    """What can be seen at once, so that nobody waits a minute for it."""
+    check_out(Path(config.out))
+    if workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {workers}")
+    base = Path(config.model.base)
+    if base.is_absolute() and not (base / "config.json").is_file():
+        raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
+    if config.model.sam2.checkpoint and not Path(config.model.sam2.checkpoint).is_file():
+        raise ValueError(f"--sam2-checkpoint must be a file, got {config.model.sam2.checkpoint}")
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:

@@ -30,7 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(source: Path, sav: Path, base: Path, out: Path, *options: str) -> list[str]:
     asked = ["--source", str(source), "--sav-root", str(sav), "--base", str(base), "--out", str(out)]
-    numbers = ["--batch", "4", "--micro-batch", "2", "--epochs", "6", "--cpu", f"@{base / 'settings.txt'}", *SHORT]
+    numbers = ["--batch", "4", "--micro-batch", "2", "--epochs", "6", "--cpu"]
+    if (base / "settings.txt").exists():
+        numbers += [f"@{base / 'settings.txt'}", *SHORT]
     return [sys.executable, "-m", "pipeline.train_on_refsav", *asked, *numbers, *options]
 
 
@@ -117,6 +119,10 @@ def test_what_is_wrong_is_told_before_anything_starts(
         ({}, ["--store", str(tmp_path)], "frame store"),
         ({}, ["--set", "optim.bacth=3"], "there is no 'bacth'; there is lr, betas"),
         ({"source": tmp_path}, [], str(tmp_path)),
+        ({"base": tmp_path}, ["--set", "seed=0"], "has no config.json"),
+        ({"out": base / "config.json"}, [], str(base / "config.json")),
+        ({}, ["--workers", "0"], "--workers must be at least 1, got 0"),
+        ({}, ["--sam2-checkpoint", "nowhere.pt"], "--sam2-checkpoint must be a file"),
         ({}, ["--split", str(tmp_path)], "a split is a folder with split.json or meta_expressions_valid.json"),
     ):
         done = told(*options, **paths | changed)

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.pickled import read_pickled
 from pipeline.sa2va.trainable import load_trainable_state, trainable_state
 
 logger = logging.getLogger(__name__)
@@ -97,10 +98,7 @@ def _file(checkpoint: Path, name: str) -> Path:
 def _read(checkpoint: Path, name: str) -> dict[str, Any]:
     file = _file(checkpoint, name)
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{file} cannot be read ({error}): {file.stat().st_size} bytes. "
-            "Remove its folder to go on from the checkpoint before it"
-        ) from error
+        state: dict[str, Any] = read_pickled(file)
+    except ValueError as error:
+        raise ValueError(f"{error}. Remove {checkpoint} to go on from the checkpoint before it") from error
     return state
