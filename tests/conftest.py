@@ -3,11 +3,15 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 from pipeline.demo.shard import draw_demo
 from tests.running import annotate
+
+hypothesis.settings.register_profile("refsav", deadline=None)  # how fast a shared machine is, is no expectation
+hypothesis.settings.load_profile("refsav")
 
 # Files that take a minute or more, longest first: what starts last should be short, or one process ends alone.
 _LONG = (
