@@ -16,7 +16,7 @@ from pipeline.sa2va.conversation import Turn, conversation
 from pipeline.sa2va.families.base import Family
 from pipeline.sa2va.pixels import Frame, sam_frames
 
-_MASK_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
+LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Encoder:
         )
 
     def _check(self, chosen: EncodeInput) -> None:
-        objects, side = len(chosen.texts), self._side_px // _MASK_STRIDE
+        objects, side = len(chosen.texts), self._side_px // LOGITS_STRIDE
         if len(chosen.object_ids) != objects:
             raise ValueError(f"each object must have a text, got {len(chosen.object_ids)} objects, {objects} texts")
         wanted = (objects, len(chosen.frames), side, side)

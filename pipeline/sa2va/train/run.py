@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -20,7 +21,7 @@ from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.dataset import RefSavDataset
 from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.encode import Encoder
+from pipeline.sa2va.encode import LOGITS_STRIDE, Encoder
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import pictures, state
@@ -32,7 +33,6 @@ from pipeline.sa2va.trainable import parameters, prepare, summary
 
 logger = logging.getLogger(__name__)
 
-MASK_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
 _SHOWN = 4  # videos whose masks are drawn along the way
 
 
@@ -54,7 +54,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     if config.official:
         model.follow_release()
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
-    dataset = RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=model.sam_side_px // MASK_STRIDE)
+    dataset = RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=model.sam_side_px // LOGITS_STRIDE)
     steps = plan(config, dataset.lengths(), place)
     trained = parameters(model)
     adam, schedule = optimiser(trained, len(steps), config.optim)
@@ -101,9 +101,15 @@ def _loader(
         batch_sampler=micro,
         collate_fn=join,
         num_workers=config.loader_workers,
+        worker_init_fn=_one_thread,
         pin_memory=place.device.type == "cuda",
     )
     return iter(loader)
+
+
+def _one_thread(_: int) -> None:
+    """A loader's process has a core of its own, and OpenCV's threads do not outlive the fork that made it."""
+    cv2.setNumThreads(0)
 
 
 def _introduce(config: TrainConfig, model: Sa2va, first: Batch, amount: str) -> None:
