@@ -156,6 +156,9 @@ class Call(_Model):
     seconds_s: float = Field(description="from sending to the whole reply, waiting and resending included")
     resent: int = Field(description="times it was sent again after a connection error, 429 or 5xx")
     stored: bool = Field(description="true: answered before, taken from replies/, not paid for again")
+    forms: list[str] = Field(
+        default_factory=list, description="ways in which the reply differed from a plain one; a server's settings show"
+    )
     fault: str | None = Field(description="why the reply could not be used; null = it was used")
 
 
@@ -210,7 +213,9 @@ class AnnotationRow(ManifestRow):
     writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")
     prompt_ids: list[str] = Field(default_factory=list, description="name@sha8 of each prompt that was answered")
     calls: list[Call] = Field(default_factory=list, description="every request to a model for this row, in order")
-    seconds_s: float = Field(default=0.0, description="time spent in stages, a batch's time shared by its rows")
+    seconds_s: float = Field(
+        default=0.0, description="time spent in stages, waiting for models included; a batch's time is shared"
+    )
 
 
 class Row(AnnotationRow):

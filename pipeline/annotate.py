@@ -8,24 +8,30 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.schema import Status
-from pipeline import build_manifest, dead_letter, graph, resume
+from manifests.schema import AnnotationRow, Status
+from pipeline import build_manifest, dead_letter, expected, graph, limit, resume
+from pipeline.breaker import BAD, UselessEngineError
 from pipeline.config import ENGINES, RunConfig
 from pipeline.demo.shard import draw_demo
 from pipeline.engines import session
+from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.config import ModelConfig
 from pipeline.explain import explain
 from pipeline.export import cost, frames, outcomes
 from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import read_annotations, write_exports
 from pipeline.progress import Progress
-from pipeline.recipes import RECIPES
-from pipeline.run_json import begin_run, end_run
+from pipeline.recipes import RECIPES, TOKENS_PER_OBJECT
+from pipeline.run_json import begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 
@@ -36,10 +42,11 @@ EXIT_TOO_MANY_FAILED, EXIT_USER_ERROR, EXIT_FATAL = 1, 2, 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     for library in ("httpx2", "openai"):  # a line for each request
         logging.getLogger(library).setLevel(logging.WARNING)
+    bypass_for_loopback()
     try:
         return annotate(options)
     except ValueError as error:
@@ -58,6 +65,8 @@ def annotate(options: argparse.Namespace) -> int:
         FatalError: the run stopped; the same command goes on.
     """
     shards = [shard for shard in options.shard.split(",") if shard]
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"--limit must be at least 1, got {options.limit}")
     if not shards:
         raise ValueError(f"--shard must name at least one shard, got {options.shard!r}")
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
@@ -74,7 +83,8 @@ def annotate(options: argparse.Namespace) -> int:
 
     if options.store:
         frames.check_local(out, sav)
-    session.check(config)
+    if _to_do(out):
+        config = session.check(config)
     started_s = time.monotonic()
     if shards == ["demo"] and sav.is_local and not sav.exists("sav_train/demo"):
         logger.info("drawing the demo shard into %s", sav.path())
@@ -90,10 +100,16 @@ def annotate(options: argparse.Namespace) -> int:
     engine = _run(options, config, out, sav, shards)
     order = ["select_objects", *(stage.name for stage in stages)]
     table = read_annotations(out)
-    outcomes.assert_sums(out.read_table("manifest.parquet", ["object_id"]), table)
+    manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
+    not_taken = (
+        limit.left_out(manifest, options.limit) - set(table["object_id"].to_pylist()) if options.limit else set()
+    )
+    outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
     write_exports(out, info, order)
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
+    if not_taken:
+        sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(table, info)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
@@ -111,17 +127,23 @@ def annotate(options: argparse.Namespace) -> int:
     return EXIT_TOO_MANY_FAILED if not_stored else 0
 
 
+def _to_do(out: Folder) -> bool:
+    """Whether any row is left, so that an engine will be asked; a row that failed is."""
+    if not out.exists("manifest.parquet"):
+        return True
+    table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["status"])
+    return len(table) < _rows(out) or Status.FAILED.value in table["status"].to_pylist()
+
+
 def _run(
     options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
 ) -> EngineInfo | None:
     """Make the manifest if there is none, and take its undone rows through the stages; what the engine did, if any."""
     attempts = resume.take_back_failed(out)
     done = resume.done_ids(out)
-    if out.exists("manifest.parquet"):
-        todo = _rows(out) - len(done)
-        if not todo:
-            logger.info("all %d masklets are done", len(done))
-            return None
+    if out.exists("manifest.parquet") and _rows(out) == len(done):
+        logger.info("all %d masklets are done", len(done))
+        return None
     from pipeline import ray_adapter  # costs seconds that --help, --check and a finished run do not need
 
     workers = ray_adapter.connect(options.ray_address, options.workers, session.slots(config))
@@ -129,15 +151,38 @@ def _run(
         if not out.exists("manifest.parquet"):
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
             build_manifest.write(tables, out, config.rows_per_unit)
-        todo = _rows(out) - len(done)
+        manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
+        if options.limit:
+            done = done | limit.left_out(manifest, options.limit)
+        todo = _without(manifest, done)
+        if not len(todo):
+            logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
+            return None
+        pending = todo["status"].to_pylist().count(Status.PENDING)
+        plan = expected.expected(config, pending) if config.models else None
+        if plan:
+            logger.info("%d objects to describe: about %s", pending, plan)
         with session.opened(config, out) as engine:
-            logger.info("%d masklets, %d done before, %d workers", todo + len(done), len(done), workers)
+            if plan and engine.info:
+                note_engine(out, engine.info)
+                took_h = expected.hours(plan, config.in_flight, *engine.timed)
+                logger.info("at the speed of the first request that is about %s", expected.in_words(took_h))
+            logger.info("%d masklets, %d done before, %d workers", len(manifest), len(manifest) - len(todo), workers)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
-            ray_adapter.run(job, {"cpu": workers, **engine.workers}, Progress(todo))
+            pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
+            ray_adapter.run(job, pools, Progress(len(todo), expected.corrected if plan else None))
         return engine.info
+    except UselessEngineError:
+        note_useless_pass(out)
+        resume.forgive(out, BAD, done)
+        raise
     finally:
         ray_adapter.disconnect()
+
+
+def _without(manifest: pa.Table, object_ids: Collection[str]) -> pa.Table:
+    return manifest.filter(pc.invert(pc.is_in(manifest["object_id"], value_set=pa.array(object_ids, pa.string()))))
 
 
 def _rows(out: Folder) -> int:
@@ -148,23 +193,44 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
     if recipe not in RECIPES:
         raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    names = ("engine", "engine_url", "max_attempts", "max_failed_frac", "rows_per_unit")
+    names = ("engine", "engine_url", "in_flight", "request", "max_attempts", "max_failed_frac", "rows_per_unit")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if "request" in given:
+        given["request"] = tuple(given["request"])
     config = RECIPES[recipe]()
-    vlm, llm = (_model(options, getattr(config, role), getattr(options, f"{role}_model")) for role in ("vlm", "llm"))
+    vlm, llm = (
+        _model(getattr(config, role), getattr(options, f"{role}_model"), options.engine or config.engine)
+        for role in ("vlm", "llm")
+    )
     return replace(config, vlm=vlm, llm=llm or vlm, **given)
 
 
-def _model(options: argparse.Namespace, model: ModelConfig | None, name: str | None) -> ModelConfig | None:
-    """The recipe's model, or the one that was named instead: `name[@revision]`."""
-    if name:
-        name, _, revision = name.partition("@")
-        if model is None or model.model != name:
-            model = ModelConfig(model=name)  # what the recipe says of its own model does not hold for this one
-        model = replace(model, revision=revision or model.revision)
-    if model and options.in_flight is not None:
-        model = replace(model, in_flight=options.in_flight)
-    return model
+def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelConfig | None:
+    """The recipe's model, or the one that was named instead.
+
+    A hub's model may have a revision, `name@revision`. An endpoint's name is taken whole: what it serves tells more.
+    """
+    if not name:
+        return model
+    revision = ""
+    if engine != "http" and "@" in name and not Path(name).exists():
+        name, _, revision = name.rpartition("@")
+    if model is None or model.model != name:
+        # What the recipe says of its own model does not hold for this one; what an object takes is near it.
+        tokens = model.tokens_per_object if model else TOKENS_PER_OBJECT
+        model = ModelConfig(model=name, tokens_per_object=tokens)
+    return replace(model, revision=revision or model.revision)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--request -seed` as one, `--request=-seed`: argparse takes the second for an option."""
+    joined: list[str] = []
+    for each in arguments:
+        if joined and joined[-1] == "--request" and each.startswith("-"):
+            joined[-1] = f"--request={each}"
+        else:
+            joined.append(each)
+    return joined
 
 
 def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -> Folder:
@@ -193,7 +259,14 @@ def parser() -> argparse.ArgumentParser:
         "--vlm-model", help="model for prompts with pictures: hub id, folder or served name, [@revision]; else recipe's"
     )
     add("--llm-model", help="model for prompts without; default the recipe's, else the VLM")
-    add("--in-flight", type=int, help="requests open at a time for each replica of a model (default: the recipe's)")
+    add("--in-flight", type=int, help="requests open at a time, all models and replicas together; default the recipe's")
+    add(
+        "--request",
+        action="append",
+        metavar="NAME=VALUE",
+        help="set a field of every request, or leave one out with -NAME; may be given several times",
+    )
+    add("--limit", type=int, metavar="N", help="take N videos, spread over the shard; without it the run goes on")
     add(
         "--replay",
         nargs="+",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pipeline.engines.config import ModelConfig, Sampling
+from pipeline.engines.dialect import RequestFields, parse_fields
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 
@@ -25,6 +26,8 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     repair: bool = False  # one second look at what is inconsistent or contradicted, else it is dropped (paper 3.3)
     on_contradiction: Literal["report", "reject"] = "reject"  # of the text by the facts
+    in_flight: int = 32  # requests open at a time, of all models and all of their replicas together
+    request: tuple[str, ...] = ()  # fields of every request: name=value sets one, -name leaves it out
     max_attempts: int = 3  # a row that failed so often is poisoned: the cause is in the row, not in the weather
     max_failed_frac: float = 0.05  # more than one row in twenty is no bad luck with single files
     rows_per_unit: int = 32  # rows that are read, worked on and committed together: what a kill can cost
@@ -36,7 +39,15 @@ class RunConfig:
             return {}
         return {"vlm": self.vlm, "llm": self.llm}
 
+    @property
+    def request_fields(self) -> RequestFields:
+        """`request`, read."""
+        return parse_fields(self.request)
+
     def __post_init__(self) -> None:
+        if self.in_flight < 1:
+            raise ValueError(f"in_flight must be at least 1, got {self.in_flight}")
+        parse_fields(self.request)
         if self.engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
         if self.engine != "measured" and not (self.vlm and self.llm):

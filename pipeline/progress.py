@@ -6,26 +6,51 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
 _BAR_PERIOD_S, _LOG_PERIOD_S = 0.5, 30.0
+_CORRECT_FRAC = 0.05  # of the rows: then the first figures say more than the estimate
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was done so far.
+
+    Attributes:
+        states: rows by state.
+        requests: that were sent for these rows.
+        tokens_in: of these requests.
+        tokens_out: of their replies.
+    """
+
+    states: Mapping[str, int]
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 class Progress:
     """Shows rows done of `total`, rows/s, time left, and rows by state."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, total: int, correct: Callable[[Seen, int, float], str] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            total: rows of the run.
+            correct: says what the whole run takes, from what was seen, the total and the seconds; logged once.
+        """
+        self._total, self._correct = total, correct
 
     @contextmanager
-    def watching(self, counts: Callable[[], Mapping[str, int]]) -> Iterator[None]:
-        """Ask `counts` (rows by state so far) now and then until the block ends."""
+    def watching(self, look: Callable[[], Seen]) -> Iterator[None]:
+        """Ask `look` now and then until the block ends."""
         stop = threading.Event()
         watch = self._bar if sys.stderr.isatty() else self._log
-        thread = threading.Thread(target=watch, args=(counts, stop), daemon=True)
+        thread = threading.Thread(target=watch, args=(look, stop), daemon=True)
         thread.start()
         try:
             yield
@@ -33,23 +58,40 @@ class Progress:
             stop.set()
             thread.join(timeout=10)
 
-    def _bar(self, counts: Callable[[], Mapping[str, int]], stop: threading.Event) -> None:
+    def _bar(self, look: Callable[[], Seen], stop: threading.Event) -> None:
+        started_s = time.monotonic()
         with tqdm(total=self._total, unit="row", smoothing=0.05) as bar:
             ended = False
             while not ended:
                 ended = stop.wait(_BAR_PERIOD_S)
-                states = counts()
-                bar.set_postfix(states, refresh=False)
-                bar.update(sum(states.values()) - bar.n)
+                seen = look()
+                bar.set_postfix(seen.states, refresh=False)
+                bar.update(sum(seen.states.values()) - bar.n)
+                with bar.external_write_mode(file=sys.stderr):
+                    self._correct_once(seen, time.monotonic() - started_s)
 
-    def _log(self, counts: Callable[[], Mapping[str, int]], stop: threading.Event) -> None:
-        started_s = time.monotonic()
+    def _log(self, look: Callable[[], Seen], stop: threading.Event) -> None:
+        started_s = told_s = time.monotonic()
         ended = False
         while not ended:
-            ended = stop.wait(_LOG_PERIOD_S)
-            states = counts()
-            done, passed_s = sum(states.values()), time.monotonic() - started_s
-            rate = done / passed_s
-            left = f"{(self._total - done) / rate:.0f} s left" if rate else "time left unknown"
-            told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-            logger.info("%d of %d rows (%s), %.2f rows/s, %s", done, self._total, told or "none", rate, left)
+            ended = stop.wait(_BAR_PERIOD_S)
+            if not ended and time.monotonic() - told_s < _LOG_PERIOD_S and self._correct is None:
+                continue
+            seen, now_s = look(), time.monotonic()
+            self._correct_once(seen, now_s - started_s)
+            if ended or now_s - told_s >= _LOG_PERIOD_S:
+                told_s = now_s
+                self._tell(seen.states, now_s - started_s)
+
+    def _tell(self, states: Mapping[str, int], passed_s: float) -> None:
+        done = sum(states.values())
+        rate = done / passed_s
+        left = f"{(self._total - done) / rate:.0f} s left" if rate else "time left unknown"
+        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        logger.info("%d of %d rows (%s), %.2f rows/s, %s", done, self._total, told or "none", rate, left)
+
+    def _correct_once(self, seen: Seen, passed_s: float) -> None:
+        done = sum(seen.states.values())
+        if self._correct and seen.requests and _CORRECT_FRAC * self._total <= done < self._total:
+            logger.info("%s", self._correct(seen, self._total, passed_s))
+            self._correct = None

@@ -11,6 +11,7 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,8 +28,9 @@ from ray.data.datasource import Datasource, ReadTask
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
-from manifests.schema import AnnotationRow, ManifestRow, Row
-from pipeline.progress import Progress
+from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
+from pipeline.feed import Feed, open_rows, open_units, processes
+from pipeline.progress import Progress, Seen
 from pipeline.run_stages import finish, run_stages
 from stages.base import FatalError, Stage
 
@@ -38,9 +40,7 @@ R = TypeVar("R")
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _WAITING_CPUS = 0.05  # of a process that asks others and waits
-_UNITS_IN_FLIGHT = (
-    4  # of such a process: while the last rows of one unit are waited for, the next keeps the engine busy
-)
+_CRASHES = 2  # times that a video whose process died is tried again
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 
 
@@ -126,12 +126,29 @@ class Job:
     max_attempts: int
 
 
-def run(job: Job, workers: Mapping[str, int], progress: Progress) -> None:
+@dataclass(frozen=True)
+class Pools:
+    """How many processes do what.
+
+    Attributes:
+        cpus: that compute, one video or unit at a time.
+        in_flight: requests that those which wait for an engine have open at a time, all together; 0 = there are none.
+        rows_per_unit: rows of the manifest that are committed together.
+    """
+
+    cpus: int
+    in_flight: int = 0
+    rows_per_unit: int = 32
+
+
+def run(job: Job, pools: Pools, progress: Progress) -> None:
     """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
 
-    `workers` is the number of processes for each pool of stages; only those of "cpu" compute, the others wait.
+    Stages of the pool "cpu" at the beginning compute. If others follow, they wait for an engine: few processes hold
+    all of their rows, and have the videos rendered by Ray tasks.
 
     Raises:
+        UselessEngineError: most rows got no usable answer.
         FatalError: a stage or Ray said that the run cannot go on; what was committed stays.
     """
     context = DataContext.get_current()
@@ -145,32 +162,39 @@ def run(job: Job, workers: Mapping[str, int], progress: Progress) -> None:
         checkpoint_manager_cls=_CleanUpOnly,
     )
     counter = _Counter.remote()
-    pools = _pools(job.stages)
+    first = next((at for at, stage in enumerate(job.stages) if stage.pool != "cpu"), len(job.stages))
+    compute, waiting = job.stages[:first], job.stages[first:]
     # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
-    dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1)
-    for position, pool in enumerate(pools):
-        name = pool[0].pool
-        dataset = dataset.map_batches(
-            _Worker,
-            fn_constructor_args=(pool, counter, job.max_attempts if position == len(pools) - 1 else None),
-            batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(
-                min_size=1,
-                max_size=workers[name],
-                max_concurrent_calls_per_actor=None if name == "cpu" else _UNITS_IN_FLIGHT,
-            ),
-            num_cpus=1 if name == "cpu" else _WAITING_CPUS,
-        )
+    dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1).map_batches(
+        _Waiting if waiting else _Computing,
+        fn_constructor_args=(compute, waiting, counter, job.max_attempts, pools)
+        if waiting
+        else (compute, counter, job.max_attempts),
+        batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
+        batch_format="pyarrow",
+        compute=_few_with_many_units(pools) if waiting else ActorPoolStrategy(min_size=1, max_size=pools.cpus),
+        num_cpus=_WAITING_CPUS if waiting else 1,
+    )
     try:
-        with progress.watching(lambda: dict(ray.get(counter.counts.remote()))):
+        with progress.watching(lambda: ray.get(counter.seen.remote())):
             dataset.write_parquet(job.out.path("annotations"), filesystem=job.out.arrow_fs)
     except ray.exceptions.RayError as error:
         fatal = ray.get(counter.fatal.remote())
         if fatal is None:  # the sink, the store or a machine: a full disk, a lost node
             logger.exception("Ray could not go on")
-            fatal = str(error).strip().splitlines()[-1]
-        raise FatalError(fatal) from error
+            fatal = FatalError(str(error).strip().splitlines()[-1])
+        raise fatal from error
+
+
+def _few_with_many_units(pools: Pools) -> ActorPoolStrategy:
+    number = processes(pools.in_flight)
+    units = open_units(pools.in_flight // number, pools.rows_per_unit)
+    return ActorPoolStrategy(
+        size=number,
+        max_tasks_in_flight_per_actor=units,
+        max_concurrent_calls_per_actor=units,
+        enable_true_multi_threading=True,  # else calls run one at a time, whatever their number (ray/data compute.py)
+    )
 
 
 class _CleanUpOnly(IdColumnCheckpointManager):
@@ -225,55 +249,110 @@ def _ids_by_row_group(out: Folder) -> list[list[str]]:
         return [file.read_row_group(group, columns=["object_id"])["object_id"].to_pylist() for group in groups]
 
 
-class _Worker:
-    """Some stages on one process; the last pool of a run also closes the rows and counts them."""
+class _Computing:
+    """All stages on one process, a unit at a time."""
 
-    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int | None) -> None:
-        """`max_attempts` is None in all pools but the last."""
+    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int) -> None:
         self._stages, self._counter, self._max_attempts = stages, counter, max_attempts
         for stage in stages:
             stage.setup()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        rows = [Row.model_validate(row) for row in table.to_pylist()]
-        try:
+        rows = _rows_of(table)
+        with _told(self._counter):
             run_stages(self._stages, rows)
-        except FatalError as error:
-            ray.get(self._counter.stop.remote(str(error)))  # Ray hands the driver an exception without its cause
-            raise
-        if self._max_attempts is None:
-            return to_table(rows, Row)
-        finish(rows, self._max_attempts)
-        self._counter.add.remote(Counter(row.status.value for row in rows))
-        return to_table(rows, AnnotationRow)
+        return _closed(rows, self._max_attempts, self._counter)
+
+
+class _Waiting:
+    """Stages that wait for an engine, for many units at a time; videos are rendered by tasks on any node."""
+
+    def __init__(
+        self, compute: Sequence[Stage], stages: Sequence[Stage], counter: Any, max_attempts: int, pools: Pools
+    ) -> None:
+        self._counter, self._max_attempts = counter, max_attempts
+        self._compute: Any = ray.put(list(compute))
+        for stage in stages:
+            stage.setup()
+        number = processes(pools.in_flight)
+        rows, renders = open_rows(pools.in_flight // number), max(1, pools.cpus // number)
+        self._feed = Feed(self._render if compute else _as_they_are, stages, rows, renders)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        with _told(self._counter):
+            rows = self._feed.run(_rows_of(table))
+        return _closed(rows, self._max_attempts, self._counter)
+
+    async def _render(self, rows: list[Row]) -> list[Row]:
+        try:
+            rendered: list[Row] = await _run_elsewhere.remote(self._compute, rows)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except ray.exceptions.RayError as error:  # its process died each time: a decoder that crashes, no memory left
+            for row in rows:
+                row.status, row.stage, row.reason = Status.FAILED, "render_views", Reason.UNEXPECTED_ERROR
+                row.detail = f"the process that works on {row.video_id} dies each time: {' '.join(str(error).split())}"
+            return rows
+        return rendered
+
+
+@ray.remote(num_cpus=1, max_retries=_CRASHES)
+def _run_elsewhere(stages: Sequence[Stage], rows: list[Row]) -> list[Row]:
+    for stage in stages:
+        stage.setup()
+    run_stages(stages, rows)
+    return rows
+
+
+async def _as_they_are(rows: list[Row]) -> list[Row]:
+    return rows
+
+
+def _rows_of(table: pa.Table) -> list[Row]:
+    return [Row.model_validate(row) for row in table.to_pylist()]
+
+
+def _closed(rows: Sequence[Row], max_attempts: int, counter: Any) -> pa.Table:
+    """The rows in their final states, as a table for the sink; they are counted."""
+    finish(rows, max_attempts)
+    calls = [call for row in rows for call in row.calls if not call.stored]
+    tokens = Counter(
+        requests=len(calls),
+        tokens_in=sum(call.tokens_in for call in calls),
+        tokens_out=sum(call.tokens_out for call in calls),
+    )
+    counter.add.remote(Counter(row.status.value for row in rows), tokens)
+    return to_table(rows, AnnotationRow)
+
+
+@contextmanager
+def _told(counter: Any) -> Iterator[None]:
+    """Ray hands the driver an exception without its cause: the counter keeps the first fatal one."""
+    try:
+        yield
+    except FatalError as error:
+        ray.get(counter.stop.remote(error))
+        raise
 
 
 @ray.remote(num_cpus=0)
 class _Counter:
-    """What the driver wants to know of its workers: rows by state, and the first fatal error."""
+    """What the driver wants to know of its workers: rows by state, what was asked, and the first fatal error."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._fatal: str | None = None
+        self._states: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
+        self._fatal: FatalError | None = None
 
-    def add(self, counts: Counter[str]) -> None:
-        self._counts.update(counts)
+    def add(self, states: Counter[str], asked: Counter[str]) -> None:
+        self._states.update(states)
+        self._asked.update(asked)
 
-    def counts(self) -> dict[str, int]:
-        return dict(self._counts)
+    def seen(self) -> Seen:
+        return Seen(dict(self._states), **self._asked)
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: FatalError) -> None:
         self._fatal = self._fatal or why
 
-    def fatal(self) -> str | None:
+    def fatal(self) -> FatalError | None:
         return self._fatal
-
-
-def _pools(stages: Sequence[Stage]) -> list[list[Stage]]:
-    pools: list[list[Stage]] = []
-    for stage in stages:
-        if pools and pools[-1][-1].pool == stage.pool:
-            pools[-1].append(stage)
-        else:
-            pools.append([stage])
-    return pools

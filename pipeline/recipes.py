@@ -17,6 +17,8 @@ _JSON: dict[str, Any] = {"structured_outputs_config": {"backend": "xgrammar", "d
 # The views have at most a megapixel. Qwen3-VL's own limit is 16, for which vLLM would set memory aside.
 _QWEN3_VL = _JSON | {"mm_processor_kwargs": {"size": {"shortest_edge": 256**2, "longest_edge": 1024**2}}}
 
+TOKENS_PER_OBJECT = (5_600, 560)  # in and out, of a model of which nothing else is known: those of `modern`
+
 
 def demo() -> RunConfig:
     """Few videos, many objects each: everything can be seen in one report."""
@@ -27,6 +29,7 @@ def paper() -> RunConfig:
     """The paper's models, and as many objects a video as Ref-SAV has: 72,509 in 37,311 videos, 1.94 each. 8 GPUs."""
     return RunConfig(
         recipe="paper",
+        in_flight=256,  # 32 for each of 4 replicas of 2 models: more overflows a replica's queue (olmocr issue 317)
         select=SelectConfig(max_objects=2),
         views=ViewConfig(video_long_px=448),  # one tile of InternVL2; more are cut up, and 8 pictures must fit
         vlm=ModelConfig(
@@ -61,10 +64,10 @@ def modern() -> RunConfig:
         gpu_memory_gib=70,
         context_tokens=8192,
         max_replicas=8,
-        tokens_per_object=(5_600, 560),
+        tokens_per_object=TOKENS_PER_OBJECT,
         engine_kwargs=_QWEN3_VL,
     )
-    return RunConfig(recipe="modern", vlm=model, llm=model, repair=True, on_contradiction="reject")
+    return RunConfig(recipe="modern", in_flight=256, vlm=model, llm=model, repair=True, on_contradiction="reject")
 
 
 def small() -> RunConfig:
@@ -73,12 +76,12 @@ def small() -> RunConfig:
         model="Qwen/Qwen3-VL-2B-Instruct",
         gpu_memory_gib=0,
         context_tokens=8192,
-        in_flight=4,
         tokens_per_object=(3_900, 560),
         engine_kwargs=_QWEN3_VL,
     )
     return RunConfig(
         recipe="small",
+        in_flight=4,
         views=ViewConfig(scene_long_px=768, video_long_px=448, crop_long_px=512),  # half the tokens: a CPU reads them
         vlm=model,
         llm=model,

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import AnnotationRow, Reason, Status
 from stages.writer import NO_ANSWER
 
 _PENDING = ".pending.parquet"
@@ -40,6 +40,30 @@ def take_back(out: Folder, object_ids: Collection[str]) -> None:
         for committed in out.names("checkpoint", ".parquet"):
             _drop(out, committed, back["object_id"])
         _drop(out, name, back["object_id"])
+
+
+def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -> None:
+    """Do not count the last try of rows that failed for one of `reasons` in a call that the circuit breaker stopped.
+
+    Args:
+        out: folder of the run.
+        reasons: that say nothing of the rows themselves.
+        before: ids of the rows that were done when that call began.
+    """
+    schema = arrow_schema(AnnotationRow)
+    for name in out.names("annotations", ".parquet"):
+        rows = out.read_table(name).cast(schema).to_pylist()
+        failed = [
+            row
+            for row in rows
+            if row["object_id"] not in before
+            and row["status"] in (Status.FAILED, Status.POISONED)
+            and row["reason"] in reasons
+        ]
+        for row in failed:
+            row["status"], row["attempts"] = Status.FAILED.value, row["attempts"] - 1
+        if failed:
+            out.write_table(name, pa.Table.from_pylist(rows, schema))
 
 
 def done_ids(out: Folder) -> set[str]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from manifests.io import Folder
 from pipeline.config import RunConfig
+from pipeline.engines.address import public
 from pipeline.export.run_info import EngineInfo, RunInfo
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
-_DECIDE_RESULT = ("select", "views", "models", "sampling", "repair", "on_contradiction")
+_DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction")
 
 
 def begin_run(
@@ -32,6 +33,8 @@ def begin_run(
         ValueError: the folder holds a run with other settings, each named with both values.
     """
     asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    asked["request"] = config.request_fields.deciding
+    asked["engine_url"] = config.engine_url and public(config.engine_url)
     info = RunInfo(
         shards=list(shards),
         writer=" + ".join(dict.fromkeys(models.values())) if models else config.engine,
@@ -39,6 +42,7 @@ def begin_run(
         engine=None,
         seconds=0.0,
         git_commit=_git_commit(),
+        useless_passes=0,
         versions={package: version(package) for package in _PACKAGES},
         config={**asked, "models": models, "sav_root": sav.url},
     )
@@ -53,6 +57,7 @@ def begin_run(
                 "give another --out (make: OUT=…), or the settings of that run"
             )
         info["seconds"], info["engine"] = before["seconds"], before["engine"]
+        info["useless_passes"] = before.get("useless_passes", 0)
     out.write_json("run.json", info)
 
 
@@ -66,6 +71,20 @@ def end_run(out: Folder, seconds: float, engine: EngineInfo | None) -> RunInfo:
     return info
 
 
+def note_engine(out: Folder, engine: EngineInfo) -> None:
+    """Write down at once how the engine is spoken to; the rest of `engine` is added up by `end_run`."""
+    info: RunInfo = json.loads(out.read_bytes("run.json"))
+    info["engine"] = {**(info["engine"] or engine), "dialects": engine["dialects"]}
+    out.write_json("run.json", info)
+
+
+def note_useless_pass(out: Folder) -> None:
+    """Count a call that the circuit breaker stopped: the next one asks anew, past the replies that were kept."""
+    info: RunInfo = json.loads(out.read_bytes("run.json"))
+    info["useless_passes"] += 1
+    out.write_json("run.json", info)
+
+
 def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
     if before is None:
         return now
@@ -77,6 +96,7 @@ def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
         seconds=before["seconds"] + now["seconds"],
         prefix_hits=sum(hits) if hits else None,
         prefix_queries=sum(queries) if queries else None,
+        dialects=now["dialects"],
     )
 
 

@@ -34,7 +34,7 @@ def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
                 _run_batch(stage, batch)
     if (pending := _pending(rows)) and first < len(stages):
         started_s = time.perf_counter()
-        asyncio.run_coroutine_threadsafe(_run_in_flight(stages[first:], pending), _loop()).result()
+        asyncio.run_coroutine_threadsafe(_run_in_flight(stages[first:], pending), event_loop()).result()
         share_s = (time.perf_counter() - started_s) / len(pending)
         for row in pending:
             row.seconds_s += share_s
@@ -62,8 +62,8 @@ def _start_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    """One event loop a process: a writer's connections outlive a batch, and batches of several threads share them."""
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return the one event loop of this process: a writer's connections outlive a batch, and all batches share them."""
     with _LOCK:
         return _start_loop()
 
@@ -72,12 +72,17 @@ async def _run_in_flight(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             for row in rows:
-                group.create_task(_run_row(stages, row))
+                group.create_task(run_row(stages, row))
     except* FatalError as fatal:
         raise fatal.exceptions[0] from None
 
 
-async def _run_row(stages: Sequence[Stage], row: Row) -> None:
+async def run_row(stages: Sequence[Stage], row: Row) -> None:
+    """Take one row through `stages` until it ends, in place.
+
+    Raises:
+        FatalError: from a stage.
+    """
     for stage in stages:
         if row.status is not Status.PENDING:
             return

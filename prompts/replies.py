@@ -1,7 +1,9 @@
 """One reply class for each prompt: its JSON schema is enforced by the engine, and the same class parses the answer.
 
-Lengths and beginnings are checked here and kept out of the schema: a `maxLength` costs xgrammar seconds to compile and
-up to 60 ms a token instead of 0.01 ms, and drops a `pattern` beside it. An endless text is ended by `max_tokens`.
+Schemas are strict as OpenAI means it, so that any server takes them: every property is required, none has a default,
+no other is allowed, and only types, enums and descriptions stand in them. Lengths and beginnings are checked here: a
+`maxLength` costs xgrammar seconds to compile and up to 60 ms a token instead of 0.01 ms, and drops a `pattern` beside
+it. An endless text is ended by `max_tokens`.
 """
 
 from typing import Annotated, Literal
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 _MOST_CHARACTERS = 1200  # three sentences have 200 to 500
 _MOST_OF_EXPRESSION = 1000  # 110 words have about 650
+_MOST_IDS = 8
 _BEGINNING = "The object is "
 
 
@@ -27,9 +30,22 @@ def _expression(text: str) -> str:
     return text
 
 
+def _said(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _few(ids: list[str]) -> list[str]:
+    if len(ids) > _MOST_IDS:
+        raise ValueError(f"must have at most {_MOST_IDS} ids, has {len(ids)}")
+    return ids
+
+
 Note = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_bounded)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_bounded)]
-ExpressionText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_expression)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_said)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_said), AfterValidator(_bounded)]
+ExpressionText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_expression)]
 
 
 class Reply(BaseModel):
@@ -78,10 +94,8 @@ class Expression(Reply):
     """The referring expression, and the objects that it cannot be told from."""
 
     expression: ExpressionText = Field(description="60 to 110 words in three parts, beginning with 'The object is'")
-    ambiguous_with: list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
-        default_factory=list,
-        max_length=8,
-        description="ids of other listed objects that the expression fits just as well",
+    ambiguous_with: Annotated[list[Id], AfterValidator(_few)] = Field(
+        description="ids of other listed objects that the expression fits just as well; empty if there are none"
     )
 
 

@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import base64
 import json
+import math
+import random
 import sys
 import threading
 import time
@@ -128,6 +130,7 @@ class Server:
             "max_in_flight": self.max_in_flight,
             "tokens_in": self.tokens_in,
             "tokens_out": self.tokens_out,
+            **next((rule.do.counts() for rule in self.rules if isinstance(rule.do, Slots)), {}),
         }
 
     def _do(self, work: Any) -> None:
@@ -248,14 +251,55 @@ def good(after_s: float = 0.0, **changed: Any) -> Do:
     async def do(server: Server, _: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if after_s:
             await asyncio.sleep(after_s)
-        if "response_format" not in body:
+        asked = (body.get("response_format") or {}).get("json_schema")
+        if asked is None:
             return web.json_response(completion(server, body, "Yes.", "length"))
-        asked = body["response_format"]["json_schema"]
         server.answers[asked["name"]] += 1
         text = json.dumps(json.loads(good_text(asked["name"], asked["schema"])) | changed)
         return web.json_response(completion(server, body, text))
 
     return do
+
+
+class Slots:
+    """An engine with so many places: each request takes one for a time that is drawn, others wait in their order.
+
+    Nobody computes: what is measured with it is how full the one who asks keeps it. The times are drawn by the number
+    of the request, so that two runs have the same ones.
+    """
+
+    def __init__(self, slots: int, mean_s: float, sigma: float = 0.6, stuck_s: float = 0.0, seed: int = 0) -> None:
+        self._free = asyncio.Semaphore(slots)
+        self._draws = service_times_s(mean_s, sigma, seed)
+        self._stuck_s = stuck_s
+        self.served: list[tuple[float, float]] = []  # when each request had a place, from and to
+        self.stuck: tuple[float, float] | None = None
+
+    async def __call__(self, server: "Server", request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if "test of the connection" in json.dumps(body["messages"][0]):  # the preflight is not part of the run
+            return await good()(server, request, body)
+        async with self._free:
+            began_s = time.monotonic()
+            stuck = bool(self._stuck_s) and self.stuck is None and len(self.served) >= STUCK_AFTER
+            if stuck:
+                self.stuck = (began_s, began_s + self._stuck_s)
+            await asyncio.sleep(self._stuck_s if stuck else next(self._draws))
+            answer = await good()(server, request, body)
+            self.served.append((began_s, time.monotonic()))
+        return answer
+
+    def counts(self) -> dict[str, Any]:
+        return {"served": self.served, "stuck": self.stuck}
+
+
+STUCK_AFTER = 8  # requests that are answered before one gets stuck
+
+
+def service_times_s(mean_s: float, sigma: float, seed: int = 0) -> Iterator[float]:
+    """Lognormal times of this mean, without end; sigma is that of their logarithm."""
+    draw = random.Random(seed)
+    while True:
+        yield draw.lognormvariate(math.log(mean_s) - sigma * sigma / 2, sigma)
 
 
 def reply(text: str | None, finish_reason: str = "stop", refusal: str | None = None) -> Do:
@@ -338,8 +382,13 @@ def _main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 = any that is free; its URL is the first line of stdout")
     parser.add_argument("--models", default=",".join(MODELS), help="names that it serves, with commas between")
     parser.add_argument("--after-s", type=float, default=0.0, help="seconds until each answer")
+    parser.add_argument("--slots", type=int, default=0, help="requests that are worked on at a time; 0 = all")
+    parser.add_argument("--mean-s", type=float, default=3.0, help="with --slots: mean time of a request, lognormal")
+    parser.add_argument("--sigma", type=float, default=0.6, help="with --slots: sigma of the times' logarithm")
+    parser.add_argument("--stuck-s", type=float, default=0.0, help="with --slots: one request takes so long")
     told = parser.parse_args()
-    with serve(Rule(do=good(told.after_s)), models=tuple(told.models.split(",")), port=told.port) as server:
+    slots = Slots(told.slots, told.mean_s, told.sigma, told.stuck_s) if told.slots else None
+    with serve(Rule(do=slots or good(told.after_s)), models=tuple(told.models.split(",")), port=told.port) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):

@@ -1,43 +1,72 @@
 """One client for every engine: OpenAI's chat API, bounded requests in flight, sent again when the engine stumbles.
 
-What is tried again, and with which pauses, is the `openai` package's: connection errors, timeouts, 408, 409, 429 and
-5xx, with growing pauses and jitter, or as Retry-After says. What that cannot know is decided here: whether the engine
-is gone, so that the run stops instead of losing a row with each request.
+What is tried again before a reply begins, and with which pauses, is the `openai` package's: connection errors, 408,
+409, 429 and 5xx, with growing pauses and jitter, or as Retry-After says. What that cannot know is decided here: whether
+a reply that began has stalled, and whether the engine is gone, so that the run stops instead of losing a row with each
+request.
 """
 
 import asyncio
-import base64
+import json
 import math
-import os
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
+import httpx2
 import openai
-from pydantic import BaseModel, Field, ValidationError
 
 from manifests.schema import Reason
+from pipeline.engines.address import is_loopback, proxy_of, public
+from pipeline.engines.dialect import Dialect, RequestFields, body
 from pipeline.engines.exchange import Answer, Request
+from pipeline.engines.reading import is_whole, read_answer
+from pipeline.engines.server_words import ServerError, fix_of, is_filtered, is_page, words_of
 from stages.base import FatalError, RowError
+
+T = TypeVar("T")
 
 _QUIET_S = 10.0  # without an answer for so long, the engine is asked whether it lives
 _PROBE_S, _PROBES, _PROBE_PAUSE_S = 5.0, 5, 3.0  # at worst 10 + 5 x 5 + 5 x 3 s: gone is known within a minute
 _PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # of the openai package: these, then the longest each time
+_RESENDS = 2  # of an answer that was broken, stalled, or an error behind status 200
 _ALIVE_S = 10.0  # for a word of an answer
 _NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # of every request alike: key, credit, model, address
+_TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
+_SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
 _DETAIL_CHARACTERS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where an engine is reached, and how patient one is with it."""
+    """Where an engine is reached, how it is spoken to, and how patient one is with it.
 
-    url: str  # ends in /v1
-    in_flight: int = 8  # requests that one client has open at a time
-    patience_s: float = 40.0  # how long errors are answered by sending again; an engine being replaced needs minutes
-    timeout_s: float = 600.0  # of one request, everything included
+    Attributes:
+        url: ends in /v1.
+        api_key: sent with every request, never shown.
+        in_flight: requests that one client has open at a time.
+        patience_s: how long errors are answered by sending again; an engine that is being replaced needs minutes.
+        timeout_s: a request that has no byte of its answer waits as long as others are answered, and then so long; an
+            answer may take so long from its first byte on.
+        silence_s: an answer that began and then says nothing for so long has stalled.
+        dialects: by model, as the preflight settled them.
+        fields: what the user sets or leaves out in every request.
+    """
+
+    url: str
+    api_key: str = field(default="none", repr=False)
+    in_flight: int = 8
+    patience_s: float = 40.0
+    timeout_s: float = 600.0
+    silence_s: float = 60.0
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
+    fields: RequestFields = field(default_factory=RequestFields)
+
+
+class StalledError(Exception):
+    """An answer began and did not come to its end."""
 
 
 class ChatClient:
@@ -47,8 +76,9 @@ class ChatClient:
         self._endpoint = endpoint
         self._client = openai.AsyncOpenAI(
             base_url=endpoint.url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
-            timeout=endpoint.timeout_s,
+            api_key=endpoint.api_key,
+            http_client=_http_client(endpoint.url, endpoint.in_flight),
+            timeout=_TIMEOUT,
             max_retries=_tries(endpoint.patience_s),
         )
         self._slots = asyncio.Semaphore(endpoint.in_flight)
@@ -66,24 +96,124 @@ class ChatClient:
         async with self._slots, self._watched() as gone:
             started_s = time.monotonic()
             try:
-                async with asyncio.timeout(self._endpoint.timeout_s):
-                    raw = await _unless(gone, self._send(request))
-            except (openai.APIError, TimeoutError) as error:
-                told = f"{_told(error)} after {time.monotonic() - started_s:.0f} s"
+                answer: Answer = await _unless(gone, self.send(request, self._dialect(request)))
+            except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
+                words = self.told(error)
+                if status is not None and status < 500 and is_filtered(words):
+                    return Answer(text="", finish_reason="content_filter", refusal=words)
+                told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
-                    told = f"{self._endpoint.url} does not serve {request.model!r} to us: {told}"
-                    raise FatalError(told) from error
-                if _of_this_request(status) or await self._lives(request.model, answers_errors=status is not None):
+                    fix = fix_of(status, self._endpoint.url, model=request.model)
+                    told = f"{public(self._endpoint.url)} does not serve {request.model!r} to us: {told}"
+                    raise FatalError(f"{told}; {fix}" if fix else told) from error
+                answers = status is not None or isinstance(error, ServerError)
+                if _of_this_request(status) or await self._lives(request.model, answers_errors=answers):
                     raise RowError(Reason.ENGINE_ERROR, f"{request.schema_name}: {told}") from error
-                raise FatalError(f"{request.model} at {self._endpoint.url} does not answer: {told}") from error
+                told = f"{request.model} at {public(self._endpoint.url)} does not answer: {told}"
+                raise FatalError(told) from error
             self._answered_s[request.model] = time.monotonic()
-            return _answer(raw.http_response.content, time.monotonic() - started_s, raw.retries_taken)
+            return replace(answer, seconds_s=time.monotonic() - started_s)
 
-    async def _send(self, request: Request) -> Any:
+    async def send(self, request: Request, dialect: Dialect) -> Answer:
+        """Send in a given dialect, again only if that may help: no connection, a busy engine, a broken answer.
+
+        Raises:
+            openai.APIError: it was refused, or there is no connection.
+            ServerError: there is an answer, but no completion in it.
+            StalledError: the answer did not come to its end.
+            TimeoutError: nothing was answered in time.
+        """
+        resent = 0
+        for pause_s in (*_PAUSES_S[:_RESENDS], None):
+            try:
+                payload, again = await self._receive(request, dialect)
+                resent += again
+                answer = read_answer(payload, tuple(request.schema.get("properties", ())))
+                if not is_whole(payload) and answer.finish_reason == "no reason":
+                    raise StalledError("the answer was cut off")
+                return replace(answer, resent=resent)
+            except (ServerError, StalledError) as error:
+                passes = isinstance(error, StalledError) or error.passes
+                if pause_s is None or not passes:
+                    raise
+                resent += 1
+                await asyncio.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
+
+    def told(self, error: BaseException) -> str:
+        """What an error says, in the server's own words where it has any; never the key."""
+        if isinstance(error, openai.APIStatusError):
+            page = is_page(error.response.content)
+            told = f"HTTP {error.status_code}{' with a web page' if page else ''}: {words_of(error.response.content)}"
+        elif isinstance(error, openai.APIConnectionError):
+            # The package hides the cause behind 'Connection error.'.
+            told = f"no connection ({error.__cause__ or error})"
+            if proxy := proxy_of(self._endpoint.url):
+                told += f" by the proxy {proxy} that the environment names; NO_PROXY takes hosts that need none"
+        elif isinstance(error, TimeoutError):
+            told = "no answer"
+        else:
+            told = str(error) or type(error).__name__
+        key = self._endpoint.api_key
+        return (told.replace(key, "***") if len(key) > len("none") else told)[:_DETAIL_CHARACTERS]
+
+    def _dialect(self, request: Request) -> Dialect:
+        return self._endpoint.dialects.get(request.model, Dialect())
+
+    async def _receive(self, request: Request, dialect: Dialect) -> tuple[bytes, int]:
+        """The body of the response, and how often the package sent the request again."""
         # `extra_body` is sent as it is; all else is held against openai's types part by part: a quarter of the time.
-        create = self._client.chat.completions.with_raw_response.create
-        return await create(model=request.model, messages=(), extra_body=body(request))
+        create = self._client.chat.completions.with_streaming_response.create
+        sent = body(request, dialect, self._endpoint.fields)
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_async_context(create(model=request.model, messages=(), extra_body=sent))
+            response = await self._patiently(opening, request.model)
+            pieces = response.iter_bytes()
+            try:
+                begun = await self._patiently(_beginning(pieces), request.model)
+                return begun + await self._rest(pieces), response.retries_taken
+            except httpx2.HTTPError as error:
+                raise StalledError(f"the answer was cut off ({error or type(error).__name__})") from error
+
+    async def _patiently(self, waiting: Coroutine[Any, Any, T], model: str) -> T:
+        """What is waited for before an answer begins: as long as others of the model are answered, and then timeout_s.
+
+        Raises:
+            TimeoutError: longer.
+        """
+        task = asyncio.ensure_future(waiting)
+        since_s = time.monotonic()
+        try:
+            while not task.done():
+                answered_s = max(since_s, self._answered_s.get(model, -math.inf))
+                left_s = answered_s + self._endpoint.timeout_s - time.monotonic()
+                if left_s <= 0:
+                    raise TimeoutError
+                await asyncio.wait({task}, timeout=left_s)
+            return task.result()
+        finally:
+            await _stopped(task)
+
+    async def _rest(self, pieces: AsyncIterator[bytes]) -> bytes:
+        """An answer from its first byte on.
+
+        Raises:
+            StalledError: it was silent for too long, or did not end in time.
+        """
+        found = bytearray()
+        clock = asyncio.get_running_loop().time
+        end_s = clock() + self._endpoint.timeout_s
+        try:
+            async with asyncio.timeout(None) as limit:
+                limit.reschedule(clock() + self._endpoint.silence_s)
+                async for piece in pieces:
+                    found += piece
+                    limit.reschedule(min(end_s, clock() + self._endpoint.silence_s))
+        except TimeoutError as error:
+            why = "took too long" if clock() >= end_s else f"stalled: no byte for {self._endpoint.silence_s:g} s"
+            raise StalledError(f"the answer {why}") from error
+        return bytes(found)
 
     async def _lives(self, model: str, *, answers_errors: bool) -> bool:
         """Whether `model` answers the shortest of questions, or any other meanwhile: then it was that one request.
@@ -106,19 +236,35 @@ class ChatClient:
             alive = True
         return alive or self._answered_s.get(model, -math.inf) > since_s
 
-    async def models(self) -> list[str]:
-        """Names of the models that the endpoint serves.
+    async def models(self) -> list[str] | None:
+        """Names of the models that the endpoint serves; None if it has no such list.
 
         Raises:
-            FatalError: it does not answer, or not to us.
+            ValueError: it does not let us in, or is no such endpoint but a web page.
+            FatalError: it does not answer.
         """
+        url = self._endpoint.url
+        at = f"the engine at {public(url)} cannot be asked for its models"
         try:
             client = self._client.with_options(max_retries=_PROBES, timeout=_PROBE_S)
-            raw = await client.models.with_raw_response.list()
-            return [model.id for model in _Models.model_validate_json(raw.http_response.content).data]
-        except (openai.APIError, ValidationError) as error:
-            told = f"the engine at {self._endpoint.url} cannot be asked for its models: {_told(error)}"
-            raise FatalError(told) from error
+            data = (await client.models.with_raw_response.list()).http_response.content
+        except openai.APIStatusError as error:
+            if error.status_code in (404, 405, 501) and not is_page(error.response.content):
+                return None
+            if error.status_code < 500 and error.status_code not in (408, 409, 429):
+                fix = fix_of(error.status_code, url, page=is_page(error.response.content))
+                raise ValueError(f"{at}: {self.told(error)}{f'; {fix}' if fix else ''}") from error
+            raise FatalError(f"{at}: {self.told(error)}") from error
+        except openai.APIError as error:
+            raise FatalError(f"{at}: {self.told(error)}") from error
+        try:
+            return _names(json.loads(data))
+        except (ValueError, TypeError, KeyError) as error:
+            if is_page(data):
+                raise ValueError(
+                    f"{at}: it answers with a web page ({words_of(data)}); {fix_of(None, url, page=True)}"
+                ) from error
+            return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -152,11 +298,11 @@ class ChatClient:
                 await client.models.with_raw_response.list()
                 failures, since_s = 0, time.monotonic()
             except openai.APIConnectionError as error:
-                failures, told = failures + 1, _told(error)
+                failures, told = failures + 1, self.told(error)
                 await asyncio.sleep(_PROBE_PAUSE_S)
             except openai.APIError:  # it answers, if only with an error: requests tell what is wrong with it
                 failures, since_s = 0, time.monotonic()
-        return f"the engine at {self._endpoint.url} is gone: {told}"
+        return f"the engine at {public(self._endpoint.url)} is gone: {told}"
 
 
 async def _unless(gone: asyncio.Task[str], asking: Coroutine[Any, Any, Any]) -> Any:
@@ -189,90 +335,25 @@ def _tries(patience_s: float) -> int:
     return len(_PAUSES_S) + max(0, math.ceil((patience_s - sum(_PAUSES_S)) / _LONGEST_PAUSE_S))
 
 
-def body(request: Request) -> dict[str, Any]:
-    """The request as it goes over the wire: pictures before the text, so that those of one object share a prefix."""
-    shown = [
-        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
-        for picture in request.pictures
-    ]
-    return {
-        "model": request.model,
-        "messages": [
-            {"role": "system", "content": request.system},
-            {"role": "user", "content": [*shown, {"type": "text", "text": request.user}]},
-        ],
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": request.schema_name, "schema": request.schema, "strict": True},
-        },
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "seed": request.seed,
-        "max_tokens": request.max_tokens,
-    }
+def _names(listed: Any) -> list[str]:
+    """Names in a list of models, in the shapes that servers use."""
+    models = listed if isinstance(listed, list) else listed.get("data", listed.get("models"))
+    names = [each if isinstance(each, str) else each.get("id") or each["name"] for each in models]
+    return [str(name) for name in names]
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
+def _http_client(url: str, connections: int) -> openai.DefaultAsyncHttpxClient:
+    """A client that keeps so many connections, and reaches this machine without a proxy."""
+    most = connections + _SPARE_CONNECTIONS
+    limits = replace(openai.DEFAULT_CONNECTION_LIMITS, max_connections=most, max_keepalive_connections=most)
+    return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
 
 
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Details(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
-
-
-class _Completion(BaseModel):
-    """What is used of a completion: engines differ in the rest, and in their names for how one ended."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
-class _Model(BaseModel):
-    id: str
-
-
-class _Models(BaseModel):
-    data: list[_Model]
-
-
-def _answer(data: bytes, seconds_s: float, resent: int) -> Answer:
-    try:
-        completion = _Completion.model_validate_json(data)
-    except ValidationError:
-        return Answer(
-            text=data[:_DETAIL_CHARACTERS].decode(errors="replace"),
-            finish_reason="no completion",
-            seconds_s=seconds_s,
-            resent=resent,
-        )
-    choice, usage = completion.choices[0], completion.usage or _Usage()
-    details = usage.prompt_tokens_details or _Details()
-    return Answer(
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason or "no reason",
-        refusal=choice.message.refusal,
-        tokens_in=usage.prompt_tokens,
-        tokens_cached=details.cached_tokens or 0,
-        tokens_out=usage.completion_tokens,
-        seconds_s=seconds_s,
-        resent=resent,
-    )
-
-
-def _told(error: BaseException) -> str:
-    """What an error says, with the cause that the openai package hides behind 'Connection error.'."""
-    cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) else ""
-    told = f": {error}" if str(error) else ""
-    return f"{type(error).__name__}{told}{cause}"[:_DETAIL_CHARACTERS]
+async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
+    """The first bytes of an answer; comments and blanks that keep a connection open in a queue do not begin one."""
+    found = b""
+    async for piece in pieces:
+        found += piece
+        if any(line and not line.startswith(b":") for line in map(bytes.strip, found.splitlines())):
+            break
+    return found

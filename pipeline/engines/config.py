@@ -16,12 +16,11 @@ class ModelConfig:
     images_per_prompt: int = 8  # the views of describe_video
     min_replicas: int = 1
     max_replicas: int = 1
-    in_flight: int = 32  # requests that one replica has open at a time: more overflows its queue (olmocr issue 317)
     tokens_per_object: tuple[int, int] = (0, 0)  # expected (in, out), for planning; measured figures are in `calls`
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # for vLLM, as they are
 
     def __post_init__(self) -> None:
-        for name in ("tensor_parallel", "context_tokens", "images_per_prompt", "min_replicas", "in_flight"):
+        for name in ("tensor_parallel", "context_tokens", "images_per_prompt", "min_replicas"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of {self.model} must be at least 1, got {getattr(self, name)}")
         if self.max_replicas < self.min_replicas:

@@ -2,6 +2,8 @@
 
 import urllib.request
 
+from pipeline.engines.address import is_loopback
+
 _HITS, _QUERIES = "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"
 _TIMEOUT_S = 10.0
 
@@ -20,7 +22,9 @@ def prefix_cache(url: str) -> tuple[float, float] | None:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/').removesuffix('/v1')}/metrics", timeout=_TIMEOUT_S) as reply:
+        direct = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
+        page = f"{url.rstrip('/').removesuffix('/v1')}/metrics"
+        with urllib.request.build_opener(*direct).open(page, timeout=_TIMEOUT_S) as reply:
             text = reply.read().decode()
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     except (OSError, ValueError):  # no such page, no answer, or another page

@@ -44,11 +44,14 @@ class Served:
 
 
 @contextmanager
-def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1800) -> Iterator[Served]:
+def serving(
+    models: Sequence[ModelConfig], in_flight: int, name: str, start_timeout_s: float = 1800
+) -> Iterator[Served]:
     """Serve each distinct model of `models` under its own name until the block is left; Ray is connected already.
 
     Args:
         models: the same model may stand there twice.
+        in_flight: requests open at a time, which the replicas of a model share.
         name: of the run, of letters, digits, - and _; two runs of one cluster have different ones.
         start_timeout_s: until every model has its least number of replicas.
 
@@ -72,7 +75,7 @@ def serving(models: Sequence[ModelConfig], name: str, start_timeout_s: float = 1
             if left != app or status not in ("DEPLOYING", "RUNNING"):
                 serve.delete(left)
         if app not in _applications(app):
-            _deploy(distinct, app, on_gpu)
+            _deploy(distinct, in_flight, app, on_gpu)
         _wait(app, distinct, time.monotonic() + start_timeout_s)
         http = _client().http_config
         host = _address() if http.host in ("0.0.0.0", "::") else http.host
@@ -145,7 +148,7 @@ def _on_gpu(models: Sequence[ModelConfig]) -> bool:
     return True
 
 
-def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
+def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: bool) -> None:
     from ray import serve
     from ray.serve.llm import build_llm_deployment
     from ray.serve.llm.deployment import LLMServer
@@ -177,7 +180,7 @@ def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
     }
     crowded = sum(model.max_replicas for model in models) > 1
     configs = {
-        model.model: _llm_config(model, _short(number, model), on_gpu, crowded, Replica)
+        model.model: _llm_config(model, in_flight, _short(number, model), on_gpu, crowded, Replica)
         for number, model in enumerate(models)
     }
     ingress = serve.deployment(
@@ -196,7 +199,7 @@ def _deploy(models: Sequence[ModelConfig], app: str, on_gpu: bool) -> None:
     serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
 
 
-def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
+def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
     from ray.llm._internal.common.callbacks.base import CallbackBase
     from ray.serve.llm import LLMConfig
 
@@ -206,11 +209,12 @@ def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, serv
         async def on_before_node_init(self) -> None:
             self.ctx.run_init_node = False
 
+    share = math.ceil(in_flight / model.max_replicas)  # of one replica, when all are up
     batch_tokens = max(model.context_tokens, _LEAST_BATCH_TOKENS)
     engine = {
         "max_model_len": model.context_tokens,
         "limit_mm_per_prompt": {"image": model.images_per_prompt, "video": 0},
-        "max_num_seqs": model.in_flight,
+        "max_num_seqs": share,
         "max_num_batched_tokens": batch_tokens,
         "enable_prefix_caching": True,
         "enable_prompt_tokens_details": True,  # replies tell how much of the prompt was in the cache
@@ -243,9 +247,9 @@ def _llm_config(model: ModelConfig, name: str, on_gpu: bool, crowded: bool, serv
                 "min_replicas": model.min_replicas,
                 "max_replicas": model.max_replicas,
                 "initial_replicas": model.min_replicas,
-                "target_ongoing_requests": max(1, model.in_flight * 3 // 4),
+                "target_ongoing_requests": max(1, share * 3 // 4),
             },
-            "max_ongoing_requests": model.in_flight,
+            "max_ongoing_requests": share,
             "max_constructor_retry_count": 1,
             "health_check_period_s": _HEALTH_PERIOD_S,
             "health_check_timeout_s": _HEALTH_TIMEOUT_S,

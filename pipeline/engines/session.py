@@ -2,24 +2,32 @@
 
 import asyncio
 import hashlib
+import json
 import logging
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from manifests.io import Folder
 from pipeline.config import RunConfig
 from pipeline.engines.config import ModelConfig
+from pipeline.engines.dialect import Dialect
 from pipeline.export.run_info import EngineInfo
+from pipeline.feed import processes
 from pipeline.writers.measured import MeasuredWriter
 from stages.writer import Writer
 
+if TYPE_CHECKING:  # the base install has no openai
+    from pipeline.engines.chat import Endpoint
+    from pipeline.engines.preflight import Settled
+
 logger = logging.getLogger(__name__)
 
-_IN_FLIGHT_EACH = 8  # of one process: with few, its rows keep step, and none is alone at the end of a unit
+_NAMES_SHOWN = 12
 _REPLACED_S = 1200.0  # a replica of ours that died is loaded anew; requests wait for it
 
 
@@ -29,7 +37,7 @@ class Session:
 
     writer: Writer
     info: EngineInfo | None = None  # what run.json keeps of the engine; seconds and cache are filled in at the end
-    workers: dict[str, int] = field(default_factory=dict)  # pool -> processes that ask it
+    timed: tuple[float, int] = (0.0, 0)  # seconds and tokens out of a request of the preflight
 
 
 def revisions(config: RunConfig) -> dict[str, str] | None:
@@ -50,31 +58,56 @@ def slots(config: RunConfig) -> int:
     return 1 + serve.extra_slots(_models(config))
 
 
-def check(config: RunConfig) -> None:
-    """Ask a running endpoint for its models, before anything is made.
+def check(config: RunConfig) -> RunConfig:
+    """Look at the key and at a running endpoint, before anything is made; returns the settings with its models' names.
+
+    An endpoint without a list of models is left to the preflight.
 
     Raises:
-        ValueError: it serves others.
+        ValueError: it serves other models, is no such endpoint, or the key cannot be sent.
         FatalError: it does not answer.
     """
     if config.engine != "http":
-        return
+        return config
+    from pipeline.engines.address import api_key, public
     from pipeline.engines.chat import ChatClient, Endpoint
 
-    async def served() -> list[str]:
-        client = ChatClient(Endpoint(url=config.engine_url or ""))
+    url = config.engine_url or ""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError(f"--engine-url (make: ENGINE_URL=…) must be like http://host:8000/v1, got {public(url)!r}")
+    endpoint = Endpoint(url=url, api_key=api_key())
+
+    async def served() -> list[str] | None:
+        client = ChatClient(endpoint)
         try:
             return await client.models()
         finally:
             await client.close()
 
     names = asyncio.run(served())
-    missing = sorted({model.model for model in _models(config)} - set(names))
-    if missing:
+    if names is None:
+        logger.info("%s has no list of its models: whether it serves them is seen by the first request", public(url))
+        return config
+    found = {role: _named(model, names) for role, model in config.models.items()}
+    if missing := sorted({config.models[role].model for role, model in found.items() if model is None}):
         raise ValueError(
-            f"{config.engine_url} does not serve {', '.join(missing)} but {', '.join(names) or 'no model'}: give "
+            f"{public(url)} does not serve {', '.join(missing)} but {_some(names)}: give "
             "--vlm-model and --llm-model (make: VLM_MODEL=… LLM_MODEL=…) as the endpoint calls them"
         )
+    return replace(config, vlm=found["vlm"], llm=found["llm"])
+
+
+def _named(model: ModelConfig, names: Sequence[str]) -> ModelConfig | None:
+    """The model as the endpoint calls it: the whole name, or what stands before @revision; None if it has neither."""
+    if model.model in names:
+        return model
+    name, _, revision = model.model.rpartition("@")
+    return replace(model, model=name, revision=revision) if name in names else None
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} others" if len(names) > _NAMES_SHOWN else ""
+    return (", ".join(names[:_NAMES_SHOWN]) or "no model") + more
 
 
 @contextmanager
@@ -98,6 +131,7 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
         with (
             serve.serving(
                 [_pinned(model) for model in _models(config)],
+                config.in_flight,
                 f"refsav-{hashlib.sha256(out.path().encode()).hexdigest()[:8]}",
             ) as served,
             _measured(config, out, served.url, served.gpus) as session,
@@ -108,13 +142,32 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
 
 @contextmanager
 def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[Session]:
+    from pipeline.engines.address import api_key, public
+    from pipeline.engines.chat import Endpoint
     from pipeline.engines.metrics import prefix_cache
-    from pipeline.writers.model import ModelWriter
 
-    info = EngineInfo(url=url, gpus=gpus, seconds=0.0, prefix_hits=None, prefix_queries=None)
+    endpoint = Endpoint(
+        url=url,
+        api_key=api_key() if config.engine == "http" else "none",
+        in_flight=config.in_flight // processes(config.in_flight),
+        fields=config.request_fields,
+    )
+    if config.engine == "vllm":
+        endpoint = replace(endpoint, patience_s=_REPLACED_S, timeout_s=2 * _REPLACED_S)
+    settled = asyncio.run(_settled(config, endpoint))
+    endpoint = replace(endpoint, dialects={model: each.dialect for model, each in settled.items()})
+    info = EngineInfo(
+        url=public(url),
+        gpus=gpus,
+        seconds=0.0,
+        prefix_hits=None,
+        prefix_queries=None,
+        dialects={model: each.dialect.as_json() for model, each in settled.items()},
+    )
+    slowest = max(settled.values(), key=lambda each: each.seconds_s)
     started_s, before = time.monotonic(), prefix_cache(url)
     try:
-        yield Session(_writer(config, out, url), info, {ModelWriter.pool: _workers(config)})
+        yield Session(_writer(config, out, endpoint), info, (slowest.seconds_s, slowest.tokens_out))
     finally:
         info["seconds"] = time.monotonic() - started_s
         after = prefix_cache(url)
@@ -122,15 +175,30 @@ def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[S
             info["prefix_hits"], info["prefix_queries"] = after[0] - before[0], after[1] - before[1]
 
 
-def _writer(config: RunConfig, out: Folder, url: str) -> Writer:
-    from pipeline.engines.chat import Endpoint
+async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settled]":
+    from pipeline.engines.chat import ChatClient
+    from pipeline.engines.preflight import settle
+
+    client = ChatClient(endpoint)
+    roles = config.models
+    try:
+        found = {}
+        for model in _models(config):
+            kinds = {kind: roles[role].model == model.model for kind, role in (("pictures", "vlm"), ("text", "llm"))}
+            found[model.model] = await settle(client, endpoint.url, model.model, **kinds)
+            if (dialect := found[model.model].dialect) != Dialect():
+                logger.info("%s is spoken to by %s", model.model, json.dumps(dialect.as_json()))
+        return found
+    finally:
+        await client.close()
+
+
+def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> Writer:
     from pipeline.writers.model import Model, ModelWriter
 
-    endpoint = Endpoint(url=url, in_flight=_in_flight(config) // _workers(config))
-    if config.engine == "vllm":
-        endpoint = replace(endpoint, patience_s=_REPLACED_S, timeout_s=2 * _REPLACED_S)
     models = {role: Model(model.model, _revision(config, model)) for role, model in config.models.items()}
-    return ModelWriter(endpoint, models["vlm"], models["llm"], config.sampling, out)
+    passes = json.loads(out.read_bytes("run.json")).get("useless_passes", 0) if out.exists("run.json") else 0
+    return ModelWriter(endpoint, models["vlm"], models["llm"], config.sampling, out, passes=passes)
 
 
 def _revision(config: RunConfig, model: ModelConfig) -> str:
@@ -151,11 +219,3 @@ def _pinned(model: ModelConfig) -> ModelConfig:
 def _models(config: RunConfig) -> list[ModelConfig]:
     """Each model once: one may have both roles."""
     return list({model.model: model for model in config.models.values()}.values())
-
-
-def _in_flight(config: RunConfig) -> int:
-    return sum(model.in_flight * model.max_replicas for model in _models(config))
-
-
-def _workers(config: RunConfig) -> int:
-    return math.ceil(_in_flight(config) / _IN_FLIGHT_EACH)

@@ -7,6 +7,7 @@ their hash: `--explain` draws them again.
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,7 +30,8 @@ class ReplyStore:
         """
         try:
             kept = await asyncio.to_thread(read, self._out, key)
-            return Answer(**kept["answer"])
+            answer = kept["answer"]
+            return Answer(**{**answer, "forms": tuple(answer.get("forms", ()))})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
@@ -49,10 +51,17 @@ class ReplyStore:
             raise FatalError(f"replies cannot be written to {self._out.path('replies')}: {error}") from error
 
 
-def question(request: Request, prompt_id: str, revision: str) -> dict[str, Any]:
-    """All that decides the answer, as JSON values; pictures by their SHA-256."""
-    return {
-        "prompt": prompt_id,  # the schema is in it too
+def question(request: Request, prompt_id: str, revision: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides the answer, as JSON values; pictures by their SHA-256.
+
+    Args:
+        request: what is asked.
+        prompt_id: of its prompt; the schema is in it too.
+        revision: of the model.
+        fields: that the user set or left out, of those that can change an answer.
+    """
+    asked = {
+        "prompt": prompt_id,
         "model": request.model,
         "revision": revision,
         "system": request.system,
@@ -63,6 +72,7 @@ def question(request: Request, prompt_id: str, revision: str) -> dict[str, Any]:
         "seed": request.seed,
         "max_tokens": request.max_tokens,
     }
+    return {**asked, "fields": dict(fields)} if fields else asked
 
 
 def key_of(asked: dict[str, Any]) -> str:

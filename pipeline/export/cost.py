@@ -5,7 +5,7 @@ count for the row that sent it. If that row is gone (a kill, a replay), they cou
 they were paid too. Requests that no row of the table shares are not counted.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -37,6 +37,13 @@ class Spent:
     def tokens(self) -> int:
         """In and out."""
         return self.tokens_in + self.tokens_out
+
+
+class Forms(NamedTuple):
+    """Replies that were read although they came in an unusual form."""
+
+    replies: int
+    by_form: tuple[tuple[str, int], ...]  # most frequent first
 
 
 class Asked(NamedTuple):
@@ -76,6 +83,7 @@ class Cost:
     prompts: tuple[Asked, ...]  # in the order of the stages
     ended: tuple[Ended, ...]  # kept rows first, then by tokens
     repair: Repair
+    forms: Forms
     kept: int
     seconds_s: float  # that the engine was held; of the whole run where that is not known
     gpus: int
@@ -125,6 +133,7 @@ def cost(table: pa.Table, info: RunInfo) -> Cost | None:
             )
         ),
         repair=_repair(rows),
+        forms=_forms(calls),
         kept=sum(row["status"] == Status.KEPT for row in rows),
         seconds_s=engine["seconds"] if engine else info["seconds"],
         gpus=engine["gpus"] if engine else 0,
@@ -169,6 +178,11 @@ def summary(bill: Cost) -> list[tuple[str, str]]:
         burnt = Spent(tokens_in=sum(each.spent.tokens for each in lost))
         told = f"{burnt.tokens:,} tokens ({_share(burnt, bill.paid)}) for {sum(each.rows for each in lost):,} objects"
         lines.append(("not kept", told))
+    if bill.forms.replies:
+        told = ", ".join(f"{form} ({number:,})" for form, number in bill.forms.by_form)
+        lines.append(
+            ("unusual replies", f"{bill.forms.replies:,} were read, but look at the server's settings: {told}")
+        )
     if repair.asked:
         each = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
         share = _share(repair.spent, bill.paid)
@@ -234,6 +248,12 @@ def _repair(rows: Sequence[dict[str, Any]]) -> Repair:
     looked = [row for row in rows if any(call["prompt"].startswith(_REPAIR) for call in row["calls"])]
     saved = sum(row["status"] == Status.KEPT and bool(row["repairs"]) for row in looked)
     return Repair(len(looked), saved, _sum(call for call in _own_calls(looked) if call["prompt"].startswith(_REPAIR)))
+
+
+def _forms(calls: Sequence[dict[str, Any]]) -> Forms:
+    unusual = [call["forms"] for call in calls if call["own"] and call["forms"]]
+    counted = Counter(form for forms in unusual for form in forms)
+    return Forms(len(unusual), tuple(counted.most_common()))
 
 
 def _by_stage(key: tuple[str, str, str]) -> tuple[int, tuple[str, str, str]]:

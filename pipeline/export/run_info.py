@@ -11,6 +11,7 @@ class EngineInfo(TypedDict):
     seconds: float  # that it was held
     prefix_hits: float | None  # tokens found in its prefix cache; None if it does not tell
     prefix_queries: float | None  # tokens looked up there
+    dialects: dict[str, Any]  # by model: in which form its requests are sent, as the preflight settled it
 
 
 class RunInfo(TypedDict):
@@ -23,4 +24,5 @@ class RunInfo(TypedDict):
     seconds: float  # wall time of the run
     git_commit: str | None  # of this project; None outside a checkout
     versions: dict[str, str]  # package -> version
+    useless_passes: int  # calls that the circuit breaker stopped: their rows do not count as tried
     config: dict[str, Any]  # the resolved configuration, JSON values only

@@ -37,10 +37,22 @@ class ModelWriter:
 
     pool = "chat"
 
-    def __init__(self, endpoint: Endpoint, vlm: Model, llm: Model, sampling: Sampling, out: Folder) -> None:
+    def __init__(
+        self, endpoint: Endpoint, vlm: Model, llm: Model, sampling: Sampling, out: Folder, passes: int = 0
+    ) -> None:
+        """Prepare; connections are made by the first `write`.
+
+        Args:
+            endpoint: that is asked.
+            vlm: for prompts with pictures.
+            llm: for prompts without.
+            sampling: how replies are drawn.
+            out: folder of the run, for `replies/`.
+            passes: earlier calls that the circuit breaker stopped: as many more seeds may be tried.
+        """
         self.name = vlm.name if vlm == llm else f"{vlm.name} + {llm.name}"
         self._endpoint, self._vlm, self._llm, self._sampling = endpoint, vlm, llm, sampling
-        self._store = ReplyStore(out)
+        self._store, self._passes = ReplyStore(out), passes
         self._opened: _Opened | None = None
 
     async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
@@ -53,6 +65,7 @@ class ModelWriter:
         model = self._vlm if pictures else self._llm
         texts = prompt.render(**prompts.values_of(row))
         faults: list[FaultError] = []
+        before = len(row.calls)
         for temperature, seed in self._ladder(row.attempts):
             request = Request(
                 model=model.name,
@@ -73,6 +86,8 @@ class ModelWriter:
             except FaultError as fault:
                 call.fault = str(fault)
                 faults.append(fault)
+                if sum(not call.stored for call in row.calls[before:]) >= len(self._sampling.temperatures):
+                    break
         reasons = {fault.reason for fault in faults}
         told = "; ".join(f"{number}. {fault}" for number, fault in enumerate(faults, 1))
         raise RowError(
@@ -82,11 +97,11 @@ class ModelWriter:
 
     def _ladder(self, attempts: int) -> Iterator[tuple[float, int]]:
         """(temperature, seed) of each attempt; a row that failed before goes on where it was, over kept answers."""
-        steps = self._sampling.temperatures * (attempts + 1)
+        steps = self._sampling.temperatures * (attempts + 1 + self._passes)
         return ((temperature, self._sampling.seed + number) for number, temperature in enumerate(steps))
 
     async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[Answer, Call]:
-        asked = question(request, prompt.id, model.revision)
+        asked = question(request, prompt.id, model.revision, self._endpoint.fields.deciding)
         key = key_of(asked)
         opened = self._open()
         lock = opened.asking.setdefault(key, asyncio.Lock())
@@ -109,6 +124,7 @@ class ModelWriter:
             seconds_s=answer.seconds_s,
             resent=answer.resent,
             stored=stored,
+            forms=list(answer.forms),
             fault=None,
         )
         return answer, call

@@ -29,6 +29,8 @@ _REFUSALS = re.compile(
 )
 _LOOP_WORDS, _LOOP_TIMES = 4, 4  # so many words in a row, so many times: no good text does that
 _SQUEEZED_FRAC, _SQUEEZED_BYTES = 0.4, 200  # English packs to 0.5 to 0.7 of its size at such lengths, loops to 0.2
+_FEW_CHARACTERS, _ALTERNATING = 4, 2  # a text of so many characters has more than two different ones
+_RUN = re.compile(r"(.)\1{7}|(..)\2{7}")  # eight times in a row: no word has that
 _NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode categories: control, not assigned, private use, half a pair
 _FAULT_CHARACTERS = 300
 
@@ -49,6 +51,8 @@ def usable(prompt: Prompt[R], answer: Answer) -> R:
     """
     if answer.refusal or answer.finish_reason == "content_filter":
         raise FaultError(Reason.REFUSED, f"refused: {answer.refusal or answer.text!r}")
+    if one := _one_character(answer.text):
+        raise FaultError(Reason.BAD_REPLY, f"says nothing but {one!r} again and again: {answer.text[:40]!r}")
     if answer.finish_reason != "stop":
         raise FaultError(Reason.BAD_REPLY, f"ended by {answer.finish_reason!r} after {answer.tokens_out} tokens")
     if not answer.text.strip():
@@ -94,12 +98,26 @@ def _check_characters(name: str, text: str) -> None:
 def _check_text(reply: BaseModel, name: str, text: str) -> None:
     if refusal := _REFUSALS.match(text):
         raise FaultError(Reason.REFUSED, f"refused in {name}: {refusal.group()!r}")
+    if one := _one_character(text):
+        raise FaultError(Reason.BAD_REPLY, f"{name} says nothing but {one!r} again and again: {text[:40]!r}")
     if loop := _loop(text):
         raise FaultError(Reason.BAD_REPLY, f"{name} repeats itself: {loop!r}")
     if not isinstance(reply, Caption) and (leak := marker_leak(text)):
         raise FaultError(Reason.MARKER_LEAK, f"{name} speaks of how the object was shown: {leak!r}")
     if isinstance(reply, Expression) and not MIN_WORDS <= (words := len(text.split())) <= MAX_WORDS:
         raise FaultError(Reason.BAD_REPLY, f"{name} must have {MIN_WORDS} to {MAX_WORDS} words, has {words}")
+
+
+def _one_character(text: str) -> str | None:
+    """The character, or the two in turn, of which a text consists or which it repeats at length; None in a good text.
+
+    Engines whose numbers overflow write "!!!!" (token 0) to the end.
+    """
+    said = "".join(text.split())
+    if len(said) >= _FEW_CHARACTERS and len(set(said)) <= _ALTERNATING:
+        return "".join(dict.fromkeys(said))
+    run = _RUN.search(said)
+    return (run.group(1) or run.group(2)) if run else None
 
 
 def _loop(text: str) -> str | None:

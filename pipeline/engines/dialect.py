@@ -1,0 +1,186 @@
+"""Dialects of OpenAI's chat API: how one request is written down for a server, and what to try when it refuses.
+
+Servers differ in how they take a JSON schema, in the name of the length limit, and in which fields they know. The
+preflight (`preflight.py`) finds out which dialect a server speaks; the reply's key does not depend on it.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from pipeline.engines.exchange import Request
+
+Format = Literal["json_schema", "json_object", "text"]
+LengthField = Literal["max_tokens", "max_completion_tokens"]
+_FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
+_LENGTH_FIELDS: tuple[LengthField, ...] = ("max_tokens", "max_completion_tokens")
+_SCHEMA_NOTE = "Answer with one JSON object that fits this JSON schema, and with nothing else:\n"
+_RESERVED = ("model", "messages")  # the project's own options say these
+# What decides how an answer travels or is billed, not what it says: the answer's key is without it.
+_TRANSPORT = (
+    *("stream", "stream_options", "user", "metadata", "service_tier", "store", "priority", "request_id"),
+    *("safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "response_format"),
+)
+# Words of an error -> the field that it is about, in the order in which fields are given up.
+_NAMED: tuple[tuple[str, str], ...] = (
+    ("stream_options", r"stream_options|include_usage"),
+    ("top_p", r"top_p|topp|nucleus"),
+    ("seed", r"\bseed\b"),
+    ("temperature", r"temperature"),
+    ("length", r"max_tokens|max_completion_tokens"),
+    ("format", r"response_format|json_schema|json_object|json mode|structured output|guided|grammar|schema|\bstrict\b"),
+    ("system", r"system (?:role|message|prompt|instruction)|role.{0,20}system|(?:roles?|conversation) must alternate"),
+    ("stream", r"\bstream(?:ing)?\b"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestFields:
+    """Fields of every request that the user sets or leaves out (`--request name=value`, `--request -name`)."""
+
+    set: Mapping[str, Any] = field(default_factory=dict)
+    leave_out: tuple[str, ...] = ()
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """Those that can change an answer, for its key; a field that is left out counts as null."""
+        values = {**dict(self.set), **dict.fromkeys(self.leave_out)}
+        return {name: values[name] for name in sorted(values) if name not in _TRANSPORT}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """How a server wants its requests.
+
+    Attributes:
+        format: json_schema: the server enforces the schema; json_object: it enforces JSON, and the schema stands in
+            the prompt; text: the schema stands in the prompt, nothing is enforced.
+        length_field: the name under which it takes the greatest number of tokens of a reply.
+        left_out: fields that it does not accept, of seed, temperature, top_p, stream, stream_options and system (a
+            message of its own; then it stands before the instruction).
+    """
+
+    format: Format = "json_schema"
+    length_field: LengthField = "max_tokens"
+    left_out: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the dialect for run.json."""
+        return {**asdict(self), "left_out": list(self.left_out)}
+
+
+def parse_fields(given: Sequence[str]) -> RequestFields:
+    """Read the values of `--request`.
+
+    Args:
+        given: `name=value`, the value as JSON or else as text; or `-name` to leave a field out.
+
+    Raises:
+        ValueError: One is neither, or names a field that another option sets.
+    """
+    values: dict[str, Any] = {}
+    without: list[str] = []
+    for each in given:
+        name, equals, value = each.partition("=")
+        name = name.strip()
+        if name.startswith("-") and not equals:
+            name = name.lstrip("-")
+            without.append(name)
+        elif equals:
+            try:
+                values[name] = json.loads(value)
+            except ValueError:
+                values[name] = value
+        else:
+            name = ""
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"--request must be name=value, or -name to leave a field out, got {each!r}")
+        if name in _RESERVED:
+            raise ValueError(
+                f"--request cannot set {name!r}: give --vlm-model and --llm-model; prompts are in prompts/"
+            )
+    if both := sorted(values.keys() & set(without)):
+        raise ValueError(f"--request sets and leaves out {', '.join(both)}: give one of the two")
+    return RequestFields(set=values, leave_out=tuple(dict.fromkeys(without)))
+
+
+def body(request: Request, dialect: Dialect | None = None, fields: RequestFields | None = None) -> dict[str, Any]:
+    """Write the request as it goes over the wire: pictures before the text, so that those of one object share a prefix.
+
+    Args:
+        request: what is asked.
+        dialect: how the server wants it; None: as OpenAI does.
+        fields: what the user sets or leaves out; it has the last word.
+    """
+    dialect, fields = dialect or Dialect(), fields or RequestFields()
+    user = request.user
+    if dialect.format != "json_schema":
+        user = f"{user}\n\n{_SCHEMA_NOTE}{json.dumps(request.schema)}"
+    apart = "system" not in dialect.left_out
+    shown: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
+        for picture in request.pictures
+    ]
+    shown.append({"type": "text", "text": user if apart else f"{request.system}\n\n{user}"})
+    schema = {"name": request.schema_name, "schema": request.schema, "strict": True}
+    values: dict[str, Any] = {
+        "model": request.model,
+        "messages": [
+            *([{"role": "system", "content": request.system}] if apart else []),
+            {"role": "user", "content": shown},
+        ],
+        "response_format": {"type": dialect.format}
+        | ({"json_schema": schema} if dialect.format == "json_schema" else {}),
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        dialect.length_field: request.max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if set(_LENGTH_FIELDS) & fields.set.keys():
+        values.pop(dialect.length_field)
+    for name in (*dialect.left_out, *fields.leave_out, *(["response_format"] if dialect.format == "text" else [])):
+        values.pop(name, None)
+    if values.get("stream") is None or fields.set.get("stream") is False:
+        values.pop("stream_options", None)
+    return values | dict(fields.set)
+
+
+def next_dialect(dialect: Dialect, words: str, param: str | None = None) -> Dialect | None:
+    """Choose what to try after a server refused a request.
+
+    Args:
+        dialect: that was refused.
+        words: what the server said.
+        param: the field that it named, if its error has such an entry.
+
+    Returns:
+        The next form of the field that was named. If no field was named, JSON without a schema, then no format, then
+        no field that could be left out. None if there is nothing else to try.
+    """
+    for told in (param or "", words):
+        for name, pattern in _NAMED:
+            if re.search(pattern, told, re.IGNORECASE) and (changed := _without(dialect, name)):
+                return changed
+    if changed := _without(dialect, "format"):
+        return changed
+    bare = replace(dialect, left_out=("seed", "top_p", "temperature", "stream_options", "stream"))
+    return bare if set(bare.left_out) - set(dialect.left_out) else None
+
+
+def _without(dialect: Dialect, name: str) -> Dialect | None:
+    """The dialect that gives up the present form of a field; None if it has no other."""
+    if name == "format":
+        left = _FORMATS[_FORMATS.index(dialect.format) + 1 :]
+        return replace(dialect, format=left[0]) if left else None
+    if name == "length":
+        other = _LENGTH_FIELDS[1]
+        return replace(dialect, length_field=other) if dialect.length_field != other else None
+    if name in dialect.left_out:
+        return None
+    names = ("stream", "stream_options") if name == "stream" else (name,)
+    return replace(dialect, left_out=tuple(dict.fromkeys([*dialect.left_out, *names])))

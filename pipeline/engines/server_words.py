@@ -1,0 +1,116 @@
+"""What a server says when it does not answer: its own words, and the fix that they most often call for."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_MOST_CHARACTERS = 500
+_FILTERED = re.compile(
+    r"content[_ ](?:filter|policy|management)|contentfilter|responsibleai|data_inspection|moderation|flagged"
+    r"|safety[_ ](?:system|setting|polic)|usage polic|inappropriate content|sensitive content",
+    re.IGNORECASE,
+)
+_NO_PICTURES = re.compile(r"(?:image|picture|vision|multi-?modal|visual)", re.IGNORECASE)
+_V1 = "does the address end in /v1?"
+
+
+class ServerError(Exception):
+    """The server answered, but with no completion."""
+
+    def __init__(self, words: str, what: str, *, code: int | None = None, page: bool = False) -> None:
+        super().__init__(f"{what}: {words}" if words else what)
+        self.words, self.code, self.page = words, code, page
+
+    @property
+    def passes(self) -> bool:
+        """True for what may be gone when it is asked again: a page, nothing at all, a 429 or 5xx behind the server."""
+        return self.page or not self.words or (self.code is not None and (self.code == 429 or self.code >= 500))
+
+
+def words_of(body: bytes | str) -> str:
+    """Find what a server says went wrong, in any of the shapes that servers use; at most 500 characters.
+
+    Args:
+        body: of the response: an error object, FastAPI's `detail`, a web page, plain text.
+    """
+    text = body.decode("utf-8-sig", errors="replace") if isinstance(body, bytes) else body
+    if is_page(text):
+        return f"{_page_words(text)}"[:_MOST_CHARACTERS]
+    for line in (text, *(line[5:] for line in text.splitlines() if line.startswith("data:"))):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if words := "; ".join(dict.fromkeys(_words(value))):
+            return words[:_MOST_CHARACTERS]
+    return " ".join(text.split())[:_MOST_CHARACTERS]
+
+
+def is_page(body: bytes | str) -> bool:
+    """Tell whether a body is a web page."""
+    start = (body[:500].decode("utf-8", errors="replace") if isinstance(body, bytes) else body[:500]).lstrip(
+        "\ufeff \r\n\t"
+    )
+    return bool(re.match(r"<(?:!doctype|html|head|body|\?xml|!--)", start, re.IGNORECASE))
+
+
+def is_filtered(words: str) -> bool:
+    """Tell whether an error's words say that a filter refused the content."""
+    return bool(_FILTERED.search(words))
+
+
+def speaks_of_pictures(words: str) -> bool:
+    """Tell whether an error's words are about pictures."""
+    return bool(_NO_PICTURES.search(words))
+
+
+def fix_of(status: int | None, url: str, *, page: bool = False, model: str = "") -> str:
+    """Say what to try for an error, as the end of a sentence; empty if there is nothing to guess.
+
+    Args:
+        status: of the response, None if it was 200.
+        url: the endpoint's address.
+        page: the body is a web page.
+        model: that was asked for.
+    """
+    if page or status == 405 or (status == 404 and not url.rstrip("/").endswith("/v1")):
+        return _V1
+    return {
+        400: "",
+        401: "is OPENAI_API_KEY the right one?",
+        402: "is there credit left?",
+        403: "may this OPENAI_API_KEY use the model?",
+        404: f"is {model!r} the name under which it serves the model, and does the address end in /v1?",
+        407: "the proxy wants to know who you are",
+        413: "the server or a proxy before it allows only smaller requests: raise its limit",
+    }.get(status or 0, "")
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Texts that tell what went wrong, the server's own before what it passes on."""
+    if isinstance(value, str):
+        if value.strip():
+            yield " ".join(value.split())
+    elif isinstance(value, list):
+        for each in value:
+            yield from _words(each)
+    elif isinstance(value, dict):
+        where = value.get("loc")
+        if isinstance(where, list) and isinstance(value.get("msg"), str):  # FastAPI: which field, and what of it
+            yield f"{'.'.join(map(str, where))}: {value['msg']}"
+            return
+        for name in ("error", "errors", "message", "detail", "error_message", "msg", "title", "description", "reason"):
+            if value.get(name) is not None:
+                yield from _words(value[name])
+        passed_on = value.get("metadata")
+        if isinstance(passed_on, dict) and passed_on.get("raw"):
+            yield from _words(passed_on["raw"])
+
+
+def _page_words(text: str) -> str:
+    title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text)
+    body = re.sub(r"(?is)<(script|style|title)\b.*?</\1>|<[^>]*>", " ", text)
+    told = " ".join(html.unescape(f"{title.group(1) if title else ''} {body}").split())
+    return told[:200]

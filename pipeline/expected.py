@@ -1,0 +1,67 @@
+"""What a run with models will take: told before the first request, and corrected by the first rows."""
+
+from dataclasses import dataclass
+
+from pipeline.config import RunConfig
+from pipeline.progress import Seen
+
+_HOUR_S = 3600
+_STAGES_ASK = 6  # both captions, consistency, scene, video, expression: what a kept object without a repair needs
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Requests and tokens of some objects."""
+
+    rows: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+
+    def __str__(self) -> str:
+        """The figures in words."""
+        return f"{self.requests:,} requests, {self.tokens_in:,} tokens in, {self.tokens_out:,} out"
+
+
+def expected(config: RunConfig, rows: int) -> Expected:
+    """Estimate from the recipe's figures what `rows` pending objects take.
+
+    Args:
+        config: of the run; it asks models.
+        rows: objects that will be rendered.
+    """
+    models = [model for role, model in config.models.items() if role == "vlm" or model != config.vlm]
+    tokens_in, tokens_out = (sum(model.tokens_per_object[at] for model in models) for at in (0, 1))
+    return Expected(rows, _STAGES_ASK * rows, tokens_in * rows, tokens_out * rows)
+
+
+def hours(plan: Expected, in_flight: int, seconds_s: float, tokens_out: int) -> float:
+    """Estimate hours from one request that was timed.
+
+    Args:
+        plan: what is to be asked.
+        in_flight: requests that the engine answers side by side.
+        seconds_s: that the timed request took.
+        tokens_out: of its reply; a longer reply takes longer in proportion.
+    """
+    times = max(1.0, plan.tokens_out / max(1, plan.requests) / tokens_out) if tokens_out else 1.0
+    return plan.requests * seconds_s * times / max(1, min(in_flight, plan.rows)) / _HOUR_S
+
+
+def corrected(seen: Seen, total: int, passed_s: float) -> str:
+    """Say what the whole run will take, from the rows that are done.
+
+    Args:
+        seen: what was done and asked so far.
+        total: rows of the run.
+        passed_s: seconds since its first request.
+    """
+    done = sum(seen.states.values())
+    times = total / done
+    plan = Expected(total, round(seen.requests * times), round(seen.tokens_in * times), round(seen.tokens_out * times))
+    return f"by the first {done} of {total} rows the whole takes {plan}, {in_words(passed_s * times / _HOUR_S)}"
+
+
+def in_words(span_h: float) -> str:
+    """A time in hours, or in minutes if it is short."""
+    return f"{span_h:,.1f} h" if span_h >= 1 else f"{max(1.0, span_h * 60):.0f} min"

@@ -1,0 +1,145 @@
+"""Keeps an engine busy: rows of many units go through the stages that wait for it, each as soon as it is rendered.
+
+A unit of rows is read and committed as one, but its rows do not wait for one another: the videos of all open units
+are rendered side by side, in the order of the units, and every row goes on alone. One event loop holds all of them:
+a request that waits costs its process next to nothing.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from manifests.schema import Row, Status
+from pipeline.breaker import Breaker
+from pipeline.run_stages import event_loop, run_row
+from stages.base import FatalError, Stage
+
+Render = Callable[[list[Row]], Awaitable[list[Row]]]
+
+REQUESTS_A_PROCESS = 512  # what one core was seen to carry, see benchmarks/feed.py
+_MOST_AHEAD_ROWS = 256  # rendered rows hold about a megabyte of pictures each
+_LEAST_UNITS = 4
+
+
+def processes(in_flight: int) -> int:
+    """Processes that share `in_flight` open requests: one, until a core is not enough for them."""
+    return max(1, -(-in_flight // REQUESTS_A_PROCESS))
+
+
+def open_rows(in_flight: int) -> int:
+    """Rows that are rendered and not finished, of one process with so many open requests.
+
+    A row has one request open at a time. More rows than requests keep the engine's queue filled when a video takes
+    long to render, and let the last rows end together instead of one after the other.
+    """
+    return in_flight + min(2 * in_flight, _MOST_AHEAD_ROWS)
+
+
+def open_units(in_flight: int, rows_per_unit: int) -> int:
+    """Units that are open at a time: twice what the rows need, so that one stuck row does not keep others out."""
+    return _LEAST_UNITS + 2 * -(-open_rows(in_flight) // rows_per_unit)
+
+
+class Feed:
+    """Takes units through stages on the process's event loop; `run` may be called from many threads at once."""
+
+    def __init__(self, render: Render, stages: Sequence[Stage], rows: int, renders: int) -> None:
+        """Prepare.
+
+        Args:
+            render: takes the rows of one video through the stages before, elsewhere.
+            stages: those that follow.
+            rows: most rows that are rendered and not finished.
+            renders: videos that are rendered at a time.
+        """
+        self._render, self._stages = render, stages
+        self._most_rows = rows
+        self._rows = asyncio.Semaphore(rows)
+        self._renders = asyncio.Semaphore(renders)
+        self._entering = asyncio.Lock()  # videos enter in their order, large ones are not overtaken
+        self._breaker = Breaker()
+        self._units: set[asyncio.Task[list[Row]]] = set()
+        self._fatal: FatalError | None = None
+
+    def run(self, rows: Sequence[Row]) -> list[Row]:
+        """Take the pending rows of a unit through all stages; returns all rows in their order.
+
+        Raises:
+            FatalError: from a stage of this unit or of another one that is open; nothing of this unit counts then.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(self._entered(rows), event_loop()).result()
+        except CancelledError:
+            assert self._fatal
+            raise self._fatal from None
+
+    async def _entered(self, rows: Sequence[Row]) -> list[Row]:
+        if self._fatal:
+            raise self._fatal
+        unit = asyncio.create_task(self._unit(rows))
+        self._units.add(unit)
+        try:
+            return await unit
+        except FatalError as error:
+            self._fatal = self._fatal or error
+            for other in self._units - {unit}:
+                other.cancel()
+            raise
+        finally:
+            self._units.discard(unit)
+
+    async def _unit(self, rows: Sequence[Row]) -> list[Row]:
+        ended = {row.object_id: row for row in rows if row.status is not Status.PENDING}
+        videos: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            if row.status is Status.PENDING:
+                videos[row.video_id].append(row)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for video in videos.values():
+                    group.create_task(self._video(group, video, ended))
+        except* FatalError as fatal:
+            raise _first(fatal) from None
+        return [ended[row.object_id] for row in rows]
+
+    async def _video(self, group: asyncio.TaskGroup, rows: list[Row], ended: dict[str, Row]) -> None:
+        room = min(len(rows), self._most_rows)
+        async with self._entering:
+            for _ in range(room):
+                await self._rows.acquire()
+        try:
+            async with self._renders:
+                rendered = await self._render(rows)
+        except BaseException:
+            self._leave(room)
+            raise
+        for at, row in enumerate(rendered):
+            ended[row.object_id] = row
+            group.create_task(self._row(row, at < room))
+
+    async def _row(self, row: Row, holds_room: bool) -> None:
+        try:
+            if row.status is not Status.PENDING:
+                return
+            started_s = time.perf_counter()
+            await run_row(self._stages, row)
+            row.seconds_s += time.perf_counter() - started_s
+            self._breaker.count(row)
+        finally:
+            self._leave(holds_room)
+
+    def _leave(self, room: int) -> None:
+        for _ in range(room):
+            self._rows.release()
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> FatalError:
+    """The first error of a group, or of a group in it."""
+    error = errors.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(error)
+    assert isinstance(error, FatalError)
+    return error
