@@ -14,7 +14,7 @@ import random
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from typing import Any
 from aiohttp import web
 
 MODELS = ("vlm", "llm")
+PREFLIGHT = "This is a test of the connection."
 EXPRESSION = (
     "The object is a dog with a short coat, a narrow collar around its neck and a long tail, and it looks well fed. "
     "It is in a garden beside a low wooden bench, with a hedge and some flower pots behind it and a path of flat "
@@ -79,8 +80,10 @@ class Server:
     def __init__(self, *rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0) -> None:
         self.rules, self.models, self.port = list(rules), models, port
         self.requests: list[Asked] = []
+        self.preflights: list[Asked] = []  # tests of the connection, which are no part of what is counted
         self.answers: Counter[str] = Counter()  # good ones by prompt
         self.in_flight = self.max_in_flight = self.tokens_in = self.tokens_out = self.models_asked = 0
+        self.bodies: deque[dict[str, Any]] = deque(maxlen=200)  # of the last requests, as they came
         self._seen: Counter[int] = Counter()
         self._awake = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -120,7 +123,8 @@ class Server:
 
     def forget(self) -> None:
         """Count anew."""
-        self.requests, self.answers, self._seen = [], Counter(), Counter()
+        self.requests, self.preflights, self.answers, self._seen = [], [], Counter(), Counter()
+        self.bodies.clear()
         self.max_in_flight = self.tokens_in = self.tokens_out = self.models_asked = 0
 
     def counts(self) -> dict[str, Any]:
@@ -155,7 +159,8 @@ class Server:
     async def _completion(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         asked, pictures = self._read(request, body)
-        self.requests.append(asked)
+        (self.preflights if is_preflight(body) else self.requests).append(asked)
+        self.bodies.append(body)
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
@@ -192,7 +197,7 @@ class Server:
                 if message["role"] == "user":
                     kinds.append(part["type"])
         asked = Asked(
-            prompt=body.get("response_format", {}).get("json_schema", {}).get("name", ""),
+            prompt=((body.get("response_format") or {}).get("json_schema") or {}).get("name", ""),
             model=body["model"],
             temperature=body.get("temperature"),
             seed=body.get("seed"),
@@ -207,6 +212,29 @@ class Server:
         return asked, seen
 
 
+def is_preflight(body: dict[str, Any]) -> bool:
+    """Whether a request is one of those that come before a run."""
+    return PREFLIGHT in json.dumps(body["messages"])
+
+
+def schema_of(body: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Name and JSON schema of the reply that a request asks for, wherever it says so; None if it asks for words."""
+    if asked := (body.get("response_format") or {}).get("json_schema"):
+        return asked["name"], asked["schema"]
+    told = json.dumps([body["messages"][-1]["content"]])
+    text = (
+        "".join(part["text"] for part in json.loads(told)[0] if part["type"] == "text")
+        if "JSON schema:" in told
+        else ""
+    )
+    if not text:
+        return None
+    schema = json.loads(text.partition("JSON schema:\n")[2])
+    return {"Expression": "compose_expression", "Scene": "describe_scene", "Video": "describe_video"}.get(
+        schema["title"], schema["title"]
+    ), schema
+
+
 def completion(
     server: Server, body: dict[str, Any], text: str | None, finish_reason: str = "stop", refusal: str | None = None
 ) -> dict[str, Any]:
@@ -214,8 +242,9 @@ def completion(
     pictures = sum(part["type"] == "image_url" for part in body["messages"][-1]["content"] if isinstance(part, dict))
     tokens_in = 100 * pictures + len(json.dumps(body["messages"][0]).split())
     tokens_out = len((text or "").split())
-    server.tokens_in += tokens_in
-    server.tokens_out += tokens_out
+    if not is_preflight(body):
+        server.tokens_in += tokens_in
+        server.tokens_out += tokens_out
     message = {"role": "assistant", "content": text, "refusal": refusal}
     return {
         "id": "chatcmpl-1",
@@ -251,11 +280,12 @@ def good(after_s: float = 0.0, **changed: Any) -> Do:
     async def do(server: Server, _: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if after_s:
             await asyncio.sleep(after_s)
-        asked = (body.get("response_format") or {}).get("json_schema")
+        asked = schema_of(body)
         if asked is None:
             return web.json_response(completion(server, body, "Yes.", "length"))
-        server.answers[asked["name"]] += 1
-        text = json.dumps(json.loads(good_text(asked["name"], asked["schema"])) | changed)
+        if not is_preflight(body):
+            server.answers[asked[0]] += 1
+        text = json.dumps(json.loads(good_text(*asked)) | changed)
         return web.json_response(completion(server, body, text))
 
     return do
@@ -276,7 +306,7 @@ class Slots:
         self.stuck: tuple[float, float] | None = None
 
     async def __call__(self, server: "Server", request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        if "test of the connection" in json.dumps(body["messages"][0]):  # the preflight is not part of the run
+        if is_preflight(body):
             return await good()(server, request, body)
         async with self._free:
             began_s = time.monotonic()

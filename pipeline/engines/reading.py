@@ -28,12 +28,14 @@ WRAPPED = "JSON inside JSON"
 _STOPS = ("stop",)
 _LENGTHS = ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit")
 _FILTERS = ("content_filter", "safety", "prohibited_content", "blocklist", "recitation", "spii", "sensitive")
-_THOUGHT = re.compile(
-    r"(?s).*(?:</\s*(?:think|thinking|thought|thoughts|reasoning|reflection|analysis)\s*>|\[/THINK\]|◁/think▷"
+_ABORTS = ("abort", "aborted", "cancelled", "canceled", "error", "timeout", "eject")
+_THOUGHT_ENDS = re.compile(
+    r"(?:</\s*(?:think|thinking|thought|thoughts|reasoning|reflection|analysis)\s*>|\[/THINK\]|◁/think▷"
     r"|<\|end_of_thought\|>|<\|channel\|>\s*final\s*(?:<\|constrain\|>\s*\w+\s*)?<\|message\|>)",
     re.IGNORECASE,
 )
 _FENCED = re.compile(r"(?s)(?:```|~~~)[ \t]*[\w+-]*[ \t]*\r?\n?(.*?)(?:```|~~~)")
+_MOST_BRACES = 300  # a text of nothing but braces is not searched to its end
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts")
 _DECODER = json.JSONDecoder(strict=False)  # a line break inside a string is forgiven
 
@@ -67,7 +69,7 @@ def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
         forms.append(NO_USAGE)
     details = usage.get("prompt_tokens_details")
     return Answer(
-        text=_THOUGHT.sub("", content).strip() if found is None else found,
+        text=_after_thought(content).strip() if found is None else found,
         finish_reason=_finish(choice.get("finish_reason"), found is not None, forms),
         refusal=refusal if isinstance(refusal, str) and refusal else None,
         tokens_in=figures[0] or 0,
@@ -93,12 +95,13 @@ def _completion(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     else:
         try:
             completion = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             told = "a web page" if is_page(body) else "no JSON"
-            raise ServerError(words_of(body), f"answers with {told}", page=is_page(body)) from error
+            raise ServerError(words_of(body), f"answers with {told}", page=is_page(body), broken=True) from error
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise ServerError(words_of(body), "answers without a completion", code=_code(completion))
+        broken = not (isinstance(completion, dict) and completion.keys() & {"error", "detail", "message", "errors"})
+        raise ServerError(words_of(body), "answers without a completion", code=_code(completion), broken=broken)
     usage = completion.get("usage")
     return choices[0], usage if isinstance(usage, dict) else {}
 
@@ -197,7 +200,7 @@ def _reply(text: str, properties: Sequence[str], forms: list[str]) -> str | None
     text = text.strip(" \t\r\n\ufeff\u200b\x00")
     if (whole := _object(text)) is not None:
         return _only(whole, text, properties, forms)
-    said = _THOUGHT.sub("", text)
+    said = _after_thought(text)
     if said != text:
         forms.append(THINK)
         if (whole := _object(said)) is not None:
@@ -213,11 +216,17 @@ def _reply(text: str, properties: Sequence[str], forms: list[str]) -> str | None
     return None
 
 
+def _after_thought(text: str) -> str:
+    """What is said after the last end of a block of thoughts."""
+    ends = [found.end() for found in _THOUGHT_ENDS.finditer(text)]
+    return text[ends[-1] :] if ends else text
+
+
 def _object(text: str) -> dict[str, Any] | None:
     """`text` as a JSON object, also one that stands in a string or alone in a list."""
     try:
         value, end = _DECODER.raw_decode(text.strip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if end < len(text.strip()):
         return None
@@ -231,10 +240,12 @@ def _object(text: str) -> dict[str, Any] | None:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """The outermost JSON objects that stand among words."""
     at = text.find("{")
-    while at >= 0:
+    for _ in range(_MOST_BRACES):
+        if at < 0:
+            return
         try:
             value, end = _DECODER.raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             at = text.find("{", at + 1)
             continue
         if isinstance(value, dict) and value:
@@ -266,7 +277,7 @@ def _finish(word: Any, whole: bool, forms: list[str]) -> str:
         return "content_filter"
     if told in _STOPS:
         return "stop"
-    if plain in _STOPS or whole:
+    if plain in _STOPS or (whole and plain not in _ABORTS):
         forms.append(f"finish reason {told!r}" if told else NO_FINISH)
         return "stop"
     return told or "no reason"

@@ -19,14 +19,30 @@ _V1 = "does the address end in /v1?"
 class ServerError(Exception):
     """The server answered, but with no completion."""
 
-    def __init__(self, words: str, what: str, *, code: int | None = None, page: bool = False) -> None:
+    def __init__(
+        self, words: str, what: str, *, code: int | None = None, page: bool = False, broken: bool = False
+    ) -> None:
+        """Say what came.
+
+        Args:
+            words: of the server.
+            what: came in place of a completion.
+            code: of the error, if it has one.
+            page: it is a web page.
+            broken: it is no JSON at all.
+        """
         super().__init__(f"{what}: {words}" if words else what)
-        self.words, self.code, self.page = words, code, page
+        self.words, self.code, self.page, self.broken = words, code, page, broken
 
     @property
     def passes(self) -> bool:
-        """True for what may be gone when it is asked again: a page, nothing at all, a 429 or 5xx behind the server."""
-        return self.page or not self.words or (self.code is not None and (self.code == 429 or self.code >= 500))
+        """True for what may be gone when it is asked again: no JSON, nothing at all, a 429 or 5xx behind the server."""
+        return (
+            self.page
+            or self.broken
+            or not self.words
+            or (self.code is not None and (self.code == 429 or self.code >= 500))
+        )
 
 
 def words_of(body: bytes | str) -> str:
@@ -41,7 +57,7 @@ def words_of(body: bytes | str) -> str:
     for line in (text, *(line[5:] for line in text.splitlines() if line.startswith("data:"))):
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if words := "; ".join(dict.fromkeys(_words(value))):
             return words[:_MOST_CHARACTERS]

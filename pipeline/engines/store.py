@@ -51,7 +51,9 @@ class ReplyStore:
             raise FatalError(f"replies cannot be written to {self._out.path('replies')}: {error}") from error
 
 
-def question(request: Request, prompt_id: str, revision: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+def question(
+    request: Request, prompt_id: str, revision: str, fields: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """All that decides the answer, as JSON values; pictures by their SHA-256.
 
     Args:

@@ -51,8 +51,8 @@ def usable(prompt: Prompt[R], answer: Answer) -> R:
     """
     if answer.refusal or answer.finish_reason == "content_filter":
         raise FaultError(Reason.REFUSED, f"refused: {answer.refusal or answer.text!r}")
-    if one := _one_character(answer.text):
-        raise FaultError(Reason.BAD_REPLY, f"says nothing but {one!r} again and again: {answer.text[:40]!r}")
+    if not answer.text.startswith("{") and (one := _one_character(answer.text)):
+        raise FaultError(Reason.BAD_REPLY, f"repeats itself: nothing but {one!r}: {answer.text[:40]!r}")
     if answer.finish_reason != "stop":
         raise FaultError(Reason.BAD_REPLY, f"ended by {answer.finish_reason!r} after {answer.tokens_out} tokens")
     if not answer.text.strip():
@@ -99,7 +99,7 @@ def _check_text(reply: BaseModel, name: str, text: str) -> None:
     if refusal := _REFUSALS.match(text):
         raise FaultError(Reason.REFUSED, f"refused in {name}: {refusal.group()!r}")
     if one := _one_character(text):
-        raise FaultError(Reason.BAD_REPLY, f"{name} says nothing but {one!r} again and again: {text[:40]!r}")
+        raise FaultError(Reason.BAD_REPLY, f"{name} repeats itself: nothing but {one!r}: {text[:40]!r}")
     if loop := _loop(text):
         raise FaultError(Reason.BAD_REPLY, f"{name} repeats itself: {loop!r}")
     if not isinstance(reply, Caption) and (leak := marker_leak(text)):

@@ -182,7 +182,7 @@ EXAMPLES = (
 
 _LONG = " ".join(["It is a brown dog with a red collar."] * 40)
 UNUSABLE: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("caption_crop", {"caption": "  "}, "at least 1 character"),
+    ("caption_crop", {"caption": "  "}, "must not be empty"),
     ("caption_crop", {"caption": "A brown dog.", "mood": "glad"}, "Extra inputs"),
     ("caption_masked", {"caption": _LONG}, "at most 1200 characters"),
     ("caption_masked", {"description": "A brown dog."}, "Field required"),
@@ -191,13 +191,13 @@ UNUSABLE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("check_consistency", {"verdict": "inconsistent", "object_description": ""}, "Field required"),
     ("repair_object", {"conflict": _LONG, "verdict": "inconsistent", "object_description": ""}, "at most 1200"),
     ("repair_object", {"conflict": "", "verdict": "repaired", "object_description": "The object is"}, "'consistent'"),
-    ("describe_scene", {"description": ""}, "at least 1 character"),
+    ("describe_scene", {"description": ""}, "must not be empty"),
     ("describe_scene", {"description": ["It is on a lawn."]}, "valid string"),
     ("describe_video", {"description": _LONG}, "at most 1200 characters"),
     ("describe_video", {"caption": "Throughout the video, it runs."}, "Field required"),
     ("compose_expression", {"expression": "A black goat walks.", "ambiguous_with": []}, "begin with 'The object is '"),
     ("compose_expression", {"expression": "The object is " + _LONG[:1000], "ambiguous_with": []}, "at most 1000"),
-    ("compose_expression", {"expression": "The object is x.", "ambiguous_with": ["v/1"] * 9}, "at most 8 items"),
+    ("compose_expression", {"expression": "The object is x.", "ambiguous_with": ["v/1"] * 9}, "at most 8 ids"),
     ("compose_expression", {"ambiguous_with": []}, "Field required"),
     ("repair_expression", {"expression": "Here is the text: The object is a car."}, "begin with 'The object is '"),
     ("repair_expression", {"expression": "The object is a car.", "ambiguous_with": "none"}, "valid array"),

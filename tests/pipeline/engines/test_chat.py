@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from manifests.schema import Reason, Row, Status
 from pipeline.engines import chat
@@ -21,6 +23,7 @@ from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
+from tests import dialects
 from tests.misbehaving import Do, Rule, Server, good, never, raw, reset, serve, status
 from tests.pipeline.writers.asking import PROMPTS, jpeg, quick, text_rows, through, writer_of
 
@@ -39,9 +42,13 @@ REQUEST = Request(
 )
 
 
-def ask(server: Server, *requests: Request, **given: float) -> list[chat.Answer | BaseException]:
+def ask(server: Server, *requests: Request, **given: Any) -> list[chat.Answer | BaseException]:
+    return ask_at(server.url, *requests, **given)
+
+
+def ask_at(url: str, *requests: Request, **given: Any) -> list[chat.Answer | BaseException]:
     async def asking() -> list[chat.Answer | BaseException]:
-        client = ChatClient(Endpoint(url=server.url, **given))  # type: ignore[arg-type]
+        client = ChatClient(Endpoint(url=url, **({"patience_s": 3} | given)))
         try:
             return await asyncio.gather(*map(client.ask, requests), return_exceptions=True)
         finally:
@@ -95,8 +102,9 @@ def test_engines_that_leave_out_what_is_not_needed_are_understood(fields: str) -
     assert answer.finish_reason != "stop"
 
 
+@pytest.mark.usefixtures("quick")
 def test_models_are_told() -> None:
-    async def models(url: str) -> list[str]:
+    async def models(url: str) -> list[str] | None:
         client = ChatClient(Endpoint(url=url))
         try:
             return await client.models()
@@ -105,8 +113,9 @@ def test_models_are_told() -> None:
 
     with serve(models=("a", "b/c")) as server:
         assert asyncio.run(models(server.url)) == ["a", "b/c"]
-        with pytest.raises(FatalError, match="cannot be asked for its models"):
-            asyncio.run(models(server.url.removesuffix("/v1") + "/counts?"))
+        assert asyncio.run(models(server.url.removesuffix("/v1") + "/counts?")) is None, "no list"
+    with pytest.raises(FatalError, match="cannot be asked for its models: no connection"):
+        asyncio.run(models(server.url))
 
 
 def test_an_empty_key_in_the_environment_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +196,7 @@ def test_a_pause_shorter_than_the_patience_costs_nothing(tmp_path: Path) -> None
     with serve(Rule(do=good(0.1))) as server:
 
         def blink() -> None:
+            time.sleep(0.05)  # the next requests are open by now
             server.go()
             time.sleep(0.15)
             server.come_back()
@@ -238,6 +248,7 @@ import sys
 from pathlib import Path
 from pipeline.engines import chat
 from stages.base import FatalError
+from tests import dialects
 from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
 from tests.pipeline.writers.asking import text_rows, through
 
@@ -257,3 +268,117 @@ def test_no_noise_at_the_end_of_a_process(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": "."})
     assert "fatal: the engine at" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def stalling(begin: bytes, kind: str = "text/event-stream") -> Do:
+    """Begins to answer, and says nothing more."""
+
+    async def do(_: Server, request: web.Request, __: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        await response.write(begin)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return do
+
+
+PIECE = b'data: {"choices": [{"index": 0, "delta": {"content": "{"}}]}\n\n'
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "do",
+    [stalling(PIECE), stalling(b'{"choices": [{"mess', "application/json")],
+    ids=["a stream", "a server that ignores stream"],
+)
+def test_an_answer_that_stalls_is_sent_again_and_costs_its_row_alone(do: Do) -> None:
+    with serve(Rule(do=do, telling="Who?")) as server:
+        last = dataclasses.replace(REQUEST, user="Who?")
+        failed, answer = ask(server, last, REQUEST, silence_s=0.3)
+        assert sum("Who?" in asked.text for asked in server.requests) == 3
+    assert isinstance(failed, RowError)
+    assert (failed.reason, "no byte for 0.3 s" in failed.detail) == (Reason.ENGINE_ERROR, True)
+    assert isinstance(answer, chat.Answer)
+    with serve(Rule(do=do, times=1)) as server:
+        (answer,) = ask(server, REQUEST, silence_s=0.3)
+    assert isinstance(answer, chat.Answer)
+    assert answer.resent == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_request_waits_in_the_queue_while_others_are_answered_and_comments_are_no_answer() -> None:
+    """Far longer than silence and timeout; the queue is told by headers and comments before the first word."""
+
+    async def queued(server: Server, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": in the queue\n\n")
+        await asyncio.sleep(2.5)
+        await response.write(PIECE + b'data: {"choices": [{"delta": {"content": "}"}, "finish_reason": "stop"}]}\n\n')
+        return response
+
+    others = [dataclasses.replace(REQUEST, seed=seed) for seed in range(12)]
+    with serve(Rule(do=queued, telling="Who?"), Rule(do=good(0.3))) as server:
+        waited, *_ = ask(
+            server, dataclasses.replace(REQUEST, user="Who?"), *others, in_flight=2, silence_s=0.4, timeout_s=0.8
+        )
+    assert isinstance(waited, chat.Answer), waited
+    assert waited.text == "{}"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_ignores_stream_is_read_whole() -> None:
+    """Its first byte is its last: silence before that is no stall."""
+    with serve(Rule(do=good(1.0))) as server:
+        (answer,) = ask(server, REQUEST, silence_s=0.2, timeout_s=20)
+    assert isinstance(answer, chat.Answer)
+    assert answer.resent == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stream_that_is_cut_is_sent_again() -> None:
+    async def cut(_: Server, request: web.Request, __: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(PIECE)
+        return response  # an orderly end of the connection, in the middle of the answer
+
+    with serve(Rule(do=cut, times=1), Rule(do=dialects.streaming())) as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+    assert (answer.resent, answer.finish_reason, answer.forms) == (1, "stop", ())
+    assert answer.tokens_out > 0, "the stream tells its usage"
+
+
+@pytest.mark.parametrize("code", [400, 403])
+def test_a_filter_that_refuses_by_an_error_is_a_refusal(code: int) -> None:
+    with serve(Rule(do=status(code, "flagged by our content_filter"))) as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+    assert (answer.finish_reason, "content_filter" in (answer.refusal or "")) == ("content_filter", True)
+
+
+@pytest.mark.usefixtures("quick")
+def test_this_machine_is_reached_past_a_proxy_and_a_failure_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = "http://me:secret@127.0.0.1:9"
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, dead)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serve() as server:
+        (answer,) = ask(server, REQUEST)
+        assert isinstance(answer, chat.Answer)
+        (failed,) = ask_at("http://refsav.invalid/v1", REQUEST)
+    assert isinstance(failed, FatalError)
+    assert "by the proxy http://127.0.0.1:9 " in str(failed)
+    assert "secret" not in str(failed)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_key_is_never_shown() -> None:
+    with serve(Rule(do=status(401, "Incorrect API key provided: sk-secret"))) as server:
+        (failed,) = ask(server, REQUEST, api_key="sk-secret")
+    assert isinstance(failed, FatalError)
+    assert "sk-secret" not in str(failed)
+    assert "sk-secret" not in repr(Endpoint(url="http://x/v1", api_key="sk-secret"))

@@ -32,7 +32,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.models = [
-            ModelConfig(model=str(make(folder / name)), context_tokens=8192, in_flight=8)
+            ModelConfig(model=str(make(folder / name)), context_tokens=8192)
             for name, make in (("qwen", make_qwen), ("internvl", make_internvl))
         ]
         self.open = ExitStack()
@@ -52,7 +52,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         run.open.callback(ray.shutdown)
         slots = 1 + extra_slots([*run.models, run.models[0]]) + 1  # one for the model that cannot be served
         ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, object_store_memory=2**28)
-        run.served = run.open.enter_context(serving([*run.models, run.models[0]], "tiny", start_timeout_s=600))
+        run.served = run.open.enter_context(serving([*run.models, run.models[0]], 8, "tiny", start_timeout_s=600))
         yield run
 
 
@@ -155,7 +155,7 @@ def test_a_folder_that_is_no_model_is_told_and_harms_nobody(running: Running, tm
     wrong = ModelConfig(model=str(tmp_path))
     with (
         pytest.raises(FatalError, match=rf"cannot serve {tmp_path}: .*Unrecognized model.*logs: /") as caught,
-        serving([wrong], "wrong"),
+        serving([wrong], 8, "wrong"),
     ):
         pass
     assert len(str(caught.value)) < 600
@@ -168,7 +168,7 @@ def test_what_a_killed_run_left_is_taken_over_and_at_the_end_nothing_is_left(run
     assert len(replicas) == 3, "two models and the ingress"
     below = psutil.Process().children(recursive=True)
     assert any("EngineCore" in " ".join(process.cmdline()) for process in below)
-    with serving(running.models, "tiny") as again:
+    with serving(running.models, 8, "tiny") as again:
         assert again == running.served
         assert processes("ServeReplica:tiny-") == replicas
     running.open.close()

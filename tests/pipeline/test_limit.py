@@ -1,0 +1,60 @@
+"""--limit: always the same videos, spread over the shard, those of a smaller number among them; and what they take."""
+
+import pyarrow as pa
+import pytest
+
+from pipeline import expected
+from pipeline.config import RunConfig
+from pipeline.engines.config import ModelConfig
+from pipeline.limit import chosen_videos, left_out
+from pipeline.progress import Seen
+from pipeline.recipes import modern, paper
+
+VIDEOS = [f"sav_{number:06}" for number in range(900)]
+
+
+@pytest.mark.parametrize("number", [1, 5, 20, 100, 450])
+def test_videos_are_spread_and_nested(number: int) -> None:
+    chosen = chosen_videos(VIDEOS, number)
+    assert len(set(chosen)) == number
+    assert chosen == chosen_videos(VIDEOS, number) == sorted(chosen)
+    assert set(chosen) <= set(chosen_videos(VIDEOS, number + 1))
+    if number >= 5:
+        at = [-1, *(VIDEOS.index(video) for video in chosen), 900]
+        assert max(after - before for before, after in zip(at, at[1:], strict=False)) < 3.5 * 900 / number
+
+
+def test_another_seed_takes_others_and_more_than_there_are_takes_all() -> None:
+    assert chosen_videos(VIDEOS, 20, seed=1) != chosen_videos(VIDEOS, 20)
+    assert chosen_videos(VIDEOS[:7], 20) == VIDEOS[:7]
+
+
+def test_videos_without_anything_to_describe_do_not_count() -> None:
+    rows = [
+        (f"v{video}/manual/{n}", f"v{video}", "pending" if video >= 6 else "rejected")
+        for video in range(10)
+        for n in (0, 1)
+    ]
+    manifest = pa.table(dict(zip(("object_id", "video_id", "status"), map(list, zip(*rows, strict=True)), strict=True)))
+    out = left_out(manifest, 3)
+    taken = {video for object_id, video, _ in rows if object_id not in out}
+    assert len(taken) == 3
+    assert taken <= {f"v{video}" for video in range(6, 10)}
+
+
+def test_what_a_run_takes() -> None:
+    plan = expected.expected(modern(), 100)
+    assert (plan.requests, plan.tokens_in, plan.tokens_out) == (600, 560_000, 56_000)
+    both = expected.expected(paper(), 10)
+    assert (both.tokens_in, both.tokens_out) == (111_000, 5_600), "two models, each with its share"
+    same = ModelConfig(model="m", tokens_per_object=(1000, 100))
+    alone = RunConfig(recipe="x", engine="http", engine_url="http://h/v1", vlm=same, llm=same)
+    assert expected.expected(alone, 3).tokens_in == 3000
+    assert expected.hours(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 20 / 3600)
+    assert expected.hours(plan, in_flight=2000, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 100 / 3600)
+    assert expected.hours(plan, 20, 6.0, tokens_out=10) == pytest.approx(600 * 6 * 9.333 / 20 / 3600, rel=1e-3)
+
+
+def test_the_first_rows_correct_it() -> None:
+    told = expected.corrected(Seen({"kept": 4, "failed": 1}, 30, 20_000, 2_500), 100, passed_s=90)
+    assert told == "by the first 5 of 100 rows the whole takes 600 requests, 400,000 tokens in, 50,000 out, 30 min"
