@@ -83,7 +83,7 @@ def annotate(options: argparse.Namespace) -> int:
 
     if options.store:
         frames.check_local(out, sav)
-    if _to_do(out):
+    if options.replay or options.prompt_changed or _to_do(out):
         config = session.check(config)
     started_s = time.monotonic()
     if shards == ["demo"] and sav.is_local and not sav.exists("sav_train/demo"):
@@ -152,8 +152,10 @@ def _run(
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
             build_manifest.write(tables, out, config.rows_per_unit)
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
+        not_taken = 0
         if options.limit:
-            done = done | limit.left_out(manifest, options.limit)
+            left_out = limit.left_out(manifest, options.limit) - done
+            done, not_taken = done | left_out, len(left_out)
         todo = _without(manifest, done)
         if not len(todo):
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
@@ -167,7 +169,8 @@ def _run(
                 note_engine(out, engine.info)
                 took_h = expected.hours(plan, config.in_flight, *engine.timed)
                 logger.info("at the speed of the first request that is about %s", expected.in_words(took_h))
-            logger.info("%d masklets, %d done before, %d workers", len(manifest), len(manifest) - len(todo), workers)
+            told = (len(manifest), len(manifest) - len(todo) - not_taken, not_taken, workers)
+            logger.info("%d masklets, %d done before, %d left by --limit, %d workers", *told)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)

@@ -46,7 +46,9 @@ def open_units(in_flight: int, rows_per_unit: int) -> int:
 class Feed:
     """Takes units through stages on the process's event loop; `run` may be called from many threads at once."""
 
-    def __init__(self, render: Render, stages: Sequence[Stage], rows: int, renders: int) -> None:
+    def __init__(
+        self, render: Render, stages: Sequence[Stage], rows: int, renders: int, close: Callable[[Row], None]
+    ) -> None:
         """Prepare.
 
         Args:
@@ -54,8 +56,9 @@ class Feed:
             stages: those that follow.
             rows: most rows that are rendered and not finished.
             renders: videos that are rendered at a time.
+            close: called with each row as soon as it has come to its end.
         """
-        self._render, self._stages = render, stages
+        self._render, self._stages, self._close = render, stages, close
         self._most_rows = rows
         self._rows = asyncio.Semaphore(rows)
         self._renders = asyncio.Semaphore(renders)
@@ -93,6 +96,8 @@ class Feed:
 
     async def _unit(self, rows: Sequence[Row]) -> list[Row]:
         ended = {row.object_id: row for row in rows if row.status is not Status.PENDING}
+        for row in ended.values():
+            self._close(row)
         videos: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             if row.status is Status.PENDING:
@@ -122,12 +127,12 @@ class Feed:
 
     async def _row(self, row: Row, holds_room: bool) -> None:
         try:
-            if row.status is not Status.PENDING:
-                return
-            started_s = time.perf_counter()
-            await run_row(self._stages, row)
-            row.seconds_s += time.perf_counter() - started_s
-            self._breaker.count(row)
+            if row.status is Status.PENDING:
+                started_s = time.perf_counter()
+                await run_row(self._stages, row)
+                row.seconds_s += time.perf_counter() - started_s
+                self._breaker.count(row)
+            self._close(row)
         finally:
             self._leave(holds_room)
 

@@ -261,7 +261,8 @@ class _Computing:
         rows = _rows_of(table)
         with _told(self._counter):
             run_stages(self._stages, rows)
-        return _closed(rows, self._max_attempts, self._counter)
+        _close(rows, self._max_attempts, self._counter)
+        return to_table(rows, AnnotationRow)
 
 
 class _Waiting:
@@ -276,12 +277,14 @@ class _Waiting:
             stage.setup()
         number = processes(pools.in_flight)
         rows, renders = open_rows(pools.in_flight // number), max(1, pools.cpus // number)
-        self._feed = Feed(self._render if compute else _as_they_are, stages, rows, renders)
+        self._feed = Feed(self._render if compute else _as_they_are, stages, rows, renders, self._close)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with _told(self._counter):
-            rows = self._feed.run(_rows_of(table))
-        return _closed(rows, self._max_attempts, self._counter)
+            return to_table(self._feed.run(_rows_of(table)), AnnotationRow)
+
+    def _close(self, row: Row) -> None:
+        _close([row], self._max_attempts, self._counter)
 
     async def _render(self, rows: list[Row]) -> list[Row]:
         try:
@@ -312,8 +315,8 @@ def _rows_of(table: pa.Table) -> list[Row]:
     return [Row.model_validate(row) for row in table.to_pylist()]
 
 
-def _closed(rows: Sequence[Row], max_attempts: int, counter: Any) -> pa.Table:
-    """The rows in their final states, as a table for the sink; they are counted."""
+def _close(rows: Sequence[Row], max_attempts: int, counter: Any) -> None:
+    """Give rows their final states, and count them."""
     finish(rows, max_attempts)
     calls = [call for row in rows for call in row.calls if not call.stored]
     tokens = Counter(
@@ -322,7 +325,6 @@ def _closed(rows: Sequence[Row], max_attempts: int, counter: Any) -> pa.Table:
         tokens_out=sum(call.tokens_out for call in calls),
     )
     counter.add.remote(Counter(row.status.value for row in rows), tokens)
-    return to_table(rows, AnnotationRow)
 
 
 @contextmanager

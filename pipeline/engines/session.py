@@ -41,12 +41,13 @@ class Session:
 
 
 def revisions(config: RunConfig) -> dict[str, str] | None:
-    """`name@revision` of the models by role; None if no model is asked.
+    """`name@revision` of the models by role, the name alone where no revision is known; None if no model is asked.
 
     Raises:
         ValueError: a local model folder is not there, or the hub does not know the model.
     """
-    return {role: f"{model.model}@{_revision(config, model)}" for role, model in config.models.items()} or None
+    found = {role: (model.model, _revision(config, model)) for role, model in config.models.items()}
+    return {role: "@".join(filter(None, named)) for role, named in found.items()} or None
 
 
 def slots(config: RunConfig) -> int:

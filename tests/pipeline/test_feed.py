@@ -17,6 +17,12 @@ from stages.base import AsyncStage, FatalError, Reject, RowError, Update
 from tests.rows import make_row
 
 UNITS, VIDEOS, ROWS = 6, 3, 2  # videos of a unit, rows of a video
+CLOSED: list[Row] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_closed() -> None:
+    CLOSED.clear()
 
 
 class Ask(AsyncStage):
@@ -87,12 +93,13 @@ def test_every_row_comes_back_in_its_place() -> None:
     batches = units()
     batches[2][1].status, batches[2][1].reason = Status.REJECTED, Reason.TOO_SMALL
     ask = Ask()
-    done = run_all(Feed(Renderer(), [ask], rows=5, renders=2), batches)
+    done = run_all(Feed(Renderer(), [ask], rows=5, renders=2, close=CLOSED.append), batches)
     for unit, rows in zip(batches, done, strict=True):
         assert isinstance(rows, list)
         assert [row.object_id for row in rows] == [row.object_id for row in unit]
         assert all(row.expression == row.object_id or row.status is Status.REJECTED for row in rows)
     assert len(ask.came) == UNITS * VIDEOS * ROWS - 1
+    assert sorted(row.object_id for row in CLOSED) == sorted(row.object_id for unit in batches for row in unit)
 
 
 def test_a_stuck_row_holds_up_its_unit_and_nobody_else() -> None:
@@ -103,12 +110,13 @@ def test_a_stuck_row_holds_up_its_unit_and_nobody_else() -> None:
             await asyncio.sleep(0.01)
 
     ask = Ask(lambda row: stick() if row.object_id == "u0v0/manual/0" else None)
-    fed = Feed(Renderer(), [ask], rows=4, renders=1)
+    fed = Feed(Renderer(), [ask], rows=4, renders=1, close=CLOSED.append)
     with ThreadPoolExecutor(UNITS) as pool:
         waiting = [pool.submit(fed.run, rows) for rows in units()]
         for each in waiting[1:]:
             assert len(each.result(timeout=60)) == VIDEOS * ROWS
         assert not waiting[0].done()
+        assert len(CLOSED) == UNITS * VIDEOS * ROWS - 1, "the others are told as they end"
         assert len(ask.came) == UNITS * VIDEOS * ROWS, "the rest of its own unit went on too"
         released.set()
         assert len(waiting[0].result(timeout=60)) == VIDEOS * ROWS
@@ -118,16 +126,16 @@ def test_rows_go_on_when_their_own_video_is_rendered() -> None:
     """Not when the unit is: each video's rows come before the next video is rendered."""
     renderer, seen = Renderer(0.05), []
     ask = Ask(lambda row: seen.append((row.video_id, len(renderer.rendered))))
-    Feed(renderer, [ask], rows=100, renders=1).run(units()[0])
+    Feed(renderer, [ask], rows=100, renders=1, close=CLOSED.append).run(units()[0])
     assert seen == [(f"u0v{video}", video + 1) for video in range(VIDEOS) for _ in range(ROWS)]
 
 
 def test_no_more_is_rendered_than_has_room_and_the_order_is_kept() -> None:
     renderer, ask = Renderer(0.001), Ask()
-    run_all(Feed(renderer, [ask], rows=4, renders=2), units())
+    run_all(Feed(renderer, [ask], rows=4, renders=2, close=CLOSED.append), units())
     assert ask.most_open <= 4
     assert renderer.most <= 2
-    Feed(big := Renderer(), [Ask()], rows=1, renders=1).run(units()[0])
+    Feed(big := Renderer(), [Ask()], rows=1, renders=1, close=CLOSED.append).run(units()[0])
     assert big.rendered == [f"u0v{video}" for video in range(VIDEOS)], "a video larger than the room is taken alone"
 
 
@@ -138,7 +146,7 @@ def test_a_fatal_error_ends_all_units_at_once() -> None:
         return asyncio.sleep(60)
 
     started_s = time.monotonic()
-    fed = Feed(Renderer(), [Ask(do)], rows=100, renders=8)
+    fed = Feed(Renderer(), [Ask(do)], rows=100, renders=8, close=CLOSED.append)
     ended = run_all(fed, units())
     assert {str(each) for each in ended} == {"the engine is gone"}
     assert time.monotonic() - started_s < 50
@@ -153,14 +161,14 @@ def test_a_failed_render_gives_its_room_back() -> None:
         return rows
 
     with pytest.raises(FatalError, match="disk"):
-        Feed(render, [Ask()], rows=2, renders=1).run(units()[0])
+        Feed(render, [Ask()], rows=2, renders=1, close=CLOSED.append).run(units()[0])
 
 
 def test_rows_that_get_no_answer_stop_the_run() -> None:
     def do(_: Row) -> None:
         raise RowError(Reason.BAD_REPLY, "it says '!!!!'")
 
-    ended = run_all(Feed(Renderer(), [Ask(do)], rows=4, renders=1), units())
+    ended = run_all(Feed(Renderer(), [Ask(do)], rows=4, renders=1, close=CLOSED.append), units())
     stopped = [each for each in ended if isinstance(each, UselessEngineError)]
     assert len(stopped) >= UNITS - 16 // (VIDEOS * ROWS), "but those that were done before the 16th row"
     assert "16 of the first 16 objects got no answer" in str(stopped[0])

@@ -1,5 +1,7 @@
 """--limit: always the same videos, spread over the shard, those of a smaller number among them; and what they take."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -30,11 +32,8 @@ def test_another_seed_takes_others_and_more_than_there_are_takes_all() -> None:
 
 
 def test_videos_without_anything_to_describe_do_not_count() -> None:
-    rows = [
-        (f"v{video}/manual/{n}", f"v{video}", "pending" if video >= 6 else "rejected")
-        for video in range(10)
-        for n in (0, 1)
-    ]
+    status = ["rejected"] * 6 + ["pending"] * 4
+    rows = [(f"v{video}/manual/{n}", f"v{video}", status[video]) for video in range(10) for n in (0, 1)]
     manifest = pa.table(dict(zip(("object_id", "video_id", "status"), map(list, zip(*rows, strict=True)), strict=True)))
     out = left_out(manifest, 3)
     taken = {video for object_id, video, _ in rows if object_id not in out}
@@ -43,9 +42,9 @@ def test_videos_without_anything_to_describe_do_not_count() -> None:
 
 
 def test_what_a_run_takes() -> None:
-    plan = expected.expected(modern(), 100)
+    plan = expected.expected(replace(modern(), engine="vllm"), 100)
     assert (plan.requests, plan.tokens_in, plan.tokens_out) == (600, 560_000, 56_000)
-    both = expected.expected(paper(), 10)
+    both = expected.expected(replace(paper(), engine="vllm"), 10)
     assert (both.tokens_in, both.tokens_out) == (111_000, 5_600), "two models, each with its share"
     same = ModelConfig(model="m", tokens_per_object=(1000, 100))
     alone = RunConfig(recipe="x", engine="http", engine_url="http://h/v1", vlm=same, llm=same)
