@@ -6,12 +6,14 @@ the whole command. Beside it stands the best that anybody could do with these ti
 rendered before the first request and sends what can be sent (computed, not run). It is less than 1, because at the
 end places stay empty while the last replies are written.
 
-A second run has one request stuck for 90 s, and counts the replies that others got meanwhile.
+A second run has one request stuck for 90 s, and counts the replies that others got meanwhile. `--one-core` measures
+what one process can carry instead: its CPU time for a request with its pictures, and so the requests that may be open.
 """
 
 import argparse
 import heapq
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,11 +28,14 @@ import psutil
 from benchmarks.clips import draw_clip
 from benchmarks.engine import wait_for
 from benchmarks.whole_run import ROOT
+from manifests.schema import Row
+from pipeline.feed import Feed
 from tests.misbehaving import service_times_s
+from tests.pipeline.writers.asking import text_rows, text_stages, writer_of
 from tests.running import free_port
 
 OBJECTS, SIGMA = 4, 0.6
-STUCK_S = 90.0
+STUCK_S, PICTURE_BYTES = 90.0, 60_000
 SAMPLE_EVERY_S = 0.5
 
 
@@ -51,7 +56,11 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=SIGMA, help="sigma of the times' logarithm")
     parser.add_argument("--rows", type=int, help="objects, 4 a video (default: 4 a slot, then 160)")
     parser.add_argument("--no-stuck", action="store_true", help="leave out the run with a stuck request")
+    parser.add_argument("--one-core", action="store_true", help="measure what one process can carry instead")
     told = parser.parse_args()
+    if told.one_core:
+        one_core()
+        return
     with tempfile.TemporaryDirectory() as scratch:
         sav = Path(scratch)
         print(
@@ -73,6 +82,43 @@ def main() -> None:
             print(
                 f"one request stuck for {STUCK_S:.0f} s: {before} of {len(fed.served)} calls answered before it ended"
             )
+
+
+def one_core(rows: int = 400, in_flight: int = 64) -> None:
+    """CPU time of one feeding process for a request: rows are there at once, answers come after 0.5 s."""
+    port = free_port()
+    engine = [sys.executable, "-m", "tests.misbehaving", "--port", str(port), "--after-s", "0.5"]
+    serving = subprocess.Popen(engine, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v1/models", serving)
+        with tempfile.TemporaryDirectory() as out:
+            writer = writer_of(f"http://127.0.0.1:{port}/v1", Path(out), in_flight=in_flight)
+            fed = Feed(as_they_are, text_stages(writer), rows=2 * in_flight, renders=8, close=lambda _: None)
+            began_s = time.process_time()
+            done = fed.run([heavy(row, at) for at, row in enumerate(text_rows(rows))])
+            used_s = time.process_time() - began_s
+        calls = sum(len(row.calls) for row in done)
+        print(
+            f"{1000 * used_s / calls:.1f} ms of CPU a request: one core carries {calls / used_s:.0f} requests/s, "
+            f"{3 * calls / used_s:.0f} open requests that take 3 s each"
+        )
+    finally:
+        serving.terminate()
+        serving.wait()
+
+
+async def as_they_are(rows: list[Row]) -> list[Row]:
+    """Rows that need no rendering."""
+    return rows
+
+
+def heavy(row: Row, at: int) -> Row:
+    """The row of a video of its own, with pictures as large as real ones."""
+    row.video_id, row.object_id = f"v{at}", f"v{at}/manual/0"
+    for name in ("crop_jpeg", "masked_jpeg", "scene_jpeg"):
+        setattr(row, name, getattr(row, name) + os.urandom(PICTURE_BYTES))
+    row.video_jpegs = [row.video_jpegs[0] + os.urandom(PICTURE_BYTES) for _ in range(8)]
+    return row
 
 
 def busy_frac(fed: Fed, slots: int) -> float:

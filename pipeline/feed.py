@@ -19,7 +19,9 @@ from stages.base import FatalError, Stage
 
 Render = Callable[[list[Row]], Awaitable[list[Row]]]
 
-REQUESTS_A_PROCESS = 512  # what one core was seen to carry, see benchmarks/feed.py
+# A request takes a feeding process 3 to 6 ms of CPU (`benchmarks.feed --one-core`): 512 open ones that take 3 s each,
+# which is quick for a model, keep about half a core to a whole one busy.
+REQUESTS_A_PROCESS = 512
 _MOST_AHEAD_ROWS = 256  # rendered rows hold about a megabyte of pictures each
 _LEAST_UNITS = 4
 
@@ -32,10 +34,10 @@ def processes(in_flight: int) -> int:
 def open_rows(in_flight: int) -> int:
     """Rows that are rendered and not finished, of one process with so many open requests.
 
-    A row has one request open at a time. More rows than requests keep the engine's queue filled when a video takes
-    long to render, and let the last rows end together instead of one after the other.
+    A row has one request open at a time, none where no engine is asked. More rows than requests keep the engine's queue
+    filled when a video takes long to render, and let the last rows end together instead of one after the other.
     """
-    return in_flight + min(2 * in_flight, _MOST_AHEAD_ROWS)
+    return in_flight + min(2 * in_flight, _MOST_AHEAD_ROWS) if in_flight else _MOST_AHEAD_ROWS
 
 
 def open_units(in_flight: int, rows_per_unit: int) -> int:

@@ -131,7 +131,7 @@ class Pools:
     """How many processes do what.
 
     Attributes:
-        cpus: that compute, one video or unit at a time.
+        cpus: that compute, one video at a time.
         in_flight: requests that those which wait for an engine have open at a time, all together; 0 = there are none.
         rows_per_unit: rows of the manifest that are committed together.
     """
@@ -144,8 +144,8 @@ class Pools:
 def run(job: Job, pools: Pools, progress: Progress) -> None:
     """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
 
-    Stages of the pool "cpu" at the beginning compute. If others follow, they wait for an engine: few processes hold
-    all of their rows, and have the videos rendered by Ray tasks.
+    Stages of the pool "cpu" at the beginning compute: a Ray task takes the rows of one video through them, and a video
+    whose process dies costs its own rows. Those that follow wait for an engine: few processes hold all of their rows.
 
     Raises:
         UselessEngineError: most rows got no usable answer.
@@ -163,17 +163,14 @@ def run(job: Job, pools: Pools, progress: Progress) -> None:
     )
     counter = _Counter.remote()
     first = next((at for at, stage in enumerate(job.stages) if stage.pool != "cpu"), len(job.stages))
-    compute, waiting = job.stages[:first], job.stages[first:]
     # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
     dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1).map_batches(
-        _Waiting if waiting else _Computing,
-        fn_constructor_args=(compute, waiting, counter, job.max_attempts, pools)
-        if waiting
-        else (compute, counter, job.max_attempts),
-        batch_size=None,  # a unit of the manifest stays whole: the objects of a video share one decode
+        _Feeder,
+        fn_constructor_args=(job.stages[:first], job.stages[first:], counter, job.max_attempts, pools),
+        batch_size=None,  # a unit of the manifest stays whole: it becomes one file
         batch_format="pyarrow",
-        compute=_few_with_many_units(pools) if waiting else ActorPoolStrategy(min_size=1, max_size=pools.cpus),
-        num_cpus=_WAITING_CPUS if waiting else 1,
+        compute=_few_with_many_units(pools),
+        num_cpus=_WAITING_CPUS,
     )
     try:
         with progress.watching(lambda: ray.get(counter.seen.remote())):
@@ -249,35 +246,20 @@ def _ids_by_row_group(out: Folder) -> list[list[str]]:
         return [file.read_row_group(group, columns=["object_id"])["object_id"].to_pylist() for group in groups]
 
 
-class _Computing:
-    """All stages on one process, a unit at a time."""
-
-    def __init__(self, stages: Sequence[Stage], counter: Any, max_attempts: int) -> None:
-        self._stages, self._counter, self._max_attempts = stages, counter, max_attempts
-        for stage in stages:
-            stage.setup()
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        rows = _rows_of(table)
-        with _told(self._counter):
-            run_stages(self._stages, rows)
-        _close(rows, self._max_attempts, self._counter)
-        return to_table(rows, AnnotationRow)
-
-
-class _Waiting:
-    """Stages that wait for an engine, for many units at a time; videos are rendered by tasks on any node."""
+class _Feeder:
+    """Takes many units at a time through the stages: the first ones by tasks on any node, the waiting ones here."""
 
     def __init__(
-        self, compute: Sequence[Stage], stages: Sequence[Stage], counter: Any, max_attempts: int, pools: Pools
+        self, compute: Sequence[Stage], waiting: Sequence[Stage], counter: Any, max_attempts: int, pools: Pools
     ) -> None:
         self._counter, self._max_attempts = counter, max_attempts
-        self._compute: Any = ray.put(list(compute))
-        for stage in stages:
+        # What only stages need is dropped where it was made if no other stage follows.
+        self._compute: Any = ray.put((list(compute), Row if waiting else AnnotationRow))
+        for stage in waiting:
             stage.setup()
         number = processes(pools.in_flight)
         rows, renders = open_rows(pools.in_flight // number), max(1, pools.cpus // number)
-        self._feed = Feed(self._render if compute else _as_they_are, stages, rows, renders, self._close)
+        self._feed = Feed(self._render if compute else _as_they_are, waiting, rows, renders, self._close)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         with _told(self._counter):
@@ -300,11 +282,12 @@ class _Waiting:
 
 
 @ray.remote(num_cpus=1, max_retries=_CRASHES)
-def _run_elsewhere(stages: Sequence[Stage], rows: list[Row]) -> list[Row]:
+def _run_elsewhere(what: tuple[Sequence[Stage], type[AnnotationRow]], rows: list[Row]) -> list[Row]:
+    stages, kept = what
     for stage in stages:
         stage.setup()
     run_stages(stages, rows)
-    return rows
+    return [Row.model_construct(**{name: getattr(row, name) for name in kept.model_fields}) for row in rows]
 
 
 async def _as_they_are(rows: list[Row]) -> list[Row]:

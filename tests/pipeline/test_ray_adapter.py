@@ -32,6 +32,8 @@ class Toy(Stage):
     def process(self, rows: Sequence[Row]) -> list[Result]:
         deadly = self.switches / "deadly"
         if rows[0].video_id == "v5":
+            if (self.switches / "always").exists():
+                os.kill(os.getpid(), signal.SIGKILL)
             if deadly.exists():
                 deadly.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -101,14 +103,27 @@ def test_stages_of_different_pools_run_one_after_the_other(tmp_path: Path, worke
     assert {row["status"] for row in rows} == {"kept"}
 
 
-def test_a_unit_of_the_manifest_stays_whole(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("waits", [False, True], ids=["computing", "waiting for an engine"])
+def test_a_unit_of_the_manifest_stays_whole(tmp_path: Path, workers: int, waits: bool) -> None:
+    """One file a unit, also where its rows went on one by one."""
     out = Folder(str(tmp_path / "out"))
     manifest(out)
-    go(out, [Toy(tmp_path)], workers)
+    go(out, [Toy(tmp_path), *([Second(tmp_path)] if waits else [])], workers)
     units = [
         out.read_table(name, ["video_id"])["video_id"].to_pylist() for name in out.names("annotations", ".parquet")
     ]
     assert sorted(units) == [[f"v{video}"] * 3 for video in range(VIDEOS)]
+
+
+def test_a_video_whose_process_dies_each_time_costs_its_own_rows(tmp_path: Path, workers: int) -> None:
+    out = Folder(str(tmp_path / "out"))
+    ids = manifest(out)
+    (tmp_path / "always").touch()
+    go(out, [Toy(tmp_path), Second(tmp_path)], workers)
+    rows = annotations(tmp_path / "out").to_pylist()
+    assert [row["object_id"] for row in rows] == sorted(ids)
+    assert {row["video_id"] for row in rows if row["status"] == "failed"} == {"v5"}
+    assert "the process that works on v5 dies each time" in next(row["detail"] for row in rows if row["detail"])
 
 
 def test_map_parallel_keeps_the_order(workers: int) -> None:
