@@ -169,8 +169,9 @@ def _run(
                 note_engine(out, engine.info)
                 took_h = expected.hours(plan, config.in_flight, *engine.timed)
                 logger.info("at the speed of the first request that is about %s", expected.in_words(took_h))
-            told = (len(manifest), len(manifest) - len(todo) - not_taken, not_taken, workers)
-            logger.info("%d masklets, %d done before, %d left by --limit, %d workers", *told)
+            before = f"{len(manifest) - len(todo) - not_taken} done before"
+            before += f", {not_taken} left by --limit" if not_taken else ""
+            logger.info("%d masklets, %s, %d workers", len(manifest), before, workers)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)

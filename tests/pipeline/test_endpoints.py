@@ -86,7 +86,7 @@ def test_a_few_videos_first_at_an_endpoint_with_its_own_ways(sav: Path, tmp_path
 
         rest = annotate(tmp_path, sav, *options, shard=SHARD, **env)
         assert rest.returncode == 0, rest.stderr
-        assert f"{ROWS} masklets, {2 * OBJECTS} done before, 0 left by --limit" in rest.stderr
+        assert f"{ROWS} masklets, {2 * OBJECTS} done before, 2 workers" in rest.stderr
         assert "by the first" in rest.stderr, "corrected by what was seen"
         assert len(annotations(tmp_path)) == ROWS
         calls = [call for row in annotations(tmp_path).to_pylist() for call in row["calls"]]
