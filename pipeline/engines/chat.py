@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import httpx2
 import openai
@@ -33,6 +34,7 @@ _PROBE_S, _PROBES, _PROBE_PAUSE_S = 5.0, 5, 3.0  # at worst 10 + 5 x 5 + 5 x 3 s
 _PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # of the openai package: these, then the longest each time
 _RESENDS = 2  # of an answer that was broken, stalled, or an error behind status 200
 _ALIVE_S = 10.0  # for a word of an answer
+_FILTERING = (400, 403, 422, 451)  # with the words of a filter: what was asked is refused
 _NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # of every request alike: key, credit, model, address
 _TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
 _SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
@@ -74,9 +76,11 @@ class ChatClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        base, _, query = endpoint.url.partition("?")
         self._client = openai.AsyncOpenAI(
-            base_url=endpoint.url,
+            base_url=base,
             api_key=endpoint.api_key,
+            default_query=dict(parse_qsl(query)),
             http_client=_http_client(endpoint.url, endpoint.in_flight),
             timeout=_TIMEOUT,
             max_retries=_tries(endpoint.patience_s),
@@ -100,7 +104,7 @@ class ChatClient:
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.told(error)
-                if status is not None and status < 500 and is_filtered(words):
+                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(words):
                     return Answer(text="", finish_reason="content_filter", refusal=words)
                 told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
@@ -115,8 +119,13 @@ class ChatClient:
             self._answered_s[request.model] = time.monotonic()
             return replace(answer, seconds_s=time.monotonic() - started_s)
 
-    async def send(self, request: Request, dialect: Dialect) -> Answer:
+    async def send(self, request: Request, dialect: Dialect, retries: int | None = None) -> Answer:
         """Send in a given dialect, again only if that may help: no connection, a busy engine, a broken answer.
+
+        Args:
+            request: what is asked.
+            dialect: how the server wants it.
+            retries: of what has no answer or an error of the server, instead of those that fill `patience_s`.
 
         Raises:
             openai.APIError: it was refused, or there is no connection.
@@ -127,7 +136,7 @@ class ChatClient:
         resent = 0
         for pause_s in (*_PAUSES_S[:_RESENDS], None):
             try:
-                payload, again = await self._receive(request, dialect)
+                payload, again = await self._receive(request, dialect, retries)
                 resent += again
                 answer = read_answer(payload, tuple(request.schema.get("properties", ())))
                 if not is_whole(payload) and answer.finish_reason == "no reason":
@@ -146,6 +155,8 @@ class ChatClient:
         if isinstance(error, openai.APIStatusError):
             page = is_page(error.response.content)
             told = f"HTTP {error.status_code}{' with a web page' if page else ''}: {words_of(error.response.content)}"
+            if error.response.history:  # a client follows as a GET and without the key
+                told += f" (redirected to {public(str(error.response.url))}: give the address that answers itself)"
         elif isinstance(error, openai.APIConnectionError):
             # The package hides the cause behind 'Connection error.'.
             told = f"no connection ({error.__cause__ or error})"
@@ -161,10 +172,11 @@ class ChatClient:
     def _dialect(self, request: Request) -> Dialect:
         return self._endpoint.dialects.get(request.model, Dialect())
 
-    async def _receive(self, request: Request, dialect: Dialect) -> tuple[bytes, int]:
+    async def _receive(self, request: Request, dialect: Dialect, retries: int | None) -> tuple[bytes, int]:
         """The body of the response, and how often the package sent the request again."""
         # `extra_body` is sent as it is; all else is held against openai's types part by part: a quarter of the time.
-        create = self._client.chat.completions.with_streaming_response.create
+        client = self._client if retries is None else self._client.with_options(max_retries=retries)
+        create = client.chat.completions.with_streaming_response.create
         sent = body(request, dialect, self._endpoint.fields)
         async with AsyncExitStack() as stack:
             opening = stack.enter_async_context(create(model=request.model, messages=(), extra_body=sent))
@@ -259,7 +271,7 @@ class ChatClient:
             raise FatalError(f"{at}: {self.told(error)}") from error
         try:
             return _names(json.loads(data))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             if is_page(data):
                 raise ValueError(
                     f"{at}: it answers with a web page ({words_of(data)}); {fix_of(None, url, page=True)}"
@@ -337,8 +349,8 @@ def _tries(patience_s: float) -> int:
 
 def _names(listed: Any) -> list[str]:
     """Names in a list of models, in the shapes that servers use."""
-    models = listed if isinstance(listed, list) else listed.get("data", listed.get("models"))
-    names = [each if isinstance(each, str) else each.get("id") or each["name"] for each in models]
+    models = listed if isinstance(listed, list) else dict(listed).get("data", dict(listed).get("models"))
+    names = [each if isinstance(each, str) else dict(each).get("id") or dict(each)["name"] for each in models]
     return [str(name) for name in names]
 
 
@@ -346,7 +358,13 @@ def _http_client(url: str, connections: int) -> openai.DefaultAsyncHttpxClient:
     """A client that keeps so many connections, and reaches this machine without a proxy."""
     most = connections + _SPARE_CONNECTIONS
     limits = replace(openai.DEFAULT_CONNECTION_LIMITS, max_connections=most, max_keepalive_connections=most)
-    return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
+    try:
+        return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+        raise ValueError(
+            "what the environment says of connections cannot be used: correct or unset HTTP_PROXY, HTTPS_PROXY, "
+            f"ALL_PROXY, SSL_CERT_FILE ({error})"
+        ) from error
 
 
 async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
