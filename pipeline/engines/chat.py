@@ -35,9 +35,11 @@ _PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # of the openai package
 _RESENDS = 2  # of an answer that was broken, stalled, or an error behind status 200
 _ALIVE_S = 10.0  # for a word of an answer
 _FILTERING = (400, 403, 422, 451)  # with the words of a filter: what was asked is refused
+_NO_LIST = (403, 404, 405, 501)  # 403: a key may be good for answers alone
 _NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # of every request alike: key, credit, model, address
 _TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
 _SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
+_MOST_BYTES = 2**24  # of an answer: 50,000 tokens as events
 _DETAIL_CHARACTERS = 500
 
 
@@ -88,6 +90,7 @@ class ChatClient:
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._open = 0
         self._answered_s: dict[str, float] = {}  # by model: when it last answered anything
+        self._heard_s = -math.inf  # when a piece of any answer came
         self._watch: asyncio.Task[str] | None = None
 
     async def ask(self, request: Request) -> Answer:
@@ -104,7 +107,7 @@ class ChatClient:
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.told(error)
-                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(words):
+                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(f"{words} {_codes(error)}"):
                     return Answer(text="", finish_reason="content_filter", refusal=words)
                 told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
@@ -153,8 +156,8 @@ class ChatClient:
     def told(self, error: BaseException) -> str:
         """What an error says, in the server's own words where it has any; never the key."""
         if isinstance(error, openai.APIStatusError):
-            page = is_page(error.response.content)
-            told = f"HTTP {error.status_code}{' with a web page' if page else ''}: {words_of(error.response.content)}"
+            content = self._hidden(error.response.text)
+            told = f"HTTP {error.status_code}{' with a web page' if is_page(content) else ''}: {words_of(content)}"
             if error.response.history:  # a client follows as a GET and without the key
                 told += f" (redirected to {public(str(error.response.url))}: give the address that answers itself)"
         elif isinstance(error, openai.APIConnectionError):
@@ -166,8 +169,11 @@ class ChatClient:
             told = "no answer"
         else:
             told = str(error) or type(error).__name__
+        return self._hidden(told)[:_DETAIL_CHARACTERS]
+
+    def _hidden(self, text: str) -> str:
         key = self._endpoint.api_key
-        return (told.replace(key, "***") if len(key) > len("none") else told)[:_DETAIL_CHARACTERS]
+        return text.replace(key, "***") if len(key) > len("none") else text
 
     def _dialect(self, request: Request) -> Dialect:
         return self._endpoint.dialects.get(request.model, Dialect())
@@ -221,6 +227,9 @@ class ChatClient:
                 limit.reschedule(clock() + self._endpoint.silence_s)
                 async for piece in pieces:
                     found += piece
+                    self._heard_s = time.monotonic()
+                    if len(found) > _MOST_BYTES:
+                        raise ServerError(f"more than {_MOST_BYTES:,} bytes", "answers without an end")
                     limit.reschedule(min(end_s, clock() + self._endpoint.silence_s))
         except TimeoutError as error:
             why = "took too long" if clock() >= end_s else f"stalled: no byte for {self._endpoint.silence_s:g} s"
@@ -261,7 +270,7 @@ class ChatClient:
             client = self._client.with_options(max_retries=_PROBES, timeout=_PROBE_S)
             data = (await client.models.with_raw_response.list()).http_response.content
         except openai.APIStatusError as error:
-            if error.status_code in (404, 405, 501) and not is_page(error.response.content):
+            if error.status_code in _NO_LIST and not is_page(error.response.content):
                 return None
             if error.status_code < 500 and error.status_code not in (408, 409, 429):
                 fix = fix_of(error.status_code, url, page=is_page(error.response.content))
@@ -301,7 +310,7 @@ class ChatClient:
         failures, told = 0, ""
         since_s = time.monotonic()
         while failures < _PROBES:
-            quiet_s = time.monotonic() - max((since_s, *self._answered_s.values()))
+            quiet_s = time.monotonic() - max((since_s, self._heard_s, *self._answered_s.values()))
             if quiet_s < _QUIET_S:
                 failures = 0
                 await asyncio.sleep(_QUIET_S - quiet_s)
@@ -340,6 +349,18 @@ async def _stopped(task: asyncio.Task[Any]) -> None:
 def _of_this_request(status: int | None) -> bool:
     """Whether an HTTP status says that it is this request that cannot be answered, not the engine that cannot."""
     return status is not None and status < 500 and status not in (*_NOT_FOR_US, 408, 409, 429)
+
+
+def _codes(error: Exception) -> str:
+    """The short names that an error's body has for what is wrong, beside its words."""
+    body = getattr(error, "body", None)
+    inner = body.get("innererror") if isinstance(body, dict) else None
+    found = [
+        getattr(error, "code", None),
+        getattr(error, "type", None),
+        *(inner.values() if isinstance(inner, dict) else ()),
+    ]
+    return " ".join(each for each in found if isinstance(each, str))
 
 
 def _tries(patience_s: float) -> int:

@@ -12,6 +12,7 @@ _FILTERED = re.compile(
     r"|safety[_ ](?:system|setting|polic)|usage polic|inappropriate content|sensitive content",
     re.IGNORECASE,
 )
+_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|key)\b.{0,40}\b(?:flagged|disabled|suspended)", re.IGNORECASE)
 _NO_PICTURES = re.compile(r"(?:image|picture|vision|multi-?modal|visual)", re.IGNORECASE)
 _WORTH = (
     (
@@ -96,7 +97,7 @@ def is_page(body: bytes | str) -> bool:
 
 def is_filtered(words: str) -> bool:
     """Tell whether an error's words say that a filter refused the content."""
-    return bool(_FILTERED.search(words))
+    return bool(_FILTERED.search(words)) and not _ACCOUNT.search(words)
 
 
 def speaks_of_pictures(words: str) -> bool:
