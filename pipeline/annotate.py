@@ -258,7 +258,11 @@ def parser() -> argparse.ArgumentParser:
         "--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py"
     )
     add("--engine", choices=ENGINES, help="who writes: measured (no model, default), vllm (started here), http")
-    add("--engine-url", help="with --engine http: an OpenAI-compatible endpoint, e.g. http://host:8000/v1")
+    add(
+        "--engine-url",
+        type=str.strip,
+        help="with --engine http: an OpenAI-compatible endpoint, e.g. http://host:8000/v1",
+    )
     add(
         "--vlm-model", help="model for prompts with pictures: hub id, folder or served name, [@revision]; else recipe's"
     )

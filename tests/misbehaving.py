@@ -221,13 +221,9 @@ def schema_of(body: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """Name and JSON schema of the reply that a request asks for, wherever it says so; None if it asks for words."""
     if asked := (body.get("response_format") or {}).get("json_schema"):
         return asked["name"], asked["schema"]
-    told = json.dumps([body["messages"][-1]["content"]])
-    text = (
-        "".join(part["text"] for part in json.loads(told)[0] if part["type"] == "text")
-        if "JSON schema:" in told
-        else ""
-    )
-    if not text:
+    said = body["messages"][-1]["content"]
+    text = said if isinstance(said, str) else "".join(part["text"] for part in said if part["type"] == "text")
+    if "JSON schema:" not in text:
         return None
     schema = json.loads(text.partition("JSON schema:\n")[2])
     return {"Expression": "compose_expression", "Scene": "describe_scene", "Video": "describe_video"}.get(

@@ -6,14 +6,17 @@ import re
 import urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
+_PLAIN = re.compile(r"[^\s\x00-\x1f\x7f]+")
+
 
 def api_key() -> str:
-    """The key of OPENAI_API_KEY without white space around it; "none" where there is none.
+    """The key of OPENAI_API_KEY without white space, quotes and "Bearer" around it; "none" where there is none.
 
     Raises:
         ValueError: It has a character that no HTTP header can carry; the message does not show the key.
     """
-    key = os.environ.get("OPENAI_API_KEY", "").strip(" \t\r\n\ufeff\u200b")
+    around = " \t\r\n\ufeff\u200b\"'"
+    key = os.environ.get("OPENAI_API_KEY", "").strip(around).removeprefix("Bearer ").strip(around)
     wrong = next((at for at, each in enumerate(key) if not ("!" <= each <= "~")), None)
     if wrong is not None:
         raise ValueError(
@@ -21,6 +24,20 @@ def api_key() -> str:
             f"U+{ord(key[wrong]):04X} at position {wrong + 1} of {len(key)}: set it again, without line breaks"
         )
     return key or "none"
+
+
+def is_address(url: str) -> bool:
+    """Tell whether an address can be asked at all: http or https, a host, a port that there is, no odd characters."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and bool(_PLAIN.fullmatch(url))
+        )
+    except ValueError:  # brackets without an end, a port that is no number or too large
+        return False
 
 
 def is_loopback(url: str) -> bool:
@@ -50,7 +67,10 @@ def proxy_of(url: str) -> str | None:
 
 def public(url: str) -> str:
     """The address without the user's name and password, and without values that look like keys."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//[^/]*@", "//", url)
     query = re.sub(r"(?i)((?:key|token|secret|sig|signature|password)=)[^&]*", r"\1***", parts.query)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import httpx2
 import openai
@@ -33,9 +34,12 @@ _PROBE_S, _PROBES, _PROBE_PAUSE_S = 5.0, 5, 3.0  # at worst 10 + 5 x 5 + 5 x 3 s
 _PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # of the openai package: these, then the longest each time
 _RESENDS = 2  # of an answer that was broken, stalled, or an error behind status 200
 _ALIVE_S = 10.0  # for a word of an answer
+_FILTERING = (400, 403, 422, 451)  # with the words of a filter: what was asked is refused
+_NO_LIST = (403, 404, 405, 501)  # 403: a key may be good for answers alone
 _NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # of every request alike: key, credit, model, address
 _TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
 _SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
+_MOST_BYTES = 2**24  # of an answer: 50,000 tokens as events
 _DETAIL_CHARACTERS = 500
 
 
@@ -74,9 +78,11 @@ class ChatClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        base, _, query = endpoint.url.partition("?")
         self._client = openai.AsyncOpenAI(
-            base_url=endpoint.url,
+            base_url=base,
             api_key=endpoint.api_key,
+            default_query=dict(parse_qsl(query)),
             http_client=_http_client(endpoint.url, endpoint.in_flight),
             timeout=_TIMEOUT,
             max_retries=_tries(endpoint.patience_s),
@@ -84,6 +90,7 @@ class ChatClient:
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._open = 0
         self._answered_s: dict[str, float] = {}  # by model: when it last answered anything
+        self._heard_s = -math.inf  # when a piece of any answer came
         self._watch: asyncio.Task[str] | None = None
 
     async def ask(self, request: Request) -> Answer:
@@ -100,7 +107,7 @@ class ChatClient:
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.told(error)
-                if status is not None and status < 500 and is_filtered(words):
+                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(f"{words} {_codes(error)}"):
                     return Answer(text="", finish_reason="content_filter", refusal=words)
                 told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
@@ -115,8 +122,13 @@ class ChatClient:
             self._answered_s[request.model] = time.monotonic()
             return replace(answer, seconds_s=time.monotonic() - started_s)
 
-    async def send(self, request: Request, dialect: Dialect) -> Answer:
+    async def send(self, request: Request, dialect: Dialect, retries: int | None = None) -> Answer:
         """Send in a given dialect, again only if that may help: no connection, a busy engine, a broken answer.
+
+        Args:
+            request: what is asked.
+            dialect: how the server wants it.
+            retries: of what has no answer or an error of the server, instead of those that fill `patience_s`.
 
         Raises:
             openai.APIError: it was refused, or there is no connection.
@@ -127,7 +139,7 @@ class ChatClient:
         resent = 0
         for pause_s in (*_PAUSES_S[:_RESENDS], None):
             try:
-                payload, again = await self._receive(request, dialect)
+                payload, again = await self._receive(request, dialect, retries)
                 resent += again
                 answer = read_answer(payload, tuple(request.schema.get("properties", ())))
                 if not is_whole(payload) and answer.finish_reason == "no reason":
@@ -144,8 +156,10 @@ class ChatClient:
     def told(self, error: BaseException) -> str:
         """What an error says, in the server's own words where it has any; never the key."""
         if isinstance(error, openai.APIStatusError):
-            page = is_page(error.response.content)
-            told = f"HTTP {error.status_code}{' with a web page' if page else ''}: {words_of(error.response.content)}"
+            content = self._hidden(error.response.text)
+            told = f"HTTP {error.status_code}{' with a web page' if is_page(content) else ''}: {words_of(content)}"
+            if error.response.history:  # a client follows as a GET and without the key
+                told += f" (redirected to {public(str(error.response.url))}: give the address that answers itself)"
         elif isinstance(error, openai.APIConnectionError):
             # The package hides the cause behind 'Connection error.'.
             told = f"no connection ({error.__cause__ or error})"
@@ -155,16 +169,20 @@ class ChatClient:
             told = "no answer"
         else:
             told = str(error) or type(error).__name__
+        return self._hidden(told)[:_DETAIL_CHARACTERS]
+
+    def _hidden(self, text: str) -> str:
         key = self._endpoint.api_key
-        return (told.replace(key, "***") if len(key) > len("none") else told)[:_DETAIL_CHARACTERS]
+        return text.replace(key, "***") if len(key) > len("none") else text
 
     def _dialect(self, request: Request) -> Dialect:
         return self._endpoint.dialects.get(request.model, Dialect())
 
-    async def _receive(self, request: Request, dialect: Dialect) -> tuple[bytes, int]:
+    async def _receive(self, request: Request, dialect: Dialect, retries: int | None) -> tuple[bytes, int]:
         """The body of the response, and how often the package sent the request again."""
         # `extra_body` is sent as it is; all else is held against openai's types part by part: a quarter of the time.
-        create = self._client.chat.completions.with_streaming_response.create
+        client = self._client if retries is None else self._client.with_options(max_retries=retries)
+        create = client.chat.completions.with_streaming_response.create
         sent = body(request, dialect, self._endpoint.fields)
         async with AsyncExitStack() as stack:
             opening = stack.enter_async_context(create(model=request.model, messages=(), extra_body=sent))
@@ -209,6 +227,9 @@ class ChatClient:
                 limit.reschedule(clock() + self._endpoint.silence_s)
                 async for piece in pieces:
                     found += piece
+                    self._heard_s = time.monotonic()
+                    if len(found) > _MOST_BYTES:
+                        raise ServerError(f"more than {_MOST_BYTES:,} bytes", "answers without an end")
                     limit.reschedule(min(end_s, clock() + self._endpoint.silence_s))
         except TimeoutError as error:
             why = "took too long" if clock() >= end_s else f"stalled: no byte for {self._endpoint.silence_s:g} s"
@@ -249,7 +270,7 @@ class ChatClient:
             client = self._client.with_options(max_retries=_PROBES, timeout=_PROBE_S)
             data = (await client.models.with_raw_response.list()).http_response.content
         except openai.APIStatusError as error:
-            if error.status_code in (404, 405, 501) and not is_page(error.response.content):
+            if error.status_code in _NO_LIST and not is_page(error.response.content):
                 return None
             if error.status_code < 500 and error.status_code not in (408, 409, 429):
                 fix = fix_of(error.status_code, url, page=is_page(error.response.content))
@@ -259,7 +280,7 @@ class ChatClient:
             raise FatalError(f"{at}: {self.told(error)}") from error
         try:
             return _names(json.loads(data))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             if is_page(data):
                 raise ValueError(
                     f"{at}: it answers with a web page ({words_of(data)}); {fix_of(None, url, page=True)}"
@@ -289,7 +310,7 @@ class ChatClient:
         failures, told = 0, ""
         since_s = time.monotonic()
         while failures < _PROBES:
-            quiet_s = time.monotonic() - max((since_s, *self._answered_s.values()))
+            quiet_s = time.monotonic() - max((since_s, self._heard_s, *self._answered_s.values()))
             if quiet_s < _QUIET_S:
                 failures = 0
                 await asyncio.sleep(_QUIET_S - quiet_s)
@@ -330,6 +351,18 @@ def _of_this_request(status: int | None) -> bool:
     return status is not None and status < 500 and status not in (*_NOT_FOR_US, 408, 409, 429)
 
 
+def _codes(error: Exception) -> str:
+    """The short names that an error's body has for what is wrong, beside its words."""
+    body = getattr(error, "body", None)
+    inner = body.get("innererror") if isinstance(body, dict) else None
+    found = [
+        getattr(error, "code", None),
+        getattr(error, "type", None),
+        *(inner.values() if isinstance(inner, dict) else ()),
+    ]
+    return " ".join(each for each in found if isinstance(each, str))
+
+
 def _tries(patience_s: float) -> int:
     """How often to send again so that the pauses fill `patience_s`."""
     return len(_PAUSES_S) + max(0, math.ceil((patience_s - sum(_PAUSES_S)) / _LONGEST_PAUSE_S))
@@ -337,8 +370,8 @@ def _tries(patience_s: float) -> int:
 
 def _names(listed: Any) -> list[str]:
     """Names in a list of models, in the shapes that servers use."""
-    models = listed if isinstance(listed, list) else listed.get("data", listed.get("models"))
-    names = [each if isinstance(each, str) else each.get("id") or each["name"] for each in models]
+    models = listed if isinstance(listed, list) else dict(listed).get("data", dict(listed).get("models"))
+    names = [each if isinstance(each, str) else dict(each).get("id") or dict(each)["name"] for each in models]
     return [str(name) for name in names]
 
 
@@ -346,7 +379,13 @@ def _http_client(url: str, connections: int) -> openai.DefaultAsyncHttpxClient:
     """A client that keeps so many connections, and reaches this machine without a proxy."""
     most = connections + _SPARE_CONNECTIONS
     limits = replace(openai.DEFAULT_CONNECTION_LIMITS, max_connections=most, max_keepalive_connections=most)
-    return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
+    try:
+        return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+        raise ValueError(
+            "what the environment says of connections cannot be used: correct or unset HTTP_PROXY, HTTPS_PROXY, "
+            f"ALL_PROXY, SSL_CERT_FILE ({error})"
+        ) from error
 
 
 async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:

@@ -32,7 +32,11 @@ _NAMED: tuple[tuple[str, str], ...] = (
     ("temperature", r"temperature"),
     ("length", r"max_tokens|max_completion_tokens"),
     ("format", r"response_format|json_schema|json_object|json mode|structured output|guided|grammar|schema|\bstrict\b"),
-    ("system", r"system (?:role|message|prompt|instruction)|role.{0,20}system|(?:roles?|conversation) must alternate"),
+    (
+        "system",
+        r"(?:system|developer) (?:role|message|prompt|instruction)|role.{0,20}system"
+        r"|(?:roles?|conversation) must alternate|messages\W+0\W+role|'system'|`system`",
+    ),
     ("stream", r"\bstream(?:ing)?\b"),
 )
 
@@ -90,10 +94,7 @@ def parse_fields(given: Sequence[str]) -> RequestFields:
             name = name.lstrip("-")
             without.append(name)
         elif equals:
-            try:
-                values[name] = json.loads(value)
-            except ValueError:
-                values[name] = value
+            values[name] = _value(name, value.strip())
         else:
             name = ""
         if not re.fullmatch(r"[\w.-]+", name):
@@ -105,6 +106,20 @@ def parse_fields(given: Sequence[str]) -> RequestFields:
     if both := sorted(values.keys() & set(without)):
         raise ValueError(f"--request sets and leaves out {', '.join(both)}: give one of the two")
     return RequestFields(set=values, leave_out=tuple(dict.fromkeys(without)))
+
+
+def _value(name: str, text: str) -> Any:
+    """A field's value: JSON, or else the text itself."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # NaN and Infinity are no JSON
+        return value
+    except (ValueError, RecursionError) as error:
+        if text[:1] in ("{", "[", '"') or text in ("True", "False", "None", "NaN", "Infinity", "-Infinity"):
+            raise ValueError(
+                f'--request {name} must have a value in JSON (true, false, null, {{"a": 1}}), got {text!r}'
+            ) from error
+        return text
 
 
 def body(request: Request, dialect: Dialect | None = None, fields: RequestFields | None = None) -> dict[str, Any]:
@@ -124,13 +139,15 @@ def body(request: Request, dialect: Dialect | None = None, fields: RequestFields
         {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
         for picture in request.pictures
     ]
-    shown.append({"type": "text", "text": user if apart else f"{request.system}\n\n{user}"})
+    user = user if apart else f"{request.system}\n\n{user}"
+    # A text alone goes as a string: servers of models without vision take no list of parts.
+    content = [*shown, {"type": "text", "text": user}] if shown else user
     schema = {"name": request.schema_name, "schema": request.schema, "strict": True}
     values: dict[str, Any] = {
         "model": request.model,
         "messages": [
             *([{"role": "system", "content": request.system}] if apart else []),
-            {"role": "user", "content": shown},
+            {"role": "user", "content": content},
         ],
         "response_format": {"type": dialect.format}
         | ({"json_schema": schema} if dialect.format == "json_schema" else {}),

@@ -1,6 +1,7 @@
 """What an engine counts of itself, from the Prometheus text that vLLM and `serving` both offer."""
 
 import urllib.request
+from http.client import HTTPException
 
 from pipeline.engines.address import is_loopback
 
@@ -27,7 +28,7 @@ def prefix_cache(url: str) -> tuple[float, float] | None:
         with urllib.request.build_opener(*direct).open(page, timeout=_TIMEOUT_S) as reply:
             text = reply.read().decode()
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    except (OSError, ValueError):  # no such page, no answer, or another page
+    except (OSError, ValueError, HTTPException):  # no such page, no answer, or another page
         return None
     hits, queries = ([sample.value for sample in samples if sample.name == counted] for counted in (_HITS, _QUERIES))
     return (sum(hits), sum(queries)) if queries else None

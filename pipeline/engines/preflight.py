@@ -18,7 +18,7 @@ from pipeline.engines.address import public
 from pipeline.engines.chat import ChatClient, StalledError
 from pipeline.engines.dialect import Dialect, next_dialect
 from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.server_words import ServerError, fix_of, is_filtered, speaks_of_pictures
+from pipeline.engines.server_words import ServerError, fix_of, speaks_of_pictures, status_of
 from stages.base import FatalError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ SYSTEM = "This is a test of the connection."
 _PICTURE_PROMPT, _TEXT_PROMPT = "caption_crop", "compose_expression"
 _MAX_TOKENS = 96
 _SIDE_PX = 128  # models refuse smaller pictures
+_FEW = 2  # times that a 500 is sent again
 _REFUSED = (400, 404, 413, 415, 422, 500, 501)  # of the request, whatever the server calls it
 
 
@@ -72,10 +73,10 @@ async def _settle_kind(client: ChatClient, url: str, request: Request, dialect: 
     while trying:
         started_s = time.monotonic()
         try:
-            answer = await client.send(request, trying)
+            answer = await _sent(client, request, trying)
         except openai.APIStatusError as error:
             told, param = client.told(error), _param(error)
-            if error.status_code in (401, 402, 403, 405, 407) and not is_filtered(told):
+            if error.status_code in (401, 402, 403, 405, 407):
                 raise ValueError(_wrong(url, request, [told], fix_of(error.status_code, url))) from error
             if error.status_code not in _REFUSED:
                 raise FatalError(f"{request.model} at {public(url)} does not answer: {told}") from error
@@ -100,6 +101,18 @@ async def _settle_kind(client: ChatClient, url: str, request: Request, dialect: 
         hopeless = page or (status == 404 and not _names_field(told))  # an address or a model that is not there
         trying = None if hopeless else next_dialect(trying, told, param)
     raise ValueError(_wrong(url, request, words, _fix(words, status, url, page, request)))
+
+
+async def _sent(client: ChatClient, request: Request, dialect: Dialect) -> Answer:
+    """Send; an engine that is busy or starts gets all its time, a 500 not: some servers refuse with it."""
+    try:
+        return await client.send(request, dialect, retries=_FEW)
+    except openai.APIConnectionError:
+        pass
+    except openai.APIStatusError as error:
+        if error.status_code == 500 or not (error.status_code > 500 or error.status_code in (408, 409, 429)):
+            raise
+    return await client.send(request, dialect)
 
 
 def _names_field(words: str) -> bool:
@@ -153,6 +166,8 @@ def _param(error: openai.APIStatusError) -> str | None:
 def _fix(words: list[str], status: int | None, url: str, page: bool, request: Request) -> str:
     if request.pictures and any(map(speaks_of_pictures, words)):
         return "--vlm-model (make: VLM_MODEL=…) must name a model that is served with its vision part"
+    if not page and status in (None, 400, 422):
+        status = next((about for each in words if (about := status_of(each))), status)
     return fix_of(status, url, page=page, model=request.model) or (
         "--request name=value and --request -name set and leave out fields of every request"
     )

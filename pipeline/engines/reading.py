@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.engines.exchange import Answer
-from pipeline.engines.server_words import ServerError, is_page, words_of
+from pipeline.engines.server_words import ServerError, is_page, whole_characters, words_of
 
 BOM = "byte order mark"
 EXTRA = "extra keys"
@@ -36,6 +36,10 @@ _THOUGHT_ENDS = re.compile(
 )
 _FENCED = re.compile(r"(?s)(?:```|~~~)[ \t]*[\w+-]*[ \t]*\r?\n?(.*?)(?:```|~~~)")
 _MOST_BRACES = 300  # a text of nothing but braces is not searched to its end
+_MOST_TOKENS = 2**53  # a figure beyond is nonsense, and no column can hold it
+_FIGURES = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+_LINE_END = re.compile(r"\r\n|\n|\r")  # of a stream's lines; U+2028 and the like may stand in a text
+_THOUGHT_BEGINS = re.compile(r"<\s*(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)\s*>", re.IGNORECASE)
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts")
 _DECODER = json.JSONDecoder(strict=False)  # a line break inside a string is forgiven
 
@@ -58,20 +62,20 @@ def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
     choice, usage = _completion(body)
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    content = _text(message.get("content", choice.get("text")), forms)
+    content = whole_characters(_text(message.get("content", choice.get("text")), forms))
     found = _reply(content, properties, forms)
     for form, text in ((REASONING, _first(message, _REASONING_FIELDS)), (TOOL, _arguments(message))):
         if found is None and text and not content.strip() and (found := _reply(text, properties, [])) is not None:
             forms.append(form)
     refusal = message.get("refusal")
-    figures = [_figure(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+    figures = [_figure(usage.get(name, usage.get(other))) for name, other in _FIGURES]
     if None in figures:
         forms.append(NO_USAGE)
     details = usage.get("prompt_tokens_details")
     return Answer(
         text=_after_thought(content).strip() if found is None else found,
         finish_reason=_finish(choice.get("finish_reason"), found is not None, forms),
-        refusal=refusal if isinstance(refusal, str) and refusal else None,
+        refusal=whole_characters(refusal) if isinstance(refusal, str) and refusal else None,
         tokens_in=figures[0] or 0,
         tokens_out=figures[1] or 0,
         tokens_cached=_figure(details.get("cached_tokens") if isinstance(details, dict) else None) or 0,
@@ -98,10 +102,14 @@ def _completion(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             told = "a web page" if is_page(body) else "no JSON"
             raise ServerError(words_of(body), f"answers with {told}", page=is_page(body), broken=True) from error
-    choices = completion.get("choices") if isinstance(completion, dict) else None
+    completion = completion if isinstance(completion, dict) else {}
+    choices = completion.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        broken = not (isinstance(completion, dict) and completion.keys() & {"error", "detail", "message", "errors"})
-        raise ServerError(words_of(body), "answers without a completion", code=_code(completion), broken=broken)
+        told = "answers without a completion"
+        raise ServerError(words_of(body), told, code=_code(completion), broken=not _is_error(completion))
+    if choices[0].get("error"):  # a gateway whose host failed in the middle of an answer
+        failed = {"error": choices[0]["error"]}
+        raise ServerError(words_of(json.dumps(failed)), "ends with an error", code=_code(failed))
     usage = completion.get("usage")
     return choices[0], usage if isinstance(usage, dict) else {}
 
@@ -116,14 +124,20 @@ def _is_stream(text: str) -> bool:
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of a stream of server-sent events."""
-    for line in text.splitlines():
+    for line in _LINE_END.split(text):
         if line.startswith("data:") and (data := line[5:].strip()) and data != "[DONE]":
             try:
                 event = json.loads(data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict):
                 yield event
+
+
+def _is_error(event: dict[str, Any]) -> bool:
+    """Tell whether an object is about an error: it has one, or has words and no choices."""
+    words = any(event.get(name) for name in ("message", "detail", "errors"))
+    return bool(event.get("error")) or ("choices" not in event and words)
 
 
 def _of_first_choice(event: dict[str, Any], name: str) -> Any:
@@ -133,8 +147,8 @@ def _of_first_choice(event: dict[str, Any], name: str) -> Any:
 
 def _joined(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The completion whose pieces the events are; the event of an error, if there is one."""
-    if error := next((event for event in events if event.get("error")), None):
-        return error
+    if error := next(filter(_is_error, events), None):
+        return {name: value for name, value in error.items() if name != "choices"}
     said: dict[str, list[Any]] = {}
     arguments: list[str] = []
     choice: dict[str, Any] = {}
@@ -167,7 +181,7 @@ def _pieced(values: list[Any]) -> Any:
 
 def _text(content: Any, forms: list[str]) -> str:
     if isinstance(content, dict):
-        content = [content]
+        content = [content] if "type" in content or "text" in content else json.dumps(content)
     if not isinstance(content, list):
         return content if isinstance(content, str) else ""
     forms.append(PARTS)
@@ -190,7 +204,9 @@ def _first(values: Any, names: Sequence[str]) -> str:
 def _arguments(message: dict[str, Any]) -> str:
     calls = message.get("tool_calls")
     call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
-    return _first(call.get("function"), ("arguments",)) if isinstance(call, dict) else ""
+    function = call.get("function") if isinstance(call, dict) else None
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    return json.dumps(arguments) if isinstance(arguments, dict) else arguments if isinstance(arguments, str) else ""
 
 
 def _reply(text: str, properties: Sequence[str], forms: list[str]) -> str | None:
@@ -209,6 +225,8 @@ def _reply(text: str, properties: Sequence[str], forms: list[str]) -> str | None
         (FENCE, [each for part in _FENCED.findall(said) if (each := _object(part)) is not None]),
         (WORDS, list(_objects(said))),
     ):
+        if _THOUGHT_BEGINS.match(said) and not said.rstrip("`~ \r\n").endswith("}"):
+            return None  # thoughts that did not come to their end: what stands in them is a draft
         if candidates:
             forms.append(form)
             fitting = [each for each in candidates if set(properties) <= each.keys()]
@@ -269,7 +287,8 @@ def _only(value: dict[str, Any], text: str | None, properties: Sequence[str], fo
 
 def _finish(word: Any, whole: bool, forms: list[str]) -> str:
     """How the answer ended, in OpenAI's words where the server's can be understood."""
-    told = str(word) if word else ""
+    word = word.get("type") if isinstance(word, dict) else word
+    told = whole_characters(str(word)) if word else ""
     plain = told.lower().removeprefix("finish_reason_")
     if plain in _LENGTHS:
         return "length"
@@ -289,7 +308,7 @@ def _figure(value: Any) -> int | None:
         figure = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return figure if figure >= 0 and not isinstance(value, bool) else None
+    return figure if 0 <= figure <= _MOST_TOKENS and not isinstance(value, bool) else None
 
 
 def _code(completion: Any) -> int | None:

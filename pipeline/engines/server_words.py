@@ -12,7 +12,22 @@ _FILTERED = re.compile(
     r"|safety[_ ](?:system|setting|polic)|usage polic|inappropriate content|sensitive content",
     re.IGNORECASE,
 )
+_ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|key)\b.{0,40}\b(?:flagged|disabled|suspended)", re.IGNORECASE)
 _NO_PICTURES = re.compile(r"(?:image|picture|vision|multi-?modal|visual)", re.IGNORECASE)
+_WORTH = (
+    (
+        401,
+        re.compile(
+            r"(?:invalid|incorrect|missing|expired|no).{0,20}api.?key|api.?key.{0,30}(?:valid|expired)", re.IGNORECASE
+        ),
+    ),
+    (
+        404,
+        re.compile(
+            r"model.{0,60}(?:not (?:be )?(?:found|exist)|unknown)|(?:invalid|unknown) model|valid model", re.IGNORECASE
+        ),
+    ),
+)
 _V1 = "does the address end in /v1?"
 
 
@@ -51,7 +66,7 @@ def words_of(body: bytes | str) -> str:
     Args:
         body: of the response: an error object, FastAPI's `detail`, a web page, plain text.
     """
-    text = body.decode("utf-8-sig", errors="replace") if isinstance(body, bytes) else body
+    text = whole_characters(body.decode("utf-8-sig", errors="replace") if isinstance(body, bytes) else body)
     if is_page(text):
         return f"{_page_words(text)}"[:_MOST_CHARACTERS]
     for line in (text, *(line[5:] for line in text.splitlines() if line.startswith("data:"))):
@@ -60,8 +75,16 @@ def words_of(body: bytes | str) -> str:
         except (ValueError, RecursionError):
             continue
         if words := "; ".join(dict.fromkeys(_words(value))):
-            return words[:_MOST_CHARACTERS]
+            return whole_characters(words)[:_MOST_CHARACTERS]
     return " ".join(text.split())[:_MOST_CHARACTERS]
+
+
+def whole_characters(text: str) -> str:
+    """The text with halves of characters put together, U+FFFD for a half that has no other: no file can hold that.
+
+    JSON may write a character as two escapes, and a stream may end one of its pieces between them.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_page(body: bytes | str) -> bool:
@@ -74,12 +97,17 @@ def is_page(body: bytes | str) -> bool:
 
 def is_filtered(words: str) -> bool:
     """Tell whether an error's words say that a filter refused the content."""
-    return bool(_FILTERED.search(words))
+    return bool(_FILTERED.search(words)) and not _ACCOUNT.search(words)
 
 
 def speaks_of_pictures(words: str) -> bool:
     """Tell whether an error's words are about pictures."""
     return bool(_NO_PICTURES.search(words))
+
+
+def status_of(words: str) -> int | None:
+    """The status that an error's words are worth, of those that some servers call 400: 401 or 404."""
+    return next((status for status, pattern in _WORTH if pattern.search(words)), None)
 
 
 def fix_of(status: int | None, url: str, *, page: bool = False, model: str = "") -> str:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from manifests.io import Folder
 from pipeline.config import RunConfig
@@ -70,11 +69,11 @@ def check(config: RunConfig) -> RunConfig:
     """
     if config.engine != "http":
         return config
-    from pipeline.engines.address import api_key, public
+    from pipeline.engines.address import api_key, is_address, public
     from pipeline.engines.chat import ChatClient, Endpoint
 
     url = config.engine_url or ""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not is_address(url):
         raise ValueError(f"--engine-url (make: ENGINE_URL=…) must be like http://host:8000/v1, got {public(url)!r}")
     endpoint = Endpoint(url=url, api_key=api_key())
 

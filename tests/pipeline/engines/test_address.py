@@ -7,7 +7,7 @@ import pytest
 from pipeline.engines import address
 
 
-@pytest.mark.parametrize("given", ["sk-1", "sk-1\n", "\r\n sk-1\t", "\ufeffsk-1"])
+@pytest.mark.parametrize("given", ["sk-1", "sk-1\n", "\r\n sk-1\t", "\ufeffsk-1", '"sk-1"', "'sk-1'\n", "Bearer sk-1"])
 def test_white_space_around_a_key_is_no_part_of_it(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", given)
     assert address.api_key() == "sk-1"
@@ -26,6 +26,16 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(given: str, mon
 def test_no_key_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " \n")
     assert address.api_key() == "none"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["host:8000/v1", "http:///v1", "http://[::1/v1", "http://h:99999/v1", "http://h:x/v1", "http://h /v1", "ftp://h"],
+)
+def test_what_is_no_address(url: str) -> None:
+    assert not address.is_address(url)
+    assert address.is_address("http://[::1]:8000/v1?api-version=1")
+    assert address.public("http://me:secret@[::1/v1") == "http://[::1/v1"
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,67 @@ def test_a_filter_that_refuses_by_an_error_is_a_refusal(code: int) -> None:
     assert (answer.finish_reason, "content_filter" in (answer.refusal or "")) == ("content_filter", True)
 
 
+def test_a_filter_that_has_its_name_in_the_code_alone_is_one_too() -> None:
+    async def do(*_: Any) -> web.StreamResponse:
+        error = {"message": "Bad request.", "code": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}
+        return web.json_response({"error": error}, status=400)
+
+    with serve(Rule(do=do)) as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+    assert answer.finish_reason == "content_filter"
+
+
+def test_a_query_of_the_address_goes_with_every_request() -> None:
+    with serve() as server:
+        (answer,) = ask_at(f"{server.url}?api-version=1", REQUEST)
+    assert isinstance(answer, chat.Answer)
+
+
+@pytest.mark.parametrize("listed", [b'"ok"', b"null", b'{"data": [null]}', b"[" * 50_000, b"OK"])
+def test_an_odd_list_of_models_is_no_list(listed: bytes) -> None:
+    assert asyncio.run(models_of(web.Response(body=listed))) is None
+
+
+def test_a_key_that_may_not_list_models_is_left_to_the_preflight() -> None:
+    assert asyncio.run(models_of(web.json_response({"error": {"message": "Missing scopes"}}, status=403))) is None
+
+
+async def models_of(response: web.Response) -> list[str] | None:
+    async def listed(_: web.Request) -> web.Response:
+        return response
+
+    app = web.Application()
+    app.router.add_get("/v1/models", listed)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = ChatClient(Endpoint(url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1"))
+    try:
+        return await client.models()
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("https_proxy", "socks9://h"), ("https_proxy", "http://h:x"), ("SSL_CERT_FILE", "/no/such.pem")]
+)
+def test_what_the_environment_says_wrongly_is_told(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="what the environment says of connections cannot be used"):
+        ChatClient(Endpoint(url="https://api.example/v1"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "_MOST_BYTES", 2**16)
+    with serve(Rule(do=raw(b"x" * 2**20))) as server:
+        (failed,) = ask(server, REQUEST)
+    assert isinstance(failed, RowError)
+    assert "answers without an end: more than 65,536 bytes" in str(failed)
+
+
 @pytest.mark.usefixtures("quick")
 def test_this_machine_is_reached_past_a_proxy_and_a_failure_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     dead = "http://me:secret@127.0.0.1:9"

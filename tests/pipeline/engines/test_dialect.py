@@ -35,6 +35,11 @@ def test_where_no_schema_is_taken_it_stands_in_the_prompt(kind: Any) -> None:
     assert written.get("response_format") == ({"type": "json_object"} if kind == "json_object" else None)
 
 
+def test_a_text_alone_is_sent_as_a_string() -> None:
+    written = body(dataclasses.replace(REQUEST, pictures=()))
+    assert written["messages"][1]["content"] == REQUEST.user
+
+
 def test_what_is_not_accepted_is_left_out() -> None:
     written = body(
         REQUEST, Dialect(length_field="max_completion_tokens", left_out=("seed", "stream", "stream_options", "system"))
@@ -69,6 +74,9 @@ def test_the_users_fields_have_the_last_word() -> None:
         (["model=x"], "cannot set 'model'"),
         (["messages=[]"], "cannot set 'messages'"),
         (["-model"], "cannot set 'model'"),
+        (["stream=False"], "--request stream must have a value in JSON"),
+        (["top_k=NaN"], "--request top_k must have a value in JSON"),
+        (["chat_template_kwargs={enable_thinking: false}"], "must have a value in JSON"),
         (["seed=1", "-seed"], "sets and leaves out seed"),
     ],
 )
@@ -99,6 +107,8 @@ NEXT: list[tuple[Dialect, str, str | None, Dialect | None]] = [
         Dialect(left_out=("top_p", "temperature")),
     ),
     (Dialect(), "Conversation roles must alternate user/assistant", None, Dialect(left_out=("system",))),
+    (Dialect(), "Developer instruction is not enabled for gemma", None, Dialect(left_out=("system",))),
+    (Dialect(), "Unsupported value: 'system'", "messages[0].role", Dialect(left_out=("system",))),
     (Dialect(), "invalid request", None, Dialect(format="json_object")),
 ]
 

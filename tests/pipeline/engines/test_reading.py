@@ -82,6 +82,15 @@ READ: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "usage of nulls": (body(usage={"prompt_tokens": None, "completion_tokens": None}), (reading.NO_USAGE,)),
     "usage of words": (body(usage={"prompt_tokens": "many", "completion_tokens": -1}), (reading.NO_USAGE,)),
     "usage that is a list": (body(usage=[1, 2]), (reading.NO_USAGE,)),
+    "usage in other words": (body(usage={"input_tokens": 90, "output_tokens": 6}), ()),
+    "usage beyond all bounds": (body(usage={"prompt_tokens": 1e30, "completion_tokens": 0}), (reading.NO_USAGE,)),
+    "a reason that is an object": (body(finish={"type": "stop", "matched": 2}), ()),
+    "content that is the object itself": (body(REPLY), ()),
+    "in a tool call, as an object": (
+        body(None, "stop", tool_calls=[{"function": {"name": "answer", "arguments": REPLY}}]),
+        (reading.TOOL,),
+    ),
+    "think without an end, then the reply": (body(f"<think>So:\n{JSON}"), (reading.WORDS,)),
     "extra keys": (body(json.dumps({"thoughts": "x", **REPLY, "confidence": 0.9})), (reading.EXTRA,)),
     "in another object": (body(json.dumps({"check_consistency": REPLY})), (reading.WRAPPED,)),
     "in a list": (body(f"[{JSON}]"), ()),
@@ -96,6 +105,7 @@ READ: dict[str, tuple[bytes, tuple[str, ...]]] = {
         (reading.REASONING,),
     ),
     "stream of parts": (stream({"content": [{"type": "text", "text": JSON}]}), (reading.PARTS,)),
+    "stream with an event that is too deep": (b"data: " + b"[" * 50_000 + b"\n\n" + stream({"content": JSON}), ()),
     "stream of one message": (b"data: " + body() + b"\n\n", ()),
     "stream with Windows' line ends": (stream({"content": JSON}).replace(b"\n", b"\r\n"), ()),
     "stream of a tool call": (
@@ -134,6 +144,9 @@ NOT_READ: dict[str, tuple[bytes, str, str]] = {
         "no reason",
     ),
     "no content": (body(None), "", "stop"),
+    "a draft in thoughts without an end": (body(f"<think>{JSON}? No, the"), f"<think>{JSON}? No, the", "stop"),
+    "cut off, the reason an object": (body('{"conflict": "', {"type": "length"}), '{"conflict": "', "length"),
+    "half a character": (body("It is \ud83d"), "It is \ufffd", "stop"),
     "content that is a number": (body(7), "", "stop"),
 }
 
@@ -156,6 +169,23 @@ ERRORS: dict[str, tuple[bytes, str, bool]] = {
         "host failed",
         True,
     ),
+    "error in the middle of a stream": (
+        stream({"content": "It is"}, end="")[:-120]
+        + b'\n\ndata: {"object": "error", "message": "host failed", "code": 500}\n\ndata: [DONE]\n\n',
+        "host failed",
+        True,
+    ),
+    "error event with choices": (
+        b'data: {"error": {"message": "host failed", "code": 502}, "choices": [{"delta": {"content": ""}}]}\n\n',
+        "host failed",
+        True,
+    ),
+    "error of a choice": (
+        b'{"choices": [{"finish_reason": "error", "error": {"message": "host failed", "code": 502}}]}',
+        "host failed",
+        True,
+    ),
+    "half a character": (b'{"error": {"message": "no \\ud83d"}}', "no \ufffd", False),
     "detail": (b'{"detail": "no such model"}', "no such model", False),
     "page": (b"<!doctype html><title>Chat</title><body>Log in", "Chat Log in", True),
     "words": (b"upstream connect error", "upstream connect error", True),
@@ -171,6 +201,18 @@ def test_errors_behind_status_200(data: bytes, words: str, passes: bool) -> None
     with pytest.raises(ServerError) as error:
         read_answer(data, FIELDS)
     assert (error.value.words, error.value.passes) == (words, passes)
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u0085b", "a\u2029b"])
+def test_a_line_of_a_stream_ends_at_line_ends_alone(text: str) -> None:
+    events = [{"choices": [{"delta": {"content": piece}}]} for piece in ('{"conflict": "', text, '", "verdict": "x"}')]
+    data = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events) + "data: [DONE]\n\n"
+    assert json.loads(read_answer(data.encode(), FIELDS).text)["conflict"] == text
+
+
+def test_a_character_whose_halves_come_apart_is_put_together() -> None:
+    data = stream({"content": '{"conflict": "\ud83d'}, {"content": '\ude00", "verdict": "x"}'})
+    assert json.loads(read_answer(data, FIELDS).text)["conflict"] == "\U0001f600"
 
 
 def test_a_stream_that_was_cut_is_not_whole() -> None:

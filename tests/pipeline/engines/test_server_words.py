@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.server_words import fix_of, is_filtered, is_page, words_of
+from pipeline.engines.server_words import fix_of, is_filtered, is_page, status_of, words_of
 
 TOLD: dict[str, tuple[Any, str]] = {
     "OpenAI": ({"error": {"message": "too long", "type": "x", "param": "messages", "code": "y"}}, "too long"),
@@ -51,12 +51,28 @@ def test_pages_and_plain_texts() -> None:
         ("data_inspection_failed: Input data may contain inappropriate content", True),
         ("Your input was flagged by the moderation system", True),
         ("Output blocked: ResponsibleAIPolicyViolation", True),
+        ("Your account has been flagged for potential abuse", False),
         ("max_tokens is too large", False),
         ("this model does not take images", False),
     ],
 )
 def test_a_filter_is_told_from_a_fault(words: str, filtered: bool) -> None:
     assert is_filtered(words) is filtered
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("API key not valid. Please pass a valid API key.", 401),
+        ("Invalid model name passed in model=m", 404),
+        ("m is not a valid model ID", 404),
+        ("The model `m` does not exist.", 404),
+        ("response_format is not supported by this model", None),
+        ("max_tokens is not known to this model", None),
+    ],
+)
+def test_what_a_400_is_worth(words: str, status: int | None) -> None:
+    assert status_of(words) == status
 
 
 def test_the_likely_fix() -> None:
