@@ -122,9 +122,9 @@ def _run(
         if not todo:
             logger.info("all %d masklets are done", len(done))
             return None
-    from pipeline import ray_adapter  # costs seconds that --help, --check and a finished run do not need
+    from pipeline import ray_adapter, ray_connect  # cost seconds that --help, --check and a finished run do not need
 
-    workers = ray_adapter.connect(options.ray_address, options.workers, session.slots(config))
+    workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
         if not out.exists("manifest.parquet"):
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
@@ -137,7 +137,7 @@ def _run(
             ray_adapter.run(job, {"cpu": workers, **engine.workers}, Progress(todo))
         return engine.info
     finally:
-        ray_adapter.disconnect()
+        ray_connect.disconnect()
 
 
 def _rows(out: Folder) -> int:

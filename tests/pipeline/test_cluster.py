@@ -24,13 +24,13 @@ from tests.running import annotate
 SHARD = "tiny"
 WHERE_CODE_IS = """
 import sys
-from pipeline import ray_adapter
+from pipeline import ray_adapter, ray_connect
 
 def where(_):
     import manifests, pipeline, prompts, stages
     return [package.__path__[0] for package in (manifests, pipeline, prompts, stages)]
 
-ray_adapter.connect(sys.argv[1], None)
+ray_connect.connect(sys.argv[1], None)
 print(*next(ray_adapter.map_parallel(where, [0])), sep="\\n")
 """
 
