@@ -23,6 +23,7 @@ from pipeline.explain import explain
 from pipeline.export import cost, frames, outcomes
 from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import read_annotations, write_exports
+from pipeline.out_folder import check_out
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES
 from pipeline.run_json import begin_run, end_run
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
-    except FatalError as error:
+    except (FatalError, OSError) as error:  # the latter: a disk that is full, gone or not to be written to
         logger.error("stopped: %s. What is done is kept; give the same command again.", error)
         return EXIT_FATAL
 
@@ -72,6 +73,8 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(explain(out, sav, config, options.explain))
         return 0
 
+    if out.is_local:
+        check_out(Path(out.path()))
     if options.store:
         frames.check_local(out, sav)
     session.check(config)

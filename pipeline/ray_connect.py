@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _ENVIRONMENT = ("OPENAI_API_KEY", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # and AWS_*: to other nodes
+_ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
@@ -66,10 +68,10 @@ def _join(address: str) -> None:
             _knock(address)
             _init(address=address, runtime_env={"py_modules": code, "env_vars": told})
     except (ValueError, OSError, RuntimeError, RayError) as error:
-        told_why = _first_line(error.__cause__ or error)
         raise ValueError(
-            f"no Ray cluster can be reached at {address} ({told_why}). If it asks for a token, set "
-            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. Without --ray-address and RAY_ADDRESS Ray starts here"
+            f"no Ray cluster can be reached at {address} ({_first_line(error.__cause__ or error)}). If it asks for a "
+            "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. Without --ray-address and RAY_ADDRESS Ray starts "
+            "here"
         ) from error
 
 
@@ -78,14 +80,16 @@ def _knock(address: str) -> None:
 
     Raises:
         ValueError: `address` is none that can be used.
-        ConnectionError: nobody answers there, or this machine is not one of the cluster's.
+        OSError: nobody answers there, or this machine is not one of the cluster's.
     """
     if "://" in address:
         raise ValueError("give auto or host:port of the head, and run the command on a node of the cluster")
     found = services.canonicalize_bootstrap_address(address)
     if found is None:
         raise ValueError('for a Ray of its own leave the address out, "local" is none')
+    host, _, port = found.rpartition(":")
     try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
         GcsClient(address=found)
     except RpcError as error:
         if "auth" not in str(error).lower():  # a cluster that asks for a token is there: Ray says which it wants
