@@ -21,8 +21,9 @@ from pipeline.engines import session
 from pipeline.engines.config import ModelConfig
 from pipeline.explain import explain
 from pipeline.export import cost, frames, outcomes
+from pipeline.export.annotations import Annotations
 from pipeline.export.run_info import EngineInfo
-from pipeline.export.write import read_annotations, write_exports
+from pipeline.export.write import write_exports
 from pipeline.out_folder import check_out
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES
@@ -92,18 +93,21 @@ def annotate(options: argparse.Namespace) -> int:
         logger.info("%d masklets are run again", chosen)
     engine = _run(options, config, out, sav, shards)
     order = ["select_objects", *(stage.name for stage in stages)]
-    table = read_annotations(out)
+    annotations = Annotations(out)
+    table = annotations.select(["object_id", "status", "stage", "reason"])
     outcomes.assert_sums(out.read_table("manifest.parquet", ["object_id"]), table)
     info = end_run(out, time.monotonic() - started_s, engine)
-    write_exports(out, info, order)
+    bill = cost.cost(annotations, info)
+    write_exports(out, annotations, info, order, bill)
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
     if info["models"]:
-        sys.stdout.write(f"\n{cost.as_text(table, info)}\n")
+        sys.stdout.write(f"\n{cost.as_text(bill)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
-    lost = sum(table["status"].to_pylist().count(state) for state in (Status.FAILED, Status.POISONED))
+    states = table["status"].to_pylist()
+    lost = states.count(Status.FAILED) + states.count(Status.POISONED)
     if lost > config.max_failed_frac * table.num_rows:
         logger.error(
             "%d of %d rows failed, more than max_failed_frac %g allows: see stage and detail in the report; "

@@ -324,9 +324,7 @@ def never() -> Do:
 
 
 @contextmanager
-def serve(
-    *rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0, host: str = "127.0.0.1"
-) -> Iterator[Server]:
+def serve(*rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0, host: str = "127.0.0.1") -> Iterator[Server]:
     """A server for the time of the block."""
     server = Server(*rules, models=models, port=port, host=host)
     server.start()

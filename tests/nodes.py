@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this machine, each in network, process and mount namespaces of its own.
 
-`with cluster(3) as nodes:` needs root and `ip` (Debian: iproute2); `missing()` says what is not there. The first node is
-the head. A bridge in a namespace of its own joins them; `cut` takes a node's cable out, `kill` its power. Nothing
+`with cluster(3) as nodes:` needs root and `ip` (Debian: iproute2); `missing()` says what is not there. The first node
+is the head. A bridge in a namespace of its own joins them; `cut` takes a node's cable out, `kill` its power. Nothing
 outside these namespaces is reached or changed.
 """
 

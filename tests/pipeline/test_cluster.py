@@ -18,8 +18,7 @@ from moto.server import ThreadedMotoServer
 from benchmarks.clips import draw_clip
 from manifests.io import Folder
 from manifests.schema import Reason, Status
-from pipeline.export.write import read_annotations
-from tests.running import annotate
+from tests.running import annotate, read_annotations
 
 SHARD = "tiny"
 WHERE_CODE_IS = """
