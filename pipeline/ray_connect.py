@@ -18,7 +18,7 @@ from typing import Any
 
 import ray
 from ray._private import services
-from ray._raylet import GcsClient
+from ray._raylet import Config, GcsClient
 from ray.exceptions import RayError, RpcError
 
 from stages.base import FatalError
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _ENVIRONMENT = ("OPENAI_API_KEY", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # and AWS_*: to other nodes
 _ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
+# A node whose cable was pulled answers nothing: without these Ray waits for seven minutes for what it was just asked.
+_KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
@@ -61,6 +63,9 @@ def disconnect() -> None:
 
 
 def _join(address: str) -> None:
+    for name, value in _KEEPALIVE.items():
+        os.environ.setdefault(name, value)
+    Config.initialize("")  # so that Ray's C++ part, which has read its settings, reads them again
     code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
     told = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("AWS_")}
     try:

@@ -86,10 +86,11 @@ class Node:
 
 @contextmanager
 def cluster(count: int, cpus: int = 2, **env: str) -> Iterator[list[Node]]:
-    """So many nodes with so many CPU slots each; `env` is their environment beside ours, a token for all in it."""
+    """So many nodes with so many CPU slots each; `env` is their environment beside ours, as docs/cluster.md has it."""
     mark = f"rs{os.getpid()}"
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
+    patience = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp"))  # short, for sockets
         bridge = f"{mark}br"
@@ -107,7 +108,7 @@ def cluster(count: int, cpus: int = 2, **env: str) -> Iterator[list[Node]]:
             _ip("-n", name, "link", "set", "eth0", "up")
             folder = Path(scratch, str(number))
             folder.mkdir()
-            node = Node(number, address, name, bridge, folder, clean | token | env)
+            node = Node(number, address, name, bridge, folder, clean | token | patience | env)
             stack.callback(node.kill)
             node.start(f"{nodes[0].address}:{PORT}" if nodes else None, cpus)
             nodes.append(node)
