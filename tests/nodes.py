@@ -67,11 +67,11 @@ class Node:
             assert time.monotonic() < give_up_s, told
             time.sleep(0.1)
 
-    def inside(self, command: Sequence[str]) -> list[str]:
-        """The command, to be run on this node."""
+    def inside(self, command: Sequence[str], folder: Path) -> list[str]:
+        """The command, to be run in `folder` on this node."""
         assert self.process
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return ["nsenter", f"--target={children[0]}", "--net", "--pid", "--mount", f"--wd={os.getcwd()}", *command]
+        return ["nsenter", f"--target={children[0]}", "--net", "--pid", "--mount", f"--wd={folder}", *command]
 
     def cut(self) -> None:
         """Nothing comes to it or from it any more; its processes do not know."""

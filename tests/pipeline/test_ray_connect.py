@@ -89,17 +89,9 @@ def test_a_hub_out_of_reach_stops_annotating_in_one_sentence(demo_root: Path, tm
 
 def test_a_hub_out_of_reach_stops_training_in_one_sentence(tmp_path: Path) -> None:
     env = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(tmp_path / "hf")}
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.train_on_refsav",
-        "--source",
-        str(tmp_path),
-        "--out",
-        str(tmp_path / "o"),
-    ]
+    asked = ["--source", str(tmp_path), "--out", str(tmp_path / "out"), "--base", "nobody/nothing"]
     done = subprocess.run(
-        [*command, "--sav-root", str(demo_root), "--base", "nobody/nothing"],
+        [sys.executable, "-m", "pipeline.train_on_refsav", *asked],
         cwd=ROOT,
         env=os.environ | env,
         capture_output=True,
