@@ -4,7 +4,6 @@ What Ray needs of the machine is looked at first, because it answers with a trac
 silence. A cluster's workers are sent this project's code and what its environment says of keys and the model hub.
 """
 
-import ctypes
 import logging
 import os
 import secrets
@@ -13,7 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _ENVIRONMENT = ("OPENAI_API_KEY", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # and AWS_*: to other nodes
-_M_ARENA_MAX = -8  # of glibc's malloc.h
 _ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
 # A node whose cable was pulled answers nothing: without these Ray waits for seven minutes for what it was just asked.
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
+# What is smaller travels inside the driver, which keeps a copy to the end: 58 kB for each 32 rows. The rest is shared.
+_LOCAL_SETTINGS = {"max_direct_call_object_size": 10_000}
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
 _LEAST_FREE_BYTES = 2**28  # for Ray's logs; what overflows the object store comes on top
@@ -47,7 +47,6 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
         ValueError: no cluster answers at `address`, or this machine has no place for a Ray of its own.
         FatalError: Ray does not start here.
     """
-    _bound_heaps()
     # A spurious error line of every actor pool comes from Ray's C++ part (ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -63,12 +62,6 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
 def disconnect() -> None:
     """Leave the cluster, or stop the Ray of this machine."""
     ray.shutdown()
-
-
-def _bound_heaps() -> None:
-    """One heap instead of one for each of Ray's many threads: they all grow, and 50,000 rows took 90 MB more."""
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _join(address: str) -> None:
@@ -128,6 +121,7 @@ def _start(slots: int) -> None:
                 num_cpus=slots,
                 include_dashboard=False,
                 object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
+                _system_config=_LOCAL_SETTINGS,
                 _temp_dir=str(folder),
             )
     except (ValueError, OSError, RuntimeError, RayError) as error:
