@@ -77,7 +77,13 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
         with _printed(out / _LOG):
             trainer.fit()
     except TrainingFailedError as error:
-        raise FatalError(f"training on {workers.count} workers: {error}") from error
+        if not (out / _REFUSED).exists():
+            told = str(error).strip()
+            with (out / _LOG).open("a") as log:
+                log.write(f"{told}\n")
+            raise FatalError(
+                f"training on {workers.count} workers: {told.splitlines()[-1].rstrip('.')} (more in {out / _LOG})"
+            ) from error
     finally:
         disconnect()
     if (out / _REFUSED).exists():
