@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ _ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
 # What is smaller travels inside the driver, which keeps a copy to the end: 58 kB for each 32 rows. The rest is shared.
-_LOCAL_SETTINGS = {"max_direct_call_object_size": 10_000}
+_LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000"}
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
 _LEAST_FREE_BYTES = 2**28  # for Ray's logs; what overflows the object store comes on top
@@ -65,9 +65,7 @@ def disconnect() -> None:
 
 
 def _join(address: str) -> None:
-    for name, value in _KEEPALIVE.items():
-        os.environ.setdefault(name, value)
-    Config.initialize("")  # so that Ray's C++ part, which has read its settings, reads them again
+    _set(_KEEPALIVE)
     code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
     told = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("AWS_")}
     try:
@@ -114,6 +112,7 @@ def _start(slots: int) -> None:
     # A Ray of 2.60 asks for a token and would keep it in ~/.ray, where not everyone can write, and for all who follow.
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    _set(_LOCAL_SETTINGS)
     try:
         with _silent():
             _init(
@@ -121,12 +120,18 @@ def _start(slots: int) -> None:
                 num_cpus=slots,
                 include_dashboard=False,
                 object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
-                _system_config=_LOCAL_SETTINGS,
                 _temp_dir=str(folder),
             )
     except (ValueError, OSError, RuntimeError, RayError) as error:
         ray.shutdown()
         raise FatalError(f"Ray does not start here ({_first_line(error)}); its logs are below {folder}") from error
+
+
+def _set(settings: Mapping[str, str]) -> None:
+    """Settings of Ray's C++ part, here and in all that is started from here, but for those that the user has set."""
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    Config.initialize("")  # it has read its settings already
 
 
 def _folder() -> Path:
