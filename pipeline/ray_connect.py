@@ -31,7 +31,7 @@ _ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
 # A node whose cable was pulled answers nothing: without these Ray waits for seven minutes for what it was just asked.
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
-# What is smaller travels inside the driver, which keeps a copy to the end: 58 kB for each 32 rows. The rest is shared.
+# What is smaller travels inside the driver, which keeps much of it to the end; the rest is shared.
 _LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000"}
 _LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
