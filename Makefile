@@ -55,6 +55,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.render_views
 	$(PY) -m benchmarks.manifest
 	$(PY) -m benchmarks.whole_run
+	$(PY) -m benchmarks.driver_memory
 	$(PY) -m benchmarks.engine
 	$(PY) -m benchmarks.feed
 	$(PY) -m benchmarks.overhead

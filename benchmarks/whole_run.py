@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.clips import draw_clip
 from manifests.io import Folder
-from pipeline.export.write import read_annotations
+from tests.running import read_annotations
 
 VIDEOS, OBJECTS, TIMES = 6, 4, 10
 SIZE, DURATION_S = (640, 360), 6.0

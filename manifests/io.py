@@ -86,13 +86,19 @@ class Folder:
         with self._unfinished(name) as file:
             file.write(data)
 
+    def write_text(self, name: str, parts: Iterable[str]) -> None:
+        """Write a text as its parts come: only one is held at a time."""
+        with self._unfinished(name) as file:
+            for part in parts:
+                file.write(part.encode())
+
     def delete(self, name: str) -> None:
         """Remove a file."""
         self.fs.rm_file(self.path(name))
 
     def write_json(self, name: str, value: object) -> None:
         """Write readable JSON."""
-        self.write_bytes(name, (json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n").encode())
+        self.write_text(name, [json.dumps(value, indent=1, ensure_ascii=False, default=str), "\n"])
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write a parquet file."""

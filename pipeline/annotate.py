@@ -27,8 +27,10 @@ from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.config import ModelConfig
 from pipeline.explain import explain
 from pipeline.export import cost, frames, outcomes
+from pipeline.export.annotations import Annotations
 from pipeline.export.run_info import EngineInfo
-from pipeline.export.write import read_annotations, write_exports
+from pipeline.export.write import write_exports
+from pipeline.out_folder import check_out
 from pipeline.progress import Progress
 from pipeline.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run_json import begin_run, end_run, note_engine, note_useless_pass
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
-    except FatalError as error:
+    except (FatalError, OSError) as error:  # the latter: a disk that is full, gone or not to be written to
         logger.error("stopped: %s. What is done is kept; give the same command again.", error)
         return EXIT_FATAL
 
@@ -81,6 +83,8 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(explain(out, sav, config, options.explain))
         return 0
 
+    if out.is_local:
+        check_out(Path(out.path()))
     if options.store:
         frames.check_local(out, sav)
     if options.replay or options.prompt_changed or _to_do(out):
@@ -99,24 +103,27 @@ def annotate(options: argparse.Namespace) -> int:
         logger.info("%d masklets are run again", chosen)
     engine = _run(options, config, out, sav, shards)
     order = ["select_objects", *(stage.name for stage in stages)]
-    table = read_annotations(out)
+    annotations = Annotations(out)
+    table = annotations.select(["object_id", "status", "stage", "reason"])
     manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
     not_taken = (
         limit.left_out(manifest, options.limit) - set(table["object_id"].to_pylist()) if options.limit else set()
     )
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
-    write_exports(out, info, order)
+    bill = cost.cost(annotations, info)
+    write_exports(out, annotations, info, order, bill)
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
     if not_taken:
         sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
     if info["models"]:
-        sys.stdout.write(f"\n{cost.as_text(table, info)}\n")
+        sys.stdout.write(f"\n{cost.as_text(bill)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
-    lost = sum(table["status"].to_pylist().count(state) for state in (Status.FAILED, Status.POISONED))
+    states = table["status"].to_pylist()
+    lost = states.count(Status.FAILED) + states.count(Status.POISONED)
     if lost > config.max_failed_frac * table.num_rows:
         logger.error(
             "%d of %d rows failed, more than max_failed_frac %g allows: see stage and detail in the report; "
@@ -144,9 +151,9 @@ def _run(
     if out.exists("manifest.parquet") and _rows(out) == len(done):
         logger.info("all %d masklets are done", len(done))
         return None
-    from pipeline import ray_adapter  # costs seconds that --help, --check and a finished run do not need
+    from pipeline import ray_adapter, ray_connect  # cost seconds that --help, --check and a finished run do not need
 
-    workers = ray_adapter.connect(options.ray_address, options.workers, session.slots(config))
+    workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
         if not out.exists("manifest.parquet"):
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
@@ -182,7 +189,7 @@ def _run(
         resume.forgive(out, BAD, done)
         raise
     finally:
-        ray_adapter.disconnect()
+        ray_connect.disconnect()
 
 
 def _without(manifest: pa.Table, object_ids: Collection[str]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The only file that knows Ray: connects, runs functions in parallel, and runs the stages on Ray Data.
+"""The only file that runs stages on Ray: functions in parallel, and the stages on Ray Data.
 
 Resume is Ray Data's row checkpoint (`ray.data.checkpoint`): a block's ids are written as pending, then its rows,
 then the ids are renamed to committed, so that a kill at any point leaves rows that are either committed or cleaned up.
@@ -7,14 +7,11 @@ operator of Ray 2.60 stalls behind a read that it cannot be fused with, and load
 """
 
 import logging
-import os
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -25,6 +22,7 @@ from ray.data.block import BlockMetadata
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.checkpoint.checkpoint_filter import IdColumnCheckpointManager
 from ray.data.datasource import Datasource, ReadTask
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
@@ -38,59 +36,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PACKAGES = ("manifests", "pipeline", "prompts", "stages")
 _WAITING_CPUS = 0.05  # of a process that asks others and waits
 _CRASHES = 2  # times that a video whose process died is tried again
-_LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
-
-
-def connect(address: str | None, workers: int | None, more_slots: int = 0) -> int:
-    """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use.
-
-    `more_slots` are CPU slots for what runs beside the workers here; a cluster has its own.
-
-    Raises:
-        ValueError: no cluster answers at `address`.
-    """
-    # A spurious error line of every actor pool comes from Ray's C++ part (ray issue 53727).
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if address:
-        code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
-        try:
-            _init(address=address, runtime_env={"py_modules": code})
-        except ConnectionError as error:
-            raise ValueError(
-                f"no Ray cluster can be reached at {address} ({error.__cause__ or error}). If it asks for a token, set "
-                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH. Without --ray-address and RAY_ADDRESS Ray starts here"
-            ) from error
-        return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
-    workers = workers or os.cpu_count() or 1
-    _init(
-        # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
-        num_cpus=workers + 2 + more_slots,
-        include_dashboard=False,
-        object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
-    )
-    return workers
-
-
-def _init(**settings: Any) -> None:
-    """`ray.init` without a word: its C++ part writes to file descriptor 2, past Python; what goes wrong is raised."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        ray.init(log_to_driver=False, logging_level=logging.WARNING, **settings)
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-
-
-def disconnect() -> None:
-    """Leave the cluster, or stop the Ray of this machine."""
-    ray.shutdown()
 
 
 def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8) -> Iterator[R]:
@@ -161,7 +108,8 @@ def run(job: Job, pools: Pools, progress: Progress) -> None:
         override_filesystem=job.out.arrow_fs,
         checkpoint_manager_cls=_CleanUpOnly,
     )
-    counter = _Counter.remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    counter = _Counter.options(scheduling_strategy=here).remote()  # a node that is lost must not take it along
     first = next((at for at, stage in enumerate(job.stages) if stage.pool != "cpu"), len(job.stages))
     # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
     dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1).map_batches(
@@ -307,7 +255,7 @@ def _close(rows: Sequence[Row], max_attempts: int, counter: Any) -> None:
         tokens_in=sum(call.tokens_in for call in calls),
         tokens_out=sum(call.tokens_out for call in calls),
     )
-    counter.add.remote(Counter(row.status.value for row in rows), tokens)
+    counter.add.remote({row.object_id: row.status.value for row in rows}, tokens)
 
 
 @contextmanager
@@ -325,16 +273,16 @@ class _Counter:
     """What the driver wants to know of its workers: rows by state, what was asked, and the first fatal error."""
 
     def __init__(self) -> None:
-        self._states: Counter[str] = Counter()
+        self._states: dict[str, str] = {}  # by object_id: a unit whose node was lost is done again
         self._asked: Counter[str] = Counter()
         self._fatal: FatalError | None = None
 
-    def add(self, states: Counter[str], asked: Counter[str]) -> None:
+    def add(self, states: dict[str, str], asked: Counter[str]) -> None:
         self._states.update(states)
         self._asked.update(asked)
 
     def seen(self) -> Seen:
-        return Seen(dict(self._states), **self._asked)
+        return Seen(Counter(self._states.values()), **self._asked)
 
     def stop(self, why: FatalError) -> None:
         self._fatal = self._fatal or why

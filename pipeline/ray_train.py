@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
+from pipeline.ray_connect import connect, disconnect
 from pipeline.sa2va.train.loop import Place
 from stages.base import FatalError
 
@@ -53,19 +53,13 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
         workers: how many.
 
     Raises:
-        ValueError: of a worker; it is not tried again.
-        FatalError: workers died more often than allowed; the same command goes on.
+        ValueError: of a worker, which is not tried again; or no Ray can be reached or has a place here.
+        FatalError: workers died more often than allowed, or Ray does not start; the same command goes on.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / _REFUSED).unlink(missing_ok=True)
-    ray.init(
-        address=workers.address,
-        num_cpus=None if workers.address else workers.count * workers.cpus + 1,
-        include_dashboard=None if workers.address else False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    connect(workers.address, workers.count * workers.cpus)
     resources = {"CPU": float(workers.cpus)} | ({"GPU": 1.0} if workers.use_gpu else {})
     trainer = TorchTrainer(
         _worker,
@@ -83,9 +77,15 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
         with _printed(out / _LOG):
             trainer.fit()
     except TrainingFailedError as error:
-        raise FatalError(f"training on {workers.count} workers: {error}") from error
+        if not (out / _REFUSED).exists():
+            told = str(error).strip()
+            with (out / _LOG).open("a") as log:
+                log.write(f"{told}\n")
+            raise FatalError(
+                f"training on {workers.count} workers: {told.splitlines()[-1].rstrip('.')} (more in {out / _LOG})"
+            ) from error
     finally:
-        ray.shutdown()
+        disconnect()
     if (out / _REFUSED).exists():
         raise ValueError((out / _REFUSED).read_text())
 

@@ -5,9 +5,11 @@ steps: copied to `attempts/`, out of `checkpoint/`, out of `annotations/`. Each 
 what a kill between two of them left is ended by the next call, whatever that one is asked to take back.
 
 A file of `attempts/` is called after the file of `annotations/` that its rows were in, and numbered in order of time.
+All is linear in the number of files: each is read once for its ids, and once more if rows of it are taken back.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,28 +20,19 @@ from manifests.schema import AnnotationRow, Reason, Status
 from stages.writer import NO_ANSWER
 
 _PENDING = ".pending.parquet"
+_TRIED = ["object_id", "status", "reason", "attempts"]
 
 
 def take_back_failed(out: Folder) -> dict[str, int]:
     """Make the failed rows of the last run undone again; returns attempts so far by object_id."""
-    table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["object_id", "status"])
-    take_back(out, table.filter(pc.equal(table["status"], Status.FAILED.value))["object_id"].to_pylist())
-    return _attempts(out)
+    left = _Left.of(out)
+    left.take_back({object_id for rows in left.rows.values() for object_id, failed in rows.items() if failed})
+    return left.attempts()
 
 
 def take_back(out: Folder, object_ids: Collection[str]) -> None:
     """Make committed rows undone again; ids that have no row are passed over."""
-    _finish(out)
-    ids = pa.array(object_ids, pa.string())
-    for name in out.names("annotations", ".parquet") if object_ids else []:
-        if not pc.any(pc.is_in(out.read_table(name, ["object_id"])["object_id"], value_set=ids)).as_py():
-            continue
-        table = out.read_table(name).cast(arrow_schema(AnnotationRow))
-        back = table.filter(pc.is_in(table["object_id"], value_set=ids))
-        _copy(out, name, back)
-        for committed in out.names("checkpoint", ".parquet"):
-            _drop(out, committed, back["object_id"])
-        _drop(out, name, back["object_id"])
+    _Left.of(out).take_back(object_ids)
 
 
 def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -> None:
@@ -77,37 +70,96 @@ def taken_back(out: Folder) -> list[str]:
     return sorted(out.names("attempts", ".parquet"), key=_number)
 
 
-def _attempts(out: Folder) -> dict[str, int]:
-    """Times that a row was tried without a usable end; one replayed after an end by design starts anew.
+@dataclass
+class _Left:
+    """What is in the folder of a run, by the names of its files; kept in step with what is written."""
 
-    No usable answer counts as a try: the next one asks further.
-    """
-    tried: dict[str, int] = {}
-    for name in taken_back(out):
-        for row in out.read_table(name, ["object_id", "status", "reason", "attempts"]).to_pylist():
-            if row["status"] in (Status.FAILED, Status.POISONED) or row["reason"] in NO_ANSWER:
-                tried[row["object_id"]] = max(row["attempts"], tried.get(row["object_id"], 0))
-    return tried
+    out: Folder
+    rows: dict[str, dict[str, bool]]  # annotations/: object_id -> whether it failed
+    committed: dict[str, pa.Table]  # checkpoint/
+    tried: dict[str, pa.Table]  # attempts/: _TRIED
+    copies: int  # number of the last of attempts/
+
+    @classmethod
+    def of(cls, out: Folder) -> "_Left":
+        rows = {}
+        for name in out.names("annotations", ".parquet"):
+            table = out.read_table(name, ["object_id", "status"])
+            failed = pc.equal(table["status"], Status.FAILED.value)
+            rows[name] = dict(zip(table["object_id"].to_pylist(), failed.to_pylist(), strict=True))
+        committed = {name: out.read_table(name) for name in out.names("checkpoint", ".parquet")}
+        tried = {name: out.read_table(name, _TRIED) for name in taken_back(out)}
+        return cls(out, rows, committed, tried, max(map(_number, tried), default=0))
+
+    def take_back(self, object_ids: Collection[str]) -> None:
+        """See above; ends first what a call that was cut off had copied and forgotten already."""
+        done = {
+            object_id
+            for name, table in self.committed.items()
+            if not name.endswith(_PENDING)
+            for object_id in table["object_id"].to_pylist()
+        }
+        forgotten: dict[str, set[str]] = {}
+        copies: dict[str, list[pa.ChunkedArray]] = {}
+        for name, table in self.tried.items():
+            forgotten.setdefault(_origin(name), set()).update(set(table["object_id"].to_pylist()) - done)
+            copies.setdefault(_origin(name), []).append(table["object_id"])
+        asked, holders = set(object_ids), self._holders()
+        for name, rows in self.rows.items():
+            gone = forgotten.get(name, set()).intersection(rows)
+            back = {object_id for object_id in rows if object_id in asked and object_id not in gone}
+            if not gone and not back:
+                continue
+            table = self.out.read_table(name)
+            if gone:
+                table = self._drop(name, table, gone)
+            if back:
+                rows_back = table.filter(_among(table, back)).cast(arrow_schema(AnnotationRow))
+                # A row never comes back into a file that it was taken from: same file and same ids are the same rows.
+                if not any(rows_back["object_id"].equals(copy) for copy in copies.get(name, ())):
+                    self._copy(name, rows_back)
+                for holder in {each for object_id in back for each in holders.get(object_id, ())}:
+                    self.committed[holder] = self._drop(holder, self.committed[holder], back)
+                self._drop(name, table, back)
+
+    def attempts(self) -> dict[str, int]:
+        """Times that a row was tried without a usable end; one replayed after an end by design starts anew.
+
+        No usable answer counts as a try: the next one asks further.
+        """
+        tried: dict[str, int] = {}
+        for table in self.tried.values():
+            for row in table.to_pylist():
+                if row["status"] in (Status.FAILED, Status.POISONED) or row["reason"] in NO_ANSWER:
+                    tried[row["object_id"]] = max(row["attempts"], tried.get(row["object_id"], 0))
+        return tried
+
+    def _holders(self) -> dict[str, list[str]]:
+        """Names of the files of `checkpoint/` that an id stands in."""
+        holders: dict[str, list[str]] = {}
+        for name, table in self.committed.items():
+            for object_id in table["object_id"].to_pylist():
+                holders.setdefault(object_id, []).append(name)
+        return holders
+
+    def _copy(self, name: str, rows: pa.Table) -> None:
+        self.copies += 1
+        copy = f"attempts/{name.removeprefix('annotations/').removesuffix('.parquet')}-{self.copies}.parquet"
+        self.out.write_table(copy, rows)
+        self.tried[copy] = rows.select(_TRIED)
+
+    def _drop(self, name: str, table: pa.Table, ids: Collection[str]) -> pa.Table:
+        """Write the file again without the rows of these ids, or not at all; returns what is left."""
+        left = table.filter(pc.invert(_among(table, ids)))
+        if left.num_rows:
+            self.out.write_table(name, left)
+        else:
+            self.out.delete(name)
+        return left
 
 
-def _copy(out: Folder, name: str, rows: pa.Table) -> None:
-    """A row never comes back into a file that it was taken from: same file and same ids are the same rows."""
-    copies = taken_back(out)
-    of_file = [copy for copy in copies if _origin(copy) == name]
-    if any(out.read_table(copy, ["object_id"])["object_id"].equals(rows["object_id"]) for copy in of_file):
-        return
-    number = 1 + max(map(_number, copies), default=0)
-    stem = name.removeprefix("annotations/").removesuffix(".parquet")
-    out.write_table(f"attempts/{stem}-{number}.parquet", rows)
-
-
-def _finish(out: Folder) -> None:
-    """Take out of `annotations/` what a call that was cut off had copied and forgotten already."""
-    there = set(out.names("annotations", ".parquet"))
-    for copy in taken_back(out):
-        if _origin(copy) in there:
-            copied = set(out.read_table(copy, ["object_id"])["object_id"].to_pylist())
-            _drop(out, _origin(copy), pa.array(copied - done_ids(out), pa.string()))
+def _among(table: pa.Table, ids: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(table["object_id"], value_set=pa.array(ids, pa.string()))
 
 
 def _origin(copy: str) -> str:
@@ -116,16 +168,3 @@ def _origin(copy: str) -> str:
 
 def _number(copy: str) -> int:
     return int(copy.removesuffix(".parquet").rpartition("-")[2])
-
-
-def _drop(out: Folder, name: str, ids: pa.Array) -> None:
-    """Write the file again without the rows of these ids, or not at all."""
-    table = out.read_table(name)
-    there = pc.is_in(table["object_id"], value_set=ids)
-    if not pc.any(there).as_py():
-        return
-    left = table.filter(pc.invert(there))
-    if left.num_rows:
-        out.write_table(name, left)
-    else:
-        out.delete(name)

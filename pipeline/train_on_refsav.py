@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.engines.hub import commit_of
 from pipeline.out_folder import check_out
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
 from stages.base import FatalError
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
-    except FatalError as error:
+    except (FatalError, OSError) as error:
         logger.error("stopped: %s. The last checkpoint is kept; give the same command again.", error)
         return EXIT_FATAL
     return 0
@@ -71,13 +72,20 @@ def train(options: argparse.Namespace) -> None:
 
 
 def _check(config: TrainConfig, workers: int) -> None:
-    """What can be seen at once, so that nobody waits a minute for it."""
+    """What can be seen at once, so that nobody waits a minute for it.
+
+    Raises:
+        ValueError: settings that cannot be trained with.
+        FatalError: the base is a hub's model that cannot be had.
+    """
     check_out(Path(config.out))
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
+    if not base.is_absolute():
+        commit_of(config.model.base)
     if config.model.sam2.checkpoint and not Path(config.model.sam2.checkpoint).is_file():
         raise ValueError(f"--sam2-checkpoint must be a file, got {config.model.sam2.checkpoint}")
 

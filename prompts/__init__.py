@@ -3,12 +3,17 @@
 A file `<name>.txt` holds both roles, divided by the lines `[system]` and `[user]`, with `$placeholders`
 (`string.Template`, so the braces of JSON need no escaping). Pictures are not in the text: they stand between the two.
 
+Words that go around a row's values (a note, a line of a list) stand in `values.txt`, in sections of that kind. Nothing
+else is sent: a prompt's id covers its text, the sections that it uses, and the reply's schema.
+
 A request begins alike for as long as it can, because an engine computes a common beginning once (prefix caching):
 prompts that show the same picture first have the same `[system]`; prompts without pictures name their values last.
 """
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +22,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from manifests.schema import Contradiction, Facts, Row
+from manifests.schema import Contradiction, Row
 from prompts.replies import REPLIES
 
 R = TypeVar("R", bound=BaseModel)
@@ -42,9 +47,11 @@ class Prompt(Generic[R]):
 
     @cached_property
     def id(self) -> str:
-        """`name@sha8` over the text and the reply's JSON schema: what else a model is shown is the row's own."""
+        """`name@sha8` over all words that are sent and the reply's JSON schema; the rest is the row's own."""
         schema = json.dumps(self.reply.model_json_schema(), sort_keys=True)
-        return f"{self.name}@{hashlib.sha256((self.text + schema).encode()).hexdigest()[:8]}"
+        used = {name for value in Template(self.text).get_identifiers() for name in _WORDS_OF.get(value, ())}
+        words = "".join(f"[{name}]{_words()[name].template}" for name in sorted(used))
+        return f"{self.name}@{hashlib.sha256((self.text + words + schema).encode()).hexdigest()[:8]}"
 
     def render(self, **values: str) -> Messages:
         """Both parts with every placeholder filled in.
@@ -80,29 +87,46 @@ def values_of(row: Row) -> dict[str, str]:
         "video_description": row.video_description,
         "expression": row.expression,
         "contradictions": "\n".join(map(_wrong, row.contradictions)) or None,
-        "video_times": ", ".join(f"{time_s:.1f} s" for time_s in row.video_times_s) or None,
-        "part_note": _PART_NOTE if row.part_of else _WHOLE_NOTE,
-        "others": _others(row),
+        "video_times": ", ".join(_said("moment", time_s=f"{time_s:.1f}") for time_s in row.video_times_s) or None,
+        "part_note": _said("part" if row.part_of else "whole"),
+        "others": "\n".join(_lines(row)) or _said("no_other"),
     }
     return {name: value for name, value in columns.items() if value is not None}
 
 
-_PART_NOTE = (
-    "It is known to be a part of a larger thing. Name the part (a sleeve, a wheel, a hand), not the whole, "
-    "and say what it belongs to only if you can see it."
-)
-_WHOLE_NOTE = "As far as is known it is a whole thing; if you see that it is only a part of one, name the part."
+# sections of values.txt by the values that are made of them
+_WORDS_OF = {
+    "contradictions": ("wrong",),
+    "video_times": ("moment",),
+    "part_note": ("part", "whole"),
+    "others": ("other", "no_other", "two_colours", "no_colour"),
+}
+
+
+@cache
+def _words() -> dict[str, Template]:
+    parts = re.split(r"^\[(\w+)\]$", Path(__file__).with_name("values.txt").read_text(encoding="utf-8"), flags=re.M)
+    return {name: Template(text.strip()) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _said(section: str, **values: str) -> str:
+    return _words()[section].substitute(values)
 
 
 def _wrong(found: Contradiction) -> str:
-    return f'- {found.kind}: "{found.claim}" -- measured: {found.measured}'
+    return _said("wrong", kind=found.kind, claim=found.claim, measured=found.measured)
 
 
-def _others(row: Row) -> str:
-    lines = [_line(facts) for facts in row.sibling_facts if facts.object_id != row.object_id]
-    return "\n".join(lines) or "(no other object of this video is known)"
-
-
-def _line(facts: Facts) -> str:
-    colours = " and ".join(colour.name for colour in facts.colours[:2]) or "of unknown colour"
-    return f"- {facts.object_id}: {colours}, {facts.size}, at first {facts.place_start}, own motion: {facts.motion}"
+def _lines(row: Row) -> Iterator[str]:
+    for facts in row.sibling_facts:
+        if facts.object_id != row.object_id:
+            names = [colour.name for colour in facts.colours[:2]]
+            colours = _said("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
+            yield _said(
+                "other",
+                object_id=facts.object_id,
+                colours=colours or _said("no_colour"),
+                size=facts.size,
+                place=facts.place_start,
+                motion=facts.motion,
+            )

@@ -42,7 +42,7 @@ class Writer(Protocol):
 class WriterStage(AsyncStage):
     """A stage that asks a writer."""
 
-    asks: ClassVar[tuple[str, ...]]  # names of the prompts; their ids go to the row's `prompt_ids`
+    asks: ClassVar[tuple[str, ...]]  # names of the prompts; ids of the answered ones go to the row's `prompt_ids`
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
@@ -53,14 +53,18 @@ class WriterStage(AsyncStage):
         """What this stage makes of `row`; nothing if it had nothing to ask."""
 
     async def ask(self, name: str, row: Row, pictures: Sequence[bytes | None] = ()) -> Any:
-        """The writer's reply to prompt `name`: an instance of `prompts.load(name).reply`."""
+        """The writer's reply to prompt `name`: an instance of `prompts.load(name).reply`; answered, it is noted."""
         shown = [picture for picture in pictures if picture is not None]
         if len(shown) < len(pictures):
             raise ValueError(f"{row.object_id}: prompt {name!r} needs its picture, got none; render_views comes first")
-        return await self.writer.write(prompts.load(name), row, shown)
+        prompt = prompts.load(name)
+        reply = await self.writer.write(prompt, row, shown)
+        if prompt.id not in row.prompt_ids:
+            row.prompt_ids = [*row.prompt_ids, prompt.id]
+        return reply
 
     async def answer(self, row: Row) -> Update | Reject:
-        """See AsyncStage.answer; `writer` and `prompt_ids` are added to what was written."""
+        """See AsyncStage.answer; `writer` is added to what was written, `prompt_ids` as each prompt was answered."""
         try:
             result = await self.write(row)
         except RowError as error:
@@ -69,8 +73,7 @@ class WriterStage(AsyncStage):
             result = Reject(error.reason, error.detail)
         if not result:
             return result
-        ids = [*row.prompt_ids, *(prompts.load(name).id for name in self.asks)]
-        told = {"writer": self.writer.name, "prompt_ids": list(dict.fromkeys(ids))}
+        told = {"writer": self.writer.name}
         if isinstance(result, Reject):
             return replace(result, update=result.update | told)
         return result | told

@@ -77,8 +77,8 @@ class Rule:
 class Server:
     """The server, in a thread of its own. Attributes may be read, and `rules` set, at any time."""
 
-    def __init__(self, *rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0) -> None:
-        self.rules, self.models, self.port = list(rules), models, port
+    def __init__(self, *rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.rules, self.models, self.port, self.host = list(rules), models, port, host
         self.requests: list[Asked] = []
         self.preflights: list[Asked] = []  # tests of the connection, which are no part of what is counted
         self.answers: Counter[str] = Counter()  # good ones by prompt
@@ -92,7 +92,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     def start(self) -> None:
         self._thread.start()
@@ -130,6 +130,7 @@ class Server:
     def counts(self) -> dict[str, Any]:
         return {
             "requests": len(self.requests),
+            "answers": self.answers.total(),
             "by_prompt": Counter(asked.prompt for asked in self.requests),
             "max_in_flight": self.max_in_flight,
             "tokens_in": self.tokens_in,
@@ -147,7 +148,7 @@ class Server:
         app.router.add_get("/counts", self._counts)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -393,9 +394,9 @@ def never() -> Do:
 
 
 @contextmanager
-def serve(*rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0) -> Iterator[Server]:
+def serve(*rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0, host: str = "127.0.0.1") -> Iterator[Server]:
     """A server for the time of the block."""
-    server = Server(*rules, models=models, port=port)
+    server = Server(*rules, models=models, port=port, host=host)
     server.start()
     try:
         yield server
@@ -406,6 +407,7 @@ def serve(*rules: Rule, models: tuple[str, ...] = MODELS, port: int = 0) -> Iter
 def _main() -> None:
     parser = argparse.ArgumentParser(description="An engine that answers at once and costs nothing.")
     parser.add_argument("--port", type=int, default=0, help="0 = any that is free; its URL is the first line of stdout")
+    parser.add_argument("--host", default="127.0.0.1", help="where it listens")
     parser.add_argument("--models", default=",".join(MODELS), help="names that it serves, with commas between")
     parser.add_argument("--after-s", type=float, default=0.0, help="seconds until each answer")
     parser.add_argument("--slots", type=int, default=0, help="requests that are worked on at a time; 0 = all")
@@ -414,7 +416,8 @@ def _main() -> None:
     parser.add_argument("--stuck-s", type=float, default=0.0, help="with --slots: one request takes so long")
     told = parser.parse_args()
     slots = Slots(told.slots, told.mean_s, told.sigma, told.stuck_s) if told.slots else None
-    with serve(Rule(do=slots or good(told.after_s)), models=tuple(told.models.split(",")), port=told.port) as server:
+    rule, models = Rule(do=slots or good(told.after_s)), tuple(told.models.split(","))
+    with serve(rule, models=models, port=told.port, host=told.host) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):

@@ -9,6 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from manifests.io import Folder
+from manifests.schema import AnnotationRow
+from pipeline.export.annotations import Annotations
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -39,3 +43,9 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def read_annotations(out: Folder, *, pictures: bool = False) -> pa.Table:
+    """All annotations of a run by object_id, on any file system."""
+    columns = [name for name in AnnotationRow.model_fields if pictures or name != "preview_jpeg"]
+    return Annotations(out).select(columns)

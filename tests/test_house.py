@@ -44,9 +44,12 @@ def test_imports_only_go_down(path: Path) -> None:
     assert imported(path) & set(MAY_IMPORT) <= MAY_IMPORT[package] | {package}
 
 
-def test_one_file_each_runs_stages_on_ray_starts_engines_in_it_and_trains_on_it() -> None:
+def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
-    assert know_ray == ["pipeline/engines/serve.py", "pipeline/ray_adapter.py", "pipeline/ray_train.py"]
+    starts = [str(path.relative_to(ROOT)) for path in SOURCES if "ray.init(" in path.read_text()]
+    pipeline = ("engines/serve.py", "ray_adapter.py", "ray_connect.py", "ray_train.py")
+    assert know_ray == [f"pipeline/{name}" for name in pipeline]
+    assert starts == ["pipeline/ray_connect.py"]
 
 
 def test_stage_files_are_short() -> None:

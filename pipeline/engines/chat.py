@@ -370,7 +370,7 @@ def _tries(patience_s: float) -> int:
 
 def _names(listed: Any) -> list[str]:
     """Names in a list of models, in the shapes that servers use."""
-    models = listed if isinstance(listed, list) else dict(listed).get("data", dict(listed).get("models"))
+    models: Any = listed if isinstance(listed, list) else dict(listed).get("data", dict(listed).get("models"))
     names = [each if isinstance(each, str) else dict(each).get("id") or dict(each)["name"] for each in models]
     return [str(name) for name in names]
 

@@ -21,6 +21,7 @@ from typing import Any
 import ray
 
 from pipeline.engines.config import ModelConfig
+from pipeline.engines.hub import commit_of
 from stages.base import FatalError
 
 _REPLICAS_PER_INGRESS = 4  # one Python process passes on the pictures for so many
@@ -103,22 +104,7 @@ def revision_of(model: ModelConfig) -> str:
     folder = Path(model.model)
     if folder.is_dir():
         return _sha8(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        return str(HfApi().model_info(model.model, revision=model.revision).sha)
-    except HFValidationError as error:
-        raise FatalError(f"{model.model} is neither a folder nor a model's name on the hub") from error
-    except (HfHubHTTPError, OSError) as error:  # refused, offline or out of reach: the replicas will see the same
-        cached = try_to_load_from_cache(model.model, "config.json", revision=model.revision)
-        if not isinstance(cached, str):
-            told = str(error).strip().splitlines()[0]
-            raise FatalError(
-                f"{model.model} (revision {model.revision or 'main'}) is not in the cache, and the hub says: {told}. "
-                "Is HF_HUB_OFFLINE=1 set, or HF_TOKEN missing?"
-            ) from error
-        return Path(cached).parent.name  # .../snapshots/<commit>/config.json
+    return commit_of(model.model, model.revision)
 
 
 def _glimpse(path: Path) -> bytes:

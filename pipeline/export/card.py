@@ -1,16 +1,19 @@
 """The dataset card of a run: README.md as the Hugging Face hub reads it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import fmean
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.schema import AnnotationRow, Status
 from pipeline.export import outcomes
-from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, cost, ended_lines, prompt_lines, summary
+from pipeline.export.annotations import Annotations
+from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, samples
 from pipeline.export.run_info import RunInfo
 
@@ -20,6 +23,10 @@ PAPER_TABLE_4 = (
     ("MeViS", "2,006", "8,171", "28,570", "443k", "7.07"),
     ("ReVOS", "1,042", "9,084", "35,074", "273k", "10.5"),
     ("Ref-SAV train (paper)", "37,311", "72,509", "72,509", "6.0M", "83.6"),
+)
+_COUNTED = (
+    *("status", "video_id", "writer", "prompt_ids", "areas_px"),
+    *("expression", "facts", "width_px", "height_px"),
 )
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
 
@@ -140,48 +147,79 @@ Tokens count for the row whose request was paid. Masklets that ended before the 
 """
 
 
-def card(table: pa.Table, run: RunInfo, stages: Sequence[str]) -> str:
+@dataclass
+class _Sums:
+    """What is counted over the rows of a run."""
+
+    kept: int = 0
+    writers: set[str] = field(default_factory=set)
+    prompts: set[str] = field(default_factory=set)
+    videos: set[str] = field(default_factory=set)
+    expressions: int = 0
+    words: int = 0
+    masks: int = 0
+    measured: int = 0
+    having: Counter[str] = field(default_factory=Counter)  # kept objects by property
+
+    def add(self, table: pa.Table) -> None:
+        """Count some more rows, of _COUNTED."""
+        self.prompts.update(pc.list_flatten(table["prompt_ids"]).to_pylist())
+        kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
+        texts = kept["expression"].drop_null().to_pylist()
+        self.kept += kept.num_rows
+        self.writers.update(kept["writer"].drop_null().to_pylist())
+        self.videos.update(kept["video_id"].to_pylist())
+        self.expressions += len(texts)
+        self.words += sum(len(text.split()) for text in texts)
+        self.masks += pc.sum(pc.greater(pc.list_flatten(kept["areas_px"]), 0)).as_py() or 0
+        found = samples(kept)
+        self.measured += len(found)
+        self.having.update(name for sample in found for name, _, has in PROPERTIES if has(sample))
+
+
+def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> str:
     """The card as Markdown with the hub's YAML header.
 
     Args:
-        table: the annotations, one `AnnotationRow` per masklet.
+        annotations: of the run.
         run: how the run came about.
         stages: names of the run's stages, in their order.
+        bill: what its models cost; None if none was asked.
     """
-    kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
-    writers = sorted(set(kept["writer"].drop_null().to_pylist()) or {run["writer"]})
-    prompts = sorted({prompt for ids in table["prompt_ids"].to_pylist() for prompt in ids})
-    measured = samples(table)
+    table = annotations.select(["status", "stage", "reason"])
+    sums = _Sums()
+    for part in annotations.tables(_COUNTED):
+        sums.add(part)
+    writers = sorted(sums.writers or {run["writer"]})
     return _CARD.format(
         shards=", ".join(run["shards"]),
         size=next((name for name, limit in _SIZES if table.num_rows < limit), "10M<n<100M"),
         rows=table.num_rows,
-        kept=kept.num_rows,
+        kept=sums.kept,
         writers=", ".join(writers),
         seconds=run["seconds"],
         commit=run["git_commit"] or "not a git checkout",
         versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
-        prompts=", ".join(f"`{prompt}`" for prompt in prompts) or "none",
-        example=_example(kept),
+        prompts=", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
+        example=_example(annotations, table),
         outcome_table=_markdown(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
         totals=outcomes.as_text(table, stages).splitlines()[-1] + ".",
         table_4=_markdown(
-            ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(kept)]
+            ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
-        asked=_asked(table, run),
-        measured=len(measured),
+        asked=_asked(bill, run),
+        measured=sums.measured,
         table_3=_markdown(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
-            ((name, rule, "yes", _share([has(sample) for sample in measured])) for name, rule, has in PROPERTIES),
+            ((name, rule, "yes", _share(sums.having[name], sums.measured)) for name, rule, _ in PROPERTIES),
         ),
         limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
         columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
     )
 
 
-def _asked(table: pa.Table, run: RunInfo) -> str:
+def _asked(bill: Cost | None, run: RunInfo) -> str:
     """The section on models; empty if none was asked."""
-    bill = cost(table, run)
     if bill is None:
         return ""
     roles: dict[str, list[str]] = {_name(f"{each.model}@{each.revision}"): [] for each in bill.prompts}
@@ -205,21 +243,14 @@ def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _run_line(kept: pa.Table) -> tuple[str, ...]:
-    words = [len(text.split()) for text in kept["expression"].drop_null().to_pylist()]
-    areas_px = pc.list_flatten(kept["areas_px"])
-    return (
-        "**this run**",
-        f"{pc.count_distinct(kept['video_id']).as_py():,}",
-        f"{kept.num_rows:,}",
-        f"{len(words):,}",
-        f"{pc.sum(pc.greater(areas_px, 0)).as_py() or 0:,}",
-        f"{fmean(words):.1f}" if words else "none",
-    )
+def _run_line(sums: _Sums) -> tuple[str, ...]:
+    mean_words = f"{sums.words / sums.expressions:.1f}" if sums.expressions else "none"
+    counts = (len(sums.videos), sums.kept, sums.expressions, sums.masks)
+    return ("**this run**", *(f"{count:,}" for count in counts), mean_words)
 
 
-def _share(has: list[bool]) -> str:
-    return f"{fmean(has):.1%} ({sum(has):,})" if has else "no kept object"
+def _share(having: int, of: int) -> str:
+    return f"{having / of:.1%} ({having:,})" if of else "no kept object"
 
 
 def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -229,13 +260,13 @@ def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str
             yield ("", "", "", str(stop.reason), stop.status, f"{stop.rows:,}")
 
 
-def _column_lines(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, ...]]:
-    for field in fields:
-        meaning = (field.metadata or {}).get(b"description", b"").decode()
-        kind, inner = _kind(field.type)
-        yield (f"`{above}{field.name}`", kind + "?" * field.nullable, meaning)
+def _column_lines(columns: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, ...]]:
+    for column in columns:
+        meaning = (column.metadata or {}).get(b"description", b"").decode()
+        kind, inner = _kind(column.type)
+        yield (f"`{above}{column.name}`", kind + "?" * column.nullable, meaning)
         if pa.types.is_struct(inner):
-            yield from _column_lines(inner, f"{above}{field.name}.")
+            yield from _column_lines(inner, f"{above}{column.name}.")
 
 
 def _kind(data_type: pa.DataType) -> tuple[str, pa.DataType]:
@@ -246,9 +277,10 @@ def _kind(data_type: pa.DataType) -> tuple[str, pa.DataType]:
     return "struct" if pa.types.is_struct(data_type) else str(data_type), data_type
 
 
-def _example(kept: pa.Table) -> str:
+def _example(annotations: Annotations, table: pa.Table) -> str:
     columns = ["object_id", "object_description", "scene_description", "video_description", "expression"]
-    rows = kept.select(columns).slice(0, 1).to_pylist()
+    kept = np.flatnonzero(pc.equal(table["status"], Status.KEPT.value).to_numpy())
+    rows = list(annotations.rows(columns, kept[:1]))
     if not rows:
         return "No masklet of this run was kept."
     # an escaped backtick cannot close the fence

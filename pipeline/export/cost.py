@@ -5,15 +5,18 @@ count for the row that sent it. If that row is gone (a kill, a replay), they cou
 they were paid too. Requests that no row of the table shares are not counted.
 """
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
+import numpy as np
+import pyarrow.compute as pc
 
 import prompts
 from manifests.schema import Status
+from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.run_info import EngineInfo, RunInfo
 
 _REPAIR = "repair_"  # what the prompts of a second look are called
@@ -37,6 +40,15 @@ class Spent:
     def tokens(self) -> int:
         """In and out."""
         return self.tokens_in + self.tokens_out
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.requests + other.requests,
+            self.usable + other.usable,
+            self.tokens_in + other.tokens_in,
+            self.tokens_cached + other.tokens_cached,
+            self.tokens_out + other.tokens_out,
+        )
 
 
 class Forms(NamedTuple):
@@ -100,50 +112,69 @@ class Cost:
         return self.paid.tokens / self.kept if self.kept else None
 
 
-def cost(table: pa.Table, info: RunInfo) -> Cost | None:
+def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
     """The bill; None if no model was asked.
 
     Args:
-        table: the annotations, one `AnnotationRow` per masklet.
+        annotations: of the run.
         info: how the run came about.
     """
-    rows = [row for row in table.select(["status", "stage", "reason", "repairs", "calls"]).to_pylist() if row["calls"]]
+    sent = _sent(annotations)
+    senders_gone: set[int] = set()  # requests that were found answered, and that no row sent
+    total: dict[str, Spent] = defaultdict(Spent)
+    by_prompt: dict[tuple[str, str, str], Spent] = defaultdict(Spent)
+    by_end: dict[tuple[str, str | None, str | None], Spent] = defaultdict(Spent)
+    rows: Counter[tuple[str, str | None, str | None]] = Counter()
+    forms: Counter[str] = Counter()
+    unusual = 0
+    for row in annotations.rows(["status", "stage", "reason", "repairs", "calls"]):
+        if not row["calls"]:
+            continue
+        end = row["status"], row["stage"], row["reason"]
+        rows[end] += 1
+        looked_again = any(call["prompt"].startswith(_REPAIR) for call in row["calls"])
+        total["looked again"] += Spent(requests=looked_again)
+        total["saved"] += Spent(requests=looked_again and row["status"] == Status.KEPT and bool(row["repairs"]))
+        for call in row["calls"]:
+            one = Spent(1, call["fault"] is None, call["tokens_in"], call["tokens_cached"], call["tokens_out"])
+            total["found" if call["stored"] else "now"] += one
+            key = hash(call["key"])
+            if call["stored"] and (key in senders_gone or _among(sent, key)):
+                continue
+            if call["stored"]:
+                senders_gone.add(key)
+            total["paid"] += one
+            forms.update(call["forms"])
+            unusual += bool(call["forms"])
+            by_end[end] += one
+            by_prompt[call["prompt"], call["model"], call["revision"]] += one
+            if call["prompt"].startswith(_REPAIR):
+                total["repair"] += one
     if not rows:
         return None
-    calls = [call for row in rows for call in row["calls"]]
-    _own(rows)
-    paid = _sum(call for call in calls if call["own"])
-    asked: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for call in calls:
-        if call["own"]:
-            asked[call["prompt"], call["model"], call["revision"]].append(call)
-    ended: dict[tuple[str, str | None, str | None], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        ended[row["status"], row["stage"], row["reason"]].append(row)
     engine = info["engine"]
     return Cost(
-        paid=paid,
-        now=_sum(call for call in calls if not call["stored"]),
-        found=_sum(call for call in calls if call["stored"]),
-        prompts=tuple(Asked(*key, _sum(asked[key])) for key in sorted(asked, key=_by_stage)),
+        paid=total["paid"],
+        now=total["now"],
+        found=total["found"],
+        prompts=tuple(Asked(*key, by_prompt[key]) for key in sorted(by_prompt, key=_by_stage)),
         ended=tuple(
             sorted(
-                (Ended(*key, len(group), _sum(_own_calls(group))) for key, group in ended.items()),
+                (Ended(*end, count, by_end[end]) for end, count in rows.items()),
                 key=lambda group: (group.status != Status.KEPT, -group.spent.tokens),
             )
         ),
-        repair=_repair(rows),
-        forms=_forms(calls),
-        kept=sum(row["status"] == Status.KEPT for row in rows),
+        repair=Repair(total["looked again"].requests, total["saved"].requests, total["repair"]),
+        forms=Forms(unusual, tuple(forms.most_common())),
+        kept=sum(count for end, count in rows.items() if end[0] == Status.KEPT),
         seconds_s=engine["seconds"] if engine else info["seconds"],
         gpus=engine["gpus"] if engine else 0,
-        prefix_frac=_prefix_frac(engine, paid),
+        prefix_frac=_prefix_frac(engine, total["paid"]),
     )
 
 
-def as_text(table: pa.Table, info: RunInfo) -> str:
+def as_text(bill: Cost | None) -> str:
     """The bill as plain text, as printed at the end of a run that asked models; empty if none was."""
-    bill = cost(table, info)
     if bill is None:
         return ""
     parts = [
@@ -225,35 +256,19 @@ def ended_lines(bill: Cost) -> list[tuple[str, ...]]:
     ]
 
 
-def _own(rows: Sequence[dict[str, Any]]) -> None:
-    """Mark the calls that count as paid: those that were sent; of a request whose sender is gone, the first."""
-    calls = [call for row in rows for call in row["calls"]]
-    counted = {call["key"] for call in calls if not call["stored"]}
-    for call in calls:
-        call["own"] = not call["stored"] or call["key"] not in counted
-        counted.add(call["key"])
+def _sent(annotations: Annotations) -> Indices:
+    """Hashes of the keys of all requests that were sent, in order: a few bytes for each of some 300,000."""
+    hashes = array("q")
+    for table in annotations.tables(["calls"]):
+        calls = pc.list_flatten(table["calls"].combine_chunks())
+        keys = pc.struct_field(calls, "key").filter(pc.invert(pc.struct_field(calls, "stored")))
+        hashes.extend(map(hash, keys.to_pylist()))
+    return np.unique(np.frombuffer(hashes, np.int64))
 
 
-def _own_calls(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    return (call for row in rows for call in row["calls"] if call["own"])
-
-
-def _sum(calls: Iterable[dict[str, Any]]) -> Spent:
-    calls = list(calls)
-    total = {name: sum(call[name] for call in calls) for name in ("tokens_in", "tokens_cached", "tokens_out")}
-    return Spent(requests=len(calls), usable=sum(call["fault"] is None for call in calls), **total)
-
-
-def _repair(rows: Sequence[dict[str, Any]]) -> Repair:
-    looked = [row for row in rows if any(call["prompt"].startswith(_REPAIR) for call in row["calls"])]
-    saved = sum(row["status"] == Status.KEPT and bool(row["repairs"]) for row in looked)
-    return Repair(len(looked), saved, _sum(call for call in _own_calls(looked) if call["prompt"].startswith(_REPAIR)))
-
-
-def _forms(calls: Sequence[dict[str, Any]]) -> Forms:
-    unusual = [call["forms"] for call in calls if call["own"] and call["forms"]]
-    counted = Counter(form for forms in unusual for form in forms)
-    return Forms(len(unusual), tuple(counted.most_common()))
+def _among(ordered: Indices, value: int) -> bool:
+    at = int(np.searchsorted(ordered, value))
+    return at < len(ordered) and int(ordered[at]) == value
 
 
 def _by_stage(key: tuple[str, str, str]) -> tuple[int, tuple[str, str, str]]:

@@ -6,13 +6,18 @@ must agree, or the worker dies. The key of an object is its column in the mask f
 An entry names one mask file, so a video with kept manual and automatic objects has two entries.
 """
 
+import json
 import math
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
 
 from manifests.schema import MASK_STRIDE, Status
+from pipeline.export.annotations import Annotations
 
 _LEVELS = ("object_description", "scene_description", "video_description")
 _COLUMNS = (
@@ -21,8 +26,8 @@ _COLUMNS = (
 )
 
 
-def entries(table: pa.Table) -> dict[str, dict[str, Any]]:
-    """The content of `Ref-SAV.json`: `"<video_id>_<manual|auto>"` to paths and objects.
+def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The content of `Ref-SAV.json`, item by item: `"<video_id>_<manual|auto>"`, and its paths and objects.
 
     `formated` (the loader's spelling) is the expression. `object_id` and the three levels are ours; the loader
     does not look at them.
@@ -30,20 +35,38 @@ def entries(table: pa.Table) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: a kept row that the loader would choke on, named by its object_id.
     """
-    kept = table.filter(pc.equal(table["status"], Status.KEPT.value)).select(_COLUMNS)
-    found: dict[str, dict[str, Any]] = {}
-    for row in sorted(kept.to_pylist(), key=lambda row: (row["anno_path"], row["masklet_position"])):
-        _check(row)
-        entry = found.setdefault(
-            f"{row['video_id']}_{row['masklet_type']}",
-            {"video_path": row["video_path"], "anno_path": row["anno_path"], "objects": {}},
+    status = annotations.select(["status"])["status"]
+    kept = annotations.rows(_COLUMNS, np.flatnonzero(pc.equal(status, Status.KEPT.value).to_numpy()))
+    # object_ids begin with video and type: the rows of a file are neighbours
+    for name, rows in groupby(kept, lambda row: f"{row['video_id']}_{row['masklet_type']}"):
+        objects = sorted(rows, key=lambda row: int(row["masklet_position"]))
+        for row in objects:
+            _check(row)
+        yield (
+            name,
+            {
+                "video_path": objects[0]["video_path"],
+                "anno_path": objects[0]["anno_path"],
+                "objects": {
+                    str(row["masklet_position"]): {
+                        "formated": row["expression"],
+                        "object_id": row["object_id"],
+                        **{level: row[level] for level in _LEVELS},
+                    }
+                    for row in objects
+                },
+            },
         )
-        entry["objects"][str(row["masklet_position"])] = {
-            "formated": row["expression"],
-            "object_id": row["object_id"],
-            **{level: row[level] for level in _LEVELS},
-        }
-    return found
+
+
+def text(annotations: Annotations) -> Iterator[str]:
+    """The file, entry by entry."""
+    before = "{"
+    for name, entry in entries(annotations):
+        yield f"{before}\n {json.dumps(name)}: "
+        yield textwrap.indent(json.dumps(entry, indent=1, ensure_ascii=False), " ").lstrip()
+        before = ","
+    yield "{}\n" if before == "{" else "\n}\n"
 
 
 def _check(row: dict[str, Any]) -> None:

@@ -8,9 +8,10 @@ names the hashes of the one script and the one style sheet, so nothing that came
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +20,9 @@ from pydantic_core import to_json
 
 from manifests.schema import Facts, Status
 from pipeline.export import outcomes
-from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, cost, ended_lines, prompt_lines, summary
+from pipeline.export.annotations import Annotations, Indices
+from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.run_info import RunInfo
-
-Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers of the table
 
 MAX_OBJECTS = 20_000  # listed; about 60 MB of text, which a browser still opens within seconds
 MAX_PREVIEWS = 2_000  # embedded; about 150 MB of pictures, the kept objects of one whole SA-V shard
@@ -40,63 +40,87 @@ _FAULT_CHARACTERS = 300
 
 
 def report(
-    table: pa.Table,
+    annotations: Annotations,
     run: RunInfo,
     stages: Sequence[str],
+    bill: Cost | None,
     *,
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
-) -> str:
-    """The page as HTML.
+) -> Iterator[str]:
+    """The page as HTML, part by part.
 
     Args:
-        table: the annotations, one `AnnotationRow` per masklet.
+        annotations: of the run.
         run: how the run came about.
         stages: names of the run's stages, in their order.
-        max_objects: objects to list; of more, this many are taken evenly from the table, and the page says so.
+        bill: what its models cost; None if none was asked.
+        max_objects: objects to list, kept ones first; of more, this many are taken evenly, and the page says so.
         max_previews: objects to show pictures of, kept ones first, evenly; the page says so.
     """
-    listed = _spread(np.arange(table.num_rows), max_objects)
-    seen = _with_preview(table, listed, max_previews)
-    rows = table.select(_COLUMNS).take(listed).to_pylist()
-    names: dict[str, int] = {}
-    for index, row in zip(listed, rows, strict=True):
-        row["preview"] = int(index) if index in seen else None
-        row["calls"] = [_call(call, names) for call in row["calls"]]
-    data = {
+    table = annotations.select(["video_id", "status", "stage", "reason"])
+    kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()
+    pictured = annotations.valid("preview_jpeg")
+    listed = _kept_first(np.arange(table.num_rows), kept, max_objects)
+    shown = np.sort(_kept_first(np.sort(listed[pictured[listed]]), kept, max_previews))
+    head = {
         "run": run,
         "total": table.num_rows,
-        "with_preview": table.num_rows - table["preview_jpeg"].null_count,
-        "previews": len(seen),
+        "with_preview": int(pictured.sum()),
+        "previews": len(shown),
         "videos": pc.count_distinct(table["video_id"]).as_py(),
         "funnel": [_funnel_step(step) for step in outcomes.flow(table, stages)],
-        "histograms": _histograms(table),
-        "cost": _cost(table, run),
-        "call_names": list(names),
+        "histograms": _histograms(annotations, table),
+        "cost": bill
+        and {
+            "summary": summary(bill),
+            "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
+        },
         "call_numbers": _CALL_NUMBERS,
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
-        "rows": rows,
     }
-    previews = (
-        f'<script type="text/plain" id="preview-{index}">'
-        f"{base64.b64encode(table['preview_jpeg'][index].as_py()).decode()}</script>"
-        for index in sorted(seen)
-    )
-    return _fill(
-        files(__package__).joinpath("report.html").read_text(encoding="utf-8"),
-        # an escaped "<" can neither close the block nor open a comment in it
-        data=to_json(data, inf_nan_mode="null").decode().replace("<", "\\u003c"),
-        previews="\n".join(previews),
-    )
-
-
-def _fill(template: str, *, data: str, previews: str) -> str:
-    """Put the data into the template in one pass, so that a text that looks like a slot stays a text."""
-    slots = {"data": data, "previews": previews}
+    slots = {
+        "data": _data(annotations, head, listed, {int(at) for at in shown}),
+        "previews": _previews(annotations, shown),
+    }
+    template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     for tag in ("script", "style"):
         (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)
-        slots[f"{tag}_sha256"] = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
-    return re.sub(r"\{\{(\w+)\}\}", lambda slot: slots[slot[1]], template)
+        slots[f"{tag}_sha256"] = iter([base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()])
+    # one pass over the template, so that a text that looks like a slot stays a text
+    for number, part in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
+        if number % 2:
+            yield from slots[part]
+        else:
+            yield part
+
+
+def _data(annotations: Annotations, head: dict[str, Any], listed: Indices, seen: set[int]) -> Iterator[str]:
+    """The object that the page's script reads: `head`, the listed rows, and the names that their calls point to."""
+    names: dict[str, int] = {}
+    yield f'{_json(head)[:-1]},"rows":['
+    for number, (index, row) in enumerate(zip(listed, annotations.rows(_COLUMNS, listed), strict=True)):
+        row["preview"] = int(index) if int(index) in seen else None
+        row["calls"] = [_call(call, names) for call in row["calls"]]
+        yield f"{',' * bool(number)}{_json(row)}"
+    yield f'],"call_names":{_json(list(names))}}}'
+
+
+def _json(value: object) -> str:
+    # an escaped "<" can neither close the block nor open a comment in it
+    return to_json(value, inf_nan_mode="null").decode().replace("<", "\\u003c")
+
+
+def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
+    for index, row in zip(shown, annotations.rows(["preview_jpeg"], shown), strict=True):
+        picture = base64.b64encode(row["preview_jpeg"]).decode()
+        yield f'<script type="text/plain" id="preview-{index}">{picture}</script>\n'
+
+
+def _kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
+    """At most `limit` of `indices`: those of kept rows, then others as far as they fit, each evenly spaced."""
+    first = _spread(indices[kept[indices]], limit)
+    return np.concatenate([first, _spread(indices[~kept[indices]], limit - len(first))])
 
 
 def _spread(indices: Indices, limit: int) -> Indices:
@@ -107,31 +131,12 @@ def _spread(indices: Indices, limit: int) -> Indices:
     return picks
 
 
-def _with_preview(table: pa.Table, listed: Indices, limit: int) -> set[int]:
-    """Row numbers of at most `limit` of the listed rows whose previews to embed: kept rows first."""
-    has = table["preview_jpeg"].is_valid().to_numpy()[listed]
-    kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()[listed]
-    first = _spread(listed[has & kept], limit)
-    then = _spread(listed[has & ~kept], limit - len(first))
-    return {int(index) for index in (*first, *then)}
-
-
 def _funnel_step(step: outcomes.StageFlow) -> dict[str, Any]:
     return {
         "stage": step.stage,
         "rows_in": step.rows_in,
         "rows_out": step.rows_out,
         "stops": [stop._asdict() for stop in step.stops],
-    }
-
-
-def _cost(table: pa.Table, run: RunInfo) -> dict[str, Any] | None:
-    bill = cost(table, run)
-    if bill is None:
-        return None
-    return {
-        "summary": summary(bill),
-        "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
     }
 
 
@@ -145,20 +150,24 @@ def _call(call: dict[str, Any], names: dict[str, int]) -> list[Any]:
     return [*name, fault, call["stored"], *(call[number] for number in _CALL_NUMBERS)]
 
 
-def _histograms(table: pa.Table) -> list[dict[str, Any]]:
-    kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
-    facts = [row for row in kept["facts"].to_pylist() if row]
-    texts = kept["expression"].drop_null().to_pylist()
-    seen_s = [sum(span["end_s"] - span["start_s"] for span in row["visible_spans"]) for row in facts]
+def _histograms(annotations: Annotations, table: pa.Table) -> list[dict[str, Any]]:
+    words, areas_pct, seen_s = (array("d") for _ in range(3))
+    for part in annotations.tables(["status", "expression", "facts"]):
+        kept = part.filter(pc.equal(part["status"], Status.KEPT.value))
+        facts = [row for row in kept["facts"].to_pylist() if row]
+        words.extend(len(text.split()) for text in kept["expression"].drop_null().to_pylist())
+        areas_pct.extend(100 * row["area_median_frac"] for row in facts)
+        seen_s.extend(sum(span["end_s"] - span["start_s"] for span in row["visible_spans"]) for row in facts)
+    videos = table.filter(pc.equal(table["status"], Status.KEPT.value))["video_id"]
     return [
-        _histogram("Words per expression", "words", [len(text.split()) for text in texts]),
-        _histogram("Area", "% of frame", [100 * row["area_median_frac"] for row in facts], _AREA_EDGES_PCT),
+        _histogram("Words per expression", "words", words),
+        _histogram("Area", "% of frame", areas_pct, _AREA_EDGES_PCT),
         _histogram("Time in sight", "s", seen_s),
-        _histogram("Objects per video", "objects", pc.value_counts(kept["video_id"]).field("counts").to_pylist()),
+        _histogram("Objects per video", "objects", pc.value_counts(videos).field("counts").to_pylist()),
     ]
 
 
-def _histogram(title: str, unit: str, values: list[float], edges: Sequence[float] | None = None) -> dict[str, Any]:
+def _histogram(title: str, unit: str, values: Sequence[float], edges: Sequence[float] | None = None) -> dict[str, Any]:
     """Counts between `edges`; without any, bins of a round width from zero."""
     if edges is None:
         top = max(values, default=0)
@@ -170,5 +179,5 @@ def _histogram(title: str, unit: str, values: list[float], edges: Sequence[float
         "unit": unit,
         "edges": list(edges),
         "counts": counts.tolist(),
-        "median": float(np.median(values)) if values else None,
+        "median": float(np.median(values)) if len(values) else None,
     }

@@ -1,13 +1,16 @@
 """Invented annotation rows for the tests of what a run leaves behind: no video, no model, but every kind of row."""
 
 import functools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import to_table
+from manifests.io import Folder
 from manifests.schema import AnnotationRow, Colour, Facts, Neighbour, Reason, Span, Status
+from pipeline.export.annotations import Annotations
 from pipeline.export.run_info import RunInfo
 
 STAGES = ("select_objects", "render_views", "caption_object", "check_consistency", "compose_expression")
@@ -29,6 +32,20 @@ _STOPS = (
     (Status.FAILED, "render_views", Reason.DECODE_ERROR, "broke off at frame 44 of 96"),
     (Status.POISONED, "caption_object", Reason.UNEXPECTED_ERROR, "Traceback …\nZeroDivisionError: division by zero"),
 )
+
+
+class Held(Annotations):
+    """Annotations of a table: as if each of `files` parts of it, taken in turns, were a file of the run."""
+
+    def __init__(self, table: pa.Table, files: int = 3) -> None:
+        self._held = {f"{part}": table.take(np.arange(part, table.num_rows, files)) for part in range(files)}
+        super().__init__(Folder("nowhere"))
+
+    def _files(self) -> list[str]:
+        return list(self._held)
+
+    def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
+        return self._held[name].select(columns)
 
 
 def facts(object_id: str, **changes: object) -> Facts:

@@ -18,19 +18,18 @@ from moto.server import ThreadedMotoServer
 from benchmarks.clips import draw_clip
 from manifests.io import Folder
 from manifests.schema import Reason, Status
-from pipeline.export.write import read_annotations
-from tests.running import annotate
+from tests.running import annotate, read_annotations
 
 SHARD = "tiny"
 WHERE_CODE_IS = """
 import sys
-from pipeline import ray_adapter
+from pipeline import ray_adapter, ray_connect
 
 def where(_):
     import manifests, pipeline, prompts, stages
     return [package.__path__[0] for package in (manifests, pipeline, prompts, stages)]
 
-ray_adapter.connect(sys.argv[1], None)
+ray_connect.connect(sys.argv[1], None)
 print(*next(ray_adapter.map_parallel(where, [0])), sep="\\n")
 """
 
@@ -61,15 +60,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as scratch:  # short: its sockets lie below
         ray = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}"]
-        options = ["--num-cpus=4", "--disable-usage-stats", "--include-dashboard=false", f"--temp-dir={scratch}"]
+        monkeypatch.setenv("RAY_TMPDIR", scratch)
+        options = ["--num-cpus=4", "--disable-usage-stats", "--include-dashboard=false"]
         with Path(scratch, "start.log").open("w+") as log:
             head = subprocess.Popen([*ray, *options], cwd=scratch, stdout=log, stderr=log, start_new_session=True)
             give_up_s = time.monotonic() + 60
-            while not Path(scratch, "ray_current_cluster").exists():
+            while not Path(scratch, "ray", "ray_current_cluster").exists():
                 assert head.poll() is None, Path(log.name).read_text()
                 assert time.monotonic() < give_up_s, Path(log.name).read_text()
                 time.sleep(0.1)
-            yield Path(scratch, "ray_current_cluster").read_text().strip()
+            yield Path(scratch, "ray", "ray_current_cluster").read_text().strip()
             os.killpg(head.pid, signal.SIGKILL)  # what it started, and no other Ray; its SIGTERM takes half a minute
             head.wait(timeout=30)
 
@@ -88,6 +88,19 @@ def test_a_cluster_is_shipped_the_code_and_gives_the_same_rows(
     assert done.returncode == 0, done.stderr
     assert "3 workers" in done.stderr, "CPUs of the cluster, less one"
     assert rows(tmp_path / "out") == rows(local_run)
+
+
+def test_a_ray_that_runs_here_is_left_alone_without_an_address(
+    cluster: str, sav: Path, local_run: Path, tmp_path: Path
+) -> None:
+    """Ours starts beside it; nor does it need a home to write to."""
+    assert os.environ.get("RAY_ADDRESS") is None
+    done = annotate(tmp_path / "out", sav, "--workers", "1", shard=SHARD, HOME="/proc")
+    assert done.returncode == 0, done.stderr
+    assert "1 workers" in done.stderr
+    assert rows(tmp_path / "out") == rows(local_run)
+    sessions = {path.name for path in Path(os.environ["RAY_TMPDIR"], "ray").glob("session_2*")}
+    assert len(sessions) == 2, "a Ray of its own"
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_the_official_loader_reads_the_export_without_a_warning(drawn: Path, tmp
         clip_row(1, 1, 24, expression="the right one"),
     )
     refsav = tmp_path / "Ref-SAV.json"
-    refsav.write_text(json.dumps(entries(exported)), encoding="utf-8")
+    refsav.write_text(json.dumps(dict(entries(rows.Held(exported)))), encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # not pycocotools' own DeprecationWarning
         samples = read_like_sa2va(drawn, refsav)
@@ -206,7 +206,7 @@ def test_the_double_does_repair_and_complain_of_other_layouts() -> None:
 
 def test_an_object_carries_its_id_and_levels() -> None:
     row = rows.row(3, 2)
-    (entry,) = entries(table(row)).values()
+    (entry,) = dict(entries(rows.Held(table(row)))).values()
     assert entry["video_path"] == "sav_train/sav_000/sav_000003.mp4"
     assert entry["anno_path"] == "sav_train/sav_000/sav_000003_manual.json"
     assert entry["objects"] == {
@@ -231,7 +231,7 @@ def test_an_object_carries_its_id_and_levels() -> None:
 )
 def test_what_the_loader_would_choke_on_is_refused_by_id(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=f"sav_000000/manual/0: .*{complaint}"):
-        entries(table(rows.row(0, 0, **changes)))
+        dict(entries(rows.Held(table(rows.row(0, 0, **changes)))))
 
 
 # ---- properties and card ----
@@ -280,16 +280,13 @@ def lines_of(text: str) -> list[list[str]]:
 
 def test_card_sets_this_run_beside_the_paper() -> None:
     moving = rows.facts("sav_000000/manual/1", motion="left", own_path_px=900)
-    text = card(
-        table(
-            rows.row(0, 0, expression="one two three"),
-            rows.row(0, 1, expression="one two three four five", facts=moving),
-            rows.row(1, 0, expression="a " * 52),
-            rows.stopped(1, 1, 0),
-        ),
-        rows.RUN,
-        rows.STAGES,
+    found = table(
+        rows.row(0, 0, expression="one two three"),
+        rows.row(0, 1, expression="one two three four five", facts=moving),
+        rows.row(1, 0, expression="a " * 52),
+        rows.stopped(1, 1, 0),
     )
+    text = card(rows.Held(found), rows.RUN, rows.STAGES, None)
     found = lines_of(text)
     assert ["Ref-SAV train (paper)", "37,311", "72,509", "72,509", "6.0M", "83.6"] in found
     assert ["**this run**", "2", "3", "3", "60", "20.0"] in found
@@ -303,7 +300,7 @@ def test_card_sets_this_run_beside_the_paper() -> None:
 
 
 def test_card_names_every_column_and_fact() -> None:
-    text = card(table(rows.row(0, 0)), rows.RUN, rows.STAGES)
+    text = card(rows.Held(table(rows.row(0, 0))), rows.RUN, rows.STAGES, None)
     named = {line[0].strip("`") for line in lines_of(text) if len(line) == 3}
     assert set(AnnotationRow.model_fields) <= named
     assert {f"facts.{name}" for name in Facts.model_fields} <= named
@@ -311,20 +308,20 @@ def test_card_names_every_column_and_fact() -> None:
 
 
 def test_card_says_that_the_measured_writer_knows_no_categories() -> None:
-    measured = card(table(rows.row(0, 0)), rows.RUN, rows.STAGES)
-    modelled = card(table(rows.row(0, 0, writer="model")), rows.RUN, rows.STAGES)
+    measured = card(rows.Held(table(rows.row(0, 0))), rows.RUN, rows.STAGES, None)
+    modelled = card(rows.Held(table(rows.row(0, 0, writer="model"))), rows.RUN, rows.STAGES, None)
     assert "knows no\n  categories" in measured
     assert "knows no\n  categories" not in modelled
 
 
 def test_card_of_a_run_with_nothing_kept() -> None:
-    text = card(table(rows.stopped(0, 0, 0)), rows.RUN, rows.STAGES)
+    text = card(rows.Held(table(rows.stopped(0, 0, 0))), rows.RUN, rows.STAGES, None)
     assert ["**this run**", "0", "0", "0", "0", "none"] in lines_of(text)
     assert "No masklet of this run was kept." in text
 
 
 def test_a_text_cannot_break_out_of_the_example() -> None:
-    text = card(table(rows.row(0, 0, expression="```\n# owned\n{shards}")), rows.RUN, rows.STAGES)
+    text = card(rows.Held(table(rows.row(0, 0, expression="```\n# owned\n{shards}"))), rows.RUN, rows.STAGES, None)
     assert "\n# owned" not in text
     assert text.count("```") == 4
     (example,) = re.findall(r"```json\n(.*?)\n```", text, flags=re.DOTALL)
@@ -335,7 +332,7 @@ def test_the_folder_opens_as_a_data_set(tmp_path: Path) -> None:
     annotated = rows.thousand().slice(0, 40)
     (tmp_path / "annotations").mkdir()
     pq.write_table(annotated, tmp_path / "annotations" / "part-0.parquet")
-    text = card(annotated, rows.RUN, rows.STAGES)
+    text = card(rows.Held(annotated), rows.RUN, rows.STAGES, None)
     (tmp_path / "README.md").write_text(text, encoding="utf-8")
     header = yaml.safe_load(text.split("---\n")[1])
     assert header["license"] == "cc-by-4.0"

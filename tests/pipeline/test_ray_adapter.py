@@ -10,7 +10,7 @@ import pytest
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
-from pipeline import build_manifest, ray_adapter, resume
+from pipeline import build_manifest, ray_adapter, ray_connect, resume
 from pipeline.progress import Progress
 from stages.base import FatalError, Result, Stage
 from tests.rows import make_row
@@ -54,8 +54,8 @@ class Second(Toy):
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[int]:
-    yield ray_adapter.connect(None, 2)
-    ray_adapter.disconnect()
+    yield ray_connect.connect(None, 2)
+    ray_connect.disconnect()
 
 
 def manifest(out: Folder) -> list[str]:

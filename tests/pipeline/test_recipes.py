@@ -8,7 +8,7 @@ import pytest
 import prompts
 from pipeline.config import RunConfig
 from pipeline.engines.config import ModelConfig
-from pipeline.recipes import RECIPES, demo, modern, paper, small
+from pipeline.recipes import RECIPES, demo, medium, modern, moe, paper, small
 from stages.video.views import ViewConfig
 from tests.prompts.examples import EXAMPLES, GOAT
 
@@ -63,6 +63,8 @@ def tokens_out(names: Iterable[str]) -> float:
         (paper(), "vlm", WITH_PICTURES, internvl2),
         (paper(), "llm", TEXT_ONLY, internvl2),
         (modern(), "vlm", WITH_PICTURES + TEXT_ONLY, qwen3_vl),
+        (moe(), "vlm", WITH_PICTURES + TEXT_ONLY, qwen3_vl),
+        (medium(), "vlm", WITH_PICTURES + TEXT_ONLY, qwen3_vl),
         (small(), "vlm", WITH_PICTURES + TEXT_ONLY, qwen3_vl),
     ],
     ids=lambda value: getattr(value, "recipe", None),
@@ -75,7 +77,11 @@ def test_tokens_an_object_are_what_prompts_and_views_give(
     assert model.tokens_per_object[1] == pytest.approx(tokens_out(names), rel=0.1)
 
 
-@pytest.mark.parametrize(("config", "rule"), [(paper(), internvl2), (modern(), qwen3_vl), (small(), qwen3_vl)])
+@pytest.mark.parametrize(
+    ("config", "rule"),
+    [(paper(), internvl2), *((make(), qwen3_vl) for make in (modern, moe, medium, small))],
+    ids=lambda value: getattr(value, "recipe", None),
+)
 @pytest.mark.parametrize("aspect", [1.0, 4 / 3, 16 / 9, 9 / 16])
 def test_every_request_fits_the_context(config: RunConfig, rule: Callable[[int, int], int], aspect: float) -> None:
     assert config.vlm is not None
@@ -108,6 +114,12 @@ def test_what_the_recipes_stand_for() -> None:
     assert (paper().repair, paper().on_contradiction) == (False, "reject")
     assert (modern().repair, modern().on_contradiction) == (True, "reject")
     assert (small().repair, small().on_contradiction) == (True, "report")
+    assert {(make().repair, make().on_contradiction) for make in (moe, medium)} == {(True, "reject")}
+    for model in (moe().vlm, medium().vlm):
+        assert model is not None
+        assert (model.tensor_parallel, model.min_replicas) == (1, 1), "on one GPU"
+    assert moe().vlm.engine_kwargs["default_chat_template_kwargs"] == {"enable_thinking": False}
+    assert medium().vlm.gpu_memory_gib <= 22, "what a GPU of 24 GB has"
     assert modern().vlm == modern().llm
     assert small().vlm == small().llm
     assert {name: make().recipe for name, make in RECIPES.items()} == {name: name for name in RECIPES}
@@ -132,6 +144,15 @@ def test_the_page_of_models_states_what_the_recipe_states(recipe: str, model: Mo
 def test_the_engine_takes_the_recipes_settings() -> None:
     """Names that vLLM does not know end a run that has already waited for its weights."""
     arguments = pytest.importorskip("vllm.engine.arg_utils")
-    known = set(arguments.AsyncEngineArgs.__dataclass_fields__)
+    frontend = pytest.importorskip("vllm.entrypoints.launchers.cli_args").FrontendArgs
+    known = set(arguments.AsyncEngineArgs.__dataclass_fields__) | set(frontend.__dataclass_fields__)
     for _, model in asked_models():
+        assert model.engine_kwargs["mm_processor_cache_gb"] == 0, "every picture is new"
         assert set(model.engine_kwargs) <= known
+
+
+def test_what_the_prefix_cache_is_worth_stands_on_the_page() -> None:
+    """Of the two prompts without pictures, what comes before the first value is the same for all objects."""
+    alike = sum(TOKENS_A_WORD * len(prompts.load(name).text.split("$")[0].split()) for name in TEXT_ONLY)
+    assert alike / tokens_in(WITH_PICTURES + TEXT_ONLY, modern().views, qwen3_vl) == pytest.approx(0.12, abs=0.015)
+    assert "about 12 % of the tokens in" in MODELS_PAGE

@@ -2,19 +2,28 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Call, Contradiction, Facts
 from pipeline.export.cost import cost, ended_lines, prompt_lines, summary
-from pipeline.export.report import report
+from pipeline.export.report import report as parts_of_report
+from pipeline.export.run_info import RunInfo
 from tests.browser import FLAGS, find_chromium
 from tests.pipeline import model_rows, rows
+
+
+def report(table: pa.Table, run: RunInfo, stages: Sequence[str], **limits: int) -> str:
+    """The whole page."""
+    held = rows.Held(table)
+    return "".join(parts_of_report(held, run, stages, cost(held, run), **limits))
+
 
 NARROW, WIDE = (390, 844), (1280, 900)
 
@@ -318,7 +327,7 @@ def asked(tmp_path: Path) -> Path:
 def test_what_models_were_asked_is_told_of_the_run_and_of_each_object(browser: Browser, asked: Path) -> None:
     opened = open_page(browser, asked, "#id=sav_000000/manual/3")
     page = opened.page
-    bill = cost(model_rows.table(), model_rows.RUN)
+    bill = cost(rows.Held(model_rows.table()), model_rows.RUN)
     assert bill is not None
     shown = [cell for line in (*prompt_lines(bill), *ended_lines(bill)) for cell in line]
     assert page.locator("#cost tbody :is(th, td)").all_inner_texts() == shown

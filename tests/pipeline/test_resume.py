@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -188,6 +189,48 @@ def test_a_replay_that_was_cut_off_leaves_no_row_twice(tmp_path: Path, cut_after
     resume.take_back_failed(out)
     assert set(annotations(tmp_path)["object_id"].to_pylist()) == resume.done_ids(out)
     assert resume.done_ids(out) == {KEPT.object_id, *([NOT_KEPT.object_id] if cut_after < 2 else [])}
+
+
+class Counted(Folder):
+    """A folder that counts the reads of each file."""
+
+    reads: Counter[str] = Counter()
+
+    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        Counted.reads[name] += 1
+        return super().read_table(name, columns)
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+@pytest.mark.parametrize("before", [0, 2], ids=lambda n: f"tried {n} times before")
+def test_no_file_is_read_more_than_three_times(tmp_path: Path, before: int, cut_off: bool) -> None:
+    """However many files there are with a failed row in each: 8, and 16 copies of rows that were tried before."""
+    out = Counted(str(tmp_path))
+    for life in range(before + 1):
+        for unit in range(8):
+            update = {"object_id": f"v{unit}/manual/1", "attempts": life + 1}
+            rows = [LOST.model_copy(update=update)]
+            if life == 0:
+                rows.append(KEPT.model_copy(update={"object_id": f"v{unit}/manual/0"}))
+            out.write_table(f"annotations/{life}u_{unit}-0.parquet", to_table(rows, AnnotationRow))
+            ids = pa.table({"object_id": [row.object_id for row in rows]})
+            out.write_table(f"checkpoint/{life}u_{unit}.parquet", ids)
+        if life < before:
+            resume.take_back_failed(out)
+    if cut_off:  # copied and forgotten, but still in annotations/
+        for unit in range(8):
+            name = f"annotations/{before}u_{unit}-0.parquet"
+            lost = out.read_table(name).slice(0, 1)
+            out.write_table(f"attempts/{before}u_{unit}-0-{8 * before + unit + 1}.parquet", lost)
+            ids = out.read_table(f"checkpoint/{before}u_{unit}.parquet")
+            out.write_table(f"checkpoint/{before}u_{unit}.parquet", ids.slice(1))
+    Counted.reads.clear()
+    assert resume.take_back_failed(out) == {f"v{unit}/manual/1": before + 1 for unit in range(8)}
+    assert resume.done_ids(out) == {f"v{unit}/manual/0" for unit in range(8)}
+    assert max(Counted.reads.values()) <= 3, Counted.reads.most_common(3)
+    assert Counted.reads, "reads were counted"
+    assert len(resume.taken_back(out)) == 8 * (before + 1)
+    assert annotations(tmp_path)["object_id"].to_pylist() == [f"v{unit}/manual/0" for unit in range(8)]
 
 
 def test_each_life_of_a_row_is_kept(tmp_path: Path) -> None:

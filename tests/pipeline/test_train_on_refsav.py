@@ -1,6 +1,7 @@
 """The command, on a real Ray: a worker dies and the run goes on; what is wrong is told before anything starts."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -109,6 +110,25 @@ def test_two_workers_share_the_work_and_what_cannot_be_mended_is_not_tried_again
     train(replace(alone, stop_after=1), *read_data(alone), Place())
     assert steps[0]["step"] == 1
     assert steps[0]["llm"] == pytest.approx(curve(tmp_path / "alone")[0]["llm"], rel=0.05), "the same videos in sum"
+
+
+@pytest.mark.parametrize(("damage", "exit_code"), [("cut", 2), ("gone", 3)])
+def test_what_a_worker_dies_of_is_one_sentence(
+    demo_run: Path, demo_root: Path, base: Path, tmp_path: Path, damage: str, exit_code: int
+) -> None:
+    """Refused by the worker itself, and not foreseen: the tokenizer's file is no JSON object."""
+    broken = tmp_path / "base"
+    shutil.copytree(base, broken)
+    weights = broken / "model.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    else:
+        (broken / "tokenizer.json").write_text("[]")
+    done = told("--max-restarts", "0", source=demo_run, sav=demo_root, base=broken, out=tmp_path / "out")
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "what was read, and what is wrong"
+    assert exit_code == 2 or "Traceback" in (tmp_path / "out/train.log").read_text()
 
 
 def test_what_is_wrong_is_told_before_anything_starts(

@@ -62,7 +62,7 @@ def test_values_may_have_dollars_braces_and_marks() -> None:
 
 
 def test_every_file_has_a_reply_and_every_prompt_a_stage() -> None:
-    files = {path.stem for path in Path(prompts.__file__).parent.glob("*.txt")}
+    files = {path.stem for path in Path(prompts.__file__).parent.glob("*.txt")} - {"values"}
     asked = [name for stage in STAGES for name in stage.asks]
     assert files == set(REPLIES) == set(asked) == set(prompts.NAMES)
     assert len(asked) == len(set(asked))
@@ -125,6 +125,39 @@ def test_the_id_follows_text_and_reply() -> None:
     assert replace(prompt, reply=Expression).id != prompt.id
     assert replace(prompt).id == prompt.id
     assert len({prompts.load(name).id for name in prompts.NAMES}) == len(prompts.NAMES)
+
+
+WORDS_SENT_BY = {
+    "part": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
+    "whole": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
+    **dict.fromkeys(["other", "no_other", "two_colours", "no_colour"], {"compose_expression", "repair_expression"}),
+    "wrong": {"repair_expression"},
+    "moment": {"describe_video"},
+}
+
+
+@pytest.mark.parametrize("section", WORDS_SENT_BY)
+def test_the_id_follows_the_words_around_a_rows_values(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ids() -> dict[str, str]:
+        return {name: replace(prompts.load(name)).id for name in prompts.NAMES}  # a copy: an id is computed once
+
+    words, before = prompts._words(), ids()
+    assert words.keys() == WORDS_SENT_BY.keys()
+    changed = words | {section: Template(words[section].template + "!")}
+    monkeypatch.setattr(prompts, "_words", lambda: changed)
+    after = ids()
+    assert {name for name in before if before[name] != after[name]} == WORDS_SENT_BY[section]
+
+
+def test_no_words_are_sent_but_those_of_the_files_and_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing but its placeholders in each section, every word of a value is one of the row's own."""
+    bare = {name: Template(" ".join(re.findall(r"\$\w+", text.template))) for name, text in prompts._words().items()}
+    monkeypatch.setattr(prompts, "_words", lambda: bare)
+    known = make_facts(2, colours=[])  # of unknown colour
+    for row in (WITH_ALL, WITH_ALL.model_copy(update={"sibling_facts": [*WITH_ALL.sibling_facts, known]}), SLEEVE):
+        own = set(re.findall(r"\w+", row.model_dump_json(exclude={"crop_jpeg", "masked_jpeg", "scene_jpeg"})))
+        for name, value in prompts.values_of(row).items():
+            assert set(re.findall(r"[^\W\d]\w+", value)) <= own, name
 
 
 @pytest.mark.parametrize("name", ["caption_crop", "caption_masked", "repair_object", "describe_scene"])

@@ -11,6 +11,7 @@ import prompts
 from manifests.schema import Contradiction, Reason, Row, Status
 from pipeline.run_stages import run_stages
 from prompts import Prompt
+from prompts.replies import Caption
 from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
@@ -277,7 +278,23 @@ def test_what_every_attempt_ended_in_is_rejected_by_design(reason: Reason) -> No
     given = rows(2)
     run_stages([DescribeScene(Failing({1: RowError(reason, "four times")}))], given)
     assert (given[1].status, given[1].reason, given[1].detail) == (Status.REJECTED, reason, "four times")
-    assert given[1].prompt_ids == [prompts.load("describe_scene").id]
+    assert [row.prompt_ids for row in given] == [[prompts.load("describe_scene").id], []]
+
+
+def test_prompt_ids_name_only_prompts_that_were_answered() -> None:
+    """Of two captions the second is refused; of a row that fails, what was answered before it is told too."""
+
+    class SecondFails(Failing):
+        async def write(self, prompt: Prompt[Any], row: Row, pictures: Sequence[bytes]) -> Any:
+            if prompt.name == "caption_masked":
+                return await super().write(prompt, row, pictures)
+            return Caption(caption="A bird.")
+
+    errors: dict[int, BaseException] = {0: RowError(Reason.REFUSED, "no"), 1: RowError(Reason.BAD_REPLY, "no")}
+    given = rows(2)
+    run_stages([CaptionObject(SecondFails(errors))], given)
+    assert [row.status for row in given] == [Status.REJECTED, Status.FAILED]
+    assert [row.prompt_ids for row in given] == [[prompts.load("caption_crop").id]] * 2
 
 
 def test_what_must_stop_the_run_is_raised() -> None:

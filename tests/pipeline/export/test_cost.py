@@ -15,7 +15,7 @@ from tests.pipeline import rows
 
 def bill_of(*found: AnnotationRow, **engine: object):
     info = {**made.RUN, "engine": made.RUN["engine"] | engine}
-    bill = cost(to_table(found, AnnotationRow), info)
+    bill = cost(rows.Held(to_table(found, AnnotationRow)), info)
     assert bill is not None
     return bill
 
@@ -42,7 +42,7 @@ def test_what_a_killed_pass_paid_counts_though_its_row_is_gone() -> None:
 
 
 def test_where_the_tokens_went_adds_up() -> None:
-    bill = cost(made.table(), made.RUN)
+    bill = cost(rows.Held(made.table()), made.RUN)
     assert bill is not None
     assert sum(each.spent.tokens for each in bill.ended) == bill.paid.tokens
     assert sum(each.spent.tokens for each in bill.prompts) == bill.paid.tokens
@@ -55,7 +55,7 @@ def test_where_the_tokens_went_adds_up() -> None:
 
 
 def test_prompts_come_in_the_order_of_the_stages_with_attempts_for_each_reply() -> None:
-    bill = cost(made.table(), made.RUN)
+    bill = cost(rows.Held(made.table()), made.RUN)
     assert bill is not None
     names = [each.prompt.partition("@")[0] for each in bill.prompts]
     assert names == [name for name in prompts.NAMES if name in names]
@@ -90,7 +90,7 @@ def test_the_prefix_cache_is_the_engines_count_or_else_that_of_its_replies() -> 
 
 
 def test_repair_counts_those_kept_and_its_own_tokens_only() -> None:
-    bill = cost(made.table(), made.RUN)
+    bill = cost(rows.Held(made.table()), made.RUN)
     assert bill is not None
     assert (bill.repair.asked, bill.repair.saved, bill.repair.spent.tokens) == (2, 1, 2200)
     assert "1 of 2 objects saved; 2,200 tokens" in dict(summary(bill))["repair"]
@@ -98,27 +98,27 @@ def test_repair_counts_those_kept_and_its_own_tokens_only() -> None:
 
 
 def test_the_text_has_all_of_it_in_columns() -> None:
-    text = as_text(made.table(), made.RUN)
+    text = as_text(cost(rows.Held(made.table()), made.RUN))
     head, by_prompt, by_end = text.split("\n\n")
     assert re.search(r"^kept objects +2\.5 per GPU-hour \(5 in 1,800 s of 4 GPUs\)$", head, flags=re.MULTILINE)
     assert re.search(r"^not kept +\S+ tokens \(23\.1%\) for 3 objects$", head, flags=re.MULTILINE)
     assert by_prompt.startswith("prompt")
     assert re.search(r"^rejected at repair_object: inconsistent +1 ", by_end, flags=re.MULTILINE)
     assert len({len(line) for line in by_end.splitlines()}) == 1
-    assert len(ended_lines(cost(made.table(), made.RUN))) == len(by_end.splitlines()) - 2
+    assert len(ended_lines(cost(rows.Held(made.table()), made.RUN))) == len(by_end.splitlines()) - 2
 
 
 def test_a_run_that_asked_no_model_has_no_bill() -> None:
-    assert cost(rows.thousand(), rows.RUN) is None
-    assert as_text(rows.thousand(), rows.RUN) == ""
+    assert cost(rows.Held(rows.thousand()), rows.RUN) is None
+    assert as_text(cost(rows.Held(rows.thousand()), rows.RUN)) == ""
 
 
 def test_the_card_says_who_was_asked_what_and_how() -> None:
-    text = card(made.table(), made.RUN, made.STAGES)
+    text = card(rows.Held(made.table()), made.RUN, made.STAGES, cost(rows.Held(made.table()), made.RUN))
     assert "machine-made" in text
     for model, revision in ((made.VLM, "1f2e3d"), (made.LLM, "9a8b7c")):
         assert f"{model}@{revision}" in text
     assert "temperatures 0.3, 0.6" in text
     crop = prompts.load("caption_crop").id
     assert re.search(rf"\| `?{crop}[^|]*\| 10 \| 1\.43 \|", text)
-    assert "What the models were asked" not in card(rows.thousand(), rows.RUN, rows.STAGES)
+    assert "What the models were asked" not in card(rows.Held(rows.thousand()), rows.RUN, rows.STAGES, None)

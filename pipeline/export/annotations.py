@@ -1,0 +1,75 @@
+"""The annotations of a run as its exports read them: by object_id, and no more than a few files at a time."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.arrow import arrow_schema
+from manifests.io import Folder
+from manifests.schema import AnnotationRow
+
+Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers, in the order of object_ids
+
+_FILES_HELD = 8  # rows that were tried again stand in files of their own, between those of their neighbours
+
+
+class Annotations:
+    """Rows of `annotations/`, read as they are asked for."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out, self._schema = out, arrow_schema(AnnotationRow)
+        self._names = self._files()
+        ids = [part["object_id"] for part in self.tables(["object_id"])]
+        lengths = [len(part) for part in ids]
+        order = pc.sort_indices(pa.chunked_array(ids, pa.string())).to_numpy()
+        self._file = np.repeat(np.arange(len(lengths)), lengths)[order]
+        self._place = np.concatenate([np.arange(length) for length in lengths] or [np.arange(0)])[order]
+        self._order = order
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return len(self._order)
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Each file's rows, in no order that means anything."""
+        for name in self._names:
+            yield self._read(name, columns)
+
+    def select(self, columns: Sequence[str]) -> pa.Table:
+        """All rows at once: for columns of a few bytes."""
+        parts = list(self.tables(columns))
+        if not parts:
+            return pa.schema([self._schema.field(column) for column in columns]).empty_table()
+        return pa.concat_tables(parts).take(self._order)
+
+    def valid(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Of each row, whether it has a value there."""
+        parts = [table[column].is_valid().to_numpy() for table in self.tables([column])]
+        valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.concatenate(parts or [np.zeros(0, bool)])[self._order]
+        return valid
+
+    def rows(self, columns: Sequence[str], at: Indices | None = None) -> Iterator[dict[str, Any]]:
+        """The rows one by one, all or those `at` these numbers."""
+        chosen = np.arange(self.num_rows) if at is None else at
+        held: OrderedDict[int, pa.Table] = OrderedDict()
+        for part in np.split(chosen, np.flatnonzero(np.diff(self._file[chosen])) + 1):
+            if not len(part):
+                return
+            file = int(self._file[part[0]])
+            if file not in held:
+                held[file] = self._read(self._names[file], columns)
+                if len(held) > _FILES_HELD:
+                    held.popitem(last=False)
+            held.move_to_end(file)
+            yield from held[file].take(self._place[part]).to_pylist()
+
+    def _files(self) -> list[str]:
+        return self._out.names("annotations", ".parquet")
+
+    def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
+        return self._out.read_table(name, columns).cast(pa.schema([self._schema.field(column) for column in columns]))
