@@ -110,7 +110,13 @@ class Facts(_Model):
     own_shift_px: list[float] = Field(description="(x, y) move with the camera's motion taken out, summed over steps")
     own_speed_px_s: float = Field(description="median speed with the camera's motion taken out")
     own_path_px: float = Field(description="length of the path with the camera's motion taken out")
-    motion: str = Field(description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out")
+    motion: str = Field(
+        description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out; unknown"
+    )
+    motion_known: bool = Field(
+        description="false if parallax of a camera that travels would explain the motion as well, or camera_known is false"
+    )
+    speed_known: bool = Field(description="false if own_shift_px, own_speed_px_s and own_path_px hold parallax")
     camera_known: bool = Field(
         description="false if too little background could be tracked; the camera then counts as still"
     )
