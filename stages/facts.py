@@ -113,7 +113,7 @@ def _motion(motion: OwnMotion) -> dict[str, Any]:
         "own_speed_px_s": motion.speed_px_s,
         "motion": motion.name,
         "motion_known": motion.name != "unknown",
-        "speed_known": motion.speed_is_known,
+        "speed_known": motion.speed_known,
     }
 
 

@@ -35,6 +35,7 @@ _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays u
 _BESIDE = 0.3  # of an object's width and height: next to its foot
 _FEW_BESIDE = 2  # fewer points there than this, at a time, say nothing
 _BLUNT = 0.3  # of the spread of the depths: an error above this
+_PASSES_FRAC = 0.2  # of the fastest background, the slowest must pass, and the same way
 _AGREES = 0.5  # how well two directions agree, -1 to 1, to speak for one another
 
 
@@ -145,14 +146,7 @@ def parallax(
     if spread * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
-    unit_NK2 = steps_K6[:, :2] + steps_K6[:, 2:3] * place_NK2
-    flow_NK2 = np.nan_to_num(moved - before)
-    unit_NK2[np.isnan(left_NK2[..., 0])] = 0
-    agree = (unit_NK2 * flow_NK2).sum() / max(
-        (np.linalg.norm(unit_NK2, axis=-1) * np.linalg.norm(flow_NK2, axis=-1)).sum(), 1e-9
-    )
-    sign = -1.0 if agree < 0 else 1.0
-    low = np.corrcoef(sign * depths_N[sure], places_N2[sure, 1])[0, 1]
+    sign, near_is_known = _nearness(depths_N, steps_K6, moved - before, place_NK2, places_N2, sure)
     return Parallax(
         drift_K2=sign * steps_K6[:, :2],
         dolly_K=sign * steps_K6[:, 2],
@@ -160,7 +154,7 @@ def parallax(
         rest_K=steps_K6[:, 5],
         far=float(np.percentile(sign * depths_N[sure], 3)),
         near=float(np.percentile(sign * depths_N[sure], 97)),
-        near_is_known=bool(abs(agree) >= _AGREES and low > -_AGREES),
+        near_is_known=near_is_known,
         noise_px=noise_px,
         points_NT2=points_NF2,
         depths_N=sign * depths_N,
@@ -168,6 +162,32 @@ def parallax(
         middle=(width_px / 2, height_px / 2),
         width_px=width_px,
     )
+
+
+def _nearness(
+    depths_N: NDArray[np.float64],
+    steps_K6: NDArray[np.float64],
+    flow_NK2: NDArray[np.float64],
+    place_NK2: NDArray[np.float64],
+    places_N2: NDArray[np.float64],
+    sure_N: NDArray[np.bool_],
+) -> tuple[float, bool]:
+    """(sign of the depths of what is nearer, whether that is sure).
+
+    What is near passes faster, unless the camera turns to keep something in view: then some of the background passes
+    the other way, or hardly. And what is lower in the picture is nearer where there is ground.
+    """
+    seen_NK = ~np.isnan(flow_NK2[..., 0])
+    unit_NK2 = np.where(seen_NK[..., None], steps_K6[:, :2] + steps_K6[:, 2:3] * place_NK2, 0)
+    flow_NK2 = np.nan_to_num(flow_NK2)
+    energy = (unit_NK2**2).sum()
+    agree = (unit_NK2 * flow_NK2).sum() / np.sqrt(energy * (flow_NK2**2).sum() + 1e-9)
+    # what passes along the parallax, of the farthest and nearest, in units of depth
+    passing = (unit_NK2 * flow_NK2).sum() / energy + np.percentile(depths_N[sure_N], (5, 95))
+    sign = -1.0 if abs(passing[0]) > abs(passing[1]) else 1.0
+    steady = passing[0] * passing[1] > 0 and min(abs(passing)) > _PASSES_FRAC * max(abs(passing))
+    low = sign * np.corrcoef(depths_N[sure_N], places_N2[sure_N, 1])[0, 1]
+    return sign, bool(low > -_AGREES and (low > _AGREES or (steady and abs(agree) > _AGREES)))
 
 
 def _laid_out(trails: Sequence[Trail], frames: int, edges_OT4: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

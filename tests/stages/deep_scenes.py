@@ -219,6 +219,7 @@ def things(camera: Camera) -> dict[str, Thing]:
     """Parked ones near and far, and ones that go with the camera, against it and across."""
     (x, y, _), (look_x, look_y) = camera.at(1.0), camera.look(1.0)
     vertical = abs(y + look_y) > abs(x + look_x)
+    pace = max(42.0, 2 * float(np.hypot(x, y)))  # of what keeps in view of a camera that slides
     sign = 1 if ((y + look_y) if vertical else (x + look_x)) >= 0 else -1
 
     def go(x0: float, y0: float, along: float, across: float) -> Path:
@@ -232,7 +233,7 @@ def things(camera: Camera) -> dict[str, Thing]:
         "parked near": Thing(path=still(60, 60), depth=3.5, motion="none", width_px=70),
         "parked middle": Thing(path=still(-60, -70), depth=5.5, motion="none", colour="yellow"),
         "parked far": Thing(path=still(100, -110), depth=9.0, motion="none", colour="blue", width_px=40),
-        "with": Thing(path=go(0, -20, 42, 0), depth=5.0, motion=ahead, colour="white"),
-        "against": Thing(path=go(70, 10, -42, 0), depth=5.0, motion=behind, colour="pink"),
+        "with": Thing(path=go(0, -20, pace, 0), depth=5.0, motion=ahead, colour="white"),
+        "against": Thing(path=go(70, 10, -pace, 0), depth=5.0, motion=behind, colour="pink"),
         "across": Thing(path=go(160, -20, 0, -36), depth=5.0, motion=over, colour="orange"),
     }
