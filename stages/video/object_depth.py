@@ -43,10 +43,11 @@ def possible_shifts(
         background, as far as the fit allows it.
     """
     far = parallax.far if parallax.near_is_known else -np.inf
-    energy = float((unit**2).sum())
+    path, path_unit = _path(moves), _path(unit)
+    energy = float((path_unit**2).sum())
     if not energy:
         return [np.zeros_like(moves)], np.zeros_like(moves)
-    parked = float((moves * unit).sum()) / energy
+    parked = float((path * path_unit).sum()) / energy
     low, high = (far, max(far, parked)) if parallax.near_is_known else (min(0.0, parked), max(0.0, parked))
     single_M = np.diff(frames_V) == 1
     fitted, error = _fitted_depth(moves[single_M], unit[single_M], parallax.noise_px)
@@ -100,10 +101,16 @@ def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_p
 
 
 def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: float) -> NDArray[np.float64]:
-    """Depth at each move, rising or falling evenly, at which most of the moves would be parallax."""
-    time = np.linspace(-1, 1, len(moves))
-    along, energy = (moves * unit).sum(axis=1), (unit**2).sum(axis=1)
-    rows = np.array([[energy.sum(), (energy * time).sum()], [(energy * time).sum(), (energy * time**2).sum()]])
-    rows[1, 1] += _EVEN_SLOPE * rows[0, 0]
-    base, slope = np.linalg.solve(rows, [along.sum(), (along * time).sum()])
-    return np.maximum(base + slope * time, far)[:, None]
+    """Depth at each move, (M, 1), rising or falling evenly, at which most of the path would be parallax."""
+    time_M1 = np.linspace(-1, 1, len(moves))[:, None]
+    columns = np.stack([_path(unit).ravel(), _path(unit * time_M1).ravel()], axis=1)
+    square = columns.T @ columns
+    square[1, 1] += _EVEN_SLOPE * square[0, 0]
+    base, slope = np.linalg.solve(square, columns.T @ _path(moves).ravel())
+    return np.maximum(base + slope * time_M1, far)
+
+
+def _path(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where moves lead, about its middle: sums are less noisy than the moves."""
+    path = np.cumsum(moves, axis=0)
+    return np.asarray(path - path.mean(axis=0))

@@ -32,6 +32,7 @@ _SURE = 4.0  # times its own error, and a corner stands at another depth than mo
 _ODD_FRAC = 0.02  # of all that is seen of corners must be of such; points that went astray are 0.01 and soon end
 _SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the picture
 _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays unseen even in things four times as near
+_ENDS_PCT = (2, 98)  # farthest and nearest background; beyond are points that went astray
 _BESIDE = 0.3  # of an object's width and height: next to its foot
 _FEW_BESIDE = 2  # fewer points there than this, at a time, say nothing
 _BLUNT = 0.3  # of the spread of the depths: an error above this
@@ -140,20 +141,21 @@ def parallax(
     if max(places_N2[far_off].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
         return None
     sure = errors_N < 2 * np.median(errors_N)
-    spread = np.subtract(*np.percentile(depths_N[sure], (90, 10)))
+    spread = np.subtract(*np.percentile(depths_N[sure], _ENDS_PCT[::-1]))
     path_px = np.hypot(*np.ptp(np.cumsum(steps_K6[:, :2], axis=0), axis=0))
     path_px += 0.25 * width_px * np.ptp(np.cumsum(steps_K6[:, 2]))
     if spread * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
     sign, near_is_known = _nearness(depths_N, steps_K6, moved - before, place_NK2, places_N2, sure)
+    far, near = np.percentile(sign * depths_N[sure], _ENDS_PCT).tolist()
     return Parallax(
         drift_K2=sign * steps_K6[:, :2],
         dolly_K=sign * steps_K6[:, 2],
         rest_K2=steps_K6[:, 3:5],
         rest_K=steps_K6[:, 5],
-        far=float(np.percentile(sign * depths_N[sure], 3)),
-        near=float(np.percentile(sign * depths_N[sure], 97)),
+        far=far,
+        near=near,
         near_is_known=near_is_known,
         noise_px=noise_px,
         points_NT2=points_NF2,
@@ -183,7 +185,7 @@ def _nearness(
     energy = (unit_NK2**2).sum()
     agree = (unit_NK2 * flow_NK2).sum() / np.sqrt(energy * (flow_NK2**2).sum() + 1e-9)
     # what passes along the parallax, of the farthest and nearest, in units of depth
-    passing = (unit_NK2 * flow_NK2).sum() / energy + np.percentile(depths_N[sure_N], (5, 95))
+    passing = (unit_NK2 * flow_NK2).sum() / energy + np.percentile(depths_N[sure_N], _ENDS_PCT)
     sign = -1.0 if abs(passing[0]) > abs(passing[1]) else 1.0
     steady = passing[0] * passing[1] > 0 and min(abs(passing)) > _PASSES_FRAC * max(abs(passing))
     low = sign * np.corrcoef(depths_N[sure_N], places_N2[sure_N, 1])[0, 1]
