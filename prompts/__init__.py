@@ -104,5 +104,7 @@ def _others(row: Row) -> str:
 
 
 def _line(facts: Facts) -> str:
-    colours = " and ".join(colour.name for colour in facts.colours[:2]) or "of unknown colour"
-    return f"- {facts.object_id}: {colours}, {facts.size}, at first {facts.place_start}, own motion: {facts.motion}"
+    named = " and ".join(colour.name for colour in facts.colours[:2]) if facts.colours_known else ""
+    colours = named or "of unknown colour"
+    motion = f", own motion: {facts.motion}" if facts.motion_known else ""
+    return f"- {facts.object_id}: {colours}, {facts.size}, at first {facts.place_start}{motion}"

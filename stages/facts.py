@@ -23,6 +23,8 @@ _SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
 # (parts, ratio of areas, last to first part): 12 % in length can just be seen; if it is steady, the halves show it too.
 _SIZE_CHANGES = ((5, 1.25), (2, 1.15))
 
+_TOUCHING_PX = 4  # masks end a pixel or two early, on both sides
+
 
 def measure(
     tracks: Sequence[Track],
@@ -67,12 +69,12 @@ def measure(
             duration_s=duration_s,
             **_place_and_size(sight, size_px),
             **_motion(own_motion(sight, camera, travel, size_px, step_s)),
-            **_sight(sight, step_s, duration_s),
+            **_sight(sight, sights, step_s, duration_s),
             camera_known=camera.known,
             camera_shift_px=list(camera.shift_px),
             camera_speed_px_s=camera.speed_px_s,
             camera_zoom_ratio=camera.zoom_ratio,
-            camera=camera.label,
+            camera="travels" if travel and travel.travels(camera, len(camera_steps) * step_s) else camera.label,
             **colours[track.object_id].facts(),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )
@@ -117,15 +119,25 @@ def _motion(motion: OwnMotion) -> dict[str, Any]:
     }
 
 
-def _sight(sight: Sight, step_s: float, duration_s: float) -> dict[str, Any]:
+def _sight(sight: Sight, sights: Sequence[Sight], step_s: float, duration_s: float) -> dict[str, Any]:
     spans = _spans(sight.areas_T > 0, step_s, duration_s)
     return {
         "visible_spans": spans,
         "hidden_spans": [Span(start_s=a.end_s, end_s=b.start_s) for a, b in zip(spans, spans[1:], strict=False)],
         "occluded_spans": _spans(sight.covered_T, step_s, duration_s),
+        "occluded_known": bool((_touched(sight, sights) | ~sight.covered_T).all()),
         "enters_s": None if sight.areas_T[0] else spans[0].start_s,
         "leaves_s": None if sight.areas_T[-1] else spans[-1].end_s,
     }
+
+
+def _touched(sight: Sight, sights: Sequence[Sight]) -> NDArray[np.bool_]:
+    """Annotated frames in which another object is next to it, and so may be what covers it."""
+    edges_T4, touched_T = sight.edges_T4, np.zeros(len(sight.areas_T), bool)
+    for other in sights:
+        gaps_T2 = np.maximum(edges_T4[:, :2] - other.edges_T4[:, 2:], other.edges_T4[:, :2] - edges_T4[:, 2:])
+        touched_T |= (other is not sight) & (other.areas_T > 0) & (gaps_T2 <= _TOUCHING_PX).all(axis=1)
+    return touched_T
 
 
 def _spans(flags_T: NDArray[np.bool_], step_s: float, duration_s: float) -> list[Span]:

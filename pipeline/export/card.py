@@ -89,7 +89,8 @@ whether it counts empty ones.
 {table_4}
 
 Table 3 of the paper ticks five properties, which it says no other benchmark has together, without saying where each
-begins. The thresholds are this project's; shares are of the {measured:,} kept objects that have facts.
+begins. The thresholds are this project's; shares are of the {measured:,} kept objects that have facts;
+what could not be measured is counted apart.
 
 {table_3}
 
@@ -218,8 +219,12 @@ def _run_line(kept: pa.Table) -> tuple[str, ...]:
     )
 
 
-def _share(has: list[bool]) -> str:
-    return f"{fmean(has):.1%} ({sum(has):,})" if has else "no kept object"
+def _share(has: list[bool | None]) -> str:
+    known = [each for each in has if each is not None]
+    share = f"{fmean(known):.1%} ({sum(known):,})" if known else "no kept object" if not has else "none known"
+    return share if len(known) == len(has) else f"{share}, {len(has) - len(known):,} unknown"
+
+
 
 
 def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:

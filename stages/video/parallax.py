@@ -37,6 +37,9 @@ _BESIDE = 0.3  # of an object's width and height: next to its foot
 _FEW_BESIDE = 2  # fewer points there than this, at a time, say nothing
 _BLUNT = 0.3  # of the spread of the depths: an error above this
 _PASSES_FRAC = 0.2  # of the fastest background, the slowest must pass, and the same way
+_MID_RING = 0.25  # of the width: half-way between mid-view and the border, where a zoom is measured
+_TRAVELS_FRAC = 0.2  # of the shift of the background, near and far must differ by: a hand that turns moves a little too
+_TRAVELS_FRAC_S = 0.015  # of the width in a second: as slow as what is called a pan
 _AGREES = 0.5  # how well two directions agree, -1 to 1, to speak for one another
 
 
@@ -83,6 +86,13 @@ class Parallax:
             np.add.at(total, per_step, base_K2[steps] + slope_K[steps, None] * place_K2)
             sums.append(total)
         return tuple(sums)
+
+    def travels(self, camera: CameraPath, seconds: float) -> bool:
+        """Whether a viewer would say that the camera travels, not that it turns or zooms, nor that it is held."""
+        spread = self.near - self.far
+        travel_px = spread * (np.hypot(*self.drift_K2.sum(axis=0)) + _MID_RING * abs(self.dolly_K.sum()))
+        turn_px = np.hypot(*camera.shift_px) + _MID_RING * self.width_px * abs(np.log(camera.zoom_ratio))
+        return bool(travel_px >= max(_TRAVELS_FRAC * turn_px, _TRAVELS_FRAC_S * self.width_px * seconds))
 
     def depths_beside(self, sight: Sight) -> tuple[float, float] | None:
         """(least, greatest) depth of the background next to the foot of an object; None if too little is seen."""
@@ -143,7 +153,7 @@ def parallax(
     sure = errors_N < 2 * np.median(errors_N)
     spread = np.subtract(*np.percentile(depths_N[sure], _ENDS_PCT[::-1]))
     path_px = np.hypot(*np.ptp(np.cumsum(steps_K6[:, :2], axis=0), axis=0))
-    path_px += 0.25 * width_px * np.ptp(np.cumsum(steps_K6[:, 2]))
+    path_px += _MID_RING * np.ptp(np.cumsum(steps_K6[:, 2]))
     if spread * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
