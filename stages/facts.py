@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE, Facts, Span
-from stages.video.camera_path import CameraPath, camera_path
+from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
 from stages.video.own_motion import OwnMotion, own_motion

@@ -128,7 +128,9 @@ def choose(candidates: list[Candidate], config: SelectConfig) -> None:
         wholes.append(i)
 
     found = interests([_sight(candidates[i]) for i in wholes], rows[0].width_px, rows[0].height_px)
-    sums = {i: sum(WEIGHTS[name] * value for name, value in each.items()) for i, each in zip(wholes, found, strict=True)}
+    sums = {
+        i: sum(WEIGHTS[name] * value for name, value in each.items()) for i, each in zip(wholes, found, strict=True)
+    }
     ranked = sorted(wholes, key=lambda k: (rows[k].masklet_type != "manual", -sums[k]))
     for rank, i in enumerate(ranked, start=1):
         rows[i].siblings = sorted(rows[j].object_id for j in wholes)

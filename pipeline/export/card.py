@@ -225,8 +225,6 @@ def _share(has: list[bool | None]) -> str:
     return share if len(known) == len(has) else f"{share}, {len(has) - len(known):,} unknown"
 
 
-
-
 def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
     for step in outcomes.flow(table, stages):
         yield (step.stage, f"{step.rows_in:,}", f"{step.rows_out:,}", "", "", "")

@@ -201,7 +201,9 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     hidden = rng.choice(["is out of sight", "is hidden"])
     covered = rng.choice(["is partly covered", "is partly hidden behind something"])
     events += _spans(facts.hidden_spans, hidden)
-    if facts.occluded_known and len(events) < 2 > len(facts.hidden_spans):  # being covered in part is the least of what happens to it
+    if facts.occluded_known and len(events) < 2 > len(
+        facts.hidden_spans
+    ):  # being covered in part is the least of what happens to it
         events += _spans([span for span in facts.occluded_spans if span.end_s - span.start_s > _SURE_S], covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S

@@ -90,7 +90,10 @@ def _judge(facts: Facts) -> tuple[str, str]:
         drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {MAX_DRIFT_FRAC}"
         return "inconsistent", f"best view is {best}, whole video is {whole}: {drift}"
     if not facts.colours_known:
-        return "unrecognizable", f"in glare or in the dark nothing has its colour: best view {best}, whole video {whole}"
+        return (
+            "unrecognizable",
+            f"in glare or in the dark nothing has its colour: best view {best}, whole video {whole}",
+        )
     if facts.camouflage_frac > _MAX_CAMOUFLAGE_FRAC:
         camouflage = f"{facts.camouflage_frac:.2f} of it in the colours around it > {_MAX_CAMOUFLAGE_FRAC}"
         return "unrecognizable", f"nothing sets it off: {best} amid {_listed(facts.surroundings)}, {camouflage}"

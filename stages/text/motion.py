@@ -125,7 +125,14 @@ def _stays(facts: Facts) -> bool:
     seen = facts.enters_s is None and facts.leaves_s is None and not facts.hidden_spans
     camera = facts.camera_known and facts.camera == "static"
     small = facts.area_median_frac <= _SMALL_AREA_FRAC and facts.size_change == "stable"
-    return seen and camera and small and facts.motion_known and facts.motion == "none" and max(map(abs, facts.shift_frac)) < _STILL_FRAC
+    return (
+        seen
+        and camera
+        and small
+        and facts.motion_known
+        and facts.motion == "none"
+        and max(map(abs, facts.shift_frac)) < _STILL_FRAC
+    )
 
 
 def _contradiction(found: re.Match[str], facts: Facts) -> Contradiction:

@@ -121,7 +121,9 @@ class ColourSampler:
         self._frames.append(shares)
         inside_N3, around_N3 = bgr[core > 0], bgr[mask == 0]
         self._blown.append(float((inside_N3.min(axis=1) >= _BLOWN).mean()))
-        self._dark.append(min(float((each.max(axis=1) <= _DARK).mean()) for each in (inside_N3, around_N3) if len(each)))
+        self._dark.append(
+            min(float((each.max(axis=1) <= _DARK).mean()) for each in (inside_N3, around_N3) if len(each))
+        )
         if best:
             self._best = shares
             near, far = (cv2.dilate(mask, np.ones((2 * px + 1,) * 2, np.uint8)) for px in (_RIM_PX, _RING_PX))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stages.video.track import Sight
 
 _STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion
+_REST_DIAGONAL_FRAC = 0.05  # two paths that part by so much may be of things at rest: masks jump
 _FAR_DIAGONAL_FRAC = 0.25  # a path of this extent counts half: parallax moves what stands still, but not so far
 _RIGID, _LIMBS = 0.02, 0.1  # change of log(width / height) from frame to frame: of a car; of a person who walks
 _DOT_FRAC, _FULL_FRAC = 0.0005, 0.1  # of the frame: 20 x 20 px of 1280 x 720; a person who fills the height
@@ -36,19 +37,17 @@ def interests(sights: Sequence[Sight], width_px: int, height_px: int) -> list[di
     diagonal_px, strip_px = float(np.hypot(width_px, height_px)), _BORDER_FRAC * min(width_px, height_px)
     clear_N = np.array([_clear(sight, (width_px, height_px), strip_px) for sight in sights])
     moves_NK2 = _moves(sights, np.array([width_px / 2, height_px / 2]))
-    found = []
-    for n, sight in enumerate(sights):
-        against_K2 = moves_NK2[n] - _standing(moves_NK2, n, clear_N, diagonal_px)
-        far = max(0.0, _extent_px(against_K2) / diagonal_px - _STILL_DIAGONAL_FRAC)
-        found.append(
-            {
-                "moves": max(far / (far + _FAR_DIAGONAL_FRAC), _limbs(sight)),
-                "in sight": len(sight.visible_V) / len(sight.areas_T),
-                "size": _size(float(np.median(sight.areas_T[sight.visible_V])) / (width_px * height_px)),
-                "clear of the border": float(clear_N[n]),
-            }
-        )
-    return found
+    path_frac_N = _extents_px(moves_NK2 - _standing(moves_NK2, clear_N, diagonal_px)) / diagonal_px
+    far_N = np.maximum(0, path_frac_N - _STILL_DIAGONAL_FRAC)
+    return [
+        {
+            "moves": max(float(far / (far + _FAR_DIAGONAL_FRAC)), _limbs(sight)),
+            "in sight": len(sight.visible_V) / len(sight.areas_T),
+            "size": _size(float(np.median(sight.areas_T[sight.visible_V])) / (width_px * height_px)),
+            "clear of the border": float(clear),
+        }
+        for sight, far, clear in zip(sights, far_N, clear_N, strict=True)
+    ]
 
 
 def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,33 +64,34 @@ def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.f
     return np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places)
 
 
-def _standing(
-    moves_NK2: NDArray[np.float64], n: int, clear_N: NDArray[np.float64], diagonal_px: float
-) -> NDArray[np.float64]:
-    """How what stands still moves on the screen, K2: as the weightiest group does that moves together.
+def _standing(moves_NK2: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:
+    """How what stands still moves on the screen, K2 or NK2: as the weightiest group does that moves together.
 
     What reaches the border weighs more: it is the scene, the other what the camera follows. The screen itself is one of
-    the group of what is at rest on it, for the camera may stand still. If no two move together, all but object n count.
+    the group of what is at rest on it, for the camera may stand still. If no two move together, each is seen against
+    all others, or against the screen if that leaves less motion.
     """
     moves_GK2 = np.concatenate([moves_NK2, np.zeros_like(moves_NK2[:1])])
     weights_G = np.append(_MEMBER + 1 - clear_N, _SCREEN)
-    extents_G = np.array([_extent_px(moves_K2) for moves_K2 in moves_GK2])
+    extents_G = _extents_px(moves_GK2)
     together_GG = np.eye(len(moves_GK2), dtype=bool)
     for i, j in combinations(range(len(moves_GK2)), 2):
         apart_K2 = moves_GK2[i] - moves_GK2[j]
-        limit_px = _STILL_DIAGONAL_FRAC * diagonal_px + _TOGETHER_FRAC * max(extents_G[i], extents_G[j])
+        limit_px = _REST_DIAGONAL_FRAC * diagonal_px + _TOGETHER_FRAC * max(extents_G[i], extents_G[j])
         known = np.count_nonzero(~np.isnan(apart_K2).all(axis=1))
-        together_GG[i, j] = together_GG[j, i] = known >= _MIN_TOGETHER and _extent_px(apart_K2) < limit_px
+        together_GG[i, j] = together_GG[j, i] = known >= _MIN_TOGETHER and _extents_px(apart_K2) < limit_px
     groups_GG = together_GG[together_GG.sum(axis=1) > 1]
-    if not len(groups_GG):
-        return _median(np.delete(moves_NK2, n, axis=0))
-    best_G = groups_GG[np.argmax(groups_GG @ weights_G)]
-    return np.zeros_like(moves_NK2[n]) if best_G[-1] else _median(moves_GK2[best_G])
+    if len(groups_GG):
+        best_G = groups_GG[np.argmax(groups_GG @ weights_G)]
+        return np.zeros_like(moves_NK2[0]) if best_G[-1] else _median(moves_GK2[best_G])
+    others_NK2 = np.stack([_median(np.delete(moves_NK2, n, axis=0)) for n in range(len(moves_NK2))])
+    calmer = np.median(_extents_px(moves_NK2 - others_NK2)) < np.median(extents_G[:-1])
+    return others_NK2 if calmer else np.zeros_like(moves_NK2[0])
 
 
-def _extent_px(moves_K2: NDArray[np.float64]) -> float:
-    """Diagonal of the box around the path."""
-    return float(np.hypot(*np.ptp(np.cumsum(np.nan_to_num(moves_K2), axis=0), axis=0)))
+def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Diagonals of the boxes around paths, of moves (…, K, 2)."""
+    return np.asarray(np.linalg.norm(np.ptp(np.cumsum(np.nan_to_num(moves), axis=-2), axis=-2), axis=-1))
 
 
 def _median(values_M: NDArray[np.float64]) -> NDArray[np.float64]:

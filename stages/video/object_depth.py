@@ -53,7 +53,9 @@ def possible_shifts(
     fitted, error = _fitted_depth(moves[single_M], unit[single_M], parallax.noise_px)
     low, high, near = np.clip((low, high, parallax.near), fitted - _SURE * error, fitted + _SURE * error).tolist()
     stands = [(fitted - _SURE * error, fitted + _SURE * error)] if np.isfinite(error) else []
-    stands += [each for each in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if each]
+    stands += [
+        each for each in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if each
+    ]
     if low <= parked <= high and any(least <= parked <= greatest for least, greatest in stands):
         low = high = parked
     depths = [low] if low == high else [low, high]
@@ -97,7 +99,9 @@ def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_p
     parallax, over = float((weights * (depth * uneven) ** 2).sum()), float((weights * left).sum())
     if parallax < weights.sum() * (_UNEVEN * noise_px) ** 2 or over > _ODD_FRAC * (parallax + over):
         return nothing
-    return depth, float(np.sqrt(over / (2 * weights.sum()) / (spread / weights.sum()) / weights.sum())) + _ERROR_FRAC * abs(depth)
+    return depth, float(
+        np.sqrt(over / (2 * weights.sum()) / (spread / weights.sum()) / weights.sum())
+    ) + _ERROR_FRAC * abs(depth)
 
 
 def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: float) -> NDArray[np.float64]:

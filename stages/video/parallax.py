@@ -1,15 +1,11 @@
-"""Whether the camera travels, found from corners of the background that lie at different depths.
+"""Whether the camera travels, found from points of the background that lie at different depths.
 
 A camera that only turns or zooms moves all that stands still alike, wherever it is. One that travels shifts what is
-near more than what is far: past the motion that most corners follow, a corner i still moves by
+near more than what is far. `depth_fit.py` finds the depths; here it is judged whether they are real, which of them are
+near, and what that means for an object.
 
-    depth_i * (drift_k + dolly_k * place_i)
-
-in step k, with a drift and a dolly that all corners share, and one number for each, however many steps it is seen. Such
-a sum of products is fitted to all corners at once, by turns: the numbers of the steps, then those of the corners.
-
-Shapes: N corners, K steps between annotated frames, 2 = (x, y) in full-resolution pixels. Places are pixels from
-mid-view over the width, depths are relative: the median corner has 0, what is nearer has more.
+Shapes: N points, K steps between annotated frames, 2 = (x, y) in full-resolution pixels. Places are pixels from
+mid-view over the width; depths are relative: the median point has 0, what is nearer has more.
 """
 
 from collections.abc import Sequence
@@ -18,24 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.video.camera_path import CameraPath
+from stages.video.depth_fit import MIN_STEPS, fit, laid_out, starts
 from stages.video.track import Sight
 from stages.video.trails import Trail
-from stages.video.camera_path import CameraPath
 
-_MIN_STEPS = 3  # a corner seen for less says little
-_MIN_CORNERS = 20
-_ROUNDS = 12
-_SIMPLER = 0.9  # a camera that only drifts is believed until another fits the corners so much better
-_WIDEST = 10.0  # depths far beyond this many times their spread are not believed
-_NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the picture of 320 px in which corners are followed
-_SURE = 4.0  # times its own error, and a corner stands at another depth than most
-_ODD_FRAC = 0.02  # of all that is seen of corners must be of such; points that went astray are 0.01 and soon end
+_MIN_POINTS = 20
+_NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the picture of 320 px in which points are followed
+_SIMPLER = 0.9  # a camera that only drifts is believed until another fits the points so much better
+_STRAYS = 3.0  # times that noise, the path of a point may stray from the fit by chance
+_SURE = 4.0  # times its own error, and a point stands at another depth than most
+_ODD_FRAC = 0.02  # of all that is seen of points must be of such; points that went astray are 0.01 and soon end
 _SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the picture
 _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays unseen even in things four times as near
 _ENDS_PCT = (2, 98)  # farthest and nearest background; beyond are points that went astray
 _BESIDE = 0.3  # of an object's width and height: next to its foot
 _FEW_BESIDE = 2  # fewer points there than this, at a time, say nothing
-_BLUNT = 0.3  # of the spread of the depths: an error above this
+_BLUNT = 2.0  # times the usual error of a depth: one above this says little
 _PASSES_FRAC = 0.2  # of the fastest background, the slowest must pass, and the same way
 _MID_RING = 0.25  # of the width: half-way between mid-view and the border, where a zoom is measured
 _TRAVELS_FRAC = 0.2  # of the shift of the background, near and far must differ by: a hand that turns moves a little too
@@ -101,7 +96,7 @@ class Parallax:
         x_NT, y_NT = np.moveaxis(self.points_NT2, -1, 0)
         beside_NT = (x_NT > left - _BESIDE * width) & (x_NT < right + _BESIDE * width)
         beside_NT &= (y_NT > bottom - _BESIDE * height) & (y_NT < bottom + _BESIDE * height) & (sight.areas_T > 0)
-        times_N = beside_NT.sum(axis=1) * (self.errors_N < _BLUNT)
+        times_N = beside_NT.sum(axis=1) * (self.errors_N < _BLUNT * np.median(self.errors_N))
         if np.count_nonzero(times_N) < _FEW_BESIDE or times_N.sum() < _FEW_BESIDE * np.count_nonzero(sight.areas_T):
             return None
         least, greatest = np.percentile(np.repeat(self.depths_N, times_N), (10, 90))
@@ -122,58 +117,63 @@ def parallax(
     Args:
         trails: `CameraTracker.trails`.
         camera: whose motion is taken out.
-        edges_OT4: boxes (left, top, right, bottom) of the objects: corners in them are not background.
+        edges_OT4: boxes (left, top, right, bottom) of the objects: points in them are not background.
         height_px: of the frame.
         width_px: of the frame.
     """
-    points_NF2 = _laid_out(trails, len(camera.step_K33) + 1, edges_OT4)
-    before, after = points_NF2[:, :-1], points_NF2[:, 1:]
+    points_NT2 = laid_out(trails, len(camera.step_K33) + 1, edges_OT4)
+    before, after = points_NT2[:, :-1], points_NT2[:, 1:]
     moved = np.einsum("kij,nkj->nki", camera.step_K33[:, :2, :2], before) + camera.step_K33[:, :2, 2]
-    left_NK2 = after - moved
-    left_NK2[:, ~camera.known_K] = np.nan
-    long = (~np.isnan(left_NK2[..., 0])).sum(axis=1) >= _MIN_STEPS
-    if long.sum() < _MIN_CORNERS:
+    left_NK2 = np.where(camera.known_K[:, np.newaxis], after - moved, np.nan)
+    long = (~np.isnan(left_NK2[..., 0])).sum(axis=1) >= MIN_STEPS
+    if long.sum() < _MIN_POINTS:
         return None
-    points_NF2, left_NK2, before, moved = points_NF2[long], left_NK2[long], before[long], moved[long]
-    middle = np.array([width_px / 2, height_px / 2])
-    place_NK2 = np.nan_to_num((before - middle) / width_px)
+    points_NT2, left_NK2, before, flow_NK2 = points_NT2[long], left_NK2[long], before[long], (moved - before)[long]
+    place_NK2 = np.nan_to_num((before - (width_px / 2, height_px / 2)) / width_px)
     noise_px = _NOISE_FRAC * width_px
-    drifting, going = _starts(left_NK2, place_NK2, noise_px)
-    drift = _fit(left_NK2, place_NK2, drifting, noise_px, dolly=False)
-    ahead = min((_fit(left_NK2, place_NK2, start, noise_px) for start in (drifting, going)), key=lambda fit: fit[-1])
+    life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
+
+    def many(odd_N: NDArray[np.bool_]) -> bool:
+        return bool(life_N[odd_N].sum() >= _ODD_FRAC * life_N.sum())
+
+    if not many(_extents_px(np.nan_to_num(left_NK2)) > _STRAYS * noise_px):
+        return None
+    drifting, going = starts(left_NK2, place_NK2, noise_px)
+    drift = fit(left_NK2, place_NK2, drifting, noise_px, dolly=False)
+    ahead = min((fit(left_NK2, place_NK2, start, noise_px) for start in (drifting, going)), key=lambda each: each[-1])
     depths_N, steps_K6, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
     places_N2 = np.nanmedian(before, axis=1)
-
-    far_off = np.abs(depths_N) > _SURE * errors_N
-    life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
-    if life_N[far_off].sum() < _ODD_FRAC * life_N.sum():
+    odd_N, sure_N = np.abs(depths_N) > _SURE * errors_N, errors_N < _BLUNT * np.median(errors_N)
+    if not many(odd_N) or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
         return None
-    if max(places_N2[far_off].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
-        return None
-    sure = errors_N < 2 * np.median(errors_N)
-    spread = np.subtract(*np.percentile(depths_N[sure], _ENDS_PCT[::-1]))
-    path_px = np.hypot(*np.ptp(np.cumsum(steps_K6[:, :2], axis=0), axis=0))
-    path_px += _MID_RING * np.ptp(np.cumsum(steps_K6[:, 2]))
-    if spread * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
+    path_px = _extents_px(steps_K6[:, :2]) + _MID_RING * np.ptp(np.cumsum(steps_K6[:, 2]))
+    far, near = np.percentile(depths_N[sure_N], _ENDS_PCT)
+    if (near - far) * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
-    sign, near_is_known = _nearness(depths_N, steps_K6, moved - before, place_NK2, places_N2, sure)
-    far, near = np.percentile(sign * depths_N[sure], _ENDS_PCT).tolist()
+    sign, near_is_known = _nearness(depths_N, steps_K6, flow_NK2, place_NK2, places_N2, sure_N)
+    known = np.flatnonzero(camera.known_K)
+    steps_K6 = steps_K6[known[np.abs(known - np.arange(len(steps_K6))[:, np.newaxis]).argmin(axis=1)]]
     return Parallax(
         drift_K2=sign * steps_K6[:, :2],
         dolly_K=sign * steps_K6[:, 2],
         rest_K2=steps_K6[:, 3:5],
         rest_K=steps_K6[:, 5],
-        far=far,
-        near=near,
+        far=float(min(sign * far, sign * near)),
+        near=float(max(sign * far, sign * near)),
         near_is_known=near_is_known,
         noise_px=noise_px,
-        points_NT2=points_NF2,
+        points_NT2=points_NT2,
         depths_N=sign * depths_N,
         errors_N=errors_N,
         middle=(width_px / 2, height_px / 2),
         width_px=width_px,
     )
+
+
+def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Diagonals of the boxes around paths, of moves (…, K, 2)."""
+    return np.asarray(np.linalg.norm(np.ptp(np.cumsum(moves, axis=-2), axis=-2), axis=-1))
 
 
 def _nearness(
@@ -200,62 +200,3 @@ def _nearness(
     steady = passing[0] * passing[1] > 0 and min(abs(passing)) > _PASSES_FRAC * max(abs(passing))
     low = sign * np.corrcoef(depths_N[sure_N], places_N2[sure_N, 1])[0, 1]
     return sign, bool(low > -_AGREES and (low > _AGREES or (steady and abs(agree) > _AGREES)))
-
-
-def _laid_out(trails: Sequence[Trail], frames: int, edges_OT4: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Points by trail and frame, (N, frames, 2); nan where it was not followed, or lies in an object's box."""
-    trails = [trail for trail in trails if len(trail.points) > _MIN_STEPS]
-    points_NF2 = np.full((len(trails), frames, 2), np.nan)
-    for n, trail in enumerate(trails):
-        points_NF2[n, trail.first : trail.first + len(trail.points)] = trail.points
-    for edges_T4 in edges_OT4:
-        inside_NF = ((points_NF2 >= edges_T4[:, :2]) & (points_NF2 <= edges_T4[:, 2:])).all(axis=-1)
-        points_NF2[inside_NF] = np.nan
-    return points_NF2
-
-
-def _starts(
-    left_NK2: NDArray[np.float64], place_NK2: NDArray[np.float64], noise_px: float
-) -> list[NDArray[np.float64]]:
-    """First guesses of the depths: as if the camera only drifted, and as if it only went ahead."""
-    left = np.clip(np.nan_to_num(left_NK2), -20 * noise_px, 20 * noise_px)
-    ahead_NK = (left * place_NK2).sum(axis=-1) / np.maximum(np.linalg.norm(place_NK2, axis=-1), 0.05)
-    guesses = []
-    for table in (left.reshape(len(left), -1), ahead_NK):
-        weights, vectors = np.linalg.eigh(table @ table.T)
-        guesses.append(vectors[:, -1] * np.sqrt(max(weights[-1], 1e-12)))
-    return guesses
-
-
-def _fit(
-    left_NK2: NDArray[np.float64],
-    place_NK2: NDArray[np.float64],
-    depths_N: NDArray[np.float64],
-    noise_px: float,
-    *,
-    dolly: bool = True,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """(depths, numbers of the steps (K, 6), error of each depth, what is left over), by turns, outliers weighed down."""
-    seen_NK = ~np.isnan(left_NK2[..., 0])
-    left_NK2 = np.nan_to_num(left_NK2)
-    weights_NK = seen_NK.astype(float)
-    steps_K6 = np.zeros((left_NK2.shape[1], 6))
-    for _ in range(_ROUNDS):
-        depths_N = depths_N - np.median(depths_N)
-        depths_N = depths_N / max(float(np.sqrt((depths_N**2).mean())), 1e-9)
-        # rows (x and y) of the linear system of each step
-        rows = np.zeros((*left_NK2.shape, 6))
-        rows[..., 0, 3] = rows[..., 1, 4] = 1
-        rows[..., 5] = place_NK2
-        rows[..., :3] = rows[..., 3:] * depths_N[:, None, None, None]
-        weighed = rows * weights_NK[..., None, None]
-        matrix_K66 = np.einsum("nkai,nkaj->kij", weighed, rows) + np.diag([0.5, 0.5, 0.05 if dolly else 1e9, 0.1, 0.1, 0.01])
-        steps_K6 = np.linalg.solve(matrix_K66, np.einsum("nkai,nka->ki", weighed, left_NK2)[..., None])[..., 0]
-        unit_NK2 = np.einsum("nkai,ki->nka", rows[..., 3:], steps_K6[:, :3])
-        rest_NK2 = left_NK2 - np.einsum("nkai,ki->nka", rows[..., 3:], steps_K6[:, 3:])
-        energy_N = (weights_NK * (unit_NK2**2).sum(axis=-1)).sum(axis=1)
-        depths_N = (weights_NK * (unit_NK2 * rest_NK2).sum(axis=-1)).sum(axis=1) / (energy_N + (noise_px / _WIDEST) ** 2)
-        over_NK = ((rest_NK2 - depths_N[:, None, None] * unit_NK2) ** 2).sum(axis=-1) / noise_px**2
-        weights_NK = seen_NK / (1 + over_NK)
-    errors_N = noise_px / np.sqrt(energy_N + 1e-9)
-    return depths_N, steps_K6, errors_N, float((np.log1p(over_NK) * seen_NK).sum() / seen_NK.sum())

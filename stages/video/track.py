@@ -90,9 +90,7 @@ class Sight:
         length = max(1, len(areas) // parts)
         return float(np.median(areas[-length:]) / np.median(areas[:length]))
 
-    def ends(
-        self, frames_V: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    def ends(self, frames_V: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """One point of the object at both ends of each move between successive `frames_V`, and where there is none.
 
         A mask cut by the border is followed by its opposite edge, which is the object's own; one cut on both sides

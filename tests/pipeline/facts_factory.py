@@ -6,7 +6,19 @@ from typing import Any
 from manifests.schema import Colour, Facts, ManifestRow, Neighbour, Row, Span, Status
 
 COLOURS = ["black", "grey", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink"]
-MOTIONS = ["none", "left", "right", "up", "down", "up-left", "up-right", "down-left", "down-right", "complex", "unknown"]
+MOTIONS = [
+    "none",
+    "left",
+    "right",
+    "up",
+    "down",
+    "up-left",
+    "up-right",
+    "down-left",
+    "down-right",
+    "complex",
+    "unknown",
+]
 CAMERAS = ["static", "pans left", "pans right", "tilts up", "tilts down", "zooms in", "zooms out", "travels", "moves"]
 RELATIONS = ["left of", "right of", "above", "below", "overlapping"]
 

@@ -211,6 +211,14 @@ CAMERAS = {
     "is held": Camera(
         at=lambda t: (sway(10, 0)(t)[0], sway(0, 6)(t)[1], 0), look=sway(14, 10), label=("moves", "static", "travels")
     ),
+    "walks": Camera(
+        at=lambda t: (sway(8, 0)(t)[0], sway(0, 6)(t)[1], 0.2 * t), look=sway(10, 8), label=("travels", "moves")
+    ),
+    "is held and turns": Camera(
+        at=lambda t: (sway(4, 0)(t)[0], sway(0, 3)(t)[1], 0),
+        look=lambda t: (-35 * t + sway(8, 0)(t)[0], sway(0, 6)(t)[1]),
+        label=("pans left",),
+    ),
     "stands": Camera(label=("static",)),
 }
 
