@@ -114,7 +114,7 @@ class Facts(_Model):
         description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out; unknown"
     )
     motion_known: bool = Field(
-        description="false if parallax of a camera that travels would explain the motion as well, or camera_known is false"
+        description="false if the camera is unknown, or travels and its parallax would explain the motion as well"
     )
     speed_known: bool = Field(description="false if own_shift_px, own_speed_px_s and own_path_px hold parallax")
     camera_known: bool = Field(

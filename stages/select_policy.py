@@ -25,7 +25,7 @@ from pycocotools import mask as coco
 from manifests.schema import ManifestRow, Reason, Status
 from stages.base import Reject
 from stages.video.interest import interests
-from stages.video.masklets import Rle, contained
+from stages.video.masklets import Rle, mean_overlaps
 from stages.video.track import Sight, Track
 
 STAGE = "select_objects"  # what rejected rows name
@@ -104,8 +104,9 @@ def _border_strip(height_px: int, width_px: int, strip_px: int) -> Rle:
 
 def choose(candidates: list[Candidate], config: SelectConfig) -> None:
     """Reject duplicates, parts and what is over the limit; tell the rest who their siblings are."""
-    iou_KK, contained_KK = _mean_overlaps(candidates)
     rows = [candidate.row for candidate in candidates]
+    areas_TK = np.array([row.areas_px for row in rows], np.float64).T
+    iou_KK, contained_KK = mean_overlaps(areas_TK, [candidate.rles for candidate in candidates])
 
     separate: list[int] = []
     for i in sorted(range(len(rows)), key=lambda k: (rows[k].masklet_type != "manual", -candidates[k].extent)):
@@ -136,20 +137,10 @@ def choose(candidates: list[Candidate], config: SelectConfig) -> None:
         rows[i].siblings = sorted(rows[j].object_id for j in wholes)
         if rank > config.max_objects:
             figures = ", ".join(f"{name} {value:.2f}" for name, value in found[wholes.index(i)].items())
-            detail = f"number {rank} of {rows[i].masklet_type} before auto, by interest {sums[i]:.2f} ({figures})"
+            detail = f"number {rank}, {rows[i].masklet_type}, interest {sums[i]:.2f}: {figures}"
             reject(rows[i], Reject(Reason.OVER_VIDEO_LIMIT, f"{detail} > max_objects {config.max_objects}"))
 
 
 def _sight(candidate: Candidate) -> Sight:
     row = candidate.row
     return Sight(Track(row.object_id, row.areas_px, row.boxes_px, candidate.centres_T2), row.height_px, row.width_px)
-
-
-def _mean_overlaps(candidates: list[Candidate]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(mean IoU over frames where either is visible, mean share of i in j over frames where i is visible)."""
-    areas_TK = np.array([candidate.row.areas_px for candidate in candidates], np.float64).T
-    contained_TKK = np.stack([contained(rles) for rles in zip(*(c.rles for c in candidates), strict=True)])
-    inter_TKK = contained_TKK * areas_TK[:, :, None]
-    union_TKK = areas_TK[:, :, None] + areas_TK[:, None] - inter_TKK
-    iou_KK = (inter_TKK / np.maximum(union_TKK, 1)).sum(axis=0) / (union_TKK > 0).sum(axis=0)
-    return iou_KK, contained_TKK.sum(axis=0) / (areas_TK > 0).sum(axis=0)[:, None]

@@ -143,7 +143,7 @@ class ColourSampler:
 
     def _lit(self) -> bool:
         """Whether most frames show it in light that leaves it a colour."""
-        return bool(self._frames) and max(np.median(self._blown), np.median(self._dark)) < _LIGHT_FRAC
+        return bool(self._frames) and bool(max(np.median(self._blown), np.median(self._dark)) < _LIGHT_FRAC)
 
 
 def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[Any]) -> NDArray[np.float64]:

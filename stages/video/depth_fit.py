@@ -1,7 +1,7 @@
 """Depths of points of the background, and the travelling of the camera, from how they stray from its turning.
 
-A point i strays in step k by `depth_i * (drift_k + dolly_k * place_i)`, besides what the fit of the turning missed. That
-sum of products is fitted to all points at once, by turns: the numbers of the steps, then those of the points.
+A point i strays in step k by `depth_i * (drift_k + dolly_k * place_i)`, besides what the fit of the turning missed.
+That sum of products is fitted to all points at once, by turns: the numbers of the steps, then those of the points.
 
 Shapes: N points, K steps between annotated frames, 2 = (x, y) in full-resolution pixels. Places are pixels from
 mid-view over the width.

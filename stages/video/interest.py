@@ -37,8 +37,10 @@ def interests(sights: Sequence[Sight], width_px: int, height_px: int) -> list[di
     diagonal_px, strip_px = float(np.hypot(width_px, height_px)), _BORDER_FRAC * min(width_px, height_px)
     clear_N = np.array([_clear(sight, (width_px, height_px), strip_px) for sight in sights])
     moves_NK2 = _moves(sights, np.array([width_px / 2, height_px / 2]))
-    path_frac_N = _extents_px(moves_NK2 - _standing(moves_NK2, clear_N, diagonal_px)) / diagonal_px
-    far_N = np.maximum(0, path_frac_N - _STILL_DIAGONAL_FRAC)
+    against_2N = [
+        _extents_px(moves_NK - _standing(moves_NK, clear_N, diagonal_px)) for moves_NK in np.moveaxis(moves_NK2, -1, 0)
+    ]
+    far_N = np.maximum(0, np.hypot(*against_2N) / diagonal_px - _STILL_DIAGONAL_FRAC)
     return [
         {
             "moves": max(float(far / (far + _FAR_DIAGONAL_FRAC)), _limbs(sight)),
@@ -64,41 +66,42 @@ def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.f
     return np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places)
 
 
-def _standing(moves_NK2: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:
-    """How what stands still moves on the screen, K2 or NK2: as the weightiest group does that moves together.
+def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:
+    """How what stands still moves on the screen, along one axis, K or NK: as the weightiest group that moves together.
 
     What reaches the border weighs more: it is the scene, the other what the camera follows. The screen itself is one of
     the group of what is at rest on it, for the camera may stand still. If no two move together, each is seen against
     all others, or against the screen if that leaves less motion.
     """
-    moves_GK2 = np.concatenate([moves_NK2, np.zeros_like(moves_NK2[:1])])
+    moves_GK = np.concatenate([moves_NK, np.zeros_like(moves_NK[:1])])
     weights_G = np.append(_MEMBER + 1 - clear_N, _SCREEN)
-    extents_G = _extents_px(moves_GK2)
-    together_GG = np.eye(len(moves_GK2), dtype=bool)
-    for i, j in combinations(range(len(moves_GK2)), 2):
-        apart_K2 = moves_GK2[i] - moves_GK2[j]
+    extents_G = _extents_px(moves_GK)
+    together_GG = np.eye(len(moves_GK), dtype=bool)
+    for i, j in combinations(range(len(moves_GK)), 2):
+        apart_K = moves_GK[i] - moves_GK[j]
         limit_px = _REST_DIAGONAL_FRAC * diagonal_px + _TOGETHER_FRAC * max(extents_G[i], extents_G[j])
-        known = np.count_nonzero(~np.isnan(apart_K2).all(axis=1))
-        together_GG[i, j] = together_GG[j, i] = known >= _MIN_TOGETHER and _extents_px(apart_K2) < limit_px
+        known = np.count_nonzero(~np.isnan(apart_K)) >= _MIN_TOGETHER
+        together_GG[i, j] = together_GG[j, i] = known and _extents_px(apart_K) < limit_px
     groups_GG = together_GG[together_GG.sum(axis=1) > 1]
     if len(groups_GG):
         best_G = groups_GG[np.argmax(groups_GG @ weights_G)]
-        return np.zeros_like(moves_NK2[0]) if best_G[-1] else _median(moves_GK2[best_G])
-    others_NK2 = np.stack([_median(np.delete(moves_NK2, n, axis=0)) for n in range(len(moves_NK2))])
-    calmer = np.median(_extents_px(moves_NK2 - others_NK2)) < np.median(extents_G[:-1])
-    return others_NK2 if calmer else np.zeros_like(moves_NK2[0])
+        return np.zeros_like(moves_NK[0]) if best_G[-1] else _median(moves_GK[best_G])
+    others_NK = np.stack([_median(np.delete(moves_NK, n, axis=0)) for n in range(len(moves_NK))])
+    calmer = np.median(_extents_px(moves_NK - others_NK)) < np.median(extents_G[:-1])
+    return others_NK if calmer else np.zeros_like(moves_NK[0])
 
 
-def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Diagonals of the boxes around paths, of moves (…, K, 2)."""
-    return np.asarray(np.linalg.norm(np.ptp(np.cumsum(np.nan_to_num(moves), axis=-2), axis=-2), axis=-1))
+def _extents_px(moves_K: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lengths of the stretches that moves along one axis, (…, K), lead over."""
+    return np.asarray(np.ptp(np.cumsum(np.nan_to_num(moves_K), axis=-1), axis=-1))
 
 
 def _median(values_M: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the known values; 0 if there is none."""
+    """Of the known values, along the first axis; 0 where there is none."""
+    unknown = np.isnan(values_M).all(axis=0)
     if not len(values_M):
-        return np.zeros(values_M.shape[1:])
-    return np.asarray(np.ma.median(np.ma.masked_invalid(values_M), axis=0).filled(0.0))
+        return np.zeros(unknown.shape)
+    return np.asarray(np.nanmedian(np.where(unknown, 0.0, values_M), axis=0))
 
 
 def _clear(sight: Sight, width_height_px: tuple[int, int], strip_px: float) -> float:

@@ -67,8 +67,8 @@ def _depths_by_size(
     frames_V: NDArray[np.intp], sight: Sight, camera: CameraPath, parallax: Parallax
 ) -> tuple[float, float] | None:
     """(least, greatest) depth by how much an object grows before a camera that goes towards it, or away; or None."""
-    whole = ~sight.cut_T4[frames_V].any(axis=1)
-    good_M = whole[:-1] & whole[1:] & (np.diff(frames_V) == 1)
+    cut_V = np.asarray(sight.cut_T4[frames_V].any(axis=1))
+    good_M = ~cut_V[:-1] & ~cut_V[1:] & (np.diff(frames_V) == 1)
     if good_M.sum() < _MIN_MOVES:
         return None
     sizes_V = np.log(sight.areas_T[frames_V]) / 2
@@ -99,9 +99,8 @@ def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_p
     parallax, over = float((weights * (depth * uneven) ** 2).sum()), float((weights * left).sum())
     if parallax < weights.sum() * (_UNEVEN * noise_px) ** 2 or over > _ODD_FRAC * (parallax + over):
         return nothing
-    return depth, float(
-        np.sqrt(over / (2 * weights.sum()) / (spread / weights.sum()) / weights.sum())
-    ) + _ERROR_FRAC * abs(depth)
+    chance = np.sqrt(over / (2 * float(weights.sum()) * spread))
+    return depth, float(chance) + _ERROR_FRAC * abs(depth)
 
 
 def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: float) -> NDArray[np.float64]:
@@ -111,7 +110,7 @@ def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: 
     square = columns.T @ columns
     square[1, 1] += _EVEN_SLOPE * square[0, 0]
     base, slope = np.linalg.solve(square, columns.T @ _path(moves).ravel())
-    return np.maximum(base + slope * time_M1, far)
+    return np.asarray(np.maximum(base + slope * time_M1, far), np.float64)
 
 
 def _path(moves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from stages.video.trails import Trail
 
 _MIN_POINTS = 20
 _NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the picture of 320 px in which points are followed
+_STIRS_FRAC = 0.003  # of the width: a hand moves more, even at its steadiest
 _SIMPLER = 0.9  # a camera that only drifts is believed until another fits the points so much better
 _STRAYS = 3.0  # times that noise, the path of a point may stray from the fit by chance
 _SURE = 4.0  # times its own error, and a point stands at another depth than most
@@ -131,6 +132,8 @@ def parallax(
     points_NT2, left_NK2, before, flow_NK2 = points_NT2[long], left_NK2[long], before[long], (moved - before)[long]
     place_NK2 = np.nan_to_num((before - (width_px / 2, height_px / 2)) / width_px)
     noise_px = _NOISE_FRAC * width_px
+    if not _stirs(camera, width_px):
+        return None
     life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
 
     def many(odd_N: NDArray[np.bool_]) -> bool:
@@ -169,6 +172,13 @@ def parallax(
         middle=(width_px / 2, height_px / 2),
         width_px=width_px,
     )
+
+
+def _stirs(camera: CameraPath, width_px: int) -> bool:
+    """Whether the camera moves at all: before one on a tripod, waves and crowds move, and are no parallax."""
+    zoom = np.abs(np.log(np.linalg.det(camera.place_T33))).max() / 2
+    shift_px = _extents_px(camera.pan_K2)
+    return bool(shift_px + zoom * width_px > _STIRS_FRAC * width_px)
 
 
 def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,8 +73,8 @@ class TrailTracker:
         inside_N[inside_N] = background_HW[y_N[inside_N], x_N[inside_N]] > 0
         self._keep(inside_N)
         strength_HW = cv2.cornerMinEigenVal(grey_HW, _BLOCK_PX) * background_HW
-        tiles = strength_HW[:height, :width].reshape(height // _TILE_PX, _TILE_PX, width // _TILE_PX, _TILE_PX)
-        tiles = tiles.transpose(0, 2, 1, 3).reshape(-1, _TILE_PX**2)
+        split = strength_HW[:height, :width].reshape(height // _TILE_PX, _TILE_PX, width // _TILE_PX, _TILE_PX)
+        tiles = split.transpose(0, 2, 1, 3).reshape(-1, _TILE_PX**2)
         taken = np.zeros(len(tiles), bool)
         taken[y_N[inside_N] // _TILE_PX * (width // _TILE_PX) + x_N[inside_N] // _TILE_PX] = True
         free = np.flatnonzero(~taken & (tiles.max(axis=1) > _LEAST_STRENGTH))

@@ -202,8 +202,8 @@ CAMERAS = {
     "slides and turns": Camera(at=lambda t: (20 * t, 0, 0), look=lambda t: (14 * t, 0), label=("travels",)),
     "rises": Camera(at=lambda t: (0, -18 * t, 0), label=("travels",)),
     "slides down to the right": Camera(at=lambda t: (18 * t, 12 * t, 0), label=("travels",)),
-    "goes forward": Camera(at=lambda t: (0, 0, 0.22 * t), label=("travels",)),
-    "goes back": Camera(at=lambda t: (0, 0, -0.5 * t), label=("travels",)),
+    "goes forward": Camera(at=lambda t: (0, 0, 0.22 * t), label=("travels", "zooms in")),
+    "goes back": Camera(at=lambda t: (0, 0, -0.5 * t), label=("travels", "zooms out")),
     "turns right": Camera(look=lambda t: (40 * t, 0), label=("pans right",)),
     "turns up": Camera(look=lambda t: (0, -30 * t), label=("tilts up",)),
     "zooms in": Camera(zoom=lambda t: 1 + 0.08 * t, label=("zooms in",)),
@@ -212,7 +212,7 @@ CAMERAS = {
         at=lambda t: (sway(10, 0)(t)[0], sway(0, 6)(t)[1], 0), look=sway(14, 10), label=("moves", "static", "travels")
     ),
     "walks": Camera(
-        at=lambda t: (sway(8, 0)(t)[0], sway(0, 6)(t)[1], 0.2 * t), look=sway(10, 8), label=("travels", "moves")
+        at=lambda t: (sway(8, 0)(t)[0], sway(0, 6)(t)[1], 0.2 * t), look=sway(10, 8), label=("travels", "zooms in")
     ),
     "is held and turns": Camera(
         at=lambda t: (sway(4, 0)(t)[0], sway(0, 3)(t)[1], 0),
