@@ -93,7 +93,8 @@ def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diago
 
 def _extents_px(moves_K: NDArray[np.float64]) -> NDArray[np.float64]:
     """Lengths of the stretches that moves along one axis, (…, K), lead over."""
-    return np.asarray(np.ptp(np.cumsum(np.nan_to_num(moves_K), axis=-1), axis=-1))
+    path = np.cumsum(np.nan_to_num(moves_K), axis=-1)
+    return np.asarray(path.max(axis=-1, initial=0) - path.min(axis=-1, initial=0))
 
 
 def _median(values_M: NDArray[np.float64]) -> NDArray[np.float64]:

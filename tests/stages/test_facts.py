@@ -303,6 +303,22 @@ def test_bending_is_no_travel() -> None:
     assert facts["a"].motion == "none"
 
 
+def test_a_dip_is_known_to_be_a_cover_if_something_is_next_to_it() -> None:
+    """The same dip, alone, and with another object before it."""
+    dips = [(150, 50, 80, 80 if not 20 <= t < 26 else 30) for t in range(46)]
+    (alone,) = measured_boxes(box_track("a", dips)).values()
+    (span,) = alone.occluded_spans
+    assert (span.start_s, span.end_s) == pytest.approx((20 / 6, 26 / 6))
+    assert not alone.occluded_known
+    passing = box_track("b", [(20 + 8 * t, 80, 40, 60) for t in range(46)])
+    beside = measured_boxes(box_track("a", dips), passing)["a"]
+    assert beside.occluded_spans == alone.occluded_spans
+    assert beside.occluded_known
+    far_off = box_track("b", [(300, 200, 40, 60)] * 46)
+    assert not measured_boxes(box_track("a", dips), far_off)["a"].occluded_known
+    assert measured_boxes(passing)["b"].occluded_known  # nothing to explain
+
+
 def test_moving_away_fast_is_no_occlusion() -> None:
     sides = [200 - 10 * t if t < 15 else 50 for t in range(30)]
     facts = measured_boxes(box_track("a", [(150, 50, side, side) for side in sides]))["a"]

@@ -124,6 +124,12 @@ def test_what_is_long_in_sight_and_clear_of_the_border_first() -> None:
     assert order == ["clear", "cut", "brief"]
 
 
+def test_a_video_of_one_annotated_frame() -> None:
+    tracks = [Track(str(n), [900], [(100 * n, 100, 30, 30)], np.array([[100.0 * n + 15, 115]])) for n in range(3)]
+    found = interests([Sight(track, HEIGHT_PX, WIDTH_PX) for track in tracks], WIDTH_PX, HEIGHT_PX)
+    assert [each["moves"] for each in found] == [0, 0, 0]
+
+
 def test_one_object_alone_and_two_that_never_meet() -> None:
     assert ranked({"only": lambda t: (500, 300, 100, 100)}) == ["only"]
     first: Box = lambda t: (100, 100, 90, 90 if t < 20 else 0)  # noqa: E731
