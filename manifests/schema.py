@@ -110,23 +110,33 @@ class Facts(_Model):
     own_shift_px: list[float] = Field(description="(x, y) move with the camera's motion taken out, summed over steps")
     own_speed_px_s: float = Field(description="median speed with the camera's motion taken out")
     own_path_px: float = Field(description="length of the path with the camera's motion taken out")
-    motion: str = Field(description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out")
+    motion: str = Field(
+        description="none, left, right, up, down, up-left …, complex (to and fro): camera taken out; unknown"
+    )
+    motion_known: bool = Field(
+        description="false if the camera is unknown, or travels and its parallax would explain the motion as well"
+    )
+    speed_known: bool = Field(description="false if own_shift_px, own_speed_px_s and own_path_px hold parallax")
     camera_known: bool = Field(
         description="false if too little background could be tracked; the camera then counts as still"
     )
     camera_shift_px: list[float] = Field(description="(x, y) summed camera pan: positive x = the camera turns right")
     camera_speed_px_s: float = Field(description="median speed of the background in mid-picture")
     camera_zoom_ratio: float = Field(description="scale of the background, last / first frame; > 1 = nearer")
-    camera: str = Field(description="static, pans left|right, tilts up|down, zooms in|out, moves, unknown")
+    camera: str = Field(description="static, pans left|right, tilts up|down, zooms in|out, travels, moves, unknown")
     visible_spans: list[Span] = Field(description="when the mask is not empty")
     hidden_spans: list[Span] = Field(description="gaps between visible spans")
     occluded_spans: list[Span] = Field(
         description="visible, but area well under that before and after; not when entering"
     )
+    occluded_known: bool = Field(
+        description="false if no other object was next to it in occluded_spans: it may have turned or bent"
+    )
     enters_s: float | None = Field(description="first seen at this time if not there at the start")
     leaves_s: float | None = Field(description="last seen until this time if not there at the end")
     colours: list[Colour] = Field(description="over all sampled frames, largest share first, shares of at least 0.12")
     colours_best: list[Colour] = Field(description="at the frame of largest area only")
+    colours_known: bool = Field(description="false in glare, in the dark, or if they change in the course of the video")
     surroundings: list[Colour] = Field(description="colours of a ring around the object at the frame of largest area")
     colour_drift_frac: float = Field(description="share of sampled frames whose colours are not those of the best one")
     camouflage_frac: float = Field(description="share of its surface in the colours of its surroundings, best frame")

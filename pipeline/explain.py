@@ -187,8 +187,9 @@ def _facts_lines(facts: Facts | None) -> Iterator[str]:
     yield from _pair("time", f"in sight {spans} of {facts.duration_s:.1f} s")
     yield from _pair("place", f"{facts.place_start}, at last {facts.place_end}, largest {facts.place_best}")
     yield from _pair("size", f"{facts.size}, {facts.area_median_frac:.2%} of the frame, {facts.size_change}")
-    yield from _pair("motion", f"{facts.motion}, {facts.own_speed_px_s:.0f} px/s; camera {facts.camera}")
-    yield from _pair("colours", colours)
+    speed = f", {facts.own_speed_px_s:.0f} px/s" if facts.speed_known else ""
+    yield from _pair("motion", f"{facts.motion}{speed}; camera {facts.camera}")
+    yield from _pair("colours", colours if facts.colours_known else f"not known for sure: {colours}")
     yield from _pair("neighbours", neighbours)
 
 

@@ -99,7 +99,7 @@ _WORDS_OF = {
     "contradictions": ("wrong",),
     "video_times": ("moment",),
     "part_note": ("part", "whole"),
-    "others": ("other", "no_other", "two_colours", "no_colour"),
+    "others": ("other", "motion", "no_other", "two_colours", "no_colour"),
 }
 
 
@@ -118,9 +118,10 @@ def _wrong(found: Contradiction) -> str:
 
 
 def _lines(row: Row) -> Iterator[str]:
+    """A line for each other object; what is not known of it is not said."""
     for facts in row.sibling_facts:
         if facts.object_id != row.object_id:
-            names = [colour.name for colour in facts.colours[:2]]
+            names = [colour.name for colour in facts.colours[:2]] if facts.colours_known else []
             colours = _said("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
             yield _said(
                 "other",
@@ -128,5 +129,5 @@ def _lines(row: Row) -> Iterator[str]:
                 colours=colours or _said("no_colour"),
                 size=facts.size,
                 place=facts.place_start,
-                motion=facts.motion,
+                motion=_said("motion", motion=facts.motion) if facts.motion_known else "",
             )

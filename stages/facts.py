@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE, Facts, Span
-from stages.video.camera_path import CameraPath, camera_path
+from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
+from stages.video.own_motion import OwnMotion, own_motion
+from stages.video.parallax import parallax
 from stages.video.track import Sight, Track
+from stages.video.trails import Trail
 
 # Upper ends of the share of the frame: a ball far off; a dog across the street; a person in full height.
 _SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
 # (parts, ratio of areas, last to first part): 12 % in length can just be seen; if it is steady, the halves show it too.
 _SIZE_CHANGES = ((5, 1.25), (2, 1.15))
-_STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
-_STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
-_POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
-_NET_FRAC = 0.4  # a net move below this part of the path's extent, or
-_NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
-_DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
+
+_TOUCHING_PX = 4  # masks end a pixel or two early, on both sides
 
 
 def measure(
@@ -35,6 +34,7 @@ def measure(
     fps: float,
     frame_count: int,
     camera_steps: Sequence[NDArray[np.float64] | None],
+    trails: Sequence[Trail],
     colours: Mapping[str, ColourSampler],
 ) -> list[Facts]:
     """Facts of all objects of one video that are to be told apart; neighbours are chosen among them.
@@ -46,6 +46,7 @@ def measure(
         fps: source frames per second.
         frame_count: source frames.
         camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
+        trails: `CameraTracker.trails` of the video.
         colours: object_id -> the pixels seen.
 
     Raises:
@@ -60,19 +61,20 @@ def measure(
             )
     step_s = MASK_STRIDE / fps
     camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=step_s)
+    travel = parallax(trails, camera, [sight.edges_T4 for sight in sights], height_px=height_px, width_px=width_px)
     size_px, duration_s = (width_px, height_px), frame_count / fps
     return [
         Facts(
             object_id=track.object_id,
             duration_s=duration_s,
             **_place_and_size(sight, size_px),
-            **_motion(sight, camera, size_px, step_s),
-            **_sight(sight, step_s, duration_s),
+            **_motion(own_motion(sight, camera, travel, size_px, step_s)),
+            **_sight(sight, sights, step_s, duration_s),
             camera_known=camera.known,
             camera_shift_px=list(camera.shift_px),
             camera_speed_px_s=camera.speed_px_s,
             camera_zoom_ratio=camera.zoom_ratio,
-            camera=camera.label,
+            camera="travels" if travel and travel.travels(camera, len(camera_steps) * step_s) else camera.label,
             **colours[track.object_id].facts(),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )
@@ -106,36 +108,36 @@ def _cell(centre_frac: NDArray[np.float64]) -> str:
     return f"{('top', 'middle', 'bottom')[row]} {('left', 'centre', 'right')[column]}"
 
 
-def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], step_s: float) -> dict[str, Any]:
-    moves = sight.own_moves(sight.clear_V, camera.place_T33)
-    lengths = np.linalg.norm(moves, axis=1)
-    path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
-    extent_px, net = float(np.hypot(*np.ptp(path, axis=0))), path[-1]
-    travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
-    own_px = np.sqrt(np.median(sight.areas_T[sight.visible_V])) * (_STILL_SIZE_FRAC if travels else _POSTURE_SIZE_FRAC)
-    if extent_px < max(_STILL_DIAGONAL_FRAC * np.hypot(*width_height_px), own_px):
-        motion = "none"
-    elif not travels:
-        motion = "complex"
-    else:
-        motion = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
+def _motion(motion: OwnMotion) -> dict[str, Any]:
     return {
-        "own_shift_px": net.tolist(),
-        "own_path_px": float(lengths.sum()),
-        "own_speed_px_s": float(np.median(lengths / np.diff(sight.clear_V))) / step_s if len(lengths) else 0.0,
-        "motion": motion,
+        "own_shift_px": list(motion.shift_px),
+        "own_path_px": motion.path_px,
+        "own_speed_px_s": motion.speed_px_s,
+        "motion": motion.name,
+        "motion_known": motion.name != "unknown",
+        "speed_known": motion.speed_known,
     }
 
 
-def _sight(sight: Sight, step_s: float, duration_s: float) -> dict[str, Any]:
+def _sight(sight: Sight, sights: Sequence[Sight], step_s: float, duration_s: float) -> dict[str, Any]:
     spans = _spans(sight.areas_T > 0, step_s, duration_s)
     return {
         "visible_spans": spans,
         "hidden_spans": [Span(start_s=a.end_s, end_s=b.start_s) for a, b in zip(spans, spans[1:], strict=False)],
         "occluded_spans": _spans(sight.covered_T, step_s, duration_s),
+        "occluded_known": bool((_touched(sight, sights) | ~sight.covered_T).all()),
         "enters_s": None if sight.areas_T[0] else spans[0].start_s,
         "leaves_s": None if sight.areas_T[-1] else spans[-1].end_s,
     }
+
+
+def _touched(sight: Sight, sights: Sequence[Sight]) -> NDArray[np.bool_]:
+    """Annotated frames in which another object is next to it, and so may be what covers it."""
+    edges_T4, touched_T = sight.edges_T4, np.zeros(len(sight.areas_T), bool)
+    for other in sights:
+        gaps_T2 = np.maximum(edges_T4[:, :2] - other.edges_T4[:, 2:], other.edges_T4[:, :2] - edges_T4[:, 2:])
+        touched_T |= (other is not sight) & (other.areas_T > 0) & (gaps_T2 <= _TOUCHING_PX).all(axis=1)
+    return touched_T
 
 
 def _spans(flags_T: NDArray[np.bool_], step_s: float, duration_s: float) -> list[Span]:

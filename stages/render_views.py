@@ -7,9 +7,6 @@ the object and the frame with a yellow contour; and 8 uniform frames with a cont
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-from numpy.typing import NDArray
-
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, Reason, Row
 from stages import facts
@@ -53,7 +50,7 @@ class RenderViews(Stage):
             _Subject(each, self.config if each.object_id in shown else None)
             for each in load_objects(self.sav, row.video_path, ids)
         ]
-        camera_steps, frames_seen = self._watch(row, subjects)
+        camera, frames_seen = self._watch(row, subjects)
         if frames_seen != row.frame_count:
             detail = f"{row.video_path}: {frames_seen} frames decode, its index says {row.frame_count}"
             return [Reject(Reason.FRAME_COUNT_MISMATCH, detail)] * len(rows)
@@ -64,7 +61,8 @@ class RenderViews(Stage):
             width_px=row.width_px,
             fps=row.video_fps,
             frame_count=row.frame_count,
-            camera_steps=camera_steps,
+            camera_steps=camera.steps,
+            trails=camera.trails,
             colours={subject.object.object_id: subject.colours for subject in subjects},
         )
         found = {each.object_id: each for each in measured}
@@ -78,8 +76,8 @@ class RenderViews(Stage):
         }
         return [{**shared, **views[each.object_id].columns(), "facts": found[each.object_id]} for each in rows]
 
-    def _watch(self, row: Row, subjects: Sequence["_Subject"]) -> tuple[list[NDArray[np.float64] | None], int]:
-        """Show the video to the subjects; returns the camera's steps and the number of frames decoded."""
+    def _watch(self, row: Row, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
+        """Show the video to the subjects; returns what followed the camera and the number of frames decoded."""
         entries = len(row.areas_px)
         slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
         best = {subject.object.best_index for subject in subjects}
@@ -99,7 +97,7 @@ class RenderViews(Stage):
                     done.append(drawer.submit(self._show, frame, index, slots.get(index), subjects))
             for each in done:
                 each.result()
-        return camera.steps, frames_seen
+        return camera, frames_seen
 
     def _show(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
         full_HW3 = frame.bgr()

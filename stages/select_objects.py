@@ -42,7 +42,7 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
             if problem:
                 reject(row, problem)
             else:
-                candidates.append(Candidate(row, rles))
+                candidates.append(Candidate(row, rles, masklets.centres[:, position]))
     if candidates:
         choose(candidates, config)
     return rows

@@ -96,7 +96,8 @@ whether it counts empty ones.
 {table_4}
 
 Table 3 of the paper ticks five properties, which it says no other benchmark has together, without saying where each
-begins. The thresholds are this project's; shares are of the {measured:,} kept objects that have facts.
+begins. The thresholds are this project's; shares are of the {measured:,} kept objects that have facts;
+what could not be measured is counted apart.
 
 {table_3}
 
@@ -160,6 +161,7 @@ class _Sums:
     masks: int = 0
     measured: int = 0
     having: Counter[str] = field(default_factory=Counter)  # kept objects by property
+    unknown: Counter[str] = field(default_factory=Counter)  # those of which it could not be measured
 
     def add(self, table: pa.Table) -> None:
         """Count some more rows, of _COUNTED."""
@@ -174,7 +176,10 @@ class _Sums:
         self.masks += pc.sum(pc.greater(pc.list_flatten(kept["areas_px"]), 0)).as_py() or 0
         found = samples(kept)
         self.measured += len(found)
-        self.having.update(name for sample in found for name, _, has in PROPERTIES if has(sample))
+        for name, _, has in PROPERTIES:
+            answers = [has(sample) for sample in found]
+            self.having[name] += answers.count(True)
+            self.unknown[name] += answers.count(None)
 
 
 def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> str:
@@ -211,7 +216,10 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         measured=sums.measured,
         table_3=_markdown(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
-            ((name, rule, "yes", _share(sums.having[name], sums.measured)) for name, rule, _ in PROPERTIES),
+            (
+                (name, rule, "yes", _share(sums.having[name], sums.unknown[name], sums.measured))
+                for name, rule, _ in PROPERTIES
+            ),
         ),
         limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
         columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
@@ -249,8 +257,10 @@ def _run_line(sums: _Sums) -> tuple[str, ...]:
     return ("**this run**", *(f"{count:,}" for count in counts), mean_words)
 
 
-def _share(having: int, of: int) -> str:
-    return f"{having / of:.1%} ({having:,})" if of else "no kept object"
+def _share(having: int, unknown: int, of: int) -> str:
+    known = of - unknown
+    share = f"{having / known:.1%} ({having:,})" if known else "none known" if of else "no kept object"
+    return f"{share}, {unknown:,} unknown" if unknown else share
 
 
 def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:

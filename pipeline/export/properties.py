@@ -1,6 +1,7 @@
 """The five properties of table 3 of the Sa2VA paper, as shares of a run's kept objects.
 
-The paper ticks the properties without saying where each begins; the thresholds here are ours.
+The paper ticks the properties without saying where each begins; the thresholds here are ours. Where the facts do not
+know, a property is neither there nor not (None).
 """
 
 import math
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.schema import Facts, Status
+from manifests.schema import Facts, Span, Status
 
 SHORT_WORDS = 20  # twice the mean of Ref-YouTube-VOS and ReVOS (9.7 and 10.5 words)
 LONG_WORDS = 40  # half of Ref-SAV's own mean (83.6), and four times that of the older sets
@@ -38,31 +39,42 @@ def long_text(sample: Sample) -> bool:
     return sample.words >= LONG_WORDS
 
 
-def large_object_motion(sample: Sample) -> bool:
+def large_object_motion(sample: Sample) -> bool | None:
     """The object's own path is long; `motion` tells a path from the jitter of an object at rest."""
-    return sample.facts.motion != "none" and sample.facts.own_path_px >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+    facts = sample.facts
+    if not facts.motion_known or (facts.motion != "none" and not facts.speed_known):
+        return None
+    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
 
 
-def large_camera_motion(sample: Sample) -> bool:
-    """The camera pans far or zooms much; an unknown camera counts as still."""
+def large_camera_motion(sample: Sample) -> bool | None:
+    """The camera pans or travels far, or zooms much."""
+    if not sample.facts.camera_known:
+        return None
     zoom = sample.facts.camera_zoom_ratio
-    return sample.facts.camera_known and (
+    return (
         math.hypot(*sample.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
         or not 1 / LARGE_ZOOM_RATIO < zoom < LARGE_ZOOM_RATIO
     )
 
 
-def heavy_occlusion(sample: Sample) -> bool:
+def heavy_occlusion(sample: Sample) -> bool | None:
     """Hidden or partly covered for much of the time between first and last sight."""
     facts = sample.facts
     if not facts.visible_spans:
         return False
     seen_s = facts.visible_spans[-1].end_s - facts.visible_spans[0].start_s
-    covered_s = sum(span.end_s - span.start_s for span in (*facts.hidden_spans, *facts.occluded_spans))
-    return covered_s >= HEAVY_OCCLUSION_FRAC * seen_s
+    hidden_s, covered_s = (sum(map(_length_s, spans)) for spans in (facts.hidden_spans, facts.occluded_spans))
+    if hidden_s < HEAVY_OCCLUSION_FRAC * seen_s <= hidden_s + covered_s and not facts.occluded_known:
+        return None
+    return hidden_s + covered_s >= HEAVY_OCCLUSION_FRAC * seen_s
 
 
-PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool]], ...] = (
+def _length_s(span: Span) -> float:
+    return span.end_s - span.start_s
+
+
+PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
     ("short text", f"at most {SHORT_WORDS} words", short_text),
     ("long text", f"at least {LONG_WORDS} words", long_text),
     (

@@ -28,7 +28,7 @@ _ORDINALS = ("", "", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 class Trait:
     """A measured scalar by which objects of a video can be ranked, and the words for it."""
 
-    value: Callable[[Facts], float]
+    value: Callable[[Facts], float | None]  # None: not known, so it tells nothing apart
     margin: float  # the least difference that counts
     ends: tuple[str, str]  # lowest and highest of many: "it is …"
     pair: tuple[str, str]  # lower and higher of two
@@ -46,6 +46,10 @@ def _seen_until_s(facts: Facts) -> float:
 
 def _hidden_s(facts: Facts) -> float:
     return sum(span.end_s - span.start_s for span in facts.hidden_spans)
+
+
+def _speed_log2(facts: Facts) -> float | None:
+    return math.log2(max(facts.own_speed_px_s, _LEAST_SPEED_PX_S)) if facts.speed_known else None
 
 
 _PLACE_MARGIN_FRAC = 0.08  # a twelfth of the view: seen at a glance, and well above the jitter of a mask's centre
@@ -104,7 +108,7 @@ TRAITS = (
         ("end up highest", "end up lowest"),
     ),
     Trait(
-        lambda facts: math.log2(max(facts.own_speed_px_s, _LEAST_SPEED_PX_S)),
+        _speed_log2,
         _SPEED_MARGIN_LOG2,
         ("the one that moves least", "the fastest"),
         ("the slower one", "the faster one"),
@@ -212,8 +216,8 @@ def _narrow(facts: Facts, alike: Sequence[Facts]) -> tuple[list[str], list[Facts
 
 def _split(trait: Trait, facts: Facts, others: Sequence[Facts]) -> tuple[list[Facts], list[Facts], list[Facts]]:
     """Those of `others` that are clearly below `facts`, level with it, and clearly above."""
-    own = trait.value(facts)
-    gaps = [(other, trait.value(other) - own) for other in others]
+    own, values = trait.value(facts), [(other, trait.value(other)) for other in others]
+    gaps = [(other, 0.0 if own is None or value is None else value - own) for other, value in values]
     return (
         [other for other, gap in gaps if gap <= -trait.margin],
         [other for other, gap in gaps if abs(gap) < trait.margin],

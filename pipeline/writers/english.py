@@ -62,6 +62,7 @@ _CAMERAS = {
     "tilts down": "the camera tilts down",
     "zooms in": "the camera closes in",
     "zooms out": "the camera draws back",
+    "travels": "the camera travels along",
     "moves": "the camera moves around",
 }
 
@@ -158,6 +159,10 @@ def _motion(facts: Facts, rng: random.Random) -> str:
     camera = _CAMERAS.get(facts.camera) if facts.camera_known else None
     shifted = facts.place_start != facts.place_end
     end = rng.choice(_PLACES[facts.place_end])
+    if not facts.motion_known:  # what is seen on the screen is known all the same
+        start = rng.choice(_PLACES[facts.place_start])
+        seen = f"it is first seen {start} and last seen {end}" if shifted else f"it is {end} at first and at last"
+        return f"{seen} while {camera}" if camera else seen
     if facts.motion == "none":
         still = rng.choice(["it stays where it is", "it keeps to one spot", "it does not move from its place"])
         if camera and shifted:
@@ -196,7 +201,9 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     hidden = rng.choice(["is out of sight", "is hidden"])
     covered = rng.choice(["is partly covered", "is partly hidden behind something"])
     events += _spans(facts.hidden_spans, hidden)
-    if len(events) < 2 > len(facts.hidden_spans):  # being covered in part is the least of what happens to it
+    if facts.occluded_known and len(events) < 2 > len(
+        facts.hidden_spans
+    ):  # being covered in part is the least of what happens to it
         events += _spans([span for span in facts.occluded_spans if span.end_s - span.start_s > _SURE_S], covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S

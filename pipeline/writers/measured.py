@@ -9,11 +9,11 @@ from manifests.schema import Colour, Facts, Row
 from pipeline.writers import english
 from pipeline.writers.distinguish import single_out
 from prompts import Prompt
+from stages.video.colour import MAX_DRIFT_FRAC
 
 R = TypeVar("R", bound=BaseModel)
 Answer = dict[str, object]  # the fields of a reply
 
-_MAX_DRIFT_FRAC = 0.3  # of the views not in the colours of the best: a new side shows now and then, not so often
 _MAX_CAMOUFLAGE_FRAC = 0.8  # patches of road, wall or sky have 0.83 and more, separate things on real clips up to 0.66
 
 
@@ -86,9 +86,14 @@ def _judge(facts: Facts) -> tuple[str, str]:
     best, whole = _listed(facts.colours_best), _listed(facts.colours)
     if not facts.colours or not facts.colours_best:
         return "unrecognizable", f"colours could not be measured: best view {best}, whole video {whole}"
-    if facts.colour_drift_frac > _MAX_DRIFT_FRAC:
-        drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {_MAX_DRIFT_FRAC}"
+    if facts.colour_drift_frac > MAX_DRIFT_FRAC:
+        drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {MAX_DRIFT_FRAC}"
         return "inconsistent", f"best view is {best}, whole video is {whole}: {drift}"
+    if not facts.colours_known:
+        return (
+            "unrecognizable",
+            f"in glare or in the dark nothing has its colour: best view {best}, whole video {whole}",
+        )
     if facts.camouflage_frac > _MAX_CAMOUFLAGE_FRAC:
         camouflage = f"{facts.camouflage_frac:.2f} of it in the colours around it > {_MAX_CAMOUFLAGE_FRAC}"
         return "unrecognizable", f"nothing sets it off: {best} amid {_listed(facts.surroundings)}, {camouflage}"

@@ -58,7 +58,13 @@ def colour(text: str, facts: Facts) -> Iterator[Contradiction]:
     phrase, listed = head_phrase(text), [*facts.colours, *facts.colours_best]
     named = list(_COLOUR.finditer(phrase))
     known_frac = min(sum(each.share_frac for each in of) for of in (facts.colours, facts.colours_best))
-    if not named or known_frac < _KNOWN_FRAC or _NO_CLAIM.search(phrase) or HUMAN.fullmatch(head_noun(text)):
+    if (
+        not facts.colours_known
+        or not named
+        or known_frac < _KNOWN_FRAC
+        or _NO_CLAIM.search(phrase)
+        or HUMAN.fullmatch(head_noun(text))
+    ):
         return
     if not {each.name for each in listed} & set().union(*map(_terms, named)):
         measured = ", ".join(f"{each.name} {each.share_frac:.2f}" for each in facts.colours)

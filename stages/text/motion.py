@@ -114,7 +114,7 @@ def _place(words: str) -> dict[int, int]:
 def _goes(facts: Facts, axis: int, sign: int, least_frac: float) -> bool:
     """Whether the object clearly goes this way, on the screen and by itself."""
     return (
-        facts.camera_known
+        facts.motion_known
         and facts.shift_frac[axis] * sign >= least_frac
         and _NAMES[axis, sign] in facts.motion.split("-")
     )
@@ -125,7 +125,14 @@ def _stays(facts: Facts) -> bool:
     seen = facts.enters_s is None and facts.leaves_s is None and not facts.hidden_spans
     camera = facts.camera_known and facts.camera == "static"
     small = facts.area_median_frac <= _SMALL_AREA_FRAC and facts.size_change == "stable"
-    return seen and camera and small and facts.motion == "none" and max(map(abs, facts.shift_frac)) < _STILL_FRAC
+    return (
+        seen
+        and camera
+        and small
+        and facts.motion_known
+        and facts.motion == "none"
+        and max(map(abs, facts.shift_frac)) < _STILL_FRAC
+    )
 
 
 def _contradiction(found: re.Match[str], facts: Facts) -> Contradiction:

@@ -49,7 +49,8 @@ def size(said: Sequence[Clause], facts: Facts) -> Iterator[Contradiction]:
     whole = " ".join(f"{clause.words}{clause.rest}" for clause in said)
     grows = {"grows": 1, "shrinks": -1}.get(facts.size_change, 0)
     ratio = max(facts.size_ratio, 1 / max(facts.size_ratio, 1e-9))
-    steady = 1 / _ZOOM_RATIO < facts.camera_zoom_ratio < _ZOOM_RATIO and not facts.camera.startswith("zooms")
+    steady = facts.camera_known and 1 / _ZOOM_RATIO < facts.camera_zoom_ratio < _ZOOM_RATIO
+    steady = steady and not facts.camera.startswith(("zooms", "travels"))
     for sign, least, pattern in _CLAIMS:
         if grows != -sign or ratio < least or _ANY[-sign].search(whole) or (least == _NEARS_RATIO and not steady):
             continue

@@ -4,27 +4,23 @@ Points are (x, y) in pixels; a motion is a 2x3 similarity A: the background poin
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from stages.video.corners import NO_CORNERS, Corners, background, follow
+from stages.video.trails import Trail, TrailTracker
 
 # Pixels below are those of the small picture (long side about 320 px).
 _CORNERS = 100  # enough for a fit with most of them lost; the time taken grows with it
 _CORNER_QUALITY = 0.005  # share of the strongest corner's strength: weak ones still count on asphalt or lawn
 _FEW_CORNERS = 55  # corners that follow the background are kept from frame to frame until fewer are left
 _CORNER_SPACING_PX = 10  # spreads the corners, lest one richly textured thing decide for the scene
-_WINDOW_PX = 11
-_PYRAMID_LEVELS = 3  # follows moves up to about 60 px, a fifth of the picture between two frames
-_BACK_ERROR_PX = 0.7  # a corner followed forth and back must return this close
 _FIT_ERROR_PX = 1.0  # what lies farther off the fit is not background, or is parallax
-_MASK_MARGIN_PX = 4  # masks are a little too small as a rule, and a corner's window looks over the edge
 _MIN_INLIERS = 12  # a similarity takes 2 points; fewer than 6 times that would be chance
 _MIN_INLIER_FRAC = 0.3  # of the corners followed: below it no single motion explains the scene
-
-
-Corners = NDArray[np.float32]  # (N, 1, 2), as OpenCV wants them
-_NO_CORNERS: Corners = np.empty((0, 1, 2), np.float32)
 
 
 class CameraTracker:
@@ -33,13 +29,20 @@ class CameraTracker:
     Attributes:
         steps: one 2x3 similarity for each pair of frames added, in full-resolution pixels; None where too little
             background could be followed.
+        trails: points all over the background, also those that move otherwise: see parallax.py.
     """
 
     def __init__(self, scale: float) -> None:
         """Start a video; `scale` is full-resolution pixels per pixel of the small pictures."""
         self.steps: list[NDArray[np.float64] | None] = []
         self._scale = scale
-        self._last: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
+        self._last: tuple[NDArray[np.uint8], Corners] | None = None
+        self._trails = TrailTracker(scale)
+
+    @property
+    def trails(self) -> list[Trail]:
+        """In the order of their start."""
+        return self._trails.trails
 
     def add(self, grey_HW: NDArray[np.uint8], foreground: Callable[[], NDArray[np.uint8]]) -> None:
         """Append the next annotated frame.
@@ -52,22 +55,21 @@ class CameraTracker:
         Raises:
             ValueError: the two differ in size.
         """
-        corners = _NO_CORNERS
+        background_HW = cache(lambda: background(grey_HW, foreground()))
+        corners = NO_CORNERS
         if self._last is not None:
             small, corners = _background_motion(*self._last, grey_HW)
             self.steps.append(None if small is None else small * (1, 1, self._scale))
         if len(corners) < _FEW_CORNERS:
-            corners = _corners(grey_HW, foreground())
+            corners = _corners(grey_HW, background_HW())
         self._last = grey_HW, corners
+        self._trails.add(grey_HW, background_HW)
 
 
-def _corners(grey_HW: NDArray[np.uint8], foreground_HW: NDArray[np.uint8]) -> Corners:
+def _corners(grey_HW: NDArray[np.uint8], background_HW: NDArray[np.uint8]) -> Corners:
     """Corners of the background, spread over the picture."""
-    if grey_HW.shape != foreground_HW.shape:
-        raise ValueError(f"foreground must have the picture's size {grey_HW.shape}, got {foreground_HW.shape}")
-    background_HW = 1 - cv2.dilate(foreground_HW, np.ones((2 * _MASK_MARGIN_PX + 1,) * 2, np.uint8))
     found = cv2.goodFeaturesToTrack(grey_HW, _CORNERS, _CORNER_QUALITY, _CORNER_SPACING_PX, mask=background_HW)
-    return _NO_CORNERS if found is None else np.asarray(found, np.float32)
+    return NO_CORNERS if found is None else np.asarray(found, np.float32)
 
 
 def _background_motion(
@@ -75,20 +77,11 @@ def _background_motion(
 ) -> tuple[NDArray[np.float64] | None, Corners]:
     """Similarity that most `corners` follow, in small pixels, and where those are now; None if too few agree."""
     if len(corners) < _MIN_INLIERS:
-        return None, _NO_CORNERS
-    window = (_WINDOW_PX, _WINDOW_PX)
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        before_HW, after_HW, corners, np.empty_like(corners), winSize=window, maxLevel=_PYRAMID_LEVELS
-    )
-    # The way back starts at the corners themselves, so it needs no pyramid.
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(
-        after_HW, before_HW, moved, corners.copy(), winSize=window, maxLevel=0, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
-    )
-    returned = np.abs(back - corners).max(axis=(1, 2)) < _BACK_ERROR_PX
-    good = returned & (found[:, 0] == 1) & (found_back[:, 0] == 1)
+        return None, NO_CORNERS
+    moved, good = follow(before_HW, after_HW, corners)
     if good.sum() < _MIN_INLIERS:
-        return None, _NO_CORNERS
+        return None, NO_CORNERS
     motion, inliers = cv2.estimateAffinePartial2D(corners[good], moved[good], ransacReprojThreshold=_FIT_ERROR_PX)
     if motion is None or inliers.sum() < max(_MIN_INLIERS, _MIN_INLIER_FRAC * good.sum()):
-        return None, _NO_CORNERS
+        return None, NO_CORNERS
     return np.asarray(motion, np.float64), np.asarray(moved[good][inliers[:, 0] == 1], np.float32)

@@ -23,7 +23,10 @@ class CameraPath:
 
     Attributes:
         known: false if too few steps could be estimated; the camera then counts as at rest.
+        known_K: which steps were estimated; others take the motion of the nearest known in time.
+        step_K33: motion of the background from each annotated frame to the next.
         place_T33: the background point at p in the first frame is at place_T33[k] @ (p, 1) in annotated frame k.
+        pan_K2: (x, y) by which the view moves in each step; positive x = the camera turns right, positive y = down.
         shift_px: (x, y) summed pan; positive x = the camera turns right, positive y = down.
         speed_px_s: median speed of the background in mid-view.
         zoom_ratio: scale of the background, last / first frame.
@@ -31,11 +34,20 @@ class CameraPath:
     """
 
     known: bool
+    known_K: NDArray[np.bool_]
+    step_K33: NDArray[np.float64]
     place_T33: NDArray[np.float64]
+    pan_K2: NDArray[np.float64]
     shift_px: tuple[float, float]
     speed_px_s: float
     zoom_ratio: float
     label: str
+
+    def moves(self, frames_V: NDArray[np.intp], points_V2: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where background points go from each of `frames_V` to the next; gaps are bridged by the camera's path."""
+        step_V33 = self.place_T33[frames_V[1:]] @ np.linalg.inv(self.place_T33[frames_V[:-1]])
+        after_V2 = np.einsum("vij,vj->vi", step_V33[:, :2, :2], points_V2) + step_V33[:, :2, 2]
+        return np.asarray(after_V2 - points_V2, np.float64)
 
 
 def camera_path(
@@ -43,10 +55,12 @@ def camera_path(
 ) -> CameraPath:
     """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known in time."""
     known = [k for k, step in enumerate(steps) if step is not None]
-    place_T33 = np.tile(np.eye(3), (len(steps) + 1, 1, 1))
+    known_K = np.array([step is not None for step in steps], bool)
+    place_T33, step_K33 = (np.tile(np.eye(3), (count, 1, 1)) for count in (len(steps) + 1, len(steps)))
     if not known or len(known) < _KNOWN_FRAC * len(steps):
-        return CameraPath(False, place_T33, (0.0, 0.0), 0.0, 1.0, "unknown")
-    step_K33 = np.tile(np.eye(3), (len(steps), 1, 1))
+        return CameraPath(
+            False, known_K, step_K33, place_T33, np.zeros((len(steps), 2)), (0.0, 0.0), 0.0, 1.0, "unknown"
+        )
     for k in range(len(steps)):
         step_K33[k, :2] = steps[min(known, key=lambda other: abs(other - k))]
         place_T33[k + 1] = step_K33[k] @ place_T33[k]
@@ -56,7 +70,9 @@ def camera_path(
     speed_px_s = float(np.median(np.linalg.norm(pan_K2, axis=1))) / step_s
     seconds = len(steps) * step_s
     label = _label(shift / width_px / seconds, speed_px_s / width_px, float(np.log(zoom)) / seconds)
-    return CameraPath(True, place_T33, (float(shift[0]), float(shift[1])), speed_px_s, zoom, label)
+    return CameraPath(
+        True, known_K, step_K33, place_T33, pan_K2, (float(shift[0]), float(shift[1])), speed_px_s, zoom, label
+    )
 
 
 def _label(pan_frac_s: NDArray[np.float64], speed_frac_s: float, zoom_per_s: float) -> str:

@@ -25,6 +25,10 @@ _HUES = ((18, "pink"), (42, "red"), (82, "orange"), (108, "yellow"), (193, "gree
 # that a mere turn of the object is not taken for a drift of the mask.
 DRIFT_COMMON_FRAC = 0.1
 
+MAX_DRIFT_FRAC = 0.3  # of the views not in the colours of the best: a new side shows now and then, not so often
+_BLOWN, _DARK = 252, 24  # darkest and brightest channel of pixels that have lost their colour
+_LIGHT_FRAC = 0.6  # of the pixels may have lost it; snow and coal have not, as a rule
+
 _NEAR = {
     "black": "grey brown",
     "grey": "white brown blue green",
@@ -100,6 +104,7 @@ class ColourSampler:
     def __init__(self) -> None:
         self._frames: list[NDArray[np.float64]] = []
         self._best, self._ring = np.zeros(len(TERMS)), np.zeros(len(TERMS))
+        self._blown, self._dark = list[float](), list[float]()  # of the object; of object and ring, whichever has less
 
     def add(self, bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[np.bool_], *, best: bool) -> None:
         """Count the pixels of one frame, long side about 640 px; `best` is the frame of the largest area."""
@@ -111,8 +116,14 @@ class ColourSampler:
         columns = slice(max(0, x - _RING_PX), x + width + _RING_PX)
         mask, bgr = mask[rows, columns], bgr_HW3[rows, columns]
         core = cv2.erode(mask, np.ones((2 * _RIM_PX + 1,) * 2, np.uint8))
-        shares = _shares(bgr, core if core.any() else mask)
+        core = core if core.any() else mask
+        shares = _shares(bgr, core)
         self._frames.append(shares)
+        inside_N3, around_N3 = bgr[core > 0], bgr[mask == 0]
+        self._blown.append(float((inside_N3.min(axis=1) >= _BLOWN).mean()))
+        self._dark.append(
+            min(float((each.max(axis=1) <= _DARK).mean()) for each in (inside_N3, around_N3) if len(each))
+        )
         if best:
             self._best = shares
             near, far = (cv2.dilate(mask, np.ones((2 * px + 1,) * 2, np.uint8)) for px in (_RIM_PX, _RING_PX))
@@ -126,8 +137,13 @@ class ColourSampler:
             "colours_best": _named(self._best),
             "surroundings": _named(self._ring),
             "colour_drift_frac": sum(drifted) / max(1, len(drifted)),
+            "colours_known": self._lit() and sum(drifted) <= MAX_DRIFT_FRAC * len(drifted),
             "camouflage_frac": float(np.minimum(self._best, self._ring).sum()),
         }
+
+    def _lit(self) -> bool:
+        """Whether most frames show it in light that leaves it a colour."""
+        return bool(self._frames) and bool(max(np.median(self._blown), np.median(self._dark)) < _LIGHT_FRAC)
 
 
 def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[Any]) -> NDArray[np.float64]:

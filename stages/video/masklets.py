@@ -63,6 +63,22 @@ def contained(rles: Sequence[Rle]) -> NDArray[np.float64]:
     return shares
 
 
+def mean_overlaps(
+    areas_TN: NDArray[np.float64], rles: Sequence[Sequence[Rle]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(mean IoU over frames where either is visible, mean share of i in j over frames where i is visible), both [i, j].
+
+    Args:
+        areas_TN: pixels of each mask.
+        rles: [N][T] masks.
+    """
+    contained_TNN = np.stack([contained(frame) for frame in zip(*rles, strict=True)])
+    inter_TNN = contained_TNN * areas_TN[:, :, None]
+    union_TNN = areas_TN[:, :, None] + areas_TN[:, None] - inter_TNN
+    iou_NN = (inter_TNN / np.maximum(union_TNN, 1)).sum(axis=0) / (union_TNN > 0).sum(axis=0)
+    return iou_NN, contained_TNN.sum(axis=0) / (areas_TN > 0).sum(axis=0)[:, None]
+
+
 def read_masklets(raw: bytes, file: str) -> Masklets:
     """Parse an annotation file.
 

@@ -90,15 +90,11 @@ class Sight:
         length = max(1, len(areas) // parts)
         return float(np.median(areas[-length:]) / np.median(areas[:length]))
 
-    def own_moves(self, frames_V: NDArray[np.intp], place_T33: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(x, y) move between successive `frames_V` that the camera does not explain, (V - 1, 2), in pixels.
+    def ends(self, frames_V: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """One point of the object at both ends of each move between successive `frames_V`, and where there is none.
 
         A mask cut by the border is followed by its opposite edge, which is the object's own; one cut on both sides
-        gives no move along that axis. Moves are taken step by step: summed so, a zoom does not amplify early ones.
-
-        Args:
-            frames_V: visible annotated frames to go by; gaps between them are bridged by the camera's path.
-            place_T33: CameraPath.place_T33.
+        has no such point along that axis. Each is (V - 1, 2), (x, y) in pixels.
         """
         before, after = frames_V[:-1], frames_V[1:]
         cut = self.cut_T4[before] | self.cut_T4[after]
@@ -111,6 +107,4 @@ class Sight:
             )
             for frames in (before, after)
         )
-        camera = place_T33[after] @ np.linalg.inv(place_T33[before])
-        expected = np.einsum("vij,vj->vi", camera[:, :2, :2], start) + camera[:, :2, 2]
-        return np.where(low & high, 0.0, end - expected)
+        return start, end, low & high

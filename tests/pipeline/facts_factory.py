@@ -6,8 +6,20 @@ from typing import Any
 from manifests.schema import Colour, Facts, ManifestRow, Neighbour, Row, Span, Status
 
 COLOURS = ["black", "grey", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink"]
-MOTIONS = ["none", "left", "right", "up", "down", "up-left", "up-right", "down-left", "down-right", "complex"]
-CAMERAS = ["static", "pans left", "pans right", "tilts up", "tilts down", "zooms in", "zooms out", "moves"]
+MOTIONS = [
+    "none",
+    "left",
+    "right",
+    "up",
+    "down",
+    "up-left",
+    "up-right",
+    "down-left",
+    "down-right",
+    "complex",
+    "unknown",
+]
+CAMERAS = ["static", "pans left", "pans right", "tilts up", "tilts down", "zooms in", "zooms out", "travels", "moves"]
 RELATIONS = ["left of", "right of", "above", "below", "overlapping"]
 
 
@@ -41,6 +53,8 @@ def make_facts(number: int = 0, *, start: tuple[float, float] = (0.5, 0.5), **gi
         "own_speed_px_s": 0.0,
         "own_path_px": 0.0,
         "motion": "none",
+        "motion_known": given.get("motion", "none") != "unknown",
+        "speed_known": given.get("motion", "none") != "unknown",
         "camera_known": True,
         "camera_shift_px": [0.0, 0.0],
         "camera_speed_px_s": 0.0,
@@ -49,10 +63,12 @@ def make_facts(number: int = 0, *, start: tuple[float, float] = (0.5, 0.5), **gi
         "visible_spans": [Span(start_s=0.0, end_s=10.0)],
         "hidden_spans": [],
         "occluded_spans": [],
+        "occluded_known": True,
         "enters_s": None,
         "leaves_s": None,
         "colours": colours(red=0.9),
         "colours_best": given.get("colours", colours(red=0.9)),
+        "colours_known": True,
         "surroundings": colours(green=0.6, brown=0.3),
         "colour_drift_frac": 0.0,
         "camouflage_frac": 0.0,
@@ -106,7 +122,7 @@ def _random_facts(
     rng: random.Random, object_id: str, palette: list[str], camera: str, known: bool, duration_s: float
 ) -> Facts:
     start, end = (rng.random(), rng.random()), (rng.random(), rng.random())
-    motion = rng.choice(["none", "none", *MOTIONS])
+    motion = rng.choice(["none", "none", *MOTIONS]) if known else "unknown"
     if motion == "none" and camera == "static":
         end = start
     area_frac = 10 ** rng.uniform(-3.5, -0.5)
@@ -124,6 +140,7 @@ def _random_facts(
         size_ratio=size_ratio,
         size_change="grows" if size_ratio > 1.3 else "shrinks" if size_ratio < 0.77 else "stable",
         motion=motion,
+        occluded_known=rng.random() < 0.8,
         own_speed_px_s=0.0 if motion == "none" else rng.uniform(20, 300),
         camera=camera,
         camera_known=known,

@@ -255,11 +255,6 @@ def sample(words: int = 30, **changes: Any) -> properties.Sample:
         ("large camera motion", sample(camera_shift_px=[-150, 200]), sample(camera_shift_px=[150, 190])),
         ("large camera motion", sample(camera_zoom_ratio=0.6), sample(camera_zoom_ratio=1.4)),
         (
-            "large camera motion",
-            sample(camera_shift_px=[300, 0]),
-            sample(camera_shift_px=[300, 0], camera_known=False),
-        ),
-        (
             "heavy occlusion",
             sample(hidden_spans=[Span(start_s=1, end_s=1.5)], occluded_spans=[Span(start_s=2, end_s=2.5)]),
             sample(hidden_spans=[Span(start_s=1, end_s=1.9)]),
@@ -271,6 +266,27 @@ def test_properties(name: str, has: properties.Sample, has_not: properties.Sampl
     rule = {known: rule for known, _, rule in properties.PROPERTIES}[name]
     assert rule(has)
     assert not rule(has_not)
+
+
+UNSURE = [
+    ("large object motion", {"motion": "unknown", "motion_known": False, "speed_known": False}),
+    ("large object motion", {"motion": "left", "own_path_px": 250, "speed_known": False}),
+    ("large camera motion", {"camera_shift_px": [300, 0], "camera_known": False}),
+    ("heavy occlusion", {"occluded_spans": [Span(start_s=0, end_s=4)], "occluded_known": False}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), UNSURE)
+def test_what_the_facts_do_not_know_is_neither_there_nor_not(name: str, changes: dict[str, Any]) -> None:
+    rule = {known: rule for known, _, rule in properties.PROPERTIES}[name]
+    assert rule(sample(**changes)) is None
+
+
+def test_an_unsure_part_does_not_matter_where_the_rest_decides() -> None:
+    unsure = {"occluded_spans": [Span(start_s=3, end_s=3.2)], "occluded_known": False}
+    assert properties.heavy_occlusion(sample(**unsure)) is False
+    assert properties.heavy_occlusion(sample(hidden_spans=[Span(start_s=1, end_s=2.5)], **unsure)) is True
+    assert properties.large_object_motion(sample(motion="none", speed_known=False)) is False
 
 
 def lines_of(text: str) -> list[list[str]]:

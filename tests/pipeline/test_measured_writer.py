@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import prompts
 from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
 from pipeline.run_stages import run_stages
+from pipeline.writers import english
 from pipeline.writers.distinguish import TRAITS, colour_gap_frac, single_out, spoken_colours
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import Reject
@@ -256,6 +257,39 @@ TWINS = {  # trait -> the value of one twin whose brother has the default, just 
         {"hidden_spans": [Span(start_s=3.0, end_s=3.9)]},
     ),
 }
+
+
+def test_an_unknown_speed_tells_nothing_apart() -> None:
+    slow, fast = make_facts(0), make_facts(1, **TWINS["speed"][0])
+    assert single_out(slow, [slow, fast]).rank
+    for unsure in (slow, fast):
+        group = [each.model_copy(update={"speed_known": each is not unsure}) for each in (slow, fast)]
+        assert single_out(group[0], group).ambiguous_with == (group[1].object_id,)
+
+
+def test_an_unknown_motion_is_told_as_it_looks() -> None:
+    facts = make_facts(start=(0.8, 0.5), end=(0.2, 0.5), motion="unknown", camera="travels")
+    said = english.video_level(facts)
+    assert re.search(
+        r"it is first seen on the right(?: side)? and last seen on the left(?: side)? while the camera", said
+    )
+    assert not re.search(r"\bit (?:moves|travels|makes|stays where|keeps|does not move)|by itself", said)
+    staying = english.video_level(make_facts(motion="unknown", camera="unknown", camera_known=False))
+    assert re.match(r"Throughout the video, it is (?:in the middle|near the centre) at first and at last\.", staying)
+    assert "camera" not in staying
+
+
+def test_a_cover_that_may_be_a_bend_is_not_told() -> None:
+    spans = [Span(start_s=3, end_s=5)]
+    assert "partly" in english.video_level(make_facts(occluded_spans=spans))
+    assert "partly" not in english.video_level(make_facts(occluded_spans=spans, occluded_known=False))
+
+
+def test_in_glare_it_is_unrecognizable() -> None:
+    found = run(make_facts(colours_known=False), [])
+    assert isinstance(found, Reject)
+    assert found.reason == Reason.UNRECOGNIZABLE
+    assert "glare" in found.detail
 
 
 def test_every_trait_has_twins() -> None:

@@ -130,7 +130,9 @@ def test_the_id_follows_text_and_reply() -> None:
 WORDS_SENT_BY = {
     "part": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
     "whole": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
-    **dict.fromkeys(["other", "no_other", "two_colours", "no_colour"], {"compose_expression", "repair_expression"}),
+    **dict.fromkeys(
+        ["other", "motion", "no_other", "two_colours", "no_colour"], {"compose_expression", "repair_expression"}
+    ),
     "wrong": {"repair_expression"},
     "moment": {"describe_video"},
 }
@@ -170,10 +172,20 @@ def test_masks_of_parts_are_named_as_parts(name: str) -> None:
 
 def test_the_others_are_told_but_not_the_object_itself() -> None:
     text = prompts.load("compose_expression").render(**prompts.values_of(GOAT)).user
-    assert "- sav_000001/manual/1: black, tiny, at first bottom right" in text
+    assert "- sav_000001/manual/1: black, tiny, at first bottom right, own motion: " in text
     assert "sav_000001/manual/0:" not in text
     alone = GOAT.model_copy(update={"sibling_facts": [GOAT.facts]})
     assert "no other object" in prompts.load("compose_expression").render(**prompts.values_of(alone)).user
+
+
+def test_of_the_others_only_what_is_known_is_told() -> None:
+    unsure = {"motion": "unknown", "motion_known": False, "colours_known": False}
+    siblings = [facts.model_copy(update=unsure) for facts in GOAT.sibling_facts]
+    text = prompts.load("compose_expression").render(
+        **prompts.values_of(GOAT.model_copy(update={"sibling_facts": siblings}))
+    )
+    assert "- sav_000001/manual/1: of unknown colour, tiny, at first bottom right\n" in f"{text.user}\n"
+    assert "own motion" not in text.user
 
 
 def test_times_are_told_in_order() -> None:

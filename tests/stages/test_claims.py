@@ -379,6 +379,23 @@ def test_left_alone(measured: Facts, text: str) -> None:
     assert contradictions(text, measured) == []
 
 
+UNKNOWN = {"direction": {"motion": "unknown", "motion_known": False}, "colour": {"colours_known": False}}
+
+
+@pytest.mark.parametrize(("measured", "text", "kind", "claim"), [case for case in FOUND if case[2] in UNKNOWN])
+def test_only_known_facts_contradict(measured: Facts, text: str, kind: str, claim: str) -> None:
+    """Each case that is found above is left alone once the fact behind it is not known."""
+    unsure = measured.model_copy(update=UNKNOWN[kind])
+    assert kind not in {each.kind for each in contradictions(text, unsure)}
+
+
+@pytest.mark.parametrize("camera", [{"camera": "travels"}, {"camera": "unknown", "camera_known": False}])
+def test_nearing_a_camera_is_judged_only_if_the_camera_stays_where_it_is(camera: dict[str, Any]) -> None:
+    text = "The object is a dog. It runs towards the camera."
+    assert contradictions(text, SHRINKS)
+    assert contradictions(text, SHRINKS.model_copy(update=camera)) == []
+
+
 def test_claims_come_in_the_order_of_the_text() -> None:
     text = (
         "The object is a black goat. It is on the right. Throughout the video, it approaches the camera, moving left."
@@ -533,7 +550,7 @@ def test_swapped_measured_texts_are_found(
         and one.area_median_frac < 0.05
     ]
     found = [kinds & {each.kind for each in contradictions(_swapped(text, a, b), one)} for one, text in clear]
-    assert len(found) > 12
+    assert len(found) > 9
     assert sum(map(bool, found)) > 0.9 * len(found)
 
 

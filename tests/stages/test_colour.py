@@ -109,6 +109,34 @@ def test_drift_counts_frames_of_other_colours(later_bgr: tuple[int, int, int], d
     assert sampler.facts()["colour_drift_frac"] == drift_frac
 
 
+def lit(inside: int, around: int) -> bool:
+    """Whether the colours are known of a square of one lightness before another, 5 % of it in a warm red."""
+    picture = np.full((90, 160, 3), around, np.uint8)
+    picture[30:60, 50:80] = inside
+    picture[30:32, 50:70] = (40, 60, 220)
+    mask = np.zeros((90, 160), bool)
+    mask[30:60, 50:80] = True
+    return bool(sampled(picture, mask).facts()["colours_known"])
+
+
+def test_colours_are_not_known_in_glare_nor_in_the_dark() -> None:
+    assert not lit(255, 255)
+    assert not lit(255, 90)  # a lamp shines on it alone
+    assert not lit(12, 12)
+    assert lit(12, 90)  # a black thing by day
+    assert lit(240, 240)  # snow
+    assert lit(128, 12)  # a stage
+
+
+def test_colours_that_drift_are_not_known() -> None:
+    whole, sampler = np.ones((90, 160), bool), ColourSampler()
+    sampler.add(np.full((90, 160, 3), (40, 20, 220), np.uint8), whole, best=True)
+    assert sampler.facts()["colours_known"]
+    sampler.add(np.full((90, 160, 3), (200, 30, 20), np.uint8), whole, best=False)
+    assert not sampler.facts()["colours_known"]
+    assert not ColourSampler().facts()["colours_known"]
+
+
 def test_camouflage_is_the_share_in_the_colours_around() -> None:
     picture = np.full((90, 160, 3), (30, 160, 30), np.uint8)
     picture[30:60, 50:80] = (40, 20, 220)

@@ -53,6 +53,7 @@ def measured(folder: Path, scene: Scene) -> dict[str, Facts]:
         fps=scene.fps,
         frame_count=scene.frame_count,
         camera_steps=camera.steps,
+        trails=camera.trails,
         colours=colours,
     )
     return dict(zip(names, facts, strict=True))
@@ -215,7 +216,7 @@ def box_track(name: str, boxes: list[tuple[int, int, int, int]]) -> Track:
     return Track(name, areas.tolist(), boxes_T4, centres_T2)
 
 
-def measured_boxes(*tracks: Track) -> dict[str, Facts]:
+def measured_boxes(*tracks: Track, camera_known: bool = True) -> dict[str, Facts]:
     times = len(tracks[0].areas_px)
     facts = measure(
         tracks,
@@ -223,7 +224,8 @@ def measured_boxes(*tracks: Track) -> dict[str, Facts]:
         width_px=400,
         fps=24.0,
         frame_count=times * MASK_STRIDE - 1,
-        camera_steps=[None] * (times - 1),
+        camera_steps=[np.eye(3)[:2] if camera_known else None] * (times - 1),
+        trails=[],
         colours={track.object_id: ColourSampler() for track in tracks},
     )
     return {entry.object_id: entry for entry in facts}
@@ -265,11 +267,15 @@ def test_a_relation_that_changes_is_near() -> None:
     assert relations(facts["a"]) == [("b", "near")]
 
 
-def test_unknown_camera_counts_as_still() -> None:
-    facts = measured_boxes(box_track("a", [(100 + 10 * t, 100, 40, 40) for t in range(10)]))["a"]
+def test_before_an_unknown_camera_motion_is_unknown() -> None:
+    track = box_track("a", [(100 + 10 * t, 100, 40, 40) for t in range(10)])
+    facts = measured_boxes(track, camera_known=False)["a"]
     assert (facts.camera, facts.camera_known) == ("unknown", False)
-    assert facts.own_shift_px == pytest.approx([90, 0])
-    assert facts.own_speed_px_s == pytest.approx(60)
+    assert (facts.motion, facts.motion_known, facts.speed_known) == ("unknown", False, False)
+    assert facts.shift_frac == pytest.approx([90 / 400, 0])  # on the screen
+    before_a_still_one = measured_boxes(track)["a"]
+    assert (before_a_still_one.motion, before_a_still_one.motion_known) == ("right", True)
+    assert before_a_still_one.own_speed_px_s == pytest.approx(60)
 
 
 def test_last_span_ends_with_the_video() -> None:
@@ -295,6 +301,22 @@ def test_bending_is_no_travel() -> None:
     centre_y = [100 + 30 * (t % 4 > 1) for t in range(40)]
     facts = measured_boxes(box_track("a", [(150, y, 50, 150) for y in centre_y]))
     assert facts["a"].motion == "none"
+
+
+def test_a_dip_is_known_to_be_a_cover_if_something_is_next_to_it() -> None:
+    """The same dip, alone, and with another object before it."""
+    dips = [(150, 50, 80, 80 if not 20 <= t < 26 else 30) for t in range(46)]
+    (alone,) = measured_boxes(box_track("a", dips)).values()
+    (span,) = alone.occluded_spans
+    assert (span.start_s, span.end_s) == pytest.approx((20 / 6, 26 / 6))
+    assert not alone.occluded_known
+    passing = box_track("b", [(20 + 8 * t, 80, 40, 60) for t in range(46)])
+    beside = measured_boxes(box_track("a", dips), passing)["a"]
+    assert beside.occluded_spans == alone.occluded_spans
+    assert beside.occluded_known
+    far_off = box_track("b", [(300, 200, 40, 60)] * 46)
+    assert not measured_boxes(box_track("a", dips), far_off)["a"].occluded_known
+    assert measured_boxes(passing)["b"].occluded_known  # nothing to explain
 
 
 def test_moving_away_fast_is_no_occlusion() -> None:

@@ -193,8 +193,8 @@ CASES = [
     Case(
         reason=Reason.OVER_VIDEO_LIMIT,
         damage=manual(A, *(box(20 * n, 95, 20, 20) for n in range(7))),
-        costs=dict.fromkeys(("manual/6", "manual/7", "manual/5"), "number .* > max_objects 6"),
-        spares=("auto/0", *(f"manual/{n}" for n in range(5))),
+        costs=dict.fromkeys(("auto/0", "manual/7", "manual/1"), "number .* > max_objects 6"),
+        spares=("manual/0", *(f"manual/{n}" for n in range(2, 7))),  # 1 is cut by the border
     ),
 ]
 
@@ -231,13 +231,28 @@ def test_parts_can_be_kept_and_name_their_whole(video: Path) -> None:
     assert len(rows["manual/0"].siblings) == 3
 
 
-def test_the_limit_keeps_what_is_large_and_long_in_sight_and_the_rest_as_siblings(video: Path) -> None:
+def test_the_limit_takes_manual_before_automatic_and_keeps_the_rest_as_siblings(video: Path) -> None:
     manual(box(10, 10, 40, 40, during=range(6)), C)(video)
     rows = select(video, max_objects=2)
-    assert {name for name, row in rows.items() if row.reason is None} == {"manual/0", "auto/0"}
-    assert rows["manual/1"].reason is Reason.OVER_VIDEO_LIMIT
+    assert {name for name, row in rows.items() if row.reason is None} == {"manual/0", "manual/1"}
+    assert rows["auto/0"].reason is Reason.OVER_VIDEO_LIMIT
+    assert re.match(r"number 3, auto, interest [\d.]+: moves [\d.]+, in sight 1.00, size ", rows["auto/0"].detail or "")
     everyone = sorted(row.object_id for row in rows.values())
     assert [row.siblings for row in rows.values()] == [everyone] * 3
+
+
+def test_the_limit_takes_what_moves_and_is_long_in_sight(video: Path) -> None:
+    wall, mover, late, still = (
+        box(0, 0, 150, 40),
+        box(20, 50, 25, 25, speed=10),
+        box(125, 90, 20, 20, during=range(6)),
+        box(40, 85, 20, 20),
+    )
+    manual(wall, mover, late, still)(video)
+    rows = select(video, max_objects=1)
+    assert [name for name, row in rows.items() if row.reason is None] == ["manual/1"]
+    rows = select(video, max_objects=2)
+    assert [name for name, row in rows.items() if row.reason is None] == ["manual/1", "manual/3"]
 
 
 def test_rejected_objects_are_no_siblings(video: Path) -> None:

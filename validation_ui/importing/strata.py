@@ -8,15 +8,17 @@ FACETS = ("size", "length", "motion", "camera", "occlusion", "look_alikes")
 # shard); the model is asked for 60 to 110.
 _LENGTHS = ((65, "short"), (80, "medium"))
 
+_MOTIONS = {"none": "still", "complex": "complex", "unknown": "unknown"}
+
 
 def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The level in each facet.
 
     - size: tiny, small, medium or large, by median area.
     - length: short, medium or long, by words.
-    - motion: still, moves (one way) or complex (to and fro); the camera's own motion is taken out.
+    - motion: still, moves (one way), complex (to and fro) or unknown; the camera's own motion is taken out.
     - camera: static, moving or unknown (too little background to tell).
-    - occlusion: none, partly (covered at times) or hidden (out of sight and back).
+    - occlusion: none, partly (covered at times), hidden (out of sight and back) or unknown (it may have bent).
     - look_alikes: none, one or several other objects of the video with the same main colour and the same size.
 
     Args:
@@ -29,11 +31,17 @@ def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[s
     return {
         "size": facts["size"],
         "length": next((name for limit, name in _LENGTHS if words <= limit), "long"),
-        "motion": {"none": "still", "complex": "complex"}.get(facts["motion"], "moves"),
+        "motion": _MOTIONS.get(facts["motion"], "moves"),
         "camera": facts["camera"] if facts["camera"] in ("static", "unknown") else "moving",
-        "occlusion": "hidden" if facts["hidden_spans"] else "partly" if facts["occluded_spans"] else "none",
+        "occlusion": _occlusion(facts),
         "look_alikes": ("none", "one", "several")[min(alike, 2)],
     }
+
+
+def _occlusion(facts: Mapping[str, Any]) -> str:
+    if facts["hidden_spans"] or not facts["occluded_spans"]:
+        return "hidden" if facts["hidden_spans"] else "none"
+    return "partly" if facts.get("occluded_known", True) else "unknown"  # runs of older versions do not say
 
 
 def by_likeness(facts: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -42,7 +50,7 @@ def by_likeness(facts: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -
 
     def likeness(other: Mapping[str, Any]) -> tuple[bool, int, int, str]:
         same = (_main_colour(facts) == _main_colour(other)) + (facts["size"] == other["size"])
-        same += facts["motion"] == other["motion"]
+        same += facts["motion"] == other["motion"] != "unknown"
         place = near.index(other["object_id"]) if other["object_id"] in near else len(near)
         return not _look_alike(facts, other), -same, place, other["object_id"]
 

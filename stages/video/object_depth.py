@@ -1,0 +1,119 @@
+"""At which depths an object may be, before a camera that travels, and so how much of its motion may be parallax.
+
+Shapes: V annotated frames to go by, M = V - 1 moves between these; 2 = (x, y) in pixels.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.video.camera_path import CameraPath
+from stages.video.parallax import Parallax
+from stages.video.track import Sight
+
+_MIN_MOVES = 9
+_SURE = 3.0  # times its error, a fitted depth may be wrong
+_ERROR_FRAC = 0.05  # of a depth: no fit is better
+_UNEVEN = 0.5  # times the error of a point in one step, parallax must vary to be told from an even motion
+_ODD_FRAC = 0.4  # of the uneven part of a motion may be left over; else the camera is not what makes it so
+_GROWS = 0.1  # in length: less by what the background's depths make of it says nothing
+_SIZE_ERROR = 0.06  # in length: masks are not better
+_EVEN_SLOPE = 0.02  # of what the whole weighs: a depth changes only if that explains much
+
+
+def possible_shifts(
+    moves: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    frames_V: NDArray[np.intp],
+    sight: Sight,
+    camera: CameraPath,
+    parallax: Parallax,
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """What parallax may have added to the moves of an object.
+
+    Args:
+        moves: M2, the turning of the camera taken out.
+        unit: M2, parallax at depth 1.
+        frames_V: the moves are between.
+        sight: the object.
+        camera: its turning.
+        parallax: its travelling.
+
+    Returns:
+        At the ends of the range from the farthest background to where a parked thing would be; at the nearest
+        background, as far as the fit allows it.
+    """
+    far = parallax.far if parallax.near_is_known else -np.inf
+    path, path_unit = _path(moves), _path(unit)
+    energy = float((path_unit**2).sum())
+    if not energy:
+        return [np.zeros_like(moves)], np.zeros_like(moves)
+    parked = float((path * path_unit).sum()) / energy
+    low, high = (far, max(far, parked)) if parallax.near_is_known else (min(0.0, parked), max(0.0, parked))
+    single_M = np.diff(frames_V) == 1
+    fitted, error = _fitted_depth(moves[single_M], unit[single_M], parallax.noise_px)
+    low, high, near = np.clip((low, high, parallax.near), fitted - _SURE * error, fitted + _SURE * error).tolist()
+    stands = [(fitted - _SURE * error, fitted + _SURE * error)] if np.isfinite(error) else []
+    stands += [
+        each for each in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if each
+    ]
+    if low <= parked <= high and any(least <= parked <= greatest for least, greatest in stands):
+        low = high = parked
+    depths = [low] if low == high else [low, high]
+    shifts = [unit * (_changing_depth(moves, unit, far) if depth == parked else depth) for depth in depths]
+    return shifts, unit * max(near, high)
+
+
+def _depths_by_size(
+    frames_V: NDArray[np.intp], sight: Sight, camera: CameraPath, parallax: Parallax
+) -> tuple[float, float] | None:
+    """(least, greatest) depth by how much an object grows before a camera that goes towards it, or away; or None."""
+    cut_V = np.asarray(sight.cut_T4[frames_V].any(axis=1))
+    good_M = ~cut_V[:-1] & ~cut_V[1:] & (np.diff(frames_V) == 1)
+    if good_M.sum() < _MIN_MOVES:
+        return None
+    sizes_V = np.log(sight.areas_T[frames_V]) / 2
+    steps = frames_V[:-1][good_M]
+    zoom = np.log(np.linalg.det(camera.step_K33[steps])) / 2
+    growth = float((np.diff(sizes_V)[good_M] - zoom - parallax.rest_K[steps] / parallax.width_px).sum())
+    unit = float(parallax.dolly_K[steps].sum()) / parallax.width_px
+    if abs(unit) * (parallax.near - parallax.far) < _GROWS:
+        return None
+    error = _SIZE_ERROR / abs(unit)
+    return growth / unit - error, growth / unit + error
+
+
+def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_px: float) -> tuple[float, float]:
+    """(depth, error) of an object that moves evenly by itself besides; an infinite error if that cannot be told."""
+    nothing = 0.0, np.inf
+    weights = np.ones((len(moves), 1))
+    if len(moves) < _MIN_MOVES:
+        return nothing
+    for _ in range(5):
+        uneven, odd = (each - (weights * each).sum(axis=0) / weights.sum() for each in (unit, moves))
+        spread = float((weights * uneven**2).sum())
+        if spread < weights.sum() * (_UNEVEN * noise_px) ** 2:
+            return nothing
+        depth = float((weights * uneven * odd).sum()) / spread
+        left = ((odd - depth * uneven) ** 2).sum(axis=1, keepdims=True)
+        weights = 1 / (1 + left / max(float(np.median(left)), noise_px**2) / 4)
+    parallax, over = float((weights * (depth * uneven) ** 2).sum()), float((weights * left).sum())
+    if parallax < weights.sum() * (_UNEVEN * noise_px) ** 2 or over > _ODD_FRAC * (parallax + over):
+        return nothing
+    chance = np.sqrt(over / (2 * float(weights.sum()) * spread))
+    return depth, float(chance) + _ERROR_FRAC * abs(depth)
+
+
+def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: float) -> NDArray[np.float64]:
+    """Depth at each move, (M, 1), rising or falling evenly, at which most of the path would be parallax."""
+    time_M1 = np.linspace(-1, 1, len(moves))[:, None]
+    columns = np.stack([_path(unit).ravel(), _path(unit * time_M1).ravel()], axis=1)
+    square = columns.T @ columns
+    square[1, 1] += _EVEN_SLOPE * square[0, 0]
+    base, slope = np.linalg.solve(square, columns.T @ _path(moves).ravel())
+    return np.asarray(np.maximum(base + slope * time_M1, far), np.float64)
+
+
+def _path(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where moves lead, about its middle: sums are less noisy than the moves."""
+    path = np.cumsum(moves, axis=0)
+    return np.asarray(path - path.mean(axis=0))

@@ -1,0 +1,114 @@
+"""How an object moves by itself: what its masks do that neither the camera's turning nor its travelling explains.
+
+If the camera travels, what stands still at another depth than the background seems to move, and no picture tells that
+from a motion along the same line. So all depths are tried that the object may have: from that of the farthest
+background, for it is seen in front of something, to the one at which all of it would be parallax. What holds for all
+of them is known; if nothing does, the motion is not. Four things narrow the depths down:
+
+- A camera that does not travel evenly makes a parked thing move in step with it, which a motion of its own would not.
+- Points of the background next to the foot of the object stand at its depth, if they move as it does.
+- What a camera goes towards grows as much as it is near.
+- What goes across the line of the parallax, or against it, cannot be parallax.
+
+Shapes: T annotated frames (6 fps), V of them to go by, M = V - 1 moves between these; 2 = (x, y) in pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.video.camera_path import CameraPath
+from stages.video.object_depth import possible_shifts
+from stages.video.parallax import Parallax
+from stages.video.track import Sight
+
+_STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
+_STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
+_STILL_SHIFT_FRAC = 0.15  # nor is one within this part of the parallax taken out, whose line is known to some degrees
+_POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
+_NET_FRAC = 0.4  # a net move below this part of the path's extent, or
+_NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
+_DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
+_SPEED_RATIO = 1.3  # speeds at all depths within this are one speed
+
+
+@dataclass(frozen=True)
+class OwnMotion:
+    """An object's own motion.
+
+    Attributes:
+        name: none, left, right, up, down, up-left …, complex (to and fro); unknown.
+        speed_known: whether the figures below are its own, whatever its depth.
+        shift_px: (x, y) net move.
+        path_px: length of the path.
+        speed_px_s: median speed.
+    """
+
+    name: str
+    speed_known: bool
+    shift_px: tuple[float, float]
+    path_px: float
+    speed_px_s: float
+
+
+def own_motion(
+    sight: Sight, camera: CameraPath, parallax: Parallax | None, width_height_px: tuple[int, int], step_s: float
+) -> OwnMotion:
+    """The motion of `sight` with that of the camera taken out; unknown if the camera's is."""
+    frames_V = sight.clear_V
+    start, end, blind = sight.ends(frames_V)
+    moves = np.where(blind, 0.0, end - start - camera.moves(frames_V, start))
+    own_px = float(np.sqrt(np.median(sight.areas_T[sight.visible_V])))
+    diagonal_px = float(np.hypot(*width_height_px))
+    seconds = np.diff(frames_V) * step_s
+
+    def without(shift: NDArray[np.float64]) -> OwnMotion:
+        return _named(moves - shift, seconds, diagonal_px, own_px, _extent_px(shift))
+
+    if parallax is None or not len(moves):
+        ways = [without(np.zeros_like(moves))]
+    else:
+        rest, unit = (np.where(blind, 0.0, each) for each in parallax.shifts(frames_V, start))
+        moves = moves - rest
+        possible, nearest = possible_shifts(moves, unit, frames_V, sight, camera, parallax)
+        ways = [without(shift) for shift in possible]
+        if all(way.name != "none" for way in ways):  # it surely moves, wherever it is
+            ways.append(without(nearest))
+    name = _common([way.name for way in ways]) if camera.known else "unknown"
+    speeds = [way.speed_px_s for way in ways]
+    least = min(ways, key=lambda way: way.path_px)
+    known = name != "unknown" and (name == "none" or max(speeds) <= _SPEED_RATIO * min(speeds))
+    return OwnMotion(name, known, least.shift_px, least.path_px, least.speed_px_s)
+
+
+def _named(
+    moves: NDArray[np.float64], seconds: NDArray[np.float64], diagonal_px: float, own_px: float, shift_px: float
+) -> OwnMotion:
+    """What moves come to, and what that is called; `shift_px` is the extent of the parallax that was taken out."""
+    lengths = np.linalg.norm(moves, axis=1)
+    extent_px, net = _extent_px(moves), moves.sum(axis=0)
+    travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
+    posture_px = own_px * (_STILL_SIZE_FRAC if travels else _POSTURE_SIZE_FRAC)
+    if extent_px < max(_STILL_DIAGONAL_FRAC * diagonal_px, posture_px, _STILL_SHIFT_FRAC * shift_px):
+        name = "none"
+    elif not travels:
+        name = "complex"
+    else:
+        name = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
+    speed_px_s = float(np.median(lengths / seconds)) if len(lengths) else 0.0
+    return OwnMotion(name, True, (float(net[0]), float(net[1])), float(lengths.sum()), speed_px_s)
+
+
+def _extent_px(moves: NDArray[np.float64]) -> float:
+    """Diagonal of the box around the path that moves make."""
+    path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
+    return float(np.hypot(*np.ptp(path, axis=0)))
+
+
+def _common(names: list[str]) -> str:
+    """What all agree in: 'up' of 'up' and 'up-left'."""
+    if len(set(names)) == 1:
+        return names[0]
+    words = [word for word in names[0].split("-") if all(word in name.split("-") for name in names)]
+    return "-".join(words) or "unknown"

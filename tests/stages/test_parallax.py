@@ -1,0 +1,85 @@
+"""Own motion in scenes of several depths: what is claimed is true, and what cannot be known is not claimed."""
+
+from collections import Counter
+
+import pytest
+
+from manifests.schema import Facts
+from pipeline.writers import english
+from stages.claims import contradictions
+from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Deep, Thing, measured, things
+
+SCENES = [*(("street", name) for name in CAMERAS), *(("posts", name) for name in list(CAMERAS)[::3])]
+PLANES = {"street": STREET, "posts": POSTS}
+TRAVELS = [name for name, camera in CAMERAS.items() if "travels" in camera.label]
+SENTENCES = {"none": "is parked and does not move", "left": "moves to the left", "right": "moves to the right"}
+SENTENCES |= {"up": "moves upwards", "down": "moves downwards"}
+
+Seen = dict[tuple[str, str], dict[str, tuple[Thing, Facts]]]
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    """(layout, camera) -> name of a thing -> the thing and its facts."""
+    found: Seen = {}
+    for layout, name in SCENES:
+        placed = things(CAMERAS[name])
+        facts = measured(Deep(camera=CAMERAS[name], planes=PLANES[layout], things=placed))
+        found[layout, name] = {each: (placed[each], facts[each]) for each in facts}
+    return found
+
+
+def every(seen: Seen) -> list[tuple[str, Thing, Facts]]:
+    return [(f"{scene} {name}", *pair) for scene, pairs in seen.items() for name, pair in pairs.items()]
+
+
+def test_no_motion_is_claimed_that_is_not_there(seen: Seen) -> None:
+    known = [(where, thing.motion, facts.motion) for where, thing, facts in every(seen) if facts.motion_known]
+    assert [each for each in known if each[1] != each[2]] == []
+
+
+def test_at_most_a_fifth_is_unknown_and_nothing_if_the_camera_does_not_travel(seen: Seen) -> None:
+    unknown = [where for where, _, facts in every(seen) if not facts.motion_known]
+    assert len(unknown) <= 0.2 * len(every(seen)), unknown
+    still = [(where, name) for where, name in seen if name not in TRAVELS]
+    assert all(facts.motion_known for scene in still for _, facts in seen[scene].values())
+
+
+def test_motion_and_its_flags_agree(seen: Seen) -> None:
+    for where, _, facts in every(seen):
+        assert facts.motion_known == (facts.motion != "unknown"), where
+        assert facts.motion_known or not facts.speed_known, where
+
+
+def test_no_true_text_is_contradicted(seen: Seen) -> None:
+    for where, thing, facts in every(seen):
+        text = f"The object is a ball. Throughout the video, it {SENTENCES[thing.motion]}."
+        assert contradictions(text, facts) == [], where
+
+
+def test_the_opposite_of_a_known_motion_is_contradicted(seen: Seen) -> None:
+    """The check still finds what is wrong where it can know."""
+    opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
+    found = Counter(
+        bool(contradictions(f"The object is a ball. It {SENTENCES[opposite[thing.motion]]}.", facts))
+        for _, thing, facts in every(seen)
+        if thing.motion in opposite and facts.motion_known
+    )
+    assert found[True] > 20
+
+
+def test_the_measured_writer_does_not_claim_an_unknown_motion(seen: Seen) -> None:
+    for where, _, facts in every(seen):
+        said = english.video_level(facts)
+        assert contradictions(f"The object is a ball. {said}", facts) == [], where
+        claims = ("it moves", "it makes its way", "it travels", "does not move", "stays where", "keeps to one spot")
+        assert any(claim in said for claim in claims) == facts.motion_known, where
+
+
+def test_the_camera_is_called_what_it_does(seen: Seen) -> None:
+    wrong = {
+        where: next(iter(pairs.values()))[1].camera
+        for where, pairs in seen.items()
+        if next(iter(pairs.values()))[1].camera not in CAMERAS[where[1]].label
+    }
+    assert wrong == {}
