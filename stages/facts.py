@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.schema import MASK_STRIDE, Facts, Span
+from manifests.schema import Facts, Span
 from stages.video.camera_path import CameraPath, camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
+from stages.video.times import FrameTimes
 from stages.video.track import Sight, Track
 
 # Upper ends of the share of the frame: a ball far off; a dog across the street; a person in full height.
@@ -32,8 +33,7 @@ def measure(
     *,
     height_px: int,
     width_px: int,
-    fps: float,
-    frame_count: int,
+    times: FrameTimes,
     camera_steps: Sequence[NDArray[np.float64] | None],
     colours: Mapping[str, ColourSampler],
 ) -> list[Facts]:
@@ -43,8 +43,7 @@ def measure(
         tracks: the objects, each visible at least once.
         height_px: of the upright frame.
         width_px: of the upright frame.
-        fps: source frames per second.
-        frame_count: source frames.
+        times: of the source frames.
         camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
         colours: object_id -> the pixels seen.
 
@@ -58,16 +57,15 @@ def measure(
                 f"{sight.track.object_id}: a track needs a visible frame and one entry more than the "
                 f"{len(camera_steps)} camera steps; got {len(sight.areas_T)} entries, {len(sight.visible_V)} visible"
             )
-    step_s = MASK_STRIDE / fps
-    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=step_s)
-    size_px, duration_s = (width_px, height_px), frame_count / fps
+    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=times.step_s)
+    size_px = (width_px, height_px)
     return [
         Facts(
             object_id=track.object_id,
-            duration_s=duration_s,
+            duration_s=times.duration_s,
             **_place_and_size(sight, size_px),
-            **_motion(sight, camera, size_px, step_s),
-            **_sight(sight, step_s, duration_s),
+            **_motion(sight, camera, size_px, times),
+            **_sight(sight, times),
             camera_known=camera.known,
             camera_shift_px=list(camera.shift_px),
             camera_speed_px_s=camera.speed_px_s,
@@ -106,7 +104,7 @@ def _cell(centre_frac: NDArray[np.float64]) -> str:
     return f"{('top', 'middle', 'bottom')[row]} {('left', 'centre', 'right')[column]}"
 
 
-def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], step_s: float) -> dict[str, Any]:
+def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], times: FrameTimes) -> dict[str, Any]:
     moves = sight.own_moves(sight.clear_V, camera.place_T33)
     lengths = np.linalg.norm(moves, axis=1)
     path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
@@ -122,26 +120,26 @@ def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], 
     return {
         "own_shift_px": net.tolist(),
         "own_path_px": float(lengths.sum()),
-        "own_speed_px_s": float(np.median(lengths / np.diff(sight.clear_V))) / step_s if len(lengths) else 0.0,
+        "own_speed_px_s": float(np.median(lengths / np.diff(times.annotated_s[sight.clear_V]))) if len(lengths) else 0.0,
         "motion": motion,
     }
 
 
-def _sight(sight: Sight, step_s: float, duration_s: float) -> dict[str, Any]:
-    spans = _spans(sight.areas_T > 0, step_s, duration_s)
+def _sight(sight: Sight, times: FrameTimes) -> dict[str, Any]:
+    spans = _spans(sight.areas_T > 0, times)
     return {
         "visible_spans": spans,
         "hidden_spans": [Span(start_s=a.end_s, end_s=b.start_s) for a, b in zip(spans, spans[1:], strict=False)],
-        "occluded_spans": _spans(sight.covered_T, step_s, duration_s),
+        "occluded_spans": _spans(sight.covered_T, times),
         "enters_s": None if sight.areas_T[0] else spans[0].start_s,
         "leaves_s": None if sight.areas_T[-1] else spans[-1].end_s,
     }
 
 
-def _spans(flags_T: NDArray[np.bool_], step_s: float, duration_s: float) -> list[Span]:
-    """Stretches of true flags; each annotated frame stands for the time up to the next."""
+def _spans(flags_T: NDArray[np.bool_], times: FrameTimes) -> list[Span]:
+    """Stretches of true flags; each annotated frame stands for the time up to the next, the last for all that is left."""
+    edges_s = [*times.annotated_s.tolist(), times.duration_s]
     turns = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(int))).tolist()
     return [
-        Span(start_s=start * step_s, end_s=min(end * step_s, duration_s))
-        for start, end in zip(turns[::2], turns[1::2], strict=True)
+        Span(start_s=edges_s[start], end_s=edges_s[end]) for start, end in zip(turns[::2], turns[1::2], strict=True)
     ]

@@ -280,7 +280,7 @@ def test_a_short_video_shows_every_annotated_frame_once(tmp_path: Path, frames: 
     write_coded_mp4(tmp_path, frames)
     entries = -(-frames // 4)
     for masklet_type, masklets in (("manual", OBJECTS[:2]), ("auto", OBJECTS[2:])):
-        content = annotation(masklets, entries) | {"video_frame_count": float(frames)}
+        content = annotation(masklets, entries) | {"video_frame_count": float(frames), "video_duration": frames / 24}
         write_json(tmp_path, masklet_type, content)
     for update in updates(tmp_path, pending(tmp_path)):
         assert [shown_frame(picture(raw)) for raw in update["video_jpegs"]] == list(range(0, frames, 4))

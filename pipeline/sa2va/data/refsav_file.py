@@ -13,6 +13,8 @@ from typing import Any, Literal, NoReturn, cast
 
 from pydantic_core import from_json
 
+from stages.video.content import json_text
+
 MaskletType = Literal["manual", "auto"]
 
 _ANNO = re.compile(r".*_(manual|auto)\.json")
@@ -41,7 +43,7 @@ def read_refsav(file: Path, root: Path) -> list[Sample]:
         ValueError: the file cannot be read, or an entry of it; the key is named.
     """
     try:
-        entries = from_json(file.read_bytes(), cache_strings="keys")
+        entries = from_json(json_text(file.read_bytes()), cache_strings="keys")
     except (OSError, ValueError) as error:
         raise ValueError(f"{file}: must be a Ref-SAV.json, or the folder of an annotation run: {error}") from error
     if not isinstance(entries, dict):
