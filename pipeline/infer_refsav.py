@@ -83,8 +83,13 @@ def infer(options: argparse.Namespace) -> None:
         {"text": text, "answer": answer.text, "masks": masks}
         for text, answer, masks in zip(options.texts, answers, rles, strict=True)
     ]
-    content = {"video": str(options.video), "model": str(options.model), "frames": frames.names}
-    content |= {"times_s": [round(time_s, 3) for time_s in frames.times_s], "texts": found}
+    content = {
+        "video": str(options.video),
+        "model": str(options.model),
+        "frames": frames.names,
+        "times_s": [round(time_s, 3) for time_s in frames.times_s],
+        "texts": found,
+    }
     (out / MASKS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
 

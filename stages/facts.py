@@ -106,7 +106,7 @@ def _cell(centre_frac: NDArray[np.float64]) -> str:
 
 def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], times: FrameTimes) -> dict[str, Any]:
     moves = sight.own_moves(sight.clear_V, camera.place_T33)
-    lengths = np.linalg.norm(moves, axis=1)
+    lengths, steps_s = np.linalg.norm(moves, axis=1), np.diff(times.annotated_s[sight.clear_V])
     path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
     extent_px, net = float(np.hypot(*np.ptp(path, axis=0))), path[-1]
     travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
@@ -120,7 +120,7 @@ def _motion(sight: Sight, camera: CameraPath, width_height_px: tuple[int, int], 
     return {
         "own_shift_px": net.tolist(),
         "own_path_px": float(lengths.sum()),
-        "own_speed_px_s": float(np.median(lengths / np.diff(times.annotated_s[sight.clear_V]))) if len(lengths) else 0.0,
+        "own_speed_px_s": float(np.median(lengths / steps_s)) if len(lengths) else 0.0,
         "motion": motion,
     }
 
@@ -137,7 +137,7 @@ def _sight(sight: Sight, times: FrameTimes) -> dict[str, Any]:
 
 
 def _spans(flags_T: NDArray[np.bool_], times: FrameTimes) -> list[Span]:
-    """Stretches of true flags; each annotated frame stands for the time up to the next, the last for all that is left."""
+    """Stretches of true flags; each annotated frame stands for the time up to the next, the last up to the end."""
     edges_s = [*times.annotated_s.tolist(), times.duration_s]
     turns = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(int))).tolist()
     return [

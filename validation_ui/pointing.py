@@ -222,8 +222,8 @@ def _check(answer: Answer, clip: Row[Any]) -> None:
     frames: Sequence[int] = [point.frame for point in answer.points]
     if not message and len(frames) == 2:
         apart_s = abs(clip.pts_s[frames[1]] - clip.pts_s[frames[0]])
-    if not message and len(frames) == 2 and apart_s < MIN_APART_S - _ROUNDING_S:
-        message = f"Point in two frames at least {MIN_APART_S:g} s apart; these are {apart_s:.2f} s apart."
+        if apart_s < MIN_APART_S - _ROUNDING_S:
+            message = f"Point in two frames at least {MIN_APART_S:g} s apart; these are {apart_s:.2f} s apart."
     if message:
         raise Problem(422, "invalid", message, fields={"points": message})
 

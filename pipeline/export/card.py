@@ -57,8 +57,8 @@ rows = load_dataset("parquet", data_files="annotations/*.parquet", split="train"
 kept = rows.filter(lambda row: row["status"] == "kept")
 ```
 
-`Ref-SAV.json` has the kept rows for the official Sa2VA training code. Its paths start at `sav_train/`: unpack SA-V so
-that `sam_v_full/sav_train/sav_000/…` exists, with no other folder called `sav_train` above it.
+`Ref-SAV.json` has the kept rows for the official Sa2VA training code. Its paths are relative to Sa2VA's `sam_v_full`:
+lay SA-V out so that {places} exists, with no other folder called `sav_train` above it.
 `report.html` shows every object with its views; it opens in a browser, without a server.
 
 ## How it was made
@@ -156,6 +156,7 @@ def card(table: pa.Table, run: RunInfo, stages: Sequence[str]) -> str:
         shards=", ".join(run["shards"]),
         size=next((name for name, limit in _SIZES if table.num_rows < limit), "10M<n<100M"),
         rows=table.num_rows,
+        places=" and ".join(f"`sam_v_full/{folder}/`" for folder in _folders(table)),
         kept=kept.num_rows,
         writers=", ".join(writers),
         seconds=run["seconds"],
@@ -254,6 +255,11 @@ def _example(kept: pa.Table) -> str:
     # an escaped backtick cannot close the fence
     text = json.dumps(rows[0], indent=2, ensure_ascii=False).replace("`", "\\u0060")
     return f"The first kept row:\n\n```json\n{text}\n```"
+
+
+def _folders(table: pa.Table) -> list[str]:
+    """The folders of the shards, as paths below SAV_ROOT."""
+    return sorted({path.rpartition("/")[0] for path in table["video_path"].to_pylist()})
 
 
 def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""What a file really is: people keep pointers, error pages, archives and half downloads under a video's or a JSON's name."""
+"""What a file really is: there are pointers, error pages, archives and half downloads called .mp4 and .json."""
 
 import io
 import re

@@ -7,6 +7,7 @@ Indices are source frames in display order, from 0.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -119,7 +120,7 @@ def probe(source: Path | BinaryIO, name: str, reason: Reason = Reason.DECODE_ERR
         if cut := _cut(source):
             raise ValueError(cut)
         size = Turn.of(first).size(first.height, first.width)
-        return Probe(size, FrameTimes.of_packets(packets, stream.time_base))
+        return Probe(size, FrameTimes.of_packets(packets, stream.time_base or Fraction(0)))
 
 
 def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
@@ -162,8 +163,8 @@ def _opened(
         with av.open(source, mode="r", metadata_errors="replace") as container:
             pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
             if not pictures:
-                kinds = sorted({each.type for each in container.streams}) or ["nothing"]
-                raise ValueError(f"must have a video stream, got {' and '.join(kinds)} only: get the file again")
+                kinds = " and ".join(sorted({each.type for each in container.streams})) or "nothing"
+                raise ValueError(f"must have a video stream, got {kinds} only: get the file again")
             if pictures[0].codec_context is None:
                 raise ValueError("FFmpeg knows no decoder for its video stream: encode it as H.264")
             yield container, pictures[0]

@@ -6,6 +6,7 @@ from typing import Any, Self
 import av
 import cv2
 import numpy as np
+from av.buffer import Buffer
 from numpy.typing import NDArray
 
 _TOLERANCE = 0.01  # of the matrix's own scale: half a degree
@@ -33,9 +34,10 @@ class Turn:
             ValueError: its display matrix does something else.
         """
         stored = raw.side_data.get("DISPLAYMATRIX")
-        if stored is None:
+        if not isinstance(stored, Buffer):
             return cls()
-        (a, b), (c, d) = np.frombuffer(stored, np.int32).reshape(3, 3)[:2, :2].tolist()  # (x, y) -> (ax + cy, bx + dy)
+        matrix_33 = np.frombuffer(memoryview(stored), np.int32).reshape(3, 3)
+        (a, b), (c, d) = matrix_33[:2, :2].tolist()  # (x, y) -> (a x + c y, b x + d y)
         scale = max(map(abs, (a, b, c, d)))
         transposed = abs(b) > abs(a)
         x, y, *others = (c, b, a, d) if transposed else (a, d, b, c)

@@ -14,9 +14,10 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import ManifestRow
-from pipeline.build_manifest import build, list_videos, write
+from pipeline.build_manifest import build, write
 from stages.base import FatalError
 from stages.check_video import VideoFiles
+from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from tests.stages.tiny_sav import annotation, box, write_json, write_mp4
 
