@@ -47,10 +47,16 @@ def build(
         map_parallel: applies a picklable function to each video, results in order.
 
     Raises:
-        ValueError: a shard is not there or has no video.
+        ValueError: a shard is not there or has no video, or two have one of the same id.
         FatalError: while the tables are made: a file is there but cannot be read now.
     """
     videos = [files for shard in sorted(set(shards)) for files in list_videos(fs, sav_root, shard)]
+    shard_of: dict[str, str] = {}
+    for files in videos:
+        if (other := shard_of.setdefault(files.video_id, files.shard)) != files.shard:
+            raise ValueError(
+                f"video {files.video_id} must be in one shard, got {other} and {files.shard}: give each its own run"
+            )
     if others := left_out(fs, sav_root, videos):
         told = ", ".join(others[:_TOLD]) + (" …" if len(others) > _TOLD else "")
         logger.info("left out %d files that are no video's: %s", len(others), told)

@@ -72,11 +72,11 @@ def _shards_near(fs: fsspec.AbstractFileSystem, sav_root: str) -> Iterator[tuple
                 entries: list[dict[str, Any]] = fs.ls(path or "/", detail=True) if looked <= _MOST else []
             except OSError:
                 continue
-            kinds = {each["name"].rstrip("/"): each["type"] for each in entries}
+            kinds = {each["name"].rstrip("/"): each["type"] for each in entries if each["name"].rstrip("/") != path}
             if video_ids([name.rpartition("/")[2] for name in kinds]):
                 yield _root_of(path)
                 continue
-            folders = sorted(name for name, kind in kinds.items() if kind != "file" and name != path)
+            folders = sorted(name for name, kind in kinds.items() if kind != "file")
             below += [name for name in folders if name.rpartition("/")[2][:1] not in (".", "_")]
         level = below
 

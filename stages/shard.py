@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import fsspec
 
 from stages.check_video import VideoFiles
+from stages.video.storage import unreadable
 
 _LAYOUTS = ("sav_train/{0}", "{0}/sav_train/{0}", "{0}")
 _ENDS = (".mp4", "_manual.json", "_auto.json")
@@ -72,12 +73,15 @@ def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
 
     Raises:
         ValueError: it may not be looked into.
+        FatalError: the storage does not answer.
     """
     try:
         if not fs.isdir(folder):
             return []
         return sorted(each.rstrip("/").rpartition("/")[2] for each in fs.ls(folder, detail=False))
-    except OSError as error:
+    except (PermissionError, NotADirectoryError) as error:
         raise ValueError(
             f"{folder} must be a folder that can be listed, got {error!r}: see to its permissions"
         ) from error
+    except Exception as error:
+        raise unreadable(folder, error) from error

@@ -28,7 +28,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")
 _LFS = "version https://git-lfs"
 _ERROR_CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,60})", re.IGNORECASE)
-_BOXES = (b"moov", b"mdat", b"moof")  # parts of an mp4 that it cannot be played without
+_BOXES = (b"ftyp", b"moov", b"mdat", b"moof")  # parts of an mp4 that it cannot be played without
 
 
 def foreign(head: bytes, wanted: Wanted) -> str | None:
@@ -106,6 +106,8 @@ def _text(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
     if start.startswith("<"):
         code = _ERROR_CODE.search(text)
         return f"an error message in XML ({code[1]})" if code else "XML", _AGAIN
-    if wanted == "a video" and text and all(sign.isprintable() or sign.isspace() for sign in text):
+    if wanted == "JSON" and text[:1] in ("{", "["):
+        return None
+    if text and all(sign.isprintable() or sign.isspace() for sign in text):
         return f"text that begins {text[:60]!r}", _AGAIN
     return None

@@ -202,5 +202,5 @@ def _cut(source: Path | BinaryIO) -> str | None:
 def _plain(error: Exception) -> str:
     """What FFmpeg says, without its number and the name that it was given."""
     if isinstance(error, av.error.FFmpegError):
-        return f"FFmpeg says: {error.strerror}"
+        return f"FFmpeg says {error.strerror!r}: get the file again"
     return str(error)

@@ -9,14 +9,14 @@ from stages.base import FatalError, RowError
 
 _OF_THE_FILE = {  # what opening or reading a file may fail with, and the others be fine -> what to tell
     errno.ENOENT: "it is not there, or a link to nothing: put it back, or remove the video's other files",
-    errno.EACCES: "its permissions forbid it",
-    errno.EPERM: "its permissions forbid it",
+    errno.EACCES: "its permissions forbid it: allow reading",
+    errno.EPERM: "its permissions forbid it: allow reading",
     errno.EISDIR: "it is a folder: put the file itself there",
     errno.ENOTDIR: "a part of its path is no folder",
     errno.ELOOP: "it is a link that leads to itself",
     errno.ENAMETOOLONG: "its name is too long",
-    errno.ENXIO: "it is a socket or a device",
-    errno.EINVAL: "it is a pipe or a device",
+    errno.ENXIO: "it is a socket or a device: put the file itself there",
+    errno.EINVAL: "it is a pipe, socket or device: put the file itself there",
 }
 _BY_CLASS = {  # remote file systems raise these without a number
     FileNotFoundError: errno.ENOENT,
@@ -40,8 +40,14 @@ def readable(name: str, reason: Reason) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        number = error.errno or next((each for kind, each in _BY_CLASS.items() if isinstance(error, kind)), None)
+    except Exception as error:  # clients of remote stores have errors of their own, which are no OSError
+        number = getattr(error, "errno", None)
+        number = number or next((each for kind, each in _BY_CLASS.items() if isinstance(error, kind)), None)
         if number in _OF_THE_FILE:
             raise RowError(reason, f"{name} cannot be opened: {_OF_THE_FILE[number]}") from error
-        raise FatalError(f"{name} is there but cannot be read: {error!r}; see to the disk or network") from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> FatalError:
+    """What stops the run: a file or folder that the storage does not give now."""
+    return FatalError(f"{name} cannot be read now: {type(error).__name__}: {error}; see to the disk or network")

@@ -66,7 +66,7 @@ class FrameTimes:
 
     def every(self, step_s: float) -> list[int]:
         """The frames that come nearest to 0, `step_s`, 2 `step_s` …, each once."""
-        wanted_s = np.arange(0, self.duration_s, step_s)
+        wanted_s = np.arange(0, self.start_s[-1] + 0.01 * step_s, step_s)  # the last frame's too, however it is rounded
         borders_s = (self.start_s[1:] + self.start_s[:-1]) / 2
         return [int(frame) for frame in np.unique(np.searchsorted(borders_s, wanted_s, side="right"))]
 

@@ -74,7 +74,7 @@ def test_no_automatic_file_is_normal(video: Path) -> None:
 
 def test_rotation_metadata_is_applied(video: Path) -> None:
     """The mp4 stores the frames lying down; the masks are those of the upright picture."""
-    write_mp4(video, width_px=HEIGHT_PX, height_px=WIDTH_PX, rotation_deg=90)
+    write_mp4(video, width_px=HEIGHT_PX, height_px=WIDTH_PX, turn={"degrees": 90})
     rows = select(video)
     assert reasons(rows) == {"manual/0": None, "auto/0": None}
     assert (rows["manual/0"].height_px, rows["manual/0"].width_px) == (HEIGHT_PX, WIDTH_PX)
