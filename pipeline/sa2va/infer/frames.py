@@ -96,7 +96,7 @@ class VideoFrames(_Frames):
             times = probe(path, str(path)).times
             count = sum(1 for _ in walk(path, str(path)))
         except (RowError, FatalError) as error:
-            raise ValueError(f"{error}; give an undamaged video") from error
+            raise ValueError(str(error)) from error
         if count != len(times.start_s):
             raise ValueError(f"{path} must have {len(times.start_s)} frames, got {count}; give an undamaged video")
         self.sources = list(range(0, count, stride)) if stride else times.every(1 / ANNOTATED_FPS)
