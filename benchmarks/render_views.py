@@ -29,6 +29,7 @@ from stages.video import draw
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
 from stages.video.frames import fit
+from stages.video.times import FrameTimes
 from stages.video.track import Track
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
@@ -85,9 +86,9 @@ def naive(row: Row, sav: Folder) -> None:
         tracks,
         height_px=row.height_px,
         width_px=row.width_px,
-        fps=row.video_fps,
-        frame_count=row.frame_count,
+        times=FrameTimes.steady(row.frame_count, row.video_fps),
         camera_steps=camera.steps,
+        trails=camera.trails,
         colours=colours,
     )
 

@@ -52,6 +52,12 @@ class Folder:
         """Full path of a file, as the filesystem wants it."""
         return f"{self._resolved[1]}/{name}" if name else self._resolved[1]
 
+    def at(self, path: str) -> "Folder":
+        """The folder of this path on the same filesystem; itself if the path is its own."""
+        if path == self.path():
+            return self
+        return Folder(path or "/" if self.is_local else self.fs.unstrip_protocol(path))
+
     def exists(self, name: str) -> bool:
         """True if there is a file or folder of that name."""
         return bool(self.fs.exists(self.path(name)))

@@ -33,8 +33,9 @@ class Reason(StrEnum):
     JSON_MISSING = "json_missing"  # put the file back, or remove the video
     JSON_MALFORMED = "json_malformed"  # not JSON, truncated, or a key of the wrong type
     VIDEO_MISSING = "video_missing"
-    VIDEO_UNDECODABLE = "video_undecodable"  # no video stream, or the first frame does not decode
+    VIDEO_UNDECODABLE = "video_undecodable"  # no video, cut off, or without frames, times or an upright view
     FRAME_COUNT_MISMATCH = "frame_count_mismatch"  # stated against real number of frames
+    DURATION_MISMATCH = "duration_mismatch"  # stated against real duration: an mp4 that was timed anew
     ANNOTATION_COUNT_MISMATCH = "annotation_count_mismatch"  # entries against ceil(frames / 4)
     RLE_SIZE_MISMATCH = "rle_size_mismatch"  # size of a mask against size of the video
     RLE_MALFORMED = "rle_malformed"  # counts that do not decode to height x width pixels
@@ -186,7 +187,7 @@ class ManifestRow(_Model):
     height_px: int = Field(description="of the upright video; 0 if unknown")
     width_px: int = Field(description="of the upright video; 0 if unknown")
     frame_count: int = Field(description="real number of source frames; 0 if unknown")
-    video_fps: float = Field(description="source frames per second; 0 if unknown")
+    video_fps: float = Field(description="source frames per second, on average; 0 if unknown")
     areas_px: list[int] = Field(description="mask area at each annotated frame; 0 = not visible")
     boxes_px: list[list[int]] = Field(description="(x, y, width, height) at each annotated frame; zeros = not visible")
     best_index: int | None = Field(description="annotated frame of the largest area; null if never visible")

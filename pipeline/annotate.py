@@ -36,6 +36,8 @@ from pipeline.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run_json import begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
+from stages.sav_root import find_root, list_videos
+from stages.shard import shard_names
 
 logger = logging.getLogger("refsav")
 
@@ -66,11 +68,9 @@ def annotate(options: argparse.Namespace) -> int:
         ValueError: settings that cannot be carried out.
         FatalError: the run stopped; the same command goes on.
     """
-    shards = [shard for shard in options.shard.split(",") if shard]
+    shards = shard_names(options.shard)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {options.limit}")
-    if not shards:
-        raise ValueError(f"--shard must name at least one shard, got {options.shard!r}")
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
     config = _config(options, shards)
     sav = _sav_root(options, shards, out)
@@ -95,7 +95,7 @@ def annotate(options: argparse.Namespace) -> int:
         draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
         for shard in shards:
-            build_manifest.list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
+            list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay or options.prompt_changed:
         selection = dead_letter.parse(options.replay or ())
@@ -250,7 +250,8 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
             raise ValueError("the demo shard is annotated by itself: give --shard demo alone")
         if not options.sav_root:
             raise ValueError("--sav-root (make: SAV_ROOT=…) must name the folder that holds sav_train/<shard>/")
-        return Folder(options.sav_root)
+        sav = Folder(options.sav_root)
+        return sav.at(find_root(sav.fs, sav.path(), shards))
     return Folder(options.sav_root or (out.path("sav") if out.is_local else "runs/demo/sav"))
 
 

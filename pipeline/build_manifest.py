@@ -3,48 +3,31 @@
 Every file is read and written through fsspec: SAV_ROOT and the output may be local folders or URLs.
 """
 
+import errno
+import logging
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow
 from stages.check_video import VideoFiles
+from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
+from stages.shard import left_out
 
+logger = logging.getLogger(__name__)
+
+_TOLD = 5  # names in a line
 # map(), or anything that does the same in parallel; both arguments can be pickled and results come in order
 MapParallel = Callable[[Callable[[VideoFiles], pa.Table], Sequence[VideoFiles]], Iterable[pa.Table]]
-
-
-def list_videos(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[VideoFiles]:
-    """Videos of a shard of which there is at least one file, by id.
-
-    Args:
-        fs: file system of `sav_root`.
-        sav_root: folder that holds `sav_train`, as `fs` names it.
-        shard: folder below `sav_train`, e.g. sav_000.
-
-    Raises:
-        ValueError: there is no such folder, or no video in it; the message says which shards there are.
-    """
-    folder = f"{sav_root}/sav_train"
-    names = _names(fs, f"{folder}/{shard}")
-    stems = {
-        name.removesuffix(end) for name in names for end in (".mp4", "_manual.json", "_auto.json") if name.endswith(end)
-    }
-    if not stems:
-        found = ", ".join(_names(fs, folder)[:60]) or "nothing"
-        raise ValueError(
-            f"no SA-V videos in {folder}/{shard}; {folder} has {found}. Set SHARD and SAV_ROOT accordingly"
-        )
-    return [
-        VideoFiles(stem, shard, ("manual", "auto") if f"{stem}_auto.json" in names else ("manual",))
-        for stem in sorted(stems)
-    ]
 
 
 def build(
@@ -58,16 +41,25 @@ def build(
 
     Args:
         fs: file system of `sav_root`.
-        sav_root: folder that holds `sav_train`, as `fs` names it.
-        shards: folders below `sav_train`.
+        sav_root: SAV_ROOT, as `fs` names it.
+        shards: of `stages.shard`.
         config: the selection policy.
         map_parallel: applies a picklable function to each video, results in order.
 
     Raises:
-        ValueError: a shard is not there or has no video.
+        ValueError: a shard is not there or has no video, or two have one of the same id.
         FatalError: while the tables are made: a file is there but cannot be read now.
     """
     videos = [files for shard in sorted(set(shards)) for files in list_videos(fs, sav_root, shard)]
+    shard_of: dict[str, str] = {}
+    for files in videos:
+        if (other := shard_of.setdefault(files.video_id, files.shard)) != files.shard:
+            raise ValueError(
+                f"video {files.video_id} must be in one shard, got {other} and {files.shard}: give each its own run"
+            )
+    if others := left_out(fs, sav_root, videos):
+        told = ", ".join(others[:_TOLD]) + (" …" if len(others) > _TOLD else "")
+        logger.info("left out %d files that are no video's: %s", len(others), told)
     return map_parallel(partial(_video_table, fs, sav_root, config), videos)
 
 
@@ -82,16 +74,12 @@ def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
     out.write_tables("manifest.parquet", _units(tables, rows_per_unit), arrow_schema(ManifestRow))
 
 
-def _names(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
-    """Names in a folder, sorted; none if it is no folder."""
-    if not fs.isdir(folder):
-        return []
-    return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
-
-
 def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:
     def open_file(path: str) -> BinaryIO:
-        file: BinaryIO = fs.open(f"{sav_root}/{path}", "rb")
+        whole = f"{sav_root}/{path}"
+        if isinstance(fs, LocalFileSystem) and not stat.S_ISREG(os.stat(whole).st_mode) and not os.path.isdir(whole):
+            raise OSError(errno.EINVAL, "no regular file", whole)  # a pipe would never end
+        file: BinaryIO = fs.open(whole, "rb")
         return file
 
     return to_table(select_objects(files, open_file, config), ManifestRow)

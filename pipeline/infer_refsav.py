@@ -48,7 +48,7 @@ def infer(options: argparse.Namespace) -> None:
     check_out(Path(options.out))
     # these cost seconds that --help and a mistyped option do not need
     from pipeline.sa2va.infer import draw
-    from pipeline.sa2va.infer.frames import ANNOTATED_FPS, open_frames
+    from pipeline.sa2va.infer.frames import open_frames
     from pipeline.sa2va.infer.load import load_segmenter
 
     if not all(text.strip() for text in options.texts):
@@ -70,10 +70,10 @@ def infer(options: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rles: list[list[dict[str, Any]]] = [[] for _ in options.texts]
     shown, cells = set(draw.sheet_frames(len(frames))), []
-    with draw.OverlayVideo(out / VIDEO, options.texts, ANNOTATED_FPS) as video:
+    with draw.OverlayVideo(out / VIDEO, options.texts) as video:
         for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
             drawn_HW3 = draw.overlay(step.frame_HW3, step.masks_NHW)
-            video.write(drawn_HW3)
+            video.write(drawn_HW3, frames.times_s[t])
             if t in shown:
                 cells.append(draw.cell(drawn_HW3, frames.names[t]))
             for n, mask_HW in enumerate(step.masks_NHW):
@@ -83,7 +83,13 @@ def infer(options: argparse.Namespace) -> None:
         {"text": text, "answer": answer.text, "masks": masks}
         for text, answer, masks in zip(options.texts, answers, rles, strict=True)
     ]
-    content = {"video": str(options.video), "model": str(options.model), "frames": frames.names, "texts": found}
+    content = {
+        "video": str(options.video),
+        "model": str(options.model),
+        "frames": frames.names,
+        "times_s": [round(time_s, 3) for time_s in frames.times_s],
+        "texts": found,
+    }
     (out / MASKS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
 

@@ -26,6 +26,9 @@ class RowError(Exception):
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
+    def __str__(self) -> str:
+        return self.detail
+
 
 class FatalError(Exception):
     """The run cannot go on (engine dead, disk full): stop, keep what is written, resume later."""

@@ -1,17 +1,20 @@
 """The files of one video and whether they fit together: what the mp4 really holds against what a JSON states."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import av
-
 from manifests.schema import MASK_STRIDE, Reason
-from stages.base import FatalError, Reject, RowError
+from stages.base import Reject
+from stages.video.frames import probe
 from stages.video.masklets import Masklets, read_masklets
+from stages.video.storage import readable
 
 Open = Callable[[str], BinaryIO]  # opens a file below SAV_ROOT for reading; FileNotFoundError if there is none
+
+# A second and a tenth: less is in how tools count the last frame, or 25 frames a second for 24; more is another video.
+_DURATION_S, _DURATION_FRAC = 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -21,61 +24,45 @@ class VideoFiles:
     video_id: str
     shard: str
     masklet_types: tuple[str, ...] = ("manual",)  # annotation files to read: manual always, auto if there is one
+    folder: str = ""  # that they lie in; as SA-V's archives unpack if it is not told
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder or f"sav_train/{self.shard}")
 
     @property
     def video_path(self) -> str:
         """The mp4."""
-        return f"sav_train/{self.shard}/{self.video_id}.mp4"
+        return f"{self.folder}/{self.video_id}.mp4"
 
     def anno_path(self, masklet_type: str) -> str:
         """The annotation file of type manual or auto."""
-        return f"sav_train/{self.shard}/{self.video_id}_{masklet_type}.json"
+        return f"{self.folder}/{self.video_id}_{masklet_type}.json"
 
 
 @dataclass(frozen=True)
 class Video:
     """What an mp4 holds."""
 
-    height_px: int  # upright: rotation metadata is applied
+    height_px: int  # upright: its display matrix is applied
     width_px: int
     frame_count: int
-    fps: float
-
-
-def probe(file: BinaryIO, name: str) -> Video:
-    """Decode the first frame of an open mp4 and count its frames by demuxing, without decoding them.
-
-    Raises:
-        RowError: VIDEO_UNDECODABLE when there is no video stream or no first frame.
-    """
-    try:
-        with av.open(file, mode="r", metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: FFmpeg knows no decoder for its video stream")
-            stream.codec_context.thread_count = 1  # more would decode frames ahead of the first
-            frames, first = 0, None
-            for packet in container.demux(stream):
-                frames += packet.size > 0 and not (packet.is_corrupt or packet.is_discard)
-                if first is None:
-                    first = next(iter(packet.decode()), None)
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: {error}") from error
-    if not isinstance(first, av.VideoFrame):
-        raise RowError(Reason.VIDEO_UNDECODABLE, f"{name}: no frame decodes")
-    upright = (first.height, first.width) if first.rotation % 180 == 0 else (first.width, first.height)
-    return Video(*upright, frame_count=frames, fps=float(stream.average_rate or 0))
+    fps: float  # on average
+    duration_s: float
 
 
 def open_video(files: VideoFiles, open_file: Open) -> Video:
-    """Probe the mp4 of a video.
+    """Look at the mp4 of a video.
 
     Raises:
         RowError: VIDEO_MISSING or VIDEO_UNDECODABLE.
         FatalError: it cannot be read now.
     """
-    with _readable(files.video_path, Reason.VIDEO_MISSING), open_file(files.video_path) as file:
-        return probe(file, files.video_path)
+    path = files.video_path
+    with readable(path, Reason.VIDEO_MISSING), open_file(path) as file:
+        raw = file.read()  # whole: what goes wrong from here on is in the file, not in the storage
+    found = probe(io.BytesIO(raw), path, Reason.VIDEO_UNDECODABLE)
+    times = found.times
+    return Video(*found.size, frame_count=len(times.start_s), fps=times.fps, duration_s=times.duration_s)
 
 
 def open_masklets(files: VideoFiles, masklet_type: str, open_file: Open) -> Masklets:
@@ -86,20 +73,9 @@ def open_masklets(files: VideoFiles, masklet_type: str, open_file: Open) -> Mask
         FatalError: it cannot be read now.
     """
     path = files.anno_path(masklet_type)
-    with _readable(path, Reason.JSON_MISSING), open_file(path) as file:
+    with readable(path, Reason.JSON_MISSING), open_file(path) as file:
         raw = file.read()
     return read_masklets(raw, path)
-
-
-@contextmanager
-def _readable(path: str, missing: Reason) -> Iterator[None]:
-    """Tells a file that is not there for us, which costs its rows, from trouble that would cost those of any file."""
-    try:
-        yield
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise RowError(missing, f"{path} cannot be opened: {error!r}") from error
-    except OSError as error:
-        raise FatalError(f"{path} is there but cannot be read: {error!r}; see to the disk or network") from error
 
 
 def check_file(masklets: Masklets, video: Video, file: str) -> Reject | None:
@@ -111,6 +87,13 @@ def check_file(masklets: Masklets, video: Video, file: str) -> Reject | None:
     if entries != expected:
         rule = f"ceil({video.frame_count} frames / {MASK_STRIDE}) = {expected}"
         return Reject(Reason.ANNOTATION_COUNT_MISMATCH, f"{file}: masklet has {entries} entries, must be {rule}")
+    stated_s, real_s = masklets.duration_s, video.duration_s
+    if stated_s is not None and abs(stated_s - real_s) > max(_DURATION_S, _DURATION_FRAC * real_s):
+        detail = (
+            f"{file}: video_duration is {stated_s:g} s, the mp4 lasts {real_s:.2f} s by its timestamps: it plays at "
+            "another rate than the one that was annotated, get the original"
+        )
+        return Reject(Reason.DURATION_MISMATCH, detail)
     return None
 
 

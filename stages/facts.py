@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.schema import MASK_STRIDE, Facts, Span
+from manifests.schema import Facts, Span
 from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
 from stages.video.own_motion import OwnMotion, own_motion
 from stages.video.parallax import parallax
+from stages.video.times import FrameTimes
 from stages.video.track import Sight, Track
 from stages.video.trails import Trail
 
@@ -31,8 +32,7 @@ def measure(
     *,
     height_px: int,
     width_px: int,
-    fps: float,
-    frame_count: int,
+    times: FrameTimes,
     camera_steps: Sequence[NDArray[np.float64] | None],
     trails: Sequence[Trail],
     colours: Mapping[str, ColourSampler],
@@ -43,8 +43,7 @@ def measure(
         tracks: the objects, each visible at least once.
         height_px: of the upright frame.
         width_px: of the upright frame.
-        fps: source frames per second.
-        frame_count: source frames.
+        times: of the source frames.
         camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
         trails: `CameraTracker.trails` of the video.
         colours: object_id -> the pixels seen.
@@ -59,22 +58,21 @@ def measure(
                 f"{sight.track.object_id}: a track needs a visible frame and one entry more than the "
                 f"{len(camera_steps)} camera steps; got {len(sight.areas_T)} entries, {len(sight.visible_V)} visible"
             )
-    step_s = MASK_STRIDE / fps
-    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=step_s)
+    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=times.step_s)
     travel = parallax(trails, camera, [sight.edges_T4 for sight in sights], height_px=height_px, width_px=width_px)
-    size_px, duration_s = (width_px, height_px), frame_count / fps
+    size_px = (width_px, height_px)
     return [
         Facts(
             object_id=track.object_id,
-            duration_s=duration_s,
+            duration_s=times.duration_s,
             **_place_and_size(sight, size_px),
-            **_motion(own_motion(sight, camera, travel, size_px, step_s)),
-            **_sight(sight, sights, step_s, duration_s),
+            **_motion(own_motion(sight, camera, travel, size_px, times.annotated_s)),
+            **_sight(sight, sights, times),
             camera_known=camera.known,
             camera_shift_px=list(camera.shift_px),
             camera_speed_px_s=camera.speed_px_s,
             camera_zoom_ratio=camera.zoom_ratio,
-            camera="travels" if travel and travel.travels(camera, len(camera_steps) * step_s) else camera.label,
+            camera="travels" if travel and travel.travels(camera, len(camera_steps) * times.step_s) else camera.label,
             **colours[track.object_id].facts(),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )
@@ -119,12 +117,12 @@ def _motion(motion: OwnMotion) -> dict[str, Any]:
     }
 
 
-def _sight(sight: Sight, sights: Sequence[Sight], step_s: float, duration_s: float) -> dict[str, Any]:
-    spans = _spans(sight.areas_T > 0, step_s, duration_s)
+def _sight(sight: Sight, sights: Sequence[Sight], times: FrameTimes) -> dict[str, Any]:
+    spans = _spans(sight.areas_T > 0, times)
     return {
         "visible_spans": spans,
         "hidden_spans": [Span(start_s=a.end_s, end_s=b.start_s) for a, b in zip(spans, spans[1:], strict=False)],
-        "occluded_spans": _spans(sight.covered_T, step_s, duration_s),
+        "occluded_spans": _spans(sight.covered_T, times),
         "occluded_known": bool((_touched(sight, sights) | ~sight.covered_T).all()),
         "enters_s": None if sight.areas_T[0] else spans[0].start_s,
         "leaves_s": None if sight.areas_T[-1] else spans[-1].end_s,
@@ -140,10 +138,10 @@ def _touched(sight: Sight, sights: Sequence[Sight]) -> NDArray[np.bool_]:
     return touched_T
 
 
-def _spans(flags_T: NDArray[np.bool_], step_s: float, duration_s: float) -> list[Span]:
-    """Stretches of true flags; each annotated frame stands for the time up to the next."""
+def _spans(flags_T: NDArray[np.bool_], times: FrameTimes) -> list[Span]:
+    """Stretches of true flags; each annotated frame stands for the time up to the next, the last up to the end."""
+    edges_s = [*times.annotated_s.tolist(), times.duration_s]
     turns = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(int))).tolist()
     return [
-        Span(start_s=start * step_s, end_s=min(end * step_s, duration_s))
-        for start, end in zip(turns[::2], turns[1::2], strict=True)
+        Span(start_s=edges_s[start], end_s=edges_s[end]) for start, end in zip(turns[::2], turns[1::2], strict=True)
     ]

@@ -6,6 +6,8 @@ the object and the frame with a yellow contour; and 8 uniform frames with a cont
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
 
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, Reason, Row
@@ -14,8 +16,9 @@ from stages.base import Reject, Result, RowError, Stage
 from stages.video import draw
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
-from stages.video.frames import Frame, Picture, fit, walk
+from stages.video.frames import Frame, Picture, fit, probe, walk
 from stages.video.objects import VideoObject, load_objects, union
+from stages.video.storage import readable
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # camera motion needs no more, and time goes with the area
@@ -25,7 +28,7 @@ class RenderViews(Stage):
     """Fill the views, the facts of the object and those of its siblings."""
 
     name = "render_views"
-    reads = ("object_id", "video_path", "siblings", "areas_px", "frame_count", "video_fps", "height_px", "width_px")
+    reads = ("object_id", "video_path", "siblings", "areas_px", "frame_count", "height_px", "width_px")
     writes = (
         *("crop_jpeg", "masked_jpeg", "scene_jpeg", "video_jpegs", "video_times_s", "preview_jpeg"),
         *("facts", "sibling_facts"),
@@ -44,39 +47,40 @@ class RenderViews(Stage):
 
     def _visit(self, rows: Sequence[Row]) -> list[Result]:
         row = rows[0]
-        shown = {each.object_id for each in rows}
-        ids = dict.fromkeys([*row.siblings, *shown])
+        drawn = {each.object_id for each in rows}
+        ids = dict.fromkeys([*row.siblings, *drawn])
         subjects = [
-            _Subject(each, self.config if each.object_id in shown else None)
+            _Subject(each, self.config if each.object_id in drawn else None)
             for each in load_objects(self.sav, row.video_path, ids)
         ]
-        camera, frames_seen = self._watch(row, subjects)
-        if frames_seen != row.frame_count:
-            detail = f"{row.video_path}: {frames_seen} frames decode, its index says {row.frame_count}"
-            return [Reject(Reason.FRAME_COUNT_MISMATCH, detail)] * len(rows)
+        with readable(row.video_path, Reason.DECODE_ERROR):
+            video = self.sav.media(row.video_path)
+        times = probe(video, row.video_path).times
+        camera, frames_seen = self._watch(row, video, subjects)
+        for frames, words in ((frames_seen, "frames decode"), (len(times.start_s), "frames are there")):
+            if frames != row.frame_count:
+                detail = f"{row.video_path}: {frames} {words}, its index says {row.frame_count}"
+                return [Reject(Reason.FRAME_COUNT_MISMATCH, detail)] * len(rows)
 
         measured = facts.measure(
             [subject.object.track for subject in subjects],
             height_px=row.height_px,
             width_px=row.width_px,
-            fps=row.video_fps,
-            frame_count=row.frame_count,
+            times=times,
             camera_steps=camera.steps,
             trails=camera.trails,
             colours={subject.object.object_id: subject.colours for subject in subjects},
         )
         found = {each.object_id: each for each in measured}
         views = {subject.object.object_id: subject.views for subject in subjects if subject.views}
-        times_s = [
-            index * MASK_STRIDE / row.video_fps for index in uniform_indices(len(row.areas_px), self.config.frames)
-        ]
+        shown = uniform_indices(len(row.areas_px), self.config.frames)
         shared = {
-            "video_times_s": [round(time_s, 3) for time_s in times_s],
+            "video_times_s": times.annotated_s[shown].round(3).tolist(),
             "sibling_facts": [found[object_id] for object_id in row.siblings],
         }
         return [{**shared, **views[each.object_id].columns(), "facts": found[each.object_id]} for each in rows]
 
-    def _watch(self, row: Row, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
+    def _watch(self, row: Row, video: Path | BinaryIO, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
         """Show the video to the subjects; returns what followed the camera and the number of frames decoded."""
         entries = len(row.areas_px)
         slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
@@ -87,7 +91,7 @@ class RenderViews(Stage):
         # Drawing and following the camera go on beside the decoder; OpenCV and FFmpeg run outside Python's lock.
         with ThreadPoolExecutor(1) as drawer, ThreadPoolExecutor(1) as follower:
             done: list[Future[None]] = []
-            for frame in walk(self.sav.media(row.video_path), row.video_path):
+            for frame in walk(video, row.video_path):
                 frames_seen += 1
                 index, between = divmod(frame.index, MASK_STRIDE)
                 if between or index >= entries:

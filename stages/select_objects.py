@@ -24,7 +24,7 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
     try:
         video, video_problem = open_video(files, open_file), None
     except RowError as error:
-        video, video_problem = Video(0, 0, 0, 0.0), Reject(error.reason, error.detail)
+        video, video_problem = Video(0, 0, 0, 0.0, 0.0), Reject(error.reason, error.detail)
     for masklet_type in files.masklet_types:
         path = files.anno_path(masklet_type)
         try:

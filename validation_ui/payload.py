@@ -30,7 +30,7 @@ _ABOUT: Select[Any] = (  # an item, its current text and its video
     select(
         *(item.c[name] for name in ("id", "public_id", "kind", "version", "state", "gold", "wants_short", "video_id")),
         text_version.c.parts,
-        *(video.c[name] for name in ("media_id", "fps", "frame_count", "height_px", "width_px", "chunks")),
+        *(video.c[name] for name in ("media_id", "pts_s", "frame_count", "height_px", "width_px", "chunks")),
         video.c.shown_height_px,
         video.c.shown_width_px,
     )
@@ -147,7 +147,7 @@ def _item(about: Row[Any]) -> dict[str, Any]:
 def _video(clip: Row[Any]) -> dict[str, Any]:
     return {
         "media_id": clip.media_id,
-        "fps": clip.fps,
+        "times_s": clip.pts_s,
         "frame_count": clip.frame_count,
         "height_px": clip.height_px,
         "width_px": clip.width_px,

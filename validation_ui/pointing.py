@@ -16,9 +16,10 @@ from validation_ui import audit, leases, masks
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
+_ROUNDING_S = 0.001  # of times in the database
 MIN_APART_S = 1.0  # between the two points; an object visible for less is pointed at once
 _MINE = select(pointing).where(pointing.c.slot_id == bindparam("slot"), pointing.c.person_id == bindparam("me"))
-_VIDEO: Select[Any] = select(video.c.id, video.c.height_px, video.c.width_px, video.c.frame_count, video.c.fps).where(
+_VIDEO: Select[Any] = select(video.c.id, video.c.height_px, video.c.width_px, video.c.frame_count, video.c.pts_s).where(
     video.c.id == bindparam("video")
 )
 _MASKLETS = select(masklet).where(masklet.c.video_id == bindparam("video"))
@@ -86,7 +87,7 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
     for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
         counts = [_at(masks.unpack(one.rles), point.frame) for point in answer.points]
         if one.id == row.masklet_id:
-            target = counts, sum(1 for area in one.areas_px if area) * MASK_STRIDE / clip.fps
+            target = counts, _visible_s(one.areas_px, clip.pts_s)
         if all(masks.contains(text, size, point.x, point.y) for text, point in zip(counts, answer.points, strict=True)):
             under.append((masks.area_px(counts[0], size), one.id))
     if target is None:
@@ -219,11 +220,18 @@ def _check(answer: Answer, clip: Row[Any]) -> None:
                 f"got frame {point.frame}."
             )
     frames: Sequence[int] = [point.frame for point in answer.points]
-    if not message and len(frames) == 2 and abs(frames[1] - frames[0]) < MIN_APART_S * clip.fps:
-        apart_s = abs(frames[1] - frames[0]) / clip.fps
-        message = f"Point in two frames at least {MIN_APART_S:g} s apart; these are {apart_s:.2f} s apart."
+    if not message and len(frames) == 2:
+        apart_s = abs(clip.pts_s[frames[1]] - clip.pts_s[frames[0]])
+        if apart_s < MIN_APART_S - _ROUNDING_S:
+            message = f"Point in two frames at least {MIN_APART_S:g} s apart; these are {apart_s:.2f} s apart."
     if message:
         raise Problem(422, "invalid", message, fields={"points": message})
+
+
+def _visible_s(areas_px: Sequence[int], pts_s: Sequence[float]) -> float:
+    """How long an object is seen: each annotated frame stands for the time up to the next, the last for its own."""
+    edges_s = [*pts_s[::MASK_STRIDE], pts_s[-1]]
+    return sum(end_s - start_s for area, start_s, end_s in zip(areas_px, edges_s, edges_s[1:], strict=False) if area)
 
 
 def _at(counts: Sequence[str | None], frame: int) -> str | None:

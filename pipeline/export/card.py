@@ -25,7 +25,7 @@ PAPER_TABLE_4 = (
     ("Ref-SAV train (paper)", "37,311", "72,509", "72,509", "6.0M", "83.6"),
 )
 _COUNTED = (
-    *("status", "video_id", "writer", "prompt_ids", "areas_px"),
+    *("status", "video_id", "video_path", "writer", "prompt_ids", "areas_px"),
     *("expression", "facts", "width_px", "height_px"),
 )
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
@@ -64,8 +64,8 @@ rows = load_dataset("parquet", data_files="annotations/*.parquet", split="train"
 kept = rows.filter(lambda row: row["status"] == "kept")
 ```
 
-`Ref-SAV.json` has the kept rows for the official Sa2VA training code. Its paths start at `sav_train/`: unpack SA-V so
-that `sam_v_full/sav_train/sav_000/…` exists, with no other folder called `sav_train` above it.
+`Ref-SAV.json` has the kept rows for the official Sa2VA training code. Its paths are relative to Sa2VA's `sam_v_full`:
+lay SA-V out so that {places} exists, with no other folder called `sav_train` above it.
 `report.html` shows every object with its views; it opens in a browser, without a server.
 
 ## How it was made
@@ -156,6 +156,7 @@ class _Sums:
     writers: set[str] = field(default_factory=set)
     prompts: set[str] = field(default_factory=set)
     videos: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)  # of the shards, below SAV_ROOT
     expressions: int = 0
     words: int = 0
     masks: int = 0
@@ -169,6 +170,7 @@ class _Sums:
         kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
         texts = kept["expression"].drop_null().to_pylist()
         self.kept += kept.num_rows
+        self.folders.update(path.rpartition("/")[0] for path in table["video_path"].to_pylist())
         self.writers.update(kept["writer"].drop_null().to_pylist())
         self.videos.update(kept["video_id"].to_pylist())
         self.expressions += len(texts)
@@ -200,6 +202,7 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         shards=", ".join(run["shards"]),
         size=next((name for name, limit in _SIZES if table.num_rows < limit), "10M<n<100M"),
         rows=table.num_rows,
+        places=" and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
         kept=sums.kept,
         writers=", ".join(writers),
         seconds=run["seconds"],

@@ -1,8 +1,8 @@
 """Kept rows as `Ref-SAV.json`, the training file that the official Sa2VA loader reads.
 
-What that loader does (facts: Sa2VA 9832e1a, datasets/sa2va_data_03_refvos.py): one sample per entry; paths are joined
-to its `sam_v_full` folder; every frame is read with OpenCV and every 4th kept; every mask is decoded; the two counts
-must agree, or the worker dies. The key of an object is its column in the mask file, not its `masklet_id`.
+What that loader does (Sa2VA 9832e1a, datasets/sa2va_data_03_refvos.py): one sample per entry; paths are joined to its
+`sam_v_full` folder, which is SAV_ROOT; every frame is read with OpenCV and every 4th kept; every mask is decoded; the
+two counts must agree, or the worker dies. The key of an object is its column in the mask file, not its `masklet_id`.
 An entry names one mask file, so a video with kept manual and automatic objects has two entries.
 """
 
@@ -45,8 +45,8 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
         yield (
             name,
             {
-                "video_path": objects[0]["video_path"],
-                "anno_path": objects[0]["anno_path"],
+                "video_path": _kept_as_is(objects[0]["video_path"]),
+                "anno_path": _kept_as_is(objects[0]["anno_path"]),
                 "objects": {
                     str(row["masklet_position"]): {
                         "formated": row["expression"],
@@ -80,5 +80,15 @@ def _check(row: dict[str, Any]) -> None:
             f"that is {expected}, got {len(row['areas_px'])}; select_objects rejects such a video"
         )
     for path in (row["video_path"], row["anno_path"]):
-        if path.split("/").count("sav_train") != 1 or not path.startswith("sav_train/"):
-            raise ValueError(f"{where}: the loader wants a path that starts at its only 'sav_train' part, got '{path}'")
+        if path.split("/").count("sav_train") > 1:
+            raise ValueError(f"{where}: the loader wants a path with one part 'sav_train' at most, got '{path}'")
+
+
+def _kept_as_is(path: str) -> str:
+    """A path that leads the loader to the file where it lies.
+
+    It takes `sav_000/sav_train/sav_000/` for a slip and drops the first part, though Sa2VA's own instructions lay
+    files out so. With a `.` between them the two parts are no longer neighbours, and every file system passes over it.
+    """
+    above, found, below = path.partition("/sav_train/")
+    return f"{above}/.{found}{below}" if found and above.rpartition("/")[2] == below.partition("/")[0] else path

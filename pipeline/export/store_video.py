@@ -11,7 +11,7 @@ from manifests.schema import MASK_STRIDE
 from pipeline.sa2va.data.columns import bad_columns
 from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.data.store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
-from stages.base import RowError
+from stages.base import FatalError, RowError
 from stages.video.frames import Picture, walk
 from stages.video.masklets import Masklets, read_masklets
 
@@ -44,8 +44,8 @@ def store_video(video: Video, store: Path, config: StoreConfig) -> tuple[Outcome
         return "failed", f"{video.video_id}: {error}".replace(
             f"{video.video_id}: {video.video_id}:", f"{video.video_id}:"
         )
-    except RowError as error:
-        return "failed", f"{video.video_id}: {error.detail}"
+    except (RowError, FatalError) as error:
+        return "failed", f"{video.video_id}: {error}"
     return "made", ""
 
 

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from manifests.schema import Reason
 from stages.base import RowError
+from stages.video.content import json_text
 from stages.video.rle import MAX_PX, Runs, empty, parse
 
 Rle = dict[str, Any]  # {"size": [height, width], "counts": bytes}
@@ -26,6 +27,7 @@ class Masklets:
 
     Attributes:
         frame_count: source frames that the file states; None if it does not.
+        duration_s: length of the video that it states; None if it does not.
         ids: the file's own id of each masklet; None if it gives none.
         rles: [T][N] checked RLE, safe for pycocotools; an empty mask where the file's own is malformed.
         sizes_TN2: (height, width) of each RLE, in this order; (1, 1) where it gives none.
@@ -34,6 +36,7 @@ class Masklets:
     """
 
     frame_count: int | None
+    duration_s: float | None
     ids: list[int | None]
     rles: list[list[Rle]]
     sizes_TN2: NDArray[np.int64]
@@ -90,9 +93,10 @@ def read_masklets(raw: bytes, file: str) -> Masklets:
         RowError: JSON_MALFORMED with the position or the key that breaks the format.
     """
     try:
-        return check_masklets(from_json(raw, cache_strings="keys"), file)
+        return check_masklets(from_json(json_text(raw), cache_strings="keys"), file)
     except ValueError as error:
-        raise RowError(Reason.JSON_MALFORMED, f"{file}: {error}") from error
+        cut = ": the file breaks off, get it again" if str(error).startswith("EOF ") else ""
+        raise RowError(Reason.JSON_MALFORMED, f"{file}: {error}{cut}") from error
 
 
 def check_masklets(annotation: object, file: str) -> Masklets:
@@ -112,6 +116,9 @@ def check_masklets(annotation: object, file: str) -> Masklets:
         _malformed(file, "masklet_id", f"a list of {masklets} ids, one for each masklet", ids)
     checked_ids = [_whole(value, file, f"masklet_id[{n}]") for n, value in enumerate(ids)]
     frame_count = _whole(annotation.get("video_frame_count"), file, "video_frame_count")
+    duration_s = annotation.get("video_duration")
+    if duration_s is not None and not (isinstance(duration_s, int | float) and 0 <= duration_s < float("inf")):
+        _malformed(file, "video_duration", "seconds", duration_s)
 
     flat = [_entry(entry) for entries in frames for entry in entries]
     runs = parse([text for text, *_ in flat], [h for _, h, _, _ in flat], [w for _, _, w, _ in flat])
@@ -125,6 +132,7 @@ def check_masklets(annotation: object, file: str) -> Masklets:
     ]
     return Masklets(
         frame_count=frame_count,
+        duration_s=duration_s,
         ids=checked_ids,
         rles=[rles[t * masklets : (t + 1) * masklets] for t in range(len(frames))],
         sizes_TN2=np.array([(h, w) for _, h, w, _ in flat], np.int64).reshape(len(frames), masklets, 2),

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from manifests.io import Folder
+from manifests.schema import Reason
 from stages.video.masklets import Masklets, Rle, read_masklets
 from stages.video.rle import decode
+from stages.video.storage import readable
 from stages.video.track import Track
 
 
@@ -43,7 +45,8 @@ def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> l
     """The masklets `object_ids` of one video, in that order; reads only the annotation files they are in.
 
     Raises:
-        RowError: JSON_MALFORMED if a file changed since the manifest was made.
+        RowError: JSON_MISSING or JSON_MALFORMED if a file changed since the manifest was made.
+        FatalError: it is there and cannot be read now.
     """
     files: dict[str, Masklets] = {}
     objects = []
@@ -51,7 +54,9 @@ def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> l
         _, masklet_type, position = object_id.split("/")
         if masklet_type not in files:
             name = f"{video_path.removesuffix('.mp4')}_{masklet_type}.json"
-            files[masklet_type] = read_masklets(sav.read_bytes(name), name)
+            with readable(name, Reason.JSON_MISSING):
+                raw = sav.read_bytes(name)
+            files[masklet_type] = read_masklets(raw, name)
         file, n = files[masklet_type], int(position)
         track = Track(object_id, file.areas[:, n].tolist(), file.boxes[:, n].tolist(), file.centres[:, n])
         objects.append(VideoObject(track, [frame[n] for frame in file.rles]))

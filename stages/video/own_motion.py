@@ -53,15 +53,27 @@ class OwnMotion:
 
 
 def own_motion(
-    sight: Sight, camera: CameraPath, parallax: Parallax | None, width_height_px: tuple[int, int], step_s: float
+    sight: Sight,
+    camera: CameraPath,
+    parallax: Parallax | None,
+    width_height_px: tuple[int, int],
+    annotated_s: NDArray[np.float64],
 ) -> OwnMotion:
-    """The motion of `sight` with that of the camera taken out; unknown if the camera's is."""
+    """The motion of `sight` with that of the camera taken out; unknown if the camera's is.
+
+    Args:
+        sight: the object through time.
+        camera: its path by the background.
+        parallax: what depth adds to it; None if the camera does not travel.
+        width_height_px: of the frame.
+        annotated_s: (T,) when each annotated frame is shown.
+    """
     frames_V = sight.clear_V
     start, end, blind = sight.ends(frames_V)
     moves = np.where(blind, 0.0, end - start - camera.moves(frames_V, start))
     own_px = float(np.sqrt(np.median(sight.areas_T[sight.visible_V])))
     diagonal_px = float(np.hypot(*width_height_px))
-    seconds = np.diff(frames_V) * step_s
+    seconds = np.diff(annotated_s[frames_V])
 
     def without(shift: NDArray[np.float64]) -> OwnMotion:
         return _named(moves - shift, seconds, diagonal_px, own_px, _extent_px(shift))

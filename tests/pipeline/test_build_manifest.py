@@ -1,4 +1,5 @@
 import io
+import logging
 import shutil
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -14,9 +15,10 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import ManifestRow
-from pipeline.build_manifest import build, list_videos, write
+from pipeline.build_manifest import build, write
 from stages.base import FatalError
 from stages.check_video import VideoFiles
+from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from tests.stages.tiny_sav import annotation, box, write_json, write_mp4
 
@@ -52,11 +54,24 @@ def test_a_video_is_listed_if_any_of_its_files_is_there(sav_root: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("shard", ["sav_009", "sav_000/sav_000001.mp4", "empty"])
-def test_a_shard_that_is_not_there_says_which_are(sav_root: Path, shard: str) -> None:
-    (sav_root / "sav_train/empty").mkdir()
-    with pytest.raises(ValueError, match=f"sav_train/{shard}; .* has empty, sav_000, sav_001"):
-        list_videos(LOCAL, str(sav_root), shard)
+def test_a_video_is_in_one_shard(sav_root: Path) -> None:
+    shutil.copytree(sav_root / "sav_train/sav_000", sav_root / "sav_train/sav_002")
+    with pytest.raises(ValueError, match="video sav_000001 must be in one shard, got sav_000 and sav_002"):
+        build(LOCAL, str(sav_root), ["sav_002", "sav_000"], SelectConfig())
+
+
+def test_what_is_left_out_is_told_in_one_line(sav_root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shard = sav_root / "sav_train/sav_000"
+    for name in ("._sav_000001.mp4", ".DS_Store", "sav_000001 (1).mp4", "sav_000003_manual (2).json"):
+        (shard / name).write_bytes(b"")
+    with caplog.at_level(logging.INFO):
+        build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig())
+    (line,) = caplog.messages
+    assert line.startswith("left out 4 files that are no video's: ")
+    assert all(name in line for name in ("._sav_000001.mp4", ".DS_Store", "sav_000001 (1).mp4", "_manual (2).json"))
+    caplog.clear()
+    build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
+    assert not caplog.messages
 
 
 def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.demo.write import write_clip
 from pipeline.export import outcomes, properties
 from pipeline.export.card import card
 from pipeline.export.refsav_json import entries
+from pipeline.sa2va.data.items import read_videos
 from tests.pipeline import rows
 
 
@@ -196,6 +198,21 @@ def test_the_official_loader_reads_the_export_without_a_warning(drawn: Path, tmp
         assert middle[1] > 96, f"{key}: the object of this column is on the right, not at {middle}"
 
 
+@pytest.mark.parametrize("layout", ["sav_000/sav_train/sav_000", "sav_000"])
+def test_the_official_loader_reads_every_layout_where_it_is(drawn: Path, tmp_path: Path, layout: str) -> None:
+    """Sa2VA's instructions make the first of these folders, and its loader takes the path to it for a slip."""
+    shutil.copytree(drawn / "sav_train/sav_000", tmp_path / layout)
+    files = {"video_path": f"{layout}/sav_000001.mp4", "anno_path": f"{layout}/sav_000001_manual.json"}
+    exported = entries(table(clip_row(1, 0, 24, expression="the left one", **files)))
+    for entry in exported.values():
+        assert (tmp_path / entry["video_path"]).is_file(), "a loader that mends nothing finds it too"
+    refsav = tmp_path / "Ref-SAV.json"
+    refsav.write_text(json.dumps(exported), encoding="utf-8")
+    assert read_like_sa2va(tmp_path, refsav)["sav_000001_manual"]["0"][0] == "the left one"
+    (video,) = read_videos(refsav, tmp_path)
+    assert video.video_path == tmp_path / files["video_path"]
+
+
 def test_the_double_does_repair_and_complain_of_other_layouts() -> None:
     with pytest.warns(UserWarning, match="path repaired"):
         patched = sam2_path_patch("root/sav_000/sav_train/sav_000/a.mp4", "root/sav_000/sav_train/sav_000/a.json")
@@ -225,8 +242,7 @@ def test_an_object_carries_its_id_and_levels() -> None:
     [
         ({"expression": None}, "must have an expression"),
         ({"frame_count": 97}, "that is 25, got 24"),
-        ({"video_path": "sav_000/sav_train/sav_000/a.mp4"}, "only 'sav_train'"),
-        ({"anno_path": "sav_train/sav_train/a.json"}, "only 'sav_train'"),
+        ({"anno_path": "sav_train/sav_train/a.json"}, "one part 'sav_train'"),
     ],
 )
 def test_what_the_loader_would_choke_on_is_refused_by_id(changes: dict[str, Any], complaint: str) -> None:

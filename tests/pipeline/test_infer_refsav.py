@@ -107,7 +107,7 @@ def test_the_original_decoder_comes_from_a_published_sam2(model: Sa2va, checkpoi
         ({"model": "BASE"}, "must be the folder of a Sa2VA checkpoint"),
         ({"model": "nowhere"}, "must be the folder of a Sa2VA checkpoint"),
         ({"video": "nowhere.mp4"}, "must be a video file or a folder of pictures"),
-        ({"video": __file__}, "must be a video file"),
+        ({"video": __file__}, "must be a video, got text"),
         ({"text": " "}, "every text must have words"),
         ({"text": "the [SEG]"}, r"must not have the tokenizer's token \[SEG\]"),
         ({"device": "tpu9"}, "--device must be one that torch can use"),

@@ -21,6 +21,7 @@ from pipeline.demo.scene import Scene, Sprite, render
 from stages.facts import measure
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
+from stages.video.times import FrameTimes
 from stages.video.track import Track
 
 WIDTH_PX, HEIGHT_PX, DURATION_S, STEP_S = 640, 360, 6.0, 1 / 6
@@ -112,8 +113,7 @@ def measured(deep: Deep) -> dict[str, Facts]:
             [_track(name, [frame[n] for frame in masks]) for n, name in enumerate(names)],
             height_px=HEIGHT_PX,
             width_px=WIDTH_PX,
-            fps=24.0,
-            frame_count=times * MASK_STRIDE,
+            times=FrameTimes.steady(times * MASK_STRIDE, 24.0),
             camera_steps=camera.steps,
             trails=camera.trails,
             colours=dict.fromkeys(names, sampler),

@@ -19,6 +19,7 @@ from stages.video.colour import ColourSampler
 from stages.video.frames import walk
 from stages.video.masklets import read_masklets
 from stages.video.rle import decode
+from stages.video.times import FrameTimes
 from stages.video.track import Track
 
 WIDTH_PX, HEIGHT_PX, DURATION_S = 640, 360, 6.0
@@ -50,8 +51,7 @@ def measured(folder: Path, scene: Scene) -> dict[str, Facts]:
         tracks,
         height_px=scene.height_px,
         width_px=scene.width_px,
-        fps=scene.fps,
-        frame_count=scene.frame_count,
+        times=FrameTimes.steady(scene.frame_count, scene.fps),
         camera_steps=camera.steps,
         trails=camera.trails,
         colours=colours,
@@ -222,8 +222,7 @@ def measured_boxes(*tracks: Track, camera_known: bool = True) -> dict[str, Facts
         tracks,
         height_px=300,
         width_px=400,
-        fps=24.0,
-        frame_count=times * MASK_STRIDE - 1,
+        times=FrameTimes.steady(times * MASK_STRIDE - 1, 24.0),
         camera_steps=[np.eye(3)[:2] if camera_known else None] * (times - 1),
         trails=[],
         colours={track.object_id: ColourSampler() for track in tracks},

@@ -130,9 +130,9 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        (b"", "line 1 column 0"),
+        (b"", r"must be JSON, got an empty file \(0 bytes\)"),
         (json.dumps(annotation([box(1, 1, 9, 9)])).encode()[:400], "line 1 column 400"),
-        (b"\xff\xfe{}", "line 1"),
+        (b"\xfd{}", "line 1"),
         (b"[" * 5000, "recursion"),
         (b"[]", "top level"),
         (without("masklet"), "masklet must be"),

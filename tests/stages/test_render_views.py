@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from manifests.io import Folder
 from manifests.schema import Facts, Reason, Row
 from stages.base import Reject, Result, RowError
+from stages.check_video import VideoFiles
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.views import ViewConfig, uniform_indices
@@ -28,6 +29,7 @@ from tests.stages.tiny_sav import (
     box,
     opener,
     write_json,
+    write_mp4,
 )
 
 SHARP = ViewConfig(jpeg_quality=100, crop_min_px=16, contour_frac=0.02)  # 3 px of 160
@@ -280,11 +282,44 @@ def test_a_short_video_shows_every_annotated_frame_once(tmp_path: Path, frames: 
     write_coded_mp4(tmp_path, frames)
     entries = -(-frames // 4)
     for masklet_type, masklets in (("manual", OBJECTS[:2]), ("auto", OBJECTS[2:])):
-        content = annotation(masklets, entries) | {"video_frame_count": float(frames)}
+        content = annotation(masklets, entries) | {"video_frame_count": float(frames), "video_duration": frames / 24}
         write_json(tmp_path, masklet_type, content)
     for update in updates(tmp_path, pending(tmp_path)):
         assert [shown_frame(picture(raw)) for raw in update["video_jpegs"]] == list(range(0, frames, 4))
         assert update["video_times_s"] == pytest.approx([4 * index / 24 for index in range(entries)], abs=0.001)
+
+
+def test_times_are_the_videos_own(root: Path, tmp_path: Path) -> None:
+    """On average it has 3 frames a second, but the first second has 24: the third object is hidden from 0.5 s on."""
+    times_s = [*(index / 24 for index in range(24)), *(1.0 + index for index in range(FRAMES - 24))]
+    for masklet_type, masklets in (("manual", OBJECTS[:2]), ("auto", OBJECTS[2:])):
+        content = annotation(masklets) | {"video_duration": times_s[-1] + 1}
+        write_json(tmp_path, masklet_type, content)
+    write_mp4(tmp_path, times_s=times_s)
+    rows = pending(tmp_path)
+    assert rows[0].video_fps == pytest.approx(FRAMES / (times_s[-1] + 1), rel=0.1)
+    for update in updates(tmp_path, rows):
+        assert update["video_times_s"] == pytest.approx([times_s[4 * index] for index in UNIFORM], abs=0.001)
+    hidden = updates(tmp_path, rows)[2]["facts"]
+    assert [(span.start_s, span.end_s) for span in hidden.hidden_spans] == [
+        (pytest.approx(0.5), pytest.approx(times_s[28]))
+    ]
+    assert hidden.duration_s == pytest.approx(times_s[-1] + 1, abs=1)
+
+
+def test_speed_is_by_the_videos_own_times(tmp_path: Path) -> None:
+    """The same pictures, played in a tenth of the time."""
+    speeds = []
+    for seconds_a_frame in (1 / 24, 1 / 240):
+        times_s = [index * seconds_a_frame for index in range(FRAMES)]
+        content = annotation([box(10, 60, 20, 20, speed=12)]) | {"video_duration": times_s[-1]}
+        write_json(tmp_path, "manual", content)
+        write_mp4(tmp_path, times_s=times_s)
+        files = VideoFiles(FILES.video_id, FILES.shard)
+        rows = [Row.model_validate(row.model_dump()) for row in select_objects(files, opener(tmp_path), SELECT)]
+        (update,) = updates(tmp_path, rows)
+        speeds.append(update["facts"].own_speed_px_s)
+    assert speeds[1] == pytest.approx(10 * speeds[0], rel=0.01)
 
 
 def test_uniform_indices_reach_from_the_first_to_the_last() -> None:

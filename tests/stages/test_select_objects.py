@@ -74,7 +74,7 @@ def test_no_automatic_file_is_normal(video: Path) -> None:
 
 def test_rotation_metadata_is_applied(video: Path) -> None:
     """The mp4 stores the frames lying down; the masks are those of the upright picture."""
-    write_mp4(video, width_px=HEIGHT_PX, height_px=WIDTH_PX, rotation_deg=90)
+    write_mp4(video, width_px=HEIGHT_PX, height_px=WIDTH_PX, turn={"degrees": 90})
     rows = select(video)
     assert reasons(rows) == {"manual/0": None, "auto/0": None}
     assert (rows["manual/0"].height_px, rows["manual/0"].width_px) == (HEIGHT_PX, WIDTH_PX)
@@ -116,7 +116,7 @@ CASES = [
     Case(
         reason=Reason.VIDEO_UNDECODABLE,
         damage=lambda root: (root / FILES.video_path).write_bytes(b"not a video" * 99),
-        costs=dict.fromkeys(("manual/0", "auto/0"), r"sav_000007\.mp4: .*Invalid data"),
+        costs=dict.fromkeys(("manual/0", "auto/0"), r"sav_000007\.mp4: must be a video, got text that begins 'not a "),
     ),
     Case(
         reason=Reason.JSON_MISSING,
@@ -134,6 +134,12 @@ CASES = [
         reason=Reason.FRAME_COUNT_MISMATCH,
         damage=edited(lambda content: content.update(video_frame_count=34.0), A, C),
         costs=dict.fromkeys(("manual/0", "manual/1"), "_manual.json: video_frame_count is 34, the mp4 has 33 frames"),
+        spares=("auto/0",),
+    ),
+    Case(
+        reason=Reason.DURATION_MISMATCH,
+        damage=edited(lambda content: content.update(video_duration=2.75), A, C),
+        costs=dict.fromkeys(("manual/0", "manual/1"), r"video_duration is 2.75 s, the mp4 lasts 1.38 s"),
         spares=("auto/0",),
     ),
     Case(

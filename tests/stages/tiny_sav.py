@@ -1,7 +1,7 @@
 """A SA-V video of 33 frames, 160x120, drawn in milliseconds, that a test can bend in any one way."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ from stages.check_video import Open, VideoFiles
 
 WIDTH_PX, HEIGHT_PX, FRAMES, ENTRIES = 160, 120, 33, 9
 FILES = VideoFiles("sav_000007", "sav_000", ("manual", "auto"))
+TIME_BASE = Fraction(1, 24_000)  # seconds
 Masklet = Callable[[int], NDArray[np.uint8]]  # annotated frame -> mask_HW
 
 
@@ -65,8 +66,15 @@ def write_mp4(
     width_px: int = WIDTH_PX,
     height_px: int = HEIGHT_PX,
     frames: int = FRAMES,
-    rotation_deg: int = 0,
+    turn: Mapping[str, Any] | None = None,
+    times_s: Sequence[float] | None = None,
 ) -> Path:
+    """Write the mp4 of `files`.
+
+    Args:
+        turn: arguments of PyAV's `set_display_rotation`, or of `set_display_matrix`.
+        times_s: when each frame is shown; at 24 a second if it is not told.
+    """
     path = root / files.video_path
     path.parent.mkdir(parents=True, exist_ok=True)
     noise_HW3 = np.random.default_rng(0).integers(0, 255, (height_px // 8, width_px // 8, 3), np.uint8)
@@ -74,12 +82,12 @@ def write_mp4(
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=24)
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
-        stream.time_base = Fraction(1, 24)
-        if rotation_deg:
-            stream.set_display_rotation(rotation_deg)
+        stream.codec_context.time_base = TIME_BASE
+        if turn:
+            (stream.set_display_matrix if "matrix" in turn else stream.set_display_rotation)(**turn)
         for index in range(frames):
             frame = av.VideoFrame.from_ndarray(np.roll(picture_HW3, index, axis=1), format="rgb24")
-            frame.pts = index
+            frame.pts, frame.time_base = round((times_s[index] if times_s else index / 24) / TIME_BASE), TIME_BASE
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

@@ -81,7 +81,8 @@ def clip() -> tuple[dict[str, Any], dict[str, bytes]]:
     """{"video", "masks"} of the clip, and its chunks."""
     chunks, files = chunked([jpeg(picture(k)) for k in range(COUNT)])
     size = {"height_px": HEIGHT, "width_px": WIDTH, "shown_height_px": HEIGHT // 2, "shown_width_px": WIDTH // 2}
-    video = {"fps": FPS, "frame_count": COUNT, **size, "annotated": ANNOTATED, "chunks": chunks}
+    times = {"times_s": [k / FPS for k in range(COUNT)], "frame_count": COUNT}
+    video = {**times, **size, "annotated": ANNOTATED, "chunks": chunks}
     masks = {"size": [HEIGHT, WIDTH], "annotated": ANNOTATED, "rles": [mask(k) for k in ANNOTATED]}
     return {"video": video, "masks": masks}, files
 

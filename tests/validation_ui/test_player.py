@@ -166,6 +166,23 @@ def test_playing_keeps_the_speed_asked_for(open_player: Open) -> None:
         assert frames == pytest.approx(24 * speed, rel=0.15, abs=3)
 
 
+def test_an_uneven_video_is_played_by_its_own_times(open_player: Open) -> None:
+    """Frames 0 to 10 last a 24th of a second each, all others ten seconds."""
+    page = open_player()
+    page.evaluate("""async () => {
+        const times_s = video.times_s.map((_, k) => (k <= 10 ? k / 24 : 10 / 24 + 10 * (k - 10)));
+        await player.load({ ...video, times_s }, masks, { frame: 0 });
+    }""")
+    go(page, 11)
+    assert ", 10.42 s" in said(page)
+    go(page, 0)
+    seen = page.evaluate("async () => { player.play(); return (await watch(1500)).seen; }")
+    assert 0 < max(seen) <= 10, "at 24 frames a second it would be past 30"
+    page.evaluate("player.pause()")
+    go(page, 90)
+    assert page.evaluate("async () => { player.play(); return (await watch(300)).seen; }")[-1] == 90
+
+
 def test_resizing_zooming_and_leaving_the_tab_show_no_wrong_frame(open_player: Open) -> None:
     page = open_player()
     go(page, 57)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk
@@ -14,6 +14,7 @@ from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, a
 from validation_ui import masks, pointing
 from validation_ui.problem import Problem
 from validation_ui.schema import pointing as pointings
+from validation_ui.schema import video
 from validation_ui.store import Store
 
 # Object 0 is a bar at x = 5 … 15 px; NEST is a bigger one that has it inside.
@@ -161,6 +162,16 @@ def test_points_are_in_annotated_frames_and_apart(store: Store, frames: tuple[in
     with pytest.raises(Problem, match=message) as refused:
         blind.answer(points=[{"frame": frame, "x": 0.1, "y": 0.5} for frame in frames])
     assert (refused.value.status, list(refused.value.extra["fields"])) == (422, ["points"])
+
+
+def test_seconds_between_points_are_the_videos_own(store: Store) -> None:
+    """Eight frames a second at first, then 240."""
+    blind = Blind(store)
+    times_s = [k / 8 if k < 8 else 1 + (k - 8) / 240 for k in range(48)]
+    store.write(lambda connection: connection.execute(update(video).values(pts_s=times_s)))
+    with pytest.raises(Problem, match=r"1 s apart; these are 0\.13 s"):
+        blind.answer(points=[{"frame": frame, "x": 0.1, "y": 0.5} for frame in (8, 40)])
+    assert blind.answer(points=[ON_0[0], {"frame": 8, "x": 12 / 160, "y": 0.5}])["hit"] is True
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from stages.base import RowError
+from stages.base import FatalError, RowError
 from stages.video.frames import walk
 from validation_ui.exporting.benchmark import Clip, frame_name
 from validation_ui.exporting.errors import ExportError
@@ -51,7 +51,7 @@ def _write(clip: Clip, sav_root: Path, folder: Path) -> int:
                 )
             _, jpeg = cv2.imencode(".jpg", picture_HW3, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             (folder / f"{frame_name(frame.index)}.jpg").write_bytes(jpeg.tobytes())
-    except RowError as error:
+    except (RowError, FatalError) as error:
         raise ExportError(f"{error}; put the judged file back") from error
     if count != clip.frame_count:
         raise ExportError(

@@ -200,7 +200,7 @@ def _schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def _clip(row: Mapping[str, Any]) -> Clip:
-    files = VideoFiles(row["video_id"], row["shard"])
+    files = VideoFiles(row["video_id"], row["shard"], folder=row["video_path"].rpartition("/")[0])
     return Clip(
         id=row["video_id"],
         path=row["video_path"],

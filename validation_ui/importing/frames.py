@@ -18,8 +18,8 @@ import numpy as np
 
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE
-from stages.base import RowError
-from stages.video.frames import Frame, shrink, walk
+from stages.base import FatalError, RowError
+from stages.video.frames import Frame, probe, shrink, walk
 from validation_ui.importing import fingerprint
 from validation_ui.importing.candidates import Clip
 from validation_ui.importing.masks import MaskletData, read_all
@@ -38,7 +38,7 @@ class Decoded:
         fault: why it cannot be used; nothing else is then filled.
         sha256: of the source file.
         shown_px: (height, width) of the pictures; (0, 0) without pictures.
-        pts_s: time of each frame; empty without pictures.
+        pts_s: time of each frame, from the first one on; empty without pictures.
         chunks: as table `video` has them; empty without pictures.
         fingerprints: 32 bytes for each sampled frame that is not flat: `sample_fps` a second.
         masklets: all that can be read; empty without pictures.
@@ -67,9 +67,7 @@ def decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) -
     """
     try:
         return _decode(clip, sav_root, frames, sample_fps)
-    except RowError as error:
-        return Decoded(clip, fault=error.detail)
-    except (FileNotFoundError, ValueError) as error:
+    except (RowError, FatalError, FileNotFoundError, ValueError) as error:
         return Decoded(clip, fault=str(error))
 
 
@@ -89,15 +87,15 @@ def _decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) 
     path = inside(sav_root, clip.path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    step = max(1, round(clip.fps / sample_fps))
-    count, prints, pts_s = 0, bytearray(), list[float]()
+    times = probe(path, clip.path).times
+    sampled = frozenset(times.every(1 / sample_fps))
+    count, prints = 0, bytearray()
     chunks = None if frames is None else _Chunks(Folder(str(frames)), clip)
     for frame in walk(path, clip.path):
         count += 1
-        if frame.index % step == 0:
+        if frame.index in sampled:
             prints += fingerprint.of_frame(frame.grey(SHORT_PX))
         if chunks is not None:
-            pts_s.append(round(frame.raw.time if frame.raw.time is not None else frame.index / clip.fps, 6))
             chunks.add(frame)
     if count != clip.frame_count:
         raise ValueError(f"{clip.path}: must have the {clip.frame_count} frames that the run counted, got {count}")
@@ -108,7 +106,7 @@ def _decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) 
         clip,
         sha256=digest,
         shown_px=chunks.size,
-        pts_s=pts_s,
+        pts_s=times.start_s.round(6).tolist(),
         chunks=chunks.finish(),
         fingerprints=bytes(prints),
         masklets=masklets,

@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import av
-
 from manifests.schema import MASK_STRIDE
 from pipeline.sa2va.data.clips import Clips, Reader
 from pipeline.sa2va.data.columns import bad_columns
 from pipeline.sa2va.data.items import Expression, Video
 from pipeline.sa2va.data.source import VideoFiles
 from pipeline.sa2va.data.store import StoredVideo
-from stages.base import RowError
-from stages.video.frames import walk
+from stages.base import FatalError, RowError
+from stages.video.frames import probe
 from stages.video.masklets import Masklets, read_masklets
 from stages.video.rle import parse
 
@@ -129,16 +127,10 @@ def _count_and_size(video: Video) -> tuple[int, tuple[int, int]]:
     if not path.is_file():
         raise ValueError(f"its video must be there, got no {path}")
     try:
-        first = next(walk(path, str(path)), None)
-        with av.open(path, metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            count = sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
-    except (RowError, av.error.FFmpegError, IndexError, OSError) as error:
-        raise ValueError(f"{path} must be a video: {error.args[-1]}") from error
-    if first is None:
-        raise ValueError(f"{path} must have a frame, got none")
-    size = (first.raw.height, first.raw.width)
-    return count, size[::-1] if first.raw.rotation % 180 else size
+        found = probe(path, str(path))
+    except (RowError, FatalError) as error:
+        raise ValueError(str(error)) from error
+    return len(found.times.start_s), found.size
 
 
 class _Files:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from manifests.io import Folder
 from manifests.schema import Status
-from pipeline.sa2va.data.refsav_file import MaskletType, Sample, read_refsav
+from pipeline.sa2va.data.refsav_file import Locator, MaskletType, Sample, read_refsav
 
 logger = logging.getLogger(__name__)
 
@@ -142,18 +142,18 @@ def _read_run(run: Path, root: Path) -> list[Sample]:
         raise ValueError(
             f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {run} without annotations/"
         )
-    samples = []
+    samples, locate = [], Locator(root)
     for name in names:
         for row in out.read_table(name, [*_COLUMNS, "status"]).to_pylist():
             if row["status"] == Status.KEPT.value:
                 samples.append(
                     Sample(
                         video_id=row["video_id"],
-                        video_path=root / row["video_path"],
+                        video_path=locate(row["video_path"]),
                         frame_count=row["frame_count"],
                         object_id=row["object_id"],
                         masklet_type=row["masklet_type"],
-                        anno_path=root / row["anno_path"],
+                        anno_path=locate(row["anno_path"]),
                         column=row["masklet_position"],
                         text=row["expression"] or "",
                     )

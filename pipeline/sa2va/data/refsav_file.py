@@ -2,7 +2,8 @@
 
 Official paths repeat the shard: `sav_000/sav_train/sav_000/x.mp4`, for a folder unpacked as `sav_train/sav_000/x.mp4`.
 The official loader looks for a part `sav_train` and drops what stands before it, Sa2VA-i always drops the first part.
-Here the path is tried as it is, then so. The first that exists counts, and its reading is tried first for the next.
+Here the path is tried as it is, then so, then with the shard repeated, which is how Sa2VA's instructions lay files out.
+The first that exists counts, and its reading is tried first for the next.
 """
 
 import re
@@ -12,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn, cast
 
 from pydantic_core import from_json
+
+from stages.video.content import json_text
 
 MaskletType = Literal["manual", "auto"]
 
@@ -41,16 +44,16 @@ def read_refsav(file: Path, root: Path) -> list[Sample]:
         ValueError: the file cannot be read, or an entry of it; the key is named.
     """
     try:
-        entries = from_json(file.read_bytes(), cache_strings="keys")
+        entries = from_json(json_text(file.read_bytes()), cache_strings="keys")
     except (OSError, ValueError) as error:
         raise ValueError(f"{file}: must be a Ref-SAV.json, or the folder of an annotation run: {error}") from error
     if not isinstance(entries, dict):
         _refuse(file, "the top level", "an object with an entry for each mask file", entries)
-    locate = _Locator(root)
+    locate = Locator(root)
     return [sample for key, entry in entries.items() for sample in _samples(file, key, entry, locate)]
 
 
-def _samples(file: Path, key: str, entry: Any, locate: "_Locator") -> Iterator[Sample]:
+def _samples(file: Path, key: str, entry: Any, locate: "Locator") -> Iterator[Sample]:
     if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
         _refuse(file, key, "an object with video_path, anno_path and objects", entry)
     paths: dict[str, str] = {}
@@ -94,11 +97,14 @@ def _texts(file: Path, where: str, described: dict[str, Any]) -> list[str]:
     return texts
 
 
-class _Locator:
+class Locator:
+    """Where paths of a run or a `Ref-SAV.json` lead, whichever layout SAV_ROOT has."""
+
     def __init__(self, root: Path) -> None:
         self._root, self._first = root, 0
 
     def __call__(self, relative: str) -> Path:
+        """The file, or where it should be."""
         candidates = [self._root / each for each in _readings(PurePosixPath(relative))]
         order = sorted(range(len(candidates)), key=lambda n: (n != self._first, n))
         for n in order:
@@ -109,7 +115,7 @@ class _Locator:
 
 
 def _readings(path: PurePosixPath) -> list[PurePosixPath]:
-    """The path as it is, as the official loader mends it, and as Sa2VA-i does; equal ones are tried once."""
+    """The path as it is, as the official loader mends it, as Sa2VA-i does, and in Sa2VA's folders; each once."""
     parts = path.parts
     readings = [path]
     at = parts.index("sav_train") if parts.count("sav_train") == 1 else 0
@@ -117,6 +123,8 @@ def _readings(path: PurePosixPath) -> list[PurePosixPath]:
         readings.append(PurePosixPath(*parts[: at - 1], *parts[at:]))
     if len(parts) > 1:
         readings.append(PurePosixPath(*parts[1:]))
+    if parts[0] == "sav_train" and len(parts) > 2:
+        readings.append(PurePosixPath(parts[1], *parts))
     return list(dict.fromkeys(readings))
 
 

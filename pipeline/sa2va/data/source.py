@@ -22,7 +22,9 @@ from pydantic_core import from_json
 from manifests.schema import MASK_STRIDE
 from pipeline.sa2va.data.items import Expression, Video
 from stages.base import RowError
+from stages.video.content import json_text
 from stages.video.frames import Frame, walk
+from stages.video.upright import Turn
 
 Picture = NDArray[np.uint8]
 Rle = tuple[str, int, int]  # run-length string, height, width
@@ -69,7 +71,7 @@ class VideoFiles:
     def _masklets(self, file: Path) -> list[list[Any]]:
         if file not in self._parsed:
             try:
-                masklets = from_json(file.read_bytes(), cache_strings="keys")["masklet"]
+                masklets = from_json(json_text(file.read_bytes()), cache_strings="keys")["masklet"]
                 if not isinstance(masklets, list):
                     raise TypeError("masklet is no list")
             except (OSError, ValueError, KeyError, TypeError) as error:
@@ -86,7 +88,7 @@ def read_frames(file: Path, wanted: set[int]) -> dict[int, Picture]:
     """
     try:
         found = _read_sparsely(file, wanted)
-    except (av.error.FFmpegError, IndexError, OSError):
+    except (av.error.FFmpegError, IndexError, OSError, ValueError):
         found = {}  # the plain way says what is wrong
     if found.keys() >= wanted:
         return found
@@ -112,7 +114,7 @@ def _read_sparsely(file: Path, wanted: set[int]) -> dict[int, Picture]:
             for raw in decoder.decode(packet):
                 index = index_of.get(raw.pts) if raw.pts is not None else None
                 if index is not None:
-                    found[index] = _rgb(Frame(index, raw))
+                    found[index] = _rgb(Frame(index, raw, Turn.of(raw)))
     return found
 
 

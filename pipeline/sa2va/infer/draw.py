@@ -4,6 +4,7 @@ Shapes: `_HW3` red green blue uint8; N texts.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ COLOURS = ((255, 82, 82), (64, 156, 255), (255, 214, 10), (48, 209, 88), (191, 9
 _TINT_FRAC = 0.4
 _BACKGROUND = (18, 18, 20)
 _ENCODING = {"crf": "20", "preset": "veryfast"}
+_TIME_BASE = Fraction(1, 12_000)  # seconds
 _SHEET_COLUMNS, _SHEET_CELL_PX = 4, 400
 
 
@@ -65,14 +67,15 @@ def legend(texts: Sequence[str], width_px: int) -> Frame:
 class OverlayVideo:
     """An H.264 file, written frame by frame; to be used in a `with`."""
 
-    def __init__(self, path: Path, texts: Sequence[str], fps: int) -> None:
+    def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._container = av.open(path, "w", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", rate=fps, options=_ENCODING)
+        self._stream = self._container.add_stream("libx264", options=_ENCODING)
+        self._stream.codec_context.time_base = _TIME_BASE
         self._stream.pix_fmt = "yuv420p"
         self._texts, self._legend_LW3 = list(texts), np.zeros((0, 0, 3), np.uint8)
 
-    def write(self, drawn_HW3: Frame) -> None:
-        """Append an overlay; all must have the size of the first."""
+    def write(self, drawn_HW3: Frame, time_s: float) -> None:
+        """Append an overlay that is shown from `time_s` on; all must have the size of the first."""
         height_px, width_px = drawn_HW3.shape[:2]
         if not self._legend_LW3.size:
             self._legend_LW3 = legend(self._texts, width_px)
@@ -81,7 +84,9 @@ class OverlayVideo:
         whole_HW3 = np.concatenate([self._legend_LW3, drawn_HW3])
         missing = (self._stream.height - whole_HW3.shape[0], self._stream.width - width_px)
         whole_HW3 = np.pad(whole_HW3, ((0, missing[0]), (0, missing[1]), (0, 0)))
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(whole_HW3, format="rgb24")))
+        frame = av.VideoFrame.from_ndarray(whole_HW3, format="rgb24")
+        frame.pts, frame.time_base = round(time_s / _TIME_BASE), _TIME_BASE
+        self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
         return self

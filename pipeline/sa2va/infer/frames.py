@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.base import RowError
-from stages.video.frames import Frame, walk
+from stages.base import FatalError, RowError
+from stages.video.frames import Frame, probe, walk
 
 Picture = NDArray[np.uint8]  # HW3, red green blue
 
@@ -45,6 +44,7 @@ class FolderFrames(_Frames):
 
     Attributes:
         names: of the files.
+        times_s: when each would be shown, at 6 a second.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,6 +57,7 @@ class FolderFrames(_Frames):
         if not self._paths:
             raise ValueError(f"{folder} must have the frames of a video as .jpg or .png files, and has none")
         self.names = [path.name for path in self._paths]
+        self.times_s = [index / ANNOTATED_FPS for index in range(len(self._paths))]
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -70,19 +71,20 @@ class FolderFrames(_Frames):
 
 
 class VideoFrames(_Frames):
-    """Every `stride`-th frame of a video file, upright.
+    """Some frames of a video file, upright: those that come nearest to every sixth of a second.
 
     Attributes:
-        stride: source frames a frame.
-        names: the source frame of each.
+        sources: the source frame of each.
+        names: the same as texts.
+        times_s: when each is shown.
     """
 
     def __init__(self, path: Path, stride: int | None = None) -> None:
-        """Count the frames, by decoding them once: what a container says of itself is often wrong.
+        """Choose the frames by the video's timestamps, and decode it once to see that they are all there.
 
         Args:
             path: a file that FFmpeg reads.
-            stride: None: what makes 6 frames a second, 4 for SA-V's 24.
+            stride: every so many source frames instead, whenever they are shown.
 
         Raises:
             ValueError: not a video, or damaged; a stride below 1.
@@ -90,22 +92,24 @@ class VideoFrames(_Frames):
         if stride is not None and stride < 1:
             raise ValueError(f"the stride must be at least 1, got {stride}")
         self._path = path
-        self.stride = stride or max(1, round(_fps(path) / ANNOTATED_FPS))
         try:
+            times = probe(path, str(path)).times
             count = sum(1 for _ in walk(path, str(path)))
-        except RowError as error:
-            raise ValueError(f"{error}; give an undamaged video") from error
-        if not count:
-            raise ValueError(f"{path} has no frame to decode")
-        self.names = [str(index) for index in range(0, count, self.stride)]
+        except (RowError, FatalError) as error:
+            raise ValueError(str(error)) from error
+        if count != len(times.start_s):
+            raise ValueError(f"{path} must have {len(times.start_s)} frames, got {count}; give an undamaged video")
+        self.sources = list(range(0, count, stride)) if stride else times.every(1 / ANNOTATED_FPS)
+        self.names = [str(frame) for frame in self.sources]
+        self.times_s: list[float] = times.start_s[self.sources].tolist()
         self._frames: Iterator[Frame] = iter(())
         self._next = count  # source frame that the iterator gives next: none, it is opened when needed
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.sources)
 
     def _read(self, index: int) -> Picture:
-        wanted = index * self.stride
+        wanted = self.sources[index]
         if wanted < self._next:
             self._frames, self._next = walk(self._path, str(self._path)), 0
         for frame in self._frames:
@@ -128,14 +132,3 @@ def open_frames(path: Path, stride: int | None = None) -> FolderFrames | VideoFr
     if not path.is_file():
         raise ValueError(f"{path} must be a video file or a folder of pictures, and there is none")
     return VideoFrames(path, stride)
-
-
-def _fps(path: Path) -> float:
-    try:
-        with av.open(path, mode="r", metadata_errors="replace") as container:
-            rate = container.streams.video[0].average_rate if container.streams.video else None
-    except (av.error.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} must be a video file, and FFmpeg cannot open it: {error}") from error
-    if not rate:
-        raise ValueError(f"{path} must be a video file with a frame rate; give --stride if it has none")
-    return float(rate)

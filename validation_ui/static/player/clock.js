@@ -1,12 +1,15 @@
 /** Which frame playback has come to. It knows the time and the order of frames, and nothing of what is on the canvas. */
 
+import { placeOf } from "./track.js";
+
 export class Clock {
   #request = 0;
   /** Since when, and from which place in the order. */
   #since = { ms: 0, place: 0 };
   /** @type {number[]} */
   #order = [];
-  #rate = 1;
+  /** @type {number[]} seconds: when each of the order is shown, and when the last one ends */
+  #edges = [];
   #speed = 1;
 
   /**
@@ -34,14 +37,14 @@ export class Clock {
 
   /**
    * @param {number[]} order frames to show, ascending
-   * @param {number} rate frames of the order per second at speed 1
+   * @param {number[]} edges seconds at speed 1: when each of the order is shown, and when the last one ends
    * @param {number} place in the order to begin at
    * @param {boolean} loops whether the first comes after the last
    */
-  start(order, rate, place, loops) {
+  start(order, edges, place, loops) {
     this.stop();
     this.#order = order;
-    this.#rate = rate;
+    this.#edges = edges;
     this.loops = loops;
     this.#place = place;
     this.#since = { ms: performance.now(), place };
@@ -65,7 +68,8 @@ export class Clock {
   #tick = (now) => {
     this.#request = requestAnimationFrame(this.#tick);
     const elapsed_s = Math.max(0, now - this.#since.ms) / 1000;
-    let place = this.#since.place + Math.floor(elapsed_s * this.#rate * this.#speed);
+    const at_s = (this.#edges[this.#since.place] ?? 0) + elapsed_s * this.#speed;
+    let place = placeOf(this.#edges, at_s);
     const over = place >= this.#order.length;
     if (over && !this.loops) {
       // the last frame is shown however late the callback came

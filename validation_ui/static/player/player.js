@@ -29,7 +29,7 @@ const SPEEDS = [1, 1.5, 2, 0.25, 0.5];
 const ZOOM = 1.5;
 /** @type {Video} before the first is loaded */
 const NOTHING = {
-  ...{ fps: 24, frame_count: 1, height_px: 9, width_px: 16, shown_height_px: 9, shown_width_px: 16 },
+  ...{ times_s: [0], frame_count: 1, height_px: 9, width_px: 16, shown_height_px: 9, shown_width_px: 16 },
   ...{ annotated: [], chunks: [] },
 };
 
@@ -385,7 +385,7 @@ export class Player {
   /** @param {number} frame */
   #playFrom(frame) {
     const order = this.#route.playable(this.#loop);
-    this.#clock.start(order, this.#route.rate, placeOf(order, frame), this.#loop !== null);
+    this.#clock.start(order, this.#route.edges(order), placeOf(order, frame), this.#loop !== null);
     this.#show(order[placeOf(order, frame)] ?? 0);
   }
 

@@ -21,9 +21,21 @@ export class Route {
     this.track = track;
     this.#all = light ? video.annotated : Array.from({ length: video.frame_count }, (_, frame) => frame);
     this.#playable = { loop: /** @type {Span | null} */ (null), frames: this.#all };
-    const [first = 0, second = first + 1] = video.annotated;
-    /** Frames a second in playback at speed 1. */
-    this.rate = light ? video.fps / (second - first) : video.fps;
+  }
+
+  /**
+   * When each frame of an order is shown, and when the last one ends: with the source frame that would be the next of
+   * the order, after the video's last one as long as the frame before it.
+   * @param {number[]} order of `playable`
+   * @returns {number[]} seconds, one more than frames
+   */
+  edges(order) {
+    const { times_s } = this.video;
+    const last = order.at(-1) ?? 0;
+    const after = this.#all.find((frame) => frame > last);
+    const end_s = times_s.at(-1) ?? 0;
+    const until_s = after === undefined ? end_s + (end_s - (times_s.at(-2) ?? end_s)) : times_s[after];
+    return [...order, null].map((frame) => (frame === null ? until_s : times_s[frame]) ?? end_s);
   }
 
   /** Frames that playback shows, ascending. @param {Span | null} loop @returns {number[]} */

@@ -81,7 +81,7 @@ export class Screen {
     }
 
     const said = track ? words(from, exact, shape !== null, look.maskShown) : "";
-    const text = [`frame ${k} of ${video.frame_count}`, `${(k / video.fps).toFixed(2)} s`, said].filter(Boolean).join(", ");
+    const text = [`frame ${k} of ${video.frame_count}`, `${(video.times_s[k] ?? 0).toFixed(2)} s`, said].filter(Boolean).join(", ");
     this.counter.textContent = text;
     this.#tag.textContent = said === "mask exact" ? "" : said;
     return { shown: { frame: k, mask: painted ? from : null, exact }, text };

@@ -2,8 +2,8 @@
  * What the player's parts hand each other. Frames are numbers of the source video from 0; spans are [first, last], both
  * included; points on a frame are fractions of its width and height.
  *
- * @typedef {{fps: number, frame_count: number, height_px: number, width_px: number, shown_height_px: number,
- *   shown_width_px: number, annotated: number[], chunks: Chunk[]}} Video
+ * @typedef {{times_s: number[], frame_count: number, height_px: number, width_px: number, shown_height_px: number,
+ *   shown_width_px: number, annotated: number[], chunks: Chunk[]}} Video times_s: when each frame is shown
  * @typedef {{first: number, key: string, rest: string}} Chunk URLs: `key` holds the annotated frames, `rest` the others
  * @typedef {{size: [number, number], annotated: number[], rles: (string | null)[]}} Masks size is [height, width]
  * @typedef {{frame: number, x: number, y: number}} Point

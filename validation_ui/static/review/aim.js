@@ -7,6 +7,7 @@ import { Segmented, newId, setError } from "./controls.js";
 /** @typedef {import("./types.js").Point} Point */
 
 const MOST_POINTS = 2;
+const APART_S = 0.999; // a second, less what times are rounded by
 
 /** Points on annotated frames, at most two, at least a second apart. */
 export class AimForm {
@@ -81,7 +82,7 @@ export class AimForm {
    * @param {Point} point
    */
   place(point) {
-    const { annotated, fps } = this.video;
+    const { annotated } = this.video;
     if (!annotated.includes(point.frame)) {
       const nearest = annotated.reduce((best, frame) =>
         Math.abs(frame - point.frame) < Math.abs(best - point.frame) ? frame : best);
@@ -89,19 +90,24 @@ export class AimForm {
       this.context.say(`Points belong on every fourth frame: this is frame ${nearest}. Point again.`);
       return;
     }
-    const apart = this.aim.points.filter(({ frame }) => Math.abs(frame - point.frame) >= fps);
+    const apart = this.aim.points.filter(({ frame }) => Math.abs(this.time(frame) - this.time(point.frame)) >= APART_S);
     const points = [...apart, point].slice(-MOST_POINTS).sort((a, b) => a.frame - b.frame);
     this.set({ answer: "pointed", points });
     this.context.say(points.length === 1 && !this.aim.brief ? "First point set" : "Point set");
+  }
+
+  /** When a frame is shown, in seconds. @param {number} frame */
+  time(frame) {
+    return this.video.times_s[frame] ?? 0;
   }
 
   /** A second after the only point, or before it at the end of the video. */
   goOn() {
     const [point] = this.aim.points;
     if (this.aim.answer !== "pointed" || !point) return false;
-    const { annotated, fps } = this.video;
-    const next = annotated.find((frame) => frame >= point.frame + fps)
-      ?? annotated.findLast((frame) => frame <= point.frame - fps);
+    const { annotated } = this.video;
+    const next = annotated.find((frame) => this.time(frame) >= this.time(point.frame) + APART_S)
+      ?? annotated.findLast((frame) => this.time(frame) <= this.time(point.frame) - APART_S);
     if (next === undefined) this.context.say("The video is too short for a second point: tick the box below.");
     else this.context.player.seek(next);
     return true;
@@ -122,7 +128,7 @@ export class AimForm {
     this.second.hidden = points.length !== 1 || brief;
     fill(this.points, ...points.map((point, n) => h("li", {},
       h("button", { type: "button", onclick: () => this.context.player.seek(point.frame) },
-        `Point ${n + 1}: frame ${point.frame}, ${(point.frame / this.video.fps).toFixed(1)} s`),
+        `Point ${n + 1}: frame ${point.frame}, ${this.time(point.frame).toFixed(1)} s`),
       h("button", { type: "button", class: "quiet", "aria-label": `Remove point ${n + 1}`,
         onclick: () => this.set({ points: points.filter((other) => other !== point) }) }, "Remove"))));
     this.context.player.setPoints(points);

@@ -10,7 +10,7 @@
  * @typedef {{label: string, kind: string, decision: string, parts: Record<string, string>, reasons: string[],
  *   note: string, text: Record<string, string> | null,
  *   pointing: null | {answer: string, points: Point[], hit: boolean | null}}} Opinion
- * @typedef {{media_id: string, fps: number, frame_count: number, height_px: number, width_px: number,
+ * @typedef {{media_id: string, times_s: number[], frame_count: number, height_px: number, width_px: number,
  *   shown_height_px: number, shown_width_px: number, source: string, annotated: number[],
  *   chunks: {first: number, key: string, rest: string}[]}} Video
  * @typedef {{watched_frac: number, short_words: [fewest: number, most: number]}} Rules

@@ -65,6 +65,29 @@ def test_the_official_repair_of_paths_holds_where_sa2va_i_s_does_not(tmp_path: P
     assert videos[0].video_path == video.video_path
 
 
+@pytest.mark.parametrize("source", ["run", "Ref-SAV.json"])
+def test_files_laid_out_as_sa2va_says_are_found_too(
+    demo_root: Path, demo_annotations: Path, tmp_path: Path, source: str
+) -> None:
+    """The run was made where they lie as SA-V's archives unpack."""
+    folder = tmp_path / "demo/sav_train/demo"
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(demo_root / "sav_train/demo")
+    videos = read_videos(demo_annotations / ("" if source == "run" else source), tmp_path)
+    assert {video.video_path.parent for video in videos} == {folder}
+    assert {each.anno_path.parent for video in videos for each in video.expressions} == {folder}
+
+
+def test_a_training_file_may_begin_with_a_mark(root: Path, tmp_path: Path, entries: dict[str, Any]) -> None:
+    file = write_refsav(tmp_path / "x.json", entries)
+    plain = read_videos(file, root)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_videos(file, root) == plain
+    file.write_bytes(json.dumps(entries).encode("utf-16"))
+    with pytest.raises(ValueError, match=r"x\.json: .*UTF-16 text: save it as UTF-8"):
+        read_videos(file, root)
+
+
 def test_short_captions_are_expressions_of_the_same_object(root: Path, tmp_path: Path, entries: dict[str, Any]) -> None:
     entries["sav_000007_manual"]["objects"]["1"]["short_caps"] = ["a box", "the small box"]
     video = read_videos(write_refsav(tmp_path / "x.json", entries), root)[0]

@@ -23,7 +23,7 @@ def make_video(
 ) -> Video:
     """Draw it; all its masklets have a text."""
     files = files_of(video_id)
-    write_mp4(root, files, rotation_deg=rotation_deg)
+    write_mp4(root, files, turn={"degrees": rotation_deg} if rotation_deg else None)
     write_json(root, "manual", annotation(MANUAL), files)
     if auto:
         write_json(root, "auto", annotation(auto), files)

@@ -19,8 +19,9 @@ def video(demo_root: Path) -> Path:
 def test_a_video_gives_every_fourth_frame_in_any_order(video: Path) -> None:
     right = [frame.bgr()[..., ::-1] for frame in walk(video, "") if frame.index % 4 == 0]
     frames = VideoFrames(video)
-    assert (len(frames), frames.stride) == (len(right), 4)
+    assert len(frames) == len(right)
     assert frames.names[:3] == ["0", "4", "8"]
+    assert frames.times_s == pytest.approx([t / 6 for t in range(len(right))])
     for index in (0, 7, 3, 3, len(right) - 1):
         assert np.array_equal(frames[index], right[index])
 
@@ -54,7 +55,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, video: Path) -> None:
     for stride in (None, 4):
         with pytest.raises(ValueError, match=r"text\.mp4"):
             open_frames(text, stride)
-    with pytest.raises(ValueError, match="undamaged"):
+    with pytest.raises(ValueError, match="decoding broke off .* get the file again"):
         open_frames(video.with_name("demo_000007.mp4"))
     (tmp_path / "0.jpg").write_text("not a picture")
     with pytest.raises(ValueError, match=r"0\.jpg cannot be read"):

@@ -1,0 +1,116 @@
+"""Which SAV_ROOT and which SHARD were meant: people give a folder too much or too little, or a name with a slip."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import fsspec
+
+from stages.check_video import VideoFiles
+from stages.shard import folder_of, names_in, video_ids, videos_in
+
+logger = logging.getLogger(__name__)
+
+_DEEP = 4  # folders below SAV_ROOT that are searched for shards: one level too high in Sa2VA's layout, and one more
+_MOST = 200  # of them that are looked into
+_TOLD = 5  # names in a message
+
+
+def find_root(fs: fsspec.AbstractFileSystem, sav_root: str, shards: Sequence[str]) -> str:
+    """SAV_ROOT with all `shards` at their places: as given, or the one folder around or below it where they are.
+
+    Args:
+        fs: file system of `sav_root`.
+        sav_root: as it was given, as `fs` names it.
+        shards: of `shard_names`.
+
+    Returns:
+        The given one too where none fits or several do: `list_videos` then says what is wrong.
+    """
+
+    def fits(root: str) -> bool:
+        return all(folder_of(fs, root, shard) for shard in shards)
+
+    if fits(sav_root):
+        proper = _root_of(f"{sav_root}/{folder_of(fs, sav_root, shards[0])}")[0]  # so that paths begin as SA-V's do
+        return proper if fits(proper) else sav_root
+    roots = [root for root in dict.fromkeys(root for root, _ in _shards_near(fs, sav_root)) if fits(root)]
+    if len(roots) != 1:
+        return sav_root
+    logger.warning("SAV_ROOT %s has no %s at its place: taking SAV_ROOT=%s", sav_root, ",".join(shards), roots[0])
+    return roots[0]
+
+
+def list_videos(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[VideoFiles]:
+    """Videos of a shard of which there is at least one file, by id.
+
+    Args:
+        fs: file system of `sav_root`.
+        sav_root: SAV_ROOT, as `fs` names it.
+        shard: e.g. sav_000.
+
+    Raises:
+        ValueError: there is no such shard; the message names the SAV_ROOT or the SHARD that there is.
+    """
+    videos = videos_in(fs, sav_root, shard)
+    if not videos:
+        advice = _advice(fs, sav_root, shard)
+        raise ValueError(f"no SA-V videos of the shard {shard!r} below SAV_ROOT {sav_root or '/'}: {advice}")
+    return videos
+
+
+def _shards_near(fs: fsspec.AbstractFileSystem, sav_root: str) -> Iterator[tuple[str, str]]:
+    """(SAV_ROOT, shard) of `sav_root` itself and of the folders below it that hold videos, the nearest first."""
+    level, looked = [sav_root], 0
+    for _ in range(_DEEP + 1):
+        below: list[str] = []
+        for path in level:
+            looked += 1
+            try:
+                entries: list[dict[str, Any]] = fs.ls(path or "/", detail=True) if looked <= _MOST else []
+            except OSError:
+                continue
+            kinds = {each["name"].rstrip("/"): each["type"] for each in entries if each["name"].rstrip("/") != path}
+            if video_ids([name.rpartition("/")[2] for name in kinds]):
+                yield _root_of(path)
+                continue
+            folders = sorted(name for name, kind in kinds.items() if kind != "file")
+            below += [name for name in folders if name.rpartition("/")[2][:1] not in (".", "_")]
+        level = below
+
+
+def _root_of(folder: str) -> tuple[str, str]:
+    """(SAV_ROOT, shard) by the path of a folder with videos."""
+    above, _, shard = folder.rpartition("/")
+    if above.endswith("/sav_train"):
+        above = above.removesuffix("/sav_train").removesuffix(f"/{shard}")
+    return above, shard
+
+
+def _advice(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str:
+    near = list(_shards_near(fs, sav_root))
+    beside = [] if near else _shards_near(fs, sav_root.rpartition("/")[0])
+    roots = sorted({root for root, found in (*near, *beside) if found == shard})
+    if roots:
+        return f"give SAV_ROOT={' or SAV_ROOT='.join(roots[:_TOLD])}"
+    if near:
+        root = near[0][0]
+        shards = sorted({found for each, found in near if each == root})
+        alike = [each for each in shards if _number(each) == _number(shard)] or get_close_matches(shard, shards)
+        there = ", ".join(shards[:_TOLD]) + (" …" if len(shards) > _TOLD else "")
+        return f"there is {there}: give SHARD={(alike or shards)[0]}{'' if root == sav_root else f' SAV_ROOT={root}'}"
+    if not fs.isdir(sav_root or "/"):
+        return "SAV_ROOT must be a folder, and there is none of this name"
+    places = [*names_in(fs, sav_root or "/"), *(f"sav_train/{name}" for name in names_in(fs, f"{sav_root}/sav_train"))]
+    if archives := [place for place in places if place.rpartition("/")[2].startswith(f"{shard}.")]:
+        return f"unpack {archives[0]} there, it holds the shard"
+    there = ", ".join(places[:_TOLD]) or "nothing"
+    return f"it has {there}; it must have sav_train/{shard}/ with .mp4 and _manual.json files"
+
+
+def _number(shard: str) -> int | str:
+    """What people mistype in a shard's name is how many zeros its number has."""
+    digits = re.sub(r"\D", "", shard)
+    return int(digits) if digits else shard

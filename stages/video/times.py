@@ -1,0 +1,76 @@
+"""When each frame of a video is shown, by the video's own timestamps: the one place that turns them into seconds.
+
+Shapes: F source frames in display order, T annotated frames.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.schema import MASK_STRIDE
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTimes:
+    """When frames are shown, in seconds from the first one.
+
+    Attributes:
+        start_s: (F,) when each frame appears; the first is 0.
+        duration_s: when the last frame ends.
+    """
+
+    start_s: NDArray[np.float64]
+    duration_s: float
+
+    @classmethod
+    def steady(cls, frame_count: int, fps: float) -> Self:
+        """The times of so many frames that all last equally long."""
+        return cls(np.arange(frame_count) / fps, frame_count / fps)
+
+    @classmethod
+    def of_packets(cls, packets: Sequence[tuple[int | None, int | None]], time_base: Fraction) -> Self:
+        """The times of a stream's frames.
+
+        Args:
+            packets: (timestamp, duration) of each frame, in any order, in units of `time_base`.
+            time_base: seconds.
+
+        Raises:
+            ValueError: a frame has no timestamp, or two have the same.
+        """
+        stamped = sorted((stamp, length or 0) for stamp, length in packets if stamp is not None)
+        if not packets or len(stamped) < len(packets):
+            raise ValueError(f"{len(packets) - len(stamped)} of {len(packets)} frames have no timestamp: remux it")
+        stamps = np.array([stamp for stamp, _ in stamped], np.int64)
+        if len(stamps) > 1 and not np.diff(stamps).all():
+            frame = int(np.flatnonzero(np.diff(stamps) == 0)[0])
+            raise ValueError(f"frames {frame} and {frame + 1} have one timestamp: remux it")
+        usual = int(np.median(np.diff(stamps))) if len(stamps) > 1 else 0
+        end = int(stamps[-1]) + (stamped[-1][1] or usual)
+        return cls((stamps - stamps[0]) * float(time_base), float((end - int(stamps[0])) * time_base))
+
+    @property
+    def annotated_s(self) -> NDArray[np.float64]:
+        """(T,) when each annotated frame appears."""
+        return self.start_s[::MASK_STRIDE]
+
+    @property
+    def step_s(self) -> float:
+        """Time from an annotated frame to the next, on average."""
+        annotated_s = self.annotated_s
+        return float(annotated_s[-1]) / (len(annotated_s) - 1) if len(annotated_s) > 1 else self.duration_s
+
+    def every(self, step_s: float) -> list[int]:
+        """The frames that come nearest to 0, `step_s`, 2 `step_s` …, each once."""
+        wanted_s = np.arange(0, self.start_s[-1] + 0.01 * step_s, step_s)  # the last frame's too, however it is rounded
+        borders_s = (self.start_s[1:] + self.start_s[:-1]) / 2
+        return [int(frame) for frame in np.unique(np.searchsorted(borders_s, wanted_s, side="right"))]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, on average; 0 if that is not known."""
+        return len(self.start_s) / self.duration_s if self.duration_s else 0.0
