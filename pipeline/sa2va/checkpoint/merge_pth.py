@@ -70,7 +70,6 @@ def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RAN
         raise ValueError(f"{path} is of another MLLM or SAM 2, {len(shaped)} of another shape: {told}")
     for name, tensor in plain.items():
         wanted[name].copy_(tensor)
-    model.seg_before_norm = model.family.released_before_norm
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -51,8 +51,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     model = build(config.model, device=place.device, dtype=dtype, seed=config.seed)
     torch.manual_seed(config.seed)  # of the adapters' first weights
     prepare(model, config.model)
-    if config.official:
-        model.follow_release()
+    model.official = config.official
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
     dataset = RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=model.sam_side_px // LOGITS_STRIDE)
     steps = plan(config, dataset.lengths(), place)
