@@ -36,7 +36,7 @@ class Sa2va(nn.Module):
         config: what it was built from.
         official: a step as the released code does it, its detours among them; may be changed at any time.
         seg_before_norm: masks are made from the language model's state before its final norm; as the release has it
-            for the family (`Family.released_before_norm`), for weights trained for one state are no good with the other.
+            for the family (`Family.released_before_norm`): weights trained for one are no good with the other.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def load_sa2va(
 
     Args:
         folder: with config.json, safetensors and tokenizer.
-        device: where the weights go.
+        device: where the weights go; "meta": nowhere, names and shapes are only looked at.
         dtype: of the MLLM and SAM 2's image encoder; all else is float32, as `build` has it.
         sam2: which SAM 2 is inside; None as refsav.json says, or the release's Hiera-L.
 
@@ -93,6 +93,8 @@ def load_sa2va(
     model.requires_grad_(False)
     wanted = model.state_dict()
     places = places_of(shards.shapes, wanted, family_name, modified=modified, folder=folder)
+    if model.mllm.device.type == "meta":
+        return model
     for name, tensor in shards.tensors():
         for part, piece in zip(places[name], tensor.chunk(len(places[name])), strict=True):
             wanted[part.name].copy_(piece)

@@ -12,6 +12,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.official_code import model_files
 
 logger = logging.getLogger(__name__)
 _AS_THEY_ARE = ("chat_template.jinja", "chat_template.json", "generation_config.json")
@@ -40,17 +41,19 @@ def write_side_files(model: Sa2va, folder: Path) -> None:
         )
 
 
-def copy_code(official_code: Path, wanted: set[str], folder: Path) -> None:
+def copy_code(official_code: Path, family: str, wanted: set[str], folder: Path) -> None:
     """Copy the Python files of the official release, which are not ours to ship.
 
     Args:
-        official_code: the user's folder of them, `projects/sa2va/hf/models_*` of bytedance/Sa2VA.
+        official_code: the user's clone of bytedance/Sa2VA, or a folder of its Hugging Face files.
+        family: of the MLLM.
         wanted: modules that config.json's auto_map names.
         folder: the checkpoint.
 
     Raises:
         ValueError: one of `wanted` is not there.
     """
+    official_code = model_files(official_code, family)
     missing = sorted(f"{name}.py" for name in wanted if not (official_code / f"{name}.py").is_file())
     if missing:
         raise ValueError(

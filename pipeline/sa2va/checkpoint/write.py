@@ -45,8 +45,8 @@ def save_sa2va(
         dtype: of the weights.
         pixels: sizes of pictures that it was trained with, for refsav.json.
         official_prompts: whether it was trained with the released templates, for refsav.json.
-        official_code: folder of the official .py files, to be copied; without them `load_sa2va` reads the checkpoint,
-            and the official code does after they were put there.
+        official_code: the user's clone of the release, or its folder of Hugging Face files, to be copied; without
+            them `load_sa2va` reads the checkpoint, and the official code does after they were put there.
         max_shard_bytes: of one file.
 
     Raises:
@@ -67,7 +67,8 @@ def save_sa2va(
     )
     write_side_files(model, unfinished)
     if official_code:
-        copy_code(official_code, {path.partition(".")[0] for path in config["auto_map"].values()}, unfinished)
+        modules = {path.partition(".")[0] for path in config["auto_map"].values()}
+        copy_code(official_code, model.family.name, modules, unfinished)
     settings = Settings(
         sam2=model.config.sam2,
         pixels=pixels or PixelsConfig(),

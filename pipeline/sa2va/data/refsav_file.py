@@ -32,10 +32,11 @@ class Sample:
     text: str
 
 
-def read_refsav(file: Path, root: Path) -> list[Sample]:
+def read_refsav(file: Path, root: Path, *, short: bool = True) -> list[Sample]:
     """The samples of a `Ref-SAV.json`, in its order.
 
-    `formated` (the loader's spelling) is a text, and so is each of `short_caps`. An empty text stays, for the check.
+    `formated` (the loader's spelling) is a text, and so is each of `short_caps` (which the release never reads: `short`
+    False). An empty text stays, for the check.
 
     Raises:
         ValueError: the file cannot be read, or an entry of it; the key is named.
@@ -47,10 +48,10 @@ def read_refsav(file: Path, root: Path) -> list[Sample]:
     if not isinstance(entries, dict):
         _refuse(file, "the top level", "an object with an entry for each mask file", entries)
     locate = _Locator(root)
-    return [sample for key, entry in entries.items() for sample in _samples(file, key, entry, locate)]
+    return [sample for key, entry in entries.items() for sample in _samples(file, key, entry, locate, short)]
 
 
-def _samples(file: Path, key: str, entry: Any, locate: "_Locator") -> Iterator[Sample]:
+def _samples(file: Path, key: str, entry: Any, locate: "_Locator", short: bool) -> Iterator[Sample]:
     if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
         _refuse(file, key, "an object with video_path, anno_path and objects", entry)
     paths: dict[str, str] = {}
@@ -70,7 +71,7 @@ def _samples(file: Path, key: str, entry: Any, locate: "_Locator") -> Iterator[S
         if not isinstance(described, dict):
             _refuse(file, where, "an object with `formated`", described)
         given = described.get("object_id")
-        for text in _texts(file, where, described):
+        for text in _texts(file, where, described, short):
             yield Sample(
                 video_id=video_path.stem,
                 video_path=video_path,
@@ -83,15 +84,15 @@ def _samples(file: Path, key: str, entry: Any, locate: "_Locator") -> Iterator[S
             )
 
 
-def _texts(file: Path, where: str, described: dict[str, Any]) -> list[str]:
-    short = described.get("short_caps", [])
-    if not isinstance(short, list):
-        _refuse(file, f"{where}: short_caps", "a list of texts", short)
-    texts = [described["formated"]] if "formated" in described else []
-    texts += short
+def _texts(file: Path, where: str, described: dict[str, Any], short: bool) -> list[str]:
+    captions = described.get("short_caps", [])
+    if not isinstance(captions, list):
+        _refuse(file, f"{where}: short_caps", "a list of texts", captions)
+    long = [described["formated"]] if "formated" in described else []
+    texts = long + captions
     if not texts or not all(isinstance(text, str) for text in texts):
         _refuse(file, where, "described by texts in `formated` or `short_caps`", described)
-    return texts
+    return texts if short else long
 
 
 class _Locator:

@@ -19,6 +19,8 @@ from pipeline.sa2va.model import Sa2va
 class Official:
     """See `mask_path.MaskPath`."""
 
+    colour_dtype = torch.bfloat16
+
     def __init__(self, model: Sa2va, key_frames: int) -> None:
         self._sam2, self._key_frames = model.sam2, key_frames
 
