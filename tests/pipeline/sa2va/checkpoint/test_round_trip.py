@@ -160,6 +160,21 @@ def test_masks_are_made_from_one_state_in_training_export_and_inference(
     assert load_sa2va(tmp_path / "trained").seg_before_norm is before
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_in_plain_python_finds_its_vocabulary(family: str, saved: Saved) -> None:
+    """transformers 4.57 reads these files for `use_fast=False`, as the released evaluation asks for."""
+    folder = saved(family)
+    read = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("vocab", "added_tokens")}
+    known = load_sa2va(folder).tokenizer.get_vocab()
+    assert read["vocab"] | read["added_tokens"] == known
+    assert read["added_tokens"]["[SEG]"] == known["[SEG]"]
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    assert config["added_tokens_decoder"][str(known["[SEG]"])]["content"] == "[SEG]"
+    merges = (folder / "merges.txt").read_text().splitlines()
+    assert merges[0] == "#version: 0.2"
+    assert all("".join(pair.split(" ")) in read["vocab"] for pair in merges[1:])
+
+
 def test_weights_of_another_state_are_refused(saved: Saved, tmp_path: Path) -> None:
     folder = shutil.copytree(saved("qwen3_vl"), tmp_path / "old")
     content = json.loads((folder / FILE).read_text())
