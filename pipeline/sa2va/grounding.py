@@ -1,7 +1,7 @@
 """SAM 2 as the picture's encoder: how it is built, and what the mask decoder gets of a frame.
 
 Shapes: N frames, S = side of SAM 2's picture (1024), M = S / 4 = side of its mask logits, D = its width (256).
-Source: facts/training.md 2.1 and 2.2; the modules themselves are those of PyPI sam2.
+Source: the released code; the modules themselves are those of PyPI sam2.
 """
 
 from pathlib import Path

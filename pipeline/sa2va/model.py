@@ -2,7 +2,7 @@
 
 Shapes: B videos, L tokens, h = width of the language model, D = width of SAM 2 (256), n = [SEG] of a video; the others
 as in batch.py.
-Source: the paper, section 3; facts/training.md 2.
+Source: the paper, section 3; the released code.
 """
 
 from typing import Self

@@ -1,7 +1,7 @@
 """What the official training checkpoint (iter_N.pth) has learned, put into the model that it began with.
 
 Such a file has only what was trained: LoRA, both token matrices, projection, mask decoder, InternVL's projector. The
-rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: facts 3.1.
+rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: the released code.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Writes a Sa2VA in the official Hugging Face layout, so that the official code loads it; LoRA is put into the weights.
 
-The folder appears whole or not at all. The official code itself is copied beside if the user has it: facts 3.2.
+The folder appears whole or not at all. The official code itself is copied beside if the user has it.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What is trained on: videos with their expressions, from an annotation run or a `Ref-SAV.json` (ours or the official).
 
-The official file (facts 1.1) has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
+The official file has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
 masklets together: in their separate entries, frames would be decoded twice, and the two may end up in one batch.
 """
 

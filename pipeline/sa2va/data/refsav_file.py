@@ -1,4 +1,4 @@
-"""`Ref-SAV.json` as samples, one a text; where the paths in it point to (facts 1.1).
+"""`Ref-SAV.json` as samples, one a text; where the paths in it point to.
 
 Official paths repeat the shard: `sav_000/sav_train/sav_000/x.mp4`, for a folder unpacked as `sav_train/sav_000/x.mp4`.
 The official loader looks for a part `sav_train` and drops what stands before it, Sa2VA-i always drops the first part.

@@ -24,7 +24,7 @@ from pipeline.sa2va.families.internvl import InternVL
 from pipeline.sa2va.families.qwen import Qwen3VL, Qwen25VL
 
 _MODELS: Any = AutoModelForImageTextToText  # typed in part
-SPECIAL_TOKENS = ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")  # in the order of their ids (facts 2.1)
+SPECIAL_TOKENS = ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")  # in the order of their ids
 _HALF = (0.5, 0.5, 0.5)
 _FAMILIES: dict[
     str, tuple[Callable[..., Family], tuple[float, ...], tuple[float, ...]]

@@ -1,6 +1,6 @@
 """Qwen3-VL and Qwen2.5-VL: frames keep their shape and become as many tokens as their size asks for.
 
-Each frame is an image of its own, not part of a Qwen video (facts 1.3): the patch's two moments are the same picture,
+Each frame is an image of its own, not part of a Qwen video: the patch's two moments are the same picture,
 and the three-dimensional positions count one image after the other.
 """
 

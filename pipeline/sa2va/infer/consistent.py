@@ -1,4 +1,4 @@
-"""Inference that asks of each decoder what it was trained for (Sa2VA-i; facts/training.md 2.7). The default.
+"""Inference that asks of each decoder what it was trained for (Sa2VA-i). The default.
 
 The fine-tuned decoder makes masks on key frames spread over the video, with the language token and without memory, as
 in training; they are mask inputs of an original SAM 2, which propagates them to all other frames.

@@ -154,7 +154,7 @@ def test_colours_are_the_checkpoint_s(folders: dict[str, Path], tmp_path: Path) 
 
 
 def test_new_tokens(loaded: Loaded) -> None:
-    """Qwen's matrices have spare rows and become shorter, InternVL's longer (facts 2.1)."""
+    """Qwen's matrices have spare rows and become shorter, InternVL's longer."""
     model, tokenizer, family = loaded
     known, rows = len(tokenizer), model.get_input_embeddings().weight.detach().clone()
     given = add_special_tokens(model, tokenizer, seed=1)

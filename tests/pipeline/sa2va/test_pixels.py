@@ -38,7 +38,7 @@ def drawn(height_px: int, width_px: int) -> NDArray[np.uint8]:
     ],
 )
 def test_tokens_of_a_frame_of_1280_by_720(name: str, pixels: PixelsConfig, tokens: int, official: bool) -> None:
-    """Facts 1.3, measured there on the released code."""
+    """Measured on the released code."""
     family = family_of(CONFIGS[name])
     config = PixelsConfig(min_px=pixels.min_px, max_px=pixels.max_px, official=official)  # resized once
     made = family.pixels([drawn(720, 1280)], config)

@@ -31,7 +31,7 @@ from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig, Sam2Config
 from pipeline.sa2va.families.load import SPECIAL_TOKENS
 from tests.tiny_models import CHAT, byte_tokenizer
 
-# Facts, section 6: a global block must not be a stage's first.
+# A global block must not be a stage's first.
 TINY_SAM2 = Sam2Config(
     overrides=(
         "model.image_size=128",
@@ -183,7 +183,7 @@ def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTr
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) -> PretrainedConfig:
-    """The sizes of facts, section 6, for a tokenizer of the same family."""
+    """Sizes that work, for a tokenizer of the same family."""
     text = {
         "vocab_size": len(tokenizer) + (0 if family == "internvl" else _SPARE_ROWS),
         "hidden_size": _HIDDEN,

@@ -80,7 +80,7 @@ def test_a_model_written_in_float32_answers_the_same(family: str, trained: Train
 
 
 def test_transformers_and_sam2_take_the_weights_of_a_qwen_strictly(saved: Saved) -> None:
-    """By the rules of facts 3.1, restated here: one `model.` more, g_weight for gamma."""
+    """By the rules of the layout, restated here: one `model.` more, g_weight for gamma."""
     folder = saved("qwen3_vl")
     weights = load_file(folder / "model.safetensors")
     config = json.loads((folder / "config.json").read_text())

@@ -1,6 +1,6 @@
 """Both paths against the same thing said plainly with the stock predictor, one object after the other.
 
-The mask heads that the release changes in it (facts 2.2, 2.6) are written here a second time, as it has them: inside
+The mask heads that the release changes in it are written here a second time, as it has them: inside
 the predictor, asked frame by frame.
 """
 
