@@ -150,7 +150,7 @@ def test_what_is_wrong_is_told_before_anything_starts(
         ({}, ["--store", "nowhere"], "--store must be the folder of a frame store"),
         ({}, ["--official-code", str(tmp_path)], "--official-code must be a clone of bytedance/Sa2VA"),
         ({"base": Path("runs/tiy")}, ["--set", "seed=0"], "runs/tiy cannot be read"),
-        ({"base": cut}, ["--set", *settings], "model.safetensors"),
+        ({"base": cut}, ["--set", *settings], f"the weights {cut / 'model.safetensors'}"),
         ({}, ["--split", str(tmp_path)], "a split is a folder with split.json or meta_expressions_valid.json"),
     ):
         done = told(*options, **paths | changed)

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.sa2va.checkpoint.shards import open_weights
 from pipeline.sa2va.families.base import Family, unwrapped
 from pipeline.sa2va.families.internvl import InternVL
 from pipeline.sa2va.families.qwen import Qwen3VL, Qwen25VL
@@ -91,6 +92,9 @@ def load_mllm(
     tokenizer = _read(AutoTokenizer, folder, "the tokenizer")
     family = family_of(config, _read(AutoImageProcessor, folder, "the image processor"))
     check_tokens(tokenizer, family, folder)
+    for path in sorted(Path(folder).expanduser().glob("*.safetensors")):
+        with open_weights(path):
+            pass  # whole, or it says which file is not
     on_meta = {"device_map": "meta"} if str(device) == "meta" else {}  # then only names and shapes are read
     try:
         model, report = _MODELS.from_pretrained(

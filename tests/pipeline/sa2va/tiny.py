@@ -255,7 +255,9 @@ def _save_processor(tokenizer: PreTrainedTokenizerFast, family: str, folder: Pat
 
 
 def main() -> None:
-    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, and the arguments for it."""
+    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, arguments, and drawn videos."""
+    from tests.pipeline.sa2va.train.coloured import write_try  # imports this file's neighbours, not needed elsewhere
+
     folder = make_tiny_mllm(Path(sys.argv[1]), reads=True)
     pixels = tiny_pixels()
     settings = [
@@ -265,6 +267,8 @@ def main() -> None:
         *("model.lora_rank=32", "model.lora_alpha=1"),  # gently: it reads already
     ]
     (folder / "settings.txt").write_text("\n".join(["--set", *settings]) + "\n")
+    texts = write_try(folder)
+    sys.stdout.write(f"drawn    {folder / 'videos'}, and for later {folder / 'fresh'}: {', '.join(texts)}\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Videos of two shapes in different colours, drawn: which is meant, a text says by the colour alone."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -71,3 +72,24 @@ def write(store: Path, count: int) -> list[Video]:
         )
         videos.append(Video(video_id, nowhere / "x.mp4", 4 * FRAMES, tuple(expressions)))
     return videos
+
+
+def write_try(folder: Path, count: int = 64) -> list[str]:
+    """What the try of docs/training.md trains on, and a fresh video for it as pictures; the texts of the fresh one."""
+    source = folder / "videos"
+    source.mkdir()
+    entries = {
+        f"{video.video_id}_manual": {
+            "video_path": f"sav_train/{video.video_id}.mp4",
+            "anno_path": f"sav_train/{video.video_id}_manual.json",
+            "objects": {str(each.column): {"formated": each.text} for each in video.expressions},
+        }
+        for video in write(source / "frames", count)
+    }
+    (source / "Ref-SAV.json").write_text(json.dumps(entries))
+    (source / "run.json").write_text(json.dumps({"config": {"sav_root": str(source.resolve())}}))
+    texts, frames, _ = draw([2, 0])
+    (folder / "fresh").mkdir()
+    for f, frame_HW3 in enumerate(frames):
+        cv2.imwrite(str(folder / "fresh" / f"{f:05d}.png"), frame_HW3[..., ::-1])
+    return texts
