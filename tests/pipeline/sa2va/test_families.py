@@ -269,7 +269,7 @@ class TestErrors:
             ({"num_hidden_layers": 1, "layer_types": None}, r"unexpected: .*layers\.1\.mlp"),
             (
                 {"intermediate_size": 96},
-                r"weights of .* must be those of its config.json, got .*mismatched: .*down_proj",
+                r"must be those of its config.json, got .*mismatched: .*down_proj",
             ),
             ({"num_hidden_layers": 3}, r"config\.json of .* cannot be read: .*num_hidden_layers"),
         ],
