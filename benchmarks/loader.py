@@ -1,4 +1,4 @@
-"""The loader against the straightforward reading of the released code (facts 1.2, section 4), one worker each.
+"""The loader against the straightforward reading of the released code, one worker each.
 
 `python -m benchmarks.loader` on the drawn demo shard, `--sav-root ../shared/data/sav --shard sav_900` on real clips.
 The straightforward way reads every frame of the mp4 with OpenCV and keeps every 4th, decodes all masks of all objects,

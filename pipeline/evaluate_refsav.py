@@ -13,9 +13,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from pipeline.evaluation.compare import Line, compare
 from pipeline.evaluation.files import write_text
 from pipeline.evaluation.jpegs import Frame
 from pipeline.evaluation.overlap import check_unseen
-from pipeline.evaluation.predict import predict
+from pipeline.evaluation.predict import check_predict, predict
 from pipeline.evaluation.predictions import RESULTS, read_predictions
 from pipeline.evaluation.score import score
 from pipeline.evaluation.scores import no_group, write_scores
@@ -43,7 +44,7 @@ class Source:
     """Something to score: predictions that are there, or a model that makes them."""
 
     kind: str  # predictions or model
-    name: str
+    name: str  # "": that of its folder
     path: Path
 
 
@@ -65,19 +66,21 @@ def evaluate(options: argparse.Namespace) -> None:
     Raises:
         ValueError: settings or files that do not fit; all that is wrong with a file is named.
     """
-    sources: list[Source] = options.sources or []
+    sources = _named(options.sources or [])
     _check(options, sources)
     split = read_split(options.split)
     for group in options.groups:
         if not split.count(group):  # before hours of predicting
             raise ValueError(no_group(group, {name: split.count(name) for name in GROUPS}))
-    for source in sources:
+    for source in sources:  # all of them, before the first predicts for hours
         if source.kind == "model":
-            check_unseen(source.path, split, allow=options.allow_overlap)
+            _check_model(options, source, split)
+        else:
+            read_predictions(source.path, split, options.missing)
     models = []
     for source in sources:
-        folder = options.out / source.name if options.out else source.path.parent
-        path = source.path if source.kind == "predictions" else _predict(options, source, split, folder)
+        folder = _folder(options, source)
+        path = source.path if source.kind == "predictions" else _predict(options, source, split)
         scores = score(source.name, split, read_predictions(path, split, options.missing), options.workers)
         write_scores(scores, folder, options.groups)
         logger.info("%s: %s", source.name, folder / "ref_sav_valid.json")
@@ -98,7 +101,7 @@ def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
     check_out(options.out or sources[0].path.parent)
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
-        raise ValueError(f"models have different names, got {', '.join(names)}; name them as NAME=path")
+        raise ValueError(f"each model must be given once, or named as NAME=path, got {', '.join(names)}")
     asked = any(source.kind == "model" for source in sources)
     if asked and not options.out:
         raise ValueError("--model needs --out, the folder for its predictions")
@@ -106,20 +109,42 @@ def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
         raise ValueError("--official is how a --model predicts; predictions that are there stay as they are")
 
 
-def _predict(options: argparse.Namespace, source: Source, split: Split, folder: Path) -> Path:
-    """Let the model predict; the path of its results."""
-    from pipeline.sa2va.infer.load import load_segmenter  # brings torch, which scoring does not need
+def _folder(options: argparse.Namespace, source: Source) -> Path:
+    """Where its scores go, and its predictions if it makes some."""
+    folder: Path = options.out / source.name if options.out else source.path.parent
+    return folder
 
-    choices = {name: getattr(options, name) for name in ("official", "sam2_checkpoint", "frames")}
-    segmenter = load_segmenter(source.path, device=options.device, batch=options.batch, **choices)
+
+def _check_model(options: argparse.Namespace, source: Source, split: Split) -> None:
+    from pipeline.sa2va.infer.load import check_model  # brings torch, which scoring does not need
+
+    check_unseen(source.path, split, allow=options.allow_overlap)
+    settings = {name: getattr(options, name) for name in ("official", "device", "sam2_checkpoint")}
+    check_model(source.path, **settings)
+    check_predict(split, _folder(options, source), _made_with(options, source))
+
+
+def _made_with(options: argparse.Namespace, source: Source) -> dict[str, object]:
+    """What the predictions of a model depend on."""
+    files = [(path.name, path.stat()) for path in sorted(source.path.glob("*.safetensors"))]
+    weights = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]  # another model may take its place
+    return {"model": str(source.path.resolve()), "weights": weights, **_choices(options)}
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("official", "sam2_checkpoint", "frames")}
+
+
+def _predict(options: argparse.Namespace, source: Source, split: Split) -> Path:
+    """Let the model predict; the path of its results."""
+    from pipeline.sa2va.infer.load import load_segmenter
+
+    segmenter = load_segmenter(source.path, device=options.device, batch=options.batch, **_choices(options))
 
     def segment(frames: Sequence[Frame], texts: Sequence[str]) -> list[tuple[str, NDArray[np.bool_]]]:
         return [(each.answer, each.masks_THW) for each in segmenter.segment(frames, texts)]
 
-    files = [(path.name, path.stat()) for path in sorted(source.path.glob("*.safetensors"))]
-    weights = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]  # another model may take its place
-    made_with = {"model": str(source.path.resolve()), "weights": weights, **choices}
-    return predict(split, segment, folder, made_with)
+    return predict(split, segment, _folder(options, source), _made_with(options, source))
 
 
 def _plot(lines: Sequence[Line], path: Path) -> None:
@@ -139,7 +164,20 @@ def _source(kind: str, text: str) -> Source:
     place = Path(path)
     if kind == "predictions" and place.is_dir():
         place /= RESULTS
-    return Source(kind, name or (place.resolve().parent if kind == "predictions" else place.resolve()).name, place)
+    return Source(kind, name, place)
+
+
+def _named(sources: Sequence[Source]) -> list[Source]:
+    """Sources with a name each: the one given, else the folder's, with as many above it as tell those alike apart."""
+    folders = [each.path.resolve().parent if each.kind == "predictions" else each.path.resolve() for each in sources]
+    longest = max((len(folder.parts) for folder in folders), default=0)
+    names = [each.name for each in sources]
+    for depth in range(1, longest + 1):
+        short = ["_".join(folder.parts[1:][-depth:]) for folder in folders]
+        names = [name or each for name, each in zip([given.name for given in sources], short, strict=True)]
+        if len(set(names)) == len(names):
+            break
+    return [replace(each, name=name) for each, name in zip(sources, names, strict=True)]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""J, F and A of masks, by the official rules (facts/training.md 1.7), equal bit for bit and without full frames.
+"""J, F and A of masks, by the official rules, equal bit for bit and without full frames.
 
 J, region similarity: pixels of both over pixels of either; 1 if both masks are empty.
 F, boundary accuracy: a pixel is on the boundary if it differs from its right, lower or lower right neighbour, of those

@@ -1,10 +1,12 @@
 """The only file that trains on Ray: workers of Ray Train's TorchTrainer; if one dies, they go on from a checkpoint.
 
-The first worker writes its lines to `OUT/train.log`; this process prints them as they come. OUT must be a folder that
-all workers see.
+The first worker writes its lines to `OUT/train.log`; this process prints them as they come. At SIGTERM it puts a file
+`OUT/stop` there, at which the workers end after their step, with a checkpoint. OUT must be a folder that all see.
 """
 
+import json
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,12 +18,14 @@ from typing import Any
 import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
+from safetensors import SafetensorError
 
+from pipeline.out_folder import is_full
 from pipeline.ray_connect import connect, disconnect
 from pipeline.sa2va.train.loop import Place
 from stages.base import FatalError
 
-_LOG, _REFUSED, _RAY = "train.log", "refused.txt", "ray"
+_LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
 _LOOK_S = 0.5
 
 
@@ -54,11 +58,13 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
 
     Raises:
         ValueError: of a worker, which is not tried again; or no Ray can be reached or has a place here.
-        FatalError: workers died more often than allowed, or Ray does not start; the same command goes on.
+        FatalError: workers died more often than allowed, Ray does not start, the disk is full, or the run was ended by
+            SIGTERM; the same command goes on.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    (out / _REFUSED).unlink(missing_ok=True)
+    for name in (_REFUSED, _STOP):
+        (out / name).unlink(missing_ok=True)
     connect(workers.address, workers.count * workers.cpus)
     resources = {"CPU": float(workers.cpus)} | ({"GPU": 1.0} if workers.use_gpu else {})
     trainer = TorchTrainer(
@@ -74,7 +80,7 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
         ),
     )
     try:
-        with _printed(out / _LOG):
+        with _printed(out / _LOG), _ended_gently(out / _STOP):
             trainer.fit()
     except TrainingFailedError as error:
         if not (out / _REFUSED).exists():
@@ -87,7 +93,10 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
     finally:
         disconnect()
     if (out / _REFUSED).exists():
-        raise ValueError((out / _REFUSED).read_text())
+        told = json.loads((out / _REFUSED).read_text())
+        raise FatalError(told["text"]) if told["can_go_on"] else ValueError(told["text"])
+    if (out / _STOP).exists():
+        raise FatalError(f"the run was asked to end, by SIGTERM or by {out / _STOP}")
 
 
 def _worker(given: dict[str, Any]) -> None:
@@ -103,10 +112,36 @@ def _worker(given: dict[str, Any]) -> None:
         logging.getLogger("pipeline").addHandler(handler)
         logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
-        given["train"](Place(rank, context.get_world_size(), get_device(), ray.train.report))
-    except ValueError as error:
-        (out / _REFUSED).write_text(str(error))
+        place = Place(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
+        if given["train"](place) and rank == 0:
+            (out / _STOP).unlink(missing_ok=True)  # it came to its end first
+    except (ValueError, FatalError) as error:
+        _refuse(out, str(error), can_go_on=isinstance(error, FatalError))
         raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if is_full(error):
+            _refuse(out, f"the disk of {out} is full: {error}", can_go_on=True)
+        raise
+
+
+def _refuse(out: Path, text: str, *, can_go_on: bool) -> None:
+    """Tell this run's command why it ends; what trying again does not mend is not tried again."""
+    (out / _REFUSED).write_text(json.dumps({"text": text, "can_go_on": can_go_on}))
+
+
+@contextmanager
+def _ended_gently(stop: Path) -> Iterator[None]:
+    """Ask the workers to end, by the file `stop`, if SIGTERM comes meanwhile."""
+
+    def ask(*_: object) -> None:
+        stop.touch()
+        sys.stdout.write("SIGTERM: ending after this step, with a checkpoint\n")
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

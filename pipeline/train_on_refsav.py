@@ -9,12 +9,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.engines.hub import commit_of
 from pipeline.out_folder import check_out
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
+from pipeline.sa2va.official_code import check_official_code, read_questions
 from stages.base import FatalError
 
 logger = logging.getLogger("pipeline.train_on_refsav")
@@ -51,14 +53,18 @@ def train(options: argparse.Namespace) -> None:
 
     videos, clips = read_data(config)
     logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
-    if options.check:
-        return
     import torch
 
     from pipeline.ray_train import Workers, run
+    from pipeline.sa2va.train.check import check_run, try_micro_batch
     from pipeline.sa2va.train.run import train as train_on
 
+    check_run(config, videos)
     use_gpu = torch.cuda.is_available() if options.use_gpu is None else options.use_gpu
+    if options.check == "step":
+        try_micro_batch(config, videos, clips, torch.device("cuda" if use_gpu else "cpu"))
+    if options.check:
+        return
     workers = Workers(
         count=options.workers,
         use_gpu=use_gpu,
@@ -66,9 +72,11 @@ def train(options: argparse.Namespace) -> None:
         max_restarts=options.max_restarts,
         address=options.ray_address,
     )
-    run(partial(train_on, config, videos, clips), Path(config.out), workers)
-    sys.stdout.write(f"\nmodel    {Path(config.out, 'model')}\ncurves   tensorboard --logdir {Path(config.out)}\n")
-    sys.stdout.write(f"masks    {Path(config.out, 'pictures')}\n")
+    out = Path(config.out)
+    run(partial(train_on, config, videos, clips), out, workers)
+    told = {"model": "model    ", "tensorboard": "curves   tensorboard --logdir ", "pictures": "masks    "}
+    there = [f"{words}{out / name}\n" for name, words in told.items() if (out / name).exists()]
+    sys.stdout.write("\n" + "".join(there))
 
 
 def _check(config: TrainConfig, workers: int) -> None:
@@ -88,22 +96,28 @@ def _check(config: TrainConfig, workers: int) -> None:
         commit_of(config.model.base)
     if config.model.sam2.checkpoint and not Path(config.model.sam2.checkpoint).is_file():
         raise ValueError(f"--sam2-checkpoint must be a file, got {config.model.sam2.checkpoint}")
+    for store in config.stores:
+        if not Path(store).is_dir():
+            raise ValueError(f"--store must be the folder of a frame store, got {store}")
+    if config.official_code:
+        check_official_code(Path(config.official_code))
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
     """The settings; paths are absolute, for workers stand elsewhere."""
-    source = Path(options.source).resolve()
+    sources = tuple(Path(source).resolve() for source in options.source)
     config = TrainConfig(
-        source=str(source),
+        source=tuple(map(str, sources)),
         sav_root=_path(options.sav_root),
         model=ModelConfig(base=_path(options.base) if Path(options.base).exists() else options.base),
-        out=_path(options.out or source / "training"),
-        store=_path(options.store or (source / "frames" if (source / "frames").is_dir() else "")),
+        out=_path(options.out or _run_of(sources[0]) / "training"),
+        store=tuple(map(_path, options.store or _stores_of(sources))),
         split=_path(options.split),
         official_code=_path(options.official_code),
+        accept_changed_data=options.accept_changed_data,
     )
     if options.official:
-        config = official_train(config)
+        config = _official(config)
     given = [
         f"{name}={value}"
         for name, value in (
@@ -120,6 +134,43 @@ def _config(options: argparse.Namespace) -> TrainConfig:
     return with_settings(config, [*given, *options.set])
 
 
+def _official(config: TrainConfig) -> TrainConfig:
+    """The release's choices for this base, and its questions where they are to be had."""
+    from pipeline.sa2va.families.load import kind_and_width
+
+    family, width = kind_and_width(config.model.base)
+    config = official_train(config, family=family, width=width)
+    questions = read_questions(Path(config.official_code)) if config.official_code else ()
+    if not questions:
+        logger.warning(
+            "--official: the questions are ours, not the release's; to train with those give --official-code with a "
+            "clone of bytedance/Sa2VA"
+        )
+    return replace(config, data=replace(config.data, official_questions=questions))
+
+
+def _run_of(source: Path) -> Path:
+    """The folder of the annotation run that a source is, or lies in."""
+    return source.parent if source.is_file() else source
+
+
+def _stores_of(sources: Sequence[Path]) -> list[Path]:
+    """The frame stores beside the sources, if there are any.
+
+    Raises:
+        ValueError: some sources have one and some have not.
+    """
+    found = {_run_of(source): _run_of(source) / "frames" for source in sources}
+    there = [store for store in found.values() if store.is_dir()]
+    without = [str(run) for run, store in found.items() if not store.is_dir()]
+    if there and without:
+        raise ValueError(
+            f"all sources must have a frame store or none, got {', '.join(map(str, there))} but none in "
+            f"{', '.join(without)}: make it with python -m pipeline.export.frames, or name the stores with --store"
+        )
+    return there
+
+
 def _path(given: str | Path | None) -> str:
     return str(Path(given).resolve()) if given else ""
 
@@ -133,14 +184,22 @@ def parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
     )
     add = command.add_argument
-    add("--source", required=True, help="folder of an annotation run, or a Ref-SAV.json (ours or the official one)")
+    add(
+        "--source",
+        required=True,
+        nargs="+",
+        action="extend",
+        help="folders of annotation runs and Ref-SAV.json files (ours or the official one), one or several together",
+    )
     add("--sav-root", help="folder that holds sav_train/; default: what the run's run.json says")
     add("--base", required=True, help="Qwen3-VL, Qwen2.5-VL or InternVL, or a Sa2VA checkpoint: folder or hub id")
     add("--sam2-checkpoint", help="sam2_hiera_large.pt; not needed if --base is a Sa2VA checkpoint")
-    add("--out", help="folder of the training, seen by all workers (default SOURCE/training)")
+    add("--out", help="folder of the training, seen by all workers (default training/ in the first source's run)")
     add(
         "--store",
-        help="frame store of `make annotate STORE=1` (default SOURCE/frames if there); else mp4 files are read",
+        nargs="+",
+        action="extend",
+        help="frame stores of `make annotate STORE=1` (default frames/ in the sources' runs); else mp4 files are read",
     )
     add("--split", help="benchmark (folder of an export, or the official one) whose videos are left out")
     add(
@@ -154,7 +213,12 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="default 0")
     add("--gradient-checkpointing", action="store_true", help="less memory, one forward pass more")
     add("--official", action="store_true", help="the released code's choices and known defects, for comparison")
-    add("--official-code", help="folder of the official model .py files, copied beside the exported model")
+    add(
+        "--official-code",
+        help="clone of bytedance/Sa2VA, or its folder of Hugging Face files: questions of --official are read from the "
+        "clone, and the model's files are copied beside the exported model",
+    )
+    add("--accept-changed-data", action="store_true", help="go on although videos or texts are others than before")
     add(
         "--set",
         nargs="+",
@@ -177,7 +241,13 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("RAY_ADDRESS"),
         help="Ray cluster (default $RAY_ADDRESS, else this machine)",
     )
-    add("--check", action="store_true", help="check settings and data, train nothing")
+    add(
+        "--check",
+        nargs="?",
+        const="files",
+        choices=("files", "step"),
+        help="check settings, data, model and disk, train nothing; 'step': compute one micro-batch as well",
+    )
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
     return command
 

@@ -55,7 +55,9 @@ class Masks:
         checked: list[Any] = [{"size": size, "counts": text.encode()} for text in texts]
         boxes_T4 = np.array(coco.toBbox(checked), np.int64).reshape(-1, 4)
         boxes_T4[:, 2:] += boxes_T4[:, :2]
-        return cls((height_px, width_px), np.array(coco.area(checked), np.int64), boxes_T4, runs)
+        # one by one: of a list of 256 or more, pycocotools 2.0.11 overflows a uint8 under NumPy 2
+        areas_T = np.array([coco.area(rle) for rle in checked], np.int64)
+        return cls((height_px, width_px), areas_T, boxes_T4, runs)
 
     def __len__(self) -> int:
         return len(self.areas_T)

@@ -41,8 +41,9 @@ def predict(split: Split, segment: Segment, folder: Path, made_with: dict[str, A
         MismatchError: frames are missing.
         ValueError: the folder has predictions made with something else, or a frame cannot be read.
     """
+    check_predict(split, folder, made_with)
     frames = find_frames(split)
-    _begin(folder, {**made_with, "split_sha256": _sha256(split.folder / META)})
+    write_text(folder / RUN, json.dumps(_made_with(split, made_with), indent=1) + "\n")
     index = 0
     parts = []
     with tqdm(total=sum(len(video.expressions) for video in split.videos), unit="expression") as progress:
@@ -67,14 +68,13 @@ def predict(split: Split, segment: Segment, folder: Path, made_with: dict[str, A
     return folder / RESULTS
 
 
-def _begin(folder: Path, made_with: dict[str, Any]) -> None:
-    """Note what the predictions are made with, or check that it is the same as before."""
-    now = json.loads(json.dumps(made_with))  # as it reads after being written: lists for tuples
-    path = folder / RUN
-    if not path.exists():
-        write_text(path, json.dumps(now, indent=1) + "\n")
+def check_predict(split: Split, folder: Path, made_with: dict[str, Any]) -> None:
+    """Whether `predict` can begin or go on; arguments and errors as there."""
+    find_frames(split)
+    now = _made_with(split, made_with)
+    if not (folder / RUN).exists():
         return
-    before = read_json(path)
+    before = read_json(folder / RUN)
     differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if differing:
         changes = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing)
@@ -83,6 +83,12 @@ def _begin(folder: Path, made_with: dict[str, Any]) -> None:
             "NAME=, or remove the folder"
         )
     logger.info("%s: %d videos were predicted before", folder, len(list((folder / "videos").glob("*.json"))))
+
+
+def _made_with(split: Split, made_with: dict[str, Any]) -> dict[str, Any]:
+    """What the predictions depend on, as it reads after being written: lists for tuples."""
+    content: dict[str, Any] = json.loads(json.dumps({**made_with, "split_sha256": _sha256(split.folder / META)}))
+    return content
 
 
 def _sha256(path: Path) -> str:

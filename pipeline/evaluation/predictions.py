@@ -1,4 +1,4 @@
-"""Masks that a model predicted, in the official format (facts/training.md 1.6).
+"""Masks that a model predicted, in the official format.
 
 `results.json`: video -> expression -> {index, video_id, exp_id, text_prediction, frames, exp, prediction_masks}, the
 masks as COCO RLE, one a frame. The official script writes the whole prompt as exp, ours the expression.

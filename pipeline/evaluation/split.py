@@ -1,7 +1,7 @@
 """A split to be scored on: ours (`python -m validation_ui export`) or the official one; their files are the same.
 
 `meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of each
-object at each frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs (facts/training.md 1.6). Ours
+object at each frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours
 has a `split.json` beside; its `strata_of`, if there, says of what kind each expression is.
 
 The official loader sorts the names of frames and the official scorer does not, and masks go by position: names that

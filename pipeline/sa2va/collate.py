@@ -1,4 +1,4 @@
-"""Examples to a batch (facts 1.4)."""
+"""Examples to a batch."""
 
 from collections.abc import Sequence
 

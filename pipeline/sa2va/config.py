@@ -21,12 +21,17 @@ def _check_choice(name: str, got: str, *choices: str) -> None:
     _check(got in choices, f"{name} must be one of {', '.join(choices)}", got)
 
 
+def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    return ((given,) if given else ()) if isinstance(given, str) else given
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelsConfig:
     """Pictures for the two encoders; the same at training and inference, unlike in the release."""
 
     min_px: int = 128 * QWEN_PATCH_PX**2  # Qwen: a frame is scaled to have at least so many pixels
     max_px: int = 512 * QWEN_PATCH_PX**2  # Qwen: and at most so many; official training
+    resize_twice: bool = False  # Qwen: sides first become multiples of 28 px; official inference
     official: bool = False  # resize with PIL's bicubic filter (19 to 36 ms a frame) in place of OpenCV's (1 ms)
 
     def __post_init__(self) -> None:
@@ -48,7 +53,8 @@ class DataConfig:
     repeats: int = 1  # times a video comes up in an epoch (official: 4)
     max_tokens: int = 8192  # a longer conversation loses its last turns, and their masks with them
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
-    official_prompts: bool = False  # long descriptions in the templates of short ones
+    official_prompts: bool = False  # answers, cut and inference as released
+    official_questions: tuple[str, ...] = ()  # templates, read from the user's clone of the release; empty: ours
 
     def __post_init__(self) -> None:
         for name in ("frames", "max_objects", "repeats", "max_tokens"):
@@ -71,7 +77,7 @@ class ModelConfig:
 
     base: str  # folder or hub name of a Qwen3-VL, Qwen2.5-VL or InternVL, or of a Sa2VA checkpoint
     sam2: Sam2Config = field(default_factory=Sam2Config)
-    lora_rank: int = 128  # release: 128 (4B and below), 256 (8B); paper's text: 256
+    lora_rank: int = 128  # release: 128; 256 and alpha 512 for InternVL3-8B and -14B; paper's text: 256
     lora_alpha: int = 256
     lora_dropout: float = 0.05
     train_embeddings: Literal["new_rows", "full"] = "new_rows"  # official: full, 777 M more parameters for 5 new rows
@@ -106,9 +112,9 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """A training run. What follows `out` may differ when it is resumed; the rest may not."""
+    """A training run. What follows `out` may differ when it is resumed, and `optim.micro_batch`; the rest may not."""
 
-    source: str  # folder of an annotation run, or a Ref-SAV.json
+    source: str | tuple[str, ...]  # folders of annotation runs, or Ref-SAV.json files; one or several
     sav_root: str  # empty: what the run's run.json says
     model: ModelConfig
     data: DataConfig = field(default_factory=DataConfig)
@@ -118,21 +124,35 @@ class TrainConfig:
     split: str = ""  # benchmark whose videos are left out
     on_bad: Literal["stop", "skip"] = "stop"  # a row that cannot be trained on
     out: str
-    store: str = ""  # frame store; empty: the mp4 files are read
+    store: str | tuple[str, ...] = ()  # frame stores, one or several; empty: the mp4 files are read
     loader_workers: int = 2  # processes a worker
-    checkpoint_every: int = 100  # steps
+    accept_changed_data: bool = False  # go on with other videos or texts than the checkpoint was trained on
+    checkpoint_every_s: float = 600.0  # seconds; a step of the paper's batch takes minutes on one GPU; 0: not by time
+    checkpoint_every: int = 0  # steps; 0: by time alone
     keep_checkpoints: int = 2
     log_every: int = 1  # steps
-    pictures_every: int = 100  # steps; 0: never
-    official_code: str = ""  # folder of the official .py files, copied beside the exported model
+    pictures_every_s: float = 600.0  # seconds; 0: not by time
+    pictures_every: int = 0  # steps; 0: by time alone; one more is drawn before the first step and one after the last
+    official_code: str = ""  # clone of the release, or a folder of its Hugging Face files, copied beside the model
     stop_after: int = 0  # steps; 0: train to the end
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint_every", "keep_checkpoints", "log_every"):
+        for name in ("keep_checkpoints", "log_every"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        for name in ("loader_workers", "pictures_every", "stop_after"):
+        not_negative = ("loader_workers", "checkpoint_every", "pictures_every", "stop_after")
+        for name in (*not_negative, "checkpoint_every_s", "pictures_every_s"):
             _check(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         _check_choice("on_bad", self.on_bad, "stop", "skip")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """`source` as several."""
+        return _several(self.source)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """`store` as several."""
+        return _several(self.store)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,8 +172,17 @@ class InferConfig:
         _check_choice("path", self.path, "consistent", "official")
 
 
-def official_train(config: TrainConfig) -> TrainConfig:
-    """`config` with every choice of the released training code."""
+_WIDE = 3584  # width of the language model in InternVL3-8B; 14B's is wider
+
+
+def official_train(config: TrainConfig, *, family: str = "", width: int = 0) -> TrainConfig:
+    """`config` with every choice of the released training code.
+
+    Args:
+        config: what else is chosen.
+        family: of the MLLM, as transformers calls it; "" or another than the release has one for: its 2B InternVL's.
+        width: of its language model.
+    """
     data = replace(
         config.data,
         frames=5,
@@ -165,12 +194,18 @@ def official_train(config: TrainConfig) -> TrainConfig:
         pixels=PixelsConfig(official=True),
     )
     model = replace(config.model, train_embeddings="full", gradient_checkpointing=True)
-    return replace(config, official=True, data=data, model=model)
+    if family == "internvl" and width >= _WIDE:
+        model = replace(model, lora_rank=256, lora_alpha=512)
+    optim = config.optim
+    if family == "qwen3_vl":
+        optim = replace(optim, batch=128, micro_batch=1)
+    return replace(config, official=True, data=data, model=model, optim=optim)
 
 
 def official_infer(config: InferConfig) -> InferConfig:
     """`config` with every choice of the released inference code, its four times larger pixel budget among them."""
-    pixels = PixelsConfig(min_px=512 * QWEN_PATCH_PX**2, max_px=2048 * QWEN_PATCH_PX**2, official=True)
+    budget_px = (512 * QWEN_PATCH_PX**2, 2048 * QWEN_PATCH_PX**2)
+    pixels = PixelsConfig(min_px=budget_px[0], max_px=budget_px[1], resize_twice=True, official=True)
     return replace(config, frames=5, path="official", pixels=pixels, official_prompts=True, max_new_tokens=2048)
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers as tokens: the chat format of training, and which tokens are learned (facts 1.3)."""
+"""Questions and answers as tokens: the chat format of training, and which tokens are learned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Masks of SAM 2's decoder for a language token; the heads as training has them.
 
 Shapes: P (frame, object) pairs, K = masks proposed for each (3, or 1), S and M = S / 4 as in batch.py, D = width (256).
-Source: facts/training.md 2.2; what sam2's own _forward_sam_heads does, but for the language token and absent objects.
+Source: the released code; what sam2's own _forward_sam_heads does, but for the language token and absent objects.
 """
 
 from typing import NamedTuple

@@ -68,7 +68,7 @@ class Encoder:
         self._check(chosen)
         turns = []
         for text in chosen.texts:
-            asked = prompts.question(text, rng=rng, official=official)
+            asked = prompts.question(text, rng=rng, templates=self._config.official_questions)
             turns.append(Turn(asked, prompts.answer(rng, official)))
         pixels = self._family.pixels(chosen.frames, self._config.pixels)
         talk = conversation(

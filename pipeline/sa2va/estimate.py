@@ -1,7 +1,7 @@
 """What a training step will need, before the first: memory by what it is for, arithmetic by part of the model.
 
 All of it is an estimate. Weights, gradients, optimiser states and SAM 2's part are counted; the MLLM's follows from its
-sizes, as in facts/training.md section 4. Not in it: what CUDA itself takes (about 0.5 GB), what is given back within
+sizes. Not in it: what CUDA itself takes (about 0.5 GB), what is given back within
 the forward pass, fragmentation.
 
 Shapes: T tokens of a micro-batch with padding, h = width, q and k = widths of all query and key heads, f = width of the

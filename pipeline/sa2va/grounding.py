@@ -1,7 +1,7 @@
 """SAM 2 as the picture's encoder: how it is built, and what the mask decoder gets of a frame.
 
 Shapes: N frames, S = side of SAM 2's picture (1024), M = S / 4 = side of its mask logits, D = its width (256).
-Source: facts/training.md 2.1 and 2.2; the modules themselves are those of PyPI sam2.
+Source: the released code; the modules themselves are those of PyPI sam2.
 """
 
 from pathlib import Path
@@ -93,10 +93,19 @@ def _load(sam2: SAM2VideoPredictor, path: Path, config_file: str) -> None:
         ) from error
 
 
-def backbone(sam2: SAM2VideoPredictor, frames_N3SS: Tensor) -> list[Tensor]:
-    """Maps of the frozen image encoder, uint8 pictures in: D x S/4 x S/4, D x S/8 x S/8 and D x S/16 x S/16 a frame."""
+def backbone(sam2: SAM2VideoPredictor, frames_N3SS: Tensor, colour_dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Maps of the frozen image encoder: D x S/4 x S/4, D x S/8 x S/8 and D x S/16 x S/16 a frame.
+
+    Args:
+        sam2: see `build_sam2`.
+        frames_N3SS: uint8 pictures.
+        colour_dtype: what the colours' mean and deviation are rounded to.
+    """
     parameter = next(sam2.image_encoder.parameters())
-    mean, std = (torch.tensor(values, device=parameter.device)[:, None, None] for values in (_MEAN, _STD))
+    mean, std = (
+        torch.tensor(values, device=parameter.device).to(colour_dtype).float()[:, None, None]
+        for values in (_MEAN, _STD)
+    )
     with torch.no_grad():
         pieces = [
             sam2.image_encoder(((piece / 255 - mean) / std).to(parameter.dtype))["backbone_fpn"]

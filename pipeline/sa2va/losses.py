@@ -1,6 +1,6 @@
 """The three losses, weighted as they are summed: of the answer's tokens, of mask points, of mask overlap.
 
-Source: facts/training.md 2.4 (weights 1, 2 and 0.5) and section 4, row 8.
+Source: the released code (weights 1, 2 and 0.5).
 """
 
 import torch

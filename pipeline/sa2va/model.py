@@ -2,7 +2,7 @@
 
 Shapes: B videos, L tokens, h = width of the language model, D = width of SAM 2 (256), n = [SEG] of a video; the others
 as in batch.py.
-Source: the paper, section 3; facts/training.md 2.
+Source: the paper, section 3; the released code.
 """
 
 from typing import Self
@@ -35,9 +35,8 @@ class Sa2va(nn.Module):
         seg_id: id of [SEG].
         config: what it was built from.
         official: a step as the released code does it, its detours among them; may be changed at any time.
-        seg_before_norm: masks are made from the language model's state before its final norm, as by released
-            checkpoints of some families (`Family.released_before_norm`); weights trained for one state are no good
-            with the other.
+        seg_before_norm: masks are made from the language model's state before its final norm; as the release has it
+            for the family (`Family.released_before_norm`): weights trained for one are no good with the other.
     """
 
     def __init__(
@@ -51,7 +50,6 @@ class Sa2va(nn.Module):
         config: ModelConfig,
         original_decoder: MaskDecoder | None = None,
         official: bool = False,
-        seg_before_norm: bool = False,
     ) -> None:
         super().__init__()
         self.mllm = mllm
@@ -63,7 +61,7 @@ class Sa2va(nn.Module):
         self.original_decoder = original_decoder
         self.tokenizer, self.family = tokenizer, family
         self.seg_id, self.config = seg_id, config
-        self.official, self.seg_before_norm = official, seg_before_norm
+        self.official, self.seg_before_norm = official, family.released_before_norm
         self.train(False)
 
     @property
@@ -103,14 +101,6 @@ class Sa2va(nn.Module):
         logits_PMM = decode_masks(self.sam2, decoder, frames, pairs.frame_P, torch.cat(tokens)[pairs.token_P])
         mask, dice = mask_losses(logits_PMM, pairs.masks_PMM)
         return StepLosses(llm, mask, dice, by_video(pairs, logits_PMM, batch))
-
-    def follow_release(self) -> None:
-        """Train, from now on, as the released code does: its step, and the state that it makes masks from.
-
-        A model that has learned from another state goes on from the release's, as it would in the released code.
-        """
-        self.official = True
-        self.seg_before_norm = self.seg_before_norm or self.family.released_before_norm
 
     def seg_states(self, states: States) -> Tensor:
         """Those (B, L, h) that masks are made from."""

@@ -2,7 +2,7 @@
 
 Order, ours and official: video by video, in it frame by frame, in it object by object. The random points of the losses
 are drawn in this order.
-Source of the official rule: facts/training.md 2.3.
+Source of the official rule: the released code.
 """
 
 from typing import NamedTuple

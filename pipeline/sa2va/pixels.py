@@ -60,5 +60,5 @@ def squares(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
 
 
 def sam_frames(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
-    """Frames as SAM 2 gets them, before normalising: uint8 (F, 3, S, S) with S = `side_px` (facts 1.4)."""
+    """Frames as SAM 2 gets them, before normalising: uint8 (F, 3, S, S) with S = `side_px`."""
     return squares(frames, side_px, official)

@@ -1,7 +1,7 @@
 """The points at which a mask's loss is taken: most of them where the prediction is least certain (PointRend's choice).
 
 Shapes: P masks of M x M, Q points of each, (x, y) in [0, 1] of the mask's side.
-Source: facts/training.md 2.4; the order of the random draws is part of it.
+Source: the released code; the order of the random draws is part of it.
 """
 
 import torch

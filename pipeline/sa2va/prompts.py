@@ -1,11 +1,12 @@
 """What is asked about an expression and what is answered.
 
 An expression is a description of one or more sentences (Ref-SAV's, 84 words in the mean) or a phrase ("the red ball").
-The release puts both into templates that were made for phrases, and asks differently at inference (facts 1.3); ours
-keep the grammar of each and are the same at training and inference.
+The release puts both into templates that were made for phrases, and asks differently at inference; ours keep the
+grammar of each and are the same at training and inference. The release's templates are read from the user's clone.
 """
 
 import re
+from collections.abc import Sequence
 from random import Random
 
 LONG_WORDS = 20  # a text that ends with a full stop and has more words than this is a description
@@ -29,34 +30,22 @@ _PHRASE = (
     "Which object in this video is {text}? Please answer with a mask.",
 )
 _QUESTION = "{text} Please answer with a mask."
-_OFFICIAL = (  # of the form that facts 1.3 state; the release has 10 of them
-    "Can you segment the {text} in this image?",
-    "Can you segment the {text} in this image",
-    "Please segment {text} in this image.",
-    "Please segment {text} in this image",
-    "What is {text} in this image? Please respond with segmentation mask.",
-    "What is {text} in this image? Please respond with segmentation mask",
-    "Where is the {text} in this image? Please respond with segmentation mask.",
-    "Where is the {text} in this image? Please respond with segmentation mask",
-    "Can you highlight the {text} in this image?",
-    "Can you highlight the {text} in this image",
-)
 _ARTICLE = re.compile(r"(?:A|An|The|One|Its|Their)\b")
 
 
-def question(text: str, *, rng: Random, official: bool) -> str:
+def question(text: str, *, rng: Random, templates: Sequence[str] = ()) -> str:
     """What is asked about an expression in training.
 
     Args:
         text: the expression.
         rng: which template; one draw, whatever the text.
-        official: a phrase's template around any text, as in the release.
+        templates: of the release, which it puts around any text (`official_code.read_questions`); none: ours.
 
     Raises:
         ValueError: an empty text.
     """
-    if official:
-        return rng.choice(_OFFICIAL).format(text=_filled(text))
+    if templates:
+        return rng.choice(templates).format(text=_filled(text))
     return _ours(text, rng.random())
 
 

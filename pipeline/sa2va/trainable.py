@@ -1,4 +1,4 @@
-"""What of a Sa2VA is trained (facts/training.md 2.5): LoRA on the language model, token rows, [SEG]'s way to the masks.
+"""What of a Sa2VA is trained: LoRA on the language model, token rows, [SEG]'s way to the masks.
 
 Trained parameters are float32, the frozen ones stay as they are. Nothing is cast to float32 for the sake of training
 k-bit models, as the release has it done: that costs twice the memory for nothing.
@@ -17,7 +17,7 @@ from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.families.load import SPECIAL_TOKENS
 from pipeline.sa2va.model import Sa2va
 
-# Of the mask decoder no mask's loss reaches these (facts 2.2.6). Frozen, they keep SAM 2's weights: else weight decay
+# Of the mask decoder no mask's loss reaches these. Frozen, they keep SAM 2's weights: else weight decay
 # would change them, and workers of a group would wait for their gradients.
 UNTRAINED = ("output_hypernetworks_mlps.0.", "iou_prediction_head.", "pred_obj_score_head.")
 

@@ -46,7 +46,9 @@ class Masklets:
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """Pixels of each mask, shape (T, N); 0 = not visible."""
-        return np.array([coco.area(rles) for rles in self.rles], np.int64).reshape(self.sizes_TN2.shape[:2])
+        return np.array([[coco.area(rle) for rle in rles] for rles in self.rles], np.int64).reshape(
+            self.sizes_TN2.shape[:2]
+        )
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """The command: what it writes and prints, what it refuses with exit code 2, and that it needs no torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_a_split_with_long_expressions_alone_is_scored_if_asked(
         ([], "nothing to score: give --predictions"),
         (["--model", "m"], "--model needs --out"),
         (["--predictions", "a/results.json", "--official"], "--official is how a --model predicts"),
-        (["--predictions", "a/results.json", "b/a/results.json"], "different names, got a, a; name them as NAME=path"),
+        (["--predictions", "a=x.json", "a=y.json"], "each model must be given once, or named as NAME=path, got a, a"),
         (["--predictions", "nowhere/results.json"], "there is no nowhere/results.json"),
         (["--predictions", "a/results.json", "--draws", "0"], "--draws and --workers must be at least 1, got 0"),
         (["--predictions", "a/results.json", "--workers", "0"], "must be at least 1, got 2000 and 0"),
@@ -116,6 +117,27 @@ def test_a_model_predicts_is_scored_and_goes_on(tmp_path: Path, caplog: pytest.L
     assert "official was False, is True" in caplog.text
     assert main([*command[:4], str(tmp_path / "out"), "--predictions", f"again={results}"]) == 2
     assert "frames was 2, is None" in caplog.text
+
+
+def test_all_models_are_looked_at_before_the_first_predicts_and_may_have_one_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = write_split(tmp_path / "split", videos=1, jpegs=True)
+    models = [tmp_path / run / "training/model" for run in ("a", "b")]
+    save_sa2va(taught_sa2va(), models[0], pixels=tiny_pixels())
+    shutil.copytree(models[0], models[1])
+    whole = (models[1] / "model.safetensors").read_bytes()
+    (models[1] / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    command = [str(split), "--model", *map(str, models), "--out", str(tmp_path / "out"), "--frames", "2"]
+    assert main(command) == 2
+    assert f"the weights {models[1] / 'model.safetensors'}" in caplog.text
+    assert not (tmp_path / "out").exists(), "nothing was predicted"
+    (models[1] / "model.safetensors").write_bytes(whole)
+    assert main(command) == 0, caplog.text
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
+        "a_training_model",
+        "b_training_model",
+    }
 
 
 def test_a_model_that_has_seen_the_videos_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """The command, on a real Ray: a worker dies and the run goes on; what is wrong is told before anything starts."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import psutil
 import pytest
 
 from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig, with_settings
+from pipeline.sa2va.train import state
 from pipeline.sa2va.train.loop import Place
 from pipeline.sa2va.train.plan import read_data
 from pipeline.sa2va.train.run import train
 from tests.running import ROOT
 
 WAIT_S = 300.0
-SHORT = ["loader_workers=0", "checkpoint_every=2", "pictures_every=0"]
+SHORT = ["loader_workers=0", "checkpoint_every=2"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,8 @@ def told(*arguments: str, **paths: Path) -> subprocess.CompletedProcess[str]:
 
 
 def curve(out: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    written = (out / "curve.jsonl").read_text().splitlines(keepends=True)
+    lines = [json.loads(line) for line in written if line.endswith("\n")]  # the last one may be half there
     return [{name: value for name, value in line.items() if not name.endswith("/s")} for line in lines]
 
 
@@ -59,22 +62,37 @@ def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def test_a_killed_worker_is_replaced_and_the_curve_is_the_same(
+def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
     asked = command(demo_run, demo_root, base, out)
-    run = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= 3, run)
-    [victim] = workers_of(psutil.Process(run.pid))
+
+    def begun(lines: int) -> subprocess.Popen[str]:
+        """The command, when its curve has so many lines."""
+        run = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= lines, run)
+        return run
+
+    ended = begun(1)
+    ended.terminate()
+    printed, errors = ended.communicate(timeout=WAIT_S)
+    assert ended.returncode == 3, errors
+    assert "stopped: the run was asked to end, by SIGTERM" in errors
+    assert "Traceback" not in errors + printed
+    steps = len(curve(out))
+    assert state.step_of(state.latest(out)) == steps, "not even the running step is lost"
+
+    killed = begun(steps + 2)
+    [victim] = workers_of(psutil.Process(killed.pid))
     victim.kill()
-    printed, errors = run.communicate(timeout=WAIT_S)
-    assert run.returncode == 0, errors
+    printed, errors = killed.communicate(timeout=WAIT_S)
+    assert killed.returncode == 0, errors
     assert f"model    {out / 'model'}" in printed
-    begun = [line for line in printed.splitlines() if " done before" in line]
-    assert len(begun) == 2, printed
-    assert "7 videos, 12 steps, 0 done before" in begun[0]
-    assert "0 done before" not in begun[1], "from a checkpoint on"
+    told = [line for line in printed.splitlines() if " done before" in line]
+    assert len(told) == 2, printed
+    assert f"7 videos, 12 steps, {steps} done before" in told[0]
+    assert f"{steps} done before" not in told[1], "from a later checkpoint on"
 
     config = _config(demo_run, demo_root, base, whole)
     train(config, *read_data(config), Place())
@@ -135,6 +153,11 @@ def test_what_is_wrong_is_told_before_anything_starts(
     demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
 ) -> None:
     paths = {"source": demo_run, "sav": demo_root, "base": base, "out": tmp_path / "out"}
+    cut = shutil.copytree(base, tmp_path / "cut")
+    weights = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    (cut / "settings.txt").rename(tmp_path / "settings.txt")
+    settings = (tmp_path / "settings.txt").read_text().splitlines()[1:]
     for changed, options, rule in (
         ({}, ["--store", str(tmp_path)], "frame store"),
         ({}, ["--set", "optim.bacth=3"], "there is no 'bacth'; there is lr, betas"),
@@ -143,6 +166,10 @@ def test_what_is_wrong_is_told_before_anything_starts(
         ({"out": base / "config.json"}, [], str(base / "config.json")),
         ({}, ["--workers", "0"], "--workers must be at least 1, got 0"),
         ({}, ["--sam2-checkpoint", "nowhere.pt"], "--sam2-checkpoint must be a file"),
+        ({}, ["--store", "nowhere"], "--store must be the folder of a frame store"),
+        ({}, ["--official-code", str(tmp_path)], "--official-code must be a clone of bytedance/Sa2VA"),
+        ({"base": Path("runs/tiy")}, ["--set", "seed=0"], "runs/tiy cannot be read"),
+        ({"base": cut}, ["--set", *settings], f"the weights {cut / 'model.safetensors'}"),
         ({}, ["--split", str(tmp_path)], "a split is a folder with split.json or meta_expressions_valid.json"),
     ):
         done = told(*options, **paths | changed)
@@ -156,4 +183,29 @@ def test_check_reads_everything_and_trains_nothing(demo_run: Path, demo_root: Pa
     done = told("--check", source=demo_run, sav=demo_root, base=base, out=tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "expressions of 7 videos are sound" in done.stderr
+    assert "the model can be built" in done.stderr
+    step = told("--check", "step", source=demo_run, sav=demo_root, base=base, out=tmp_path / "out")
+    assert step.returncode == 0, step.stderr
+    assert re.search(r"a micro-batch of 2 videos: loss \d", step.stderr)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_training_file_finds_its_run_and_several_are_read_together(
+    demo_run: Path, base: Path, tmp_path: Path
+) -> None:
+    """With defaults: SAV_ROOT and the frame store are those of the run that the file lies in."""
+    asked = [
+        sys.executable,
+        "-m",
+        "pipeline.train_on_refsav",
+        "--base",
+        str(base),
+        "--check",
+        "--cpu",
+        f"@{base / 'settings.txt'}",
+    ]
+    file = str(demo_run / "Ref-SAV.json")
+    for sources in ([file], [str(demo_run), file], [str(demo_run), "--source", file]):
+        done = subprocess.run([*asked, "--source", *sources], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "expressions of 7 videos are sound" in done.stderr

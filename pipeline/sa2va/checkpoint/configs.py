@@ -1,4 +1,4 @@
-"""config.json of the official layout, from and to transformers' own configurations. Source: facts 3.2.
+"""config.json of the official layout, from and to transformers' own configurations. Source: the released checkpoints.
 
 Written so that transformers 4.49 and later read it, for the official code needs 4: positions as rope_theta and
 rope_scaling, which 5 understands too, and the number format as torch_dtype.

@@ -1,6 +1,6 @@
 """InternVL's official names and transformers', both ways.
 
-OpenGVLab keeps q, k and v of a layer in one matrix and calls the projector mlp1. Source: facts 3.1.
+OpenGVLab keeps q, k and v of a layer in one matrix and calls the projector mlp1. Source: the released checkpoints.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What the official training checkpoint (iter_N.pth) has learned, put into the model that it began with.
 
 Such a file has only what was trained: LoRA, both token matrices, projection, mask decoder, InternVL's projector. The
-rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: facts 3.1.
+rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: the released code.
 """
 
 import re
@@ -70,7 +70,6 @@ def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RAN
         raise ValueError(f"{path} is of another MLLM or SAM 2, {len(shaped)} of another shape: {told}")
     for name, tensor in plain.items():
         wanted[name].copy_(tensor)
-    model.seg_before_norm = model.family.released_before_norm
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 Ours: `mllm.` + the names of transformers' own class, `grounding_encoder.sam2_model.` + the names of PyPI sam2,
 `text_hidden_fcs.`; and `original_decoder.` for SAM 2's own mask decoder where it is known.
-Theirs: Sa2VAChatModelQwen (Qwen families) and Sa2VAChatModel (InternVL). Source: facts 3.1, measured strict.
+Theirs: Sa2VAChatModelQwen (Qwen families) and Sa2VAChatModel (InternVL). Source: the released ones.
 
 One official tensor may be several of ours: InternViT has q, k and v in one matrix. `Part` says which rows.
 """

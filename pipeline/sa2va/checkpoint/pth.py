@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("out", type=Path, metavar="OUT", help="folder of the new checkpoint")
     add("--base", required=True, help="the MLLM that it was trained from: folder or hub name")
     add("--sam2", type=Path, required=True, help="the SAM 2 that it was trained from: sam2_hiera_large.pt")
-    add("--official-code", type=Path, help="folder of the official .py files, to be copied")
+    add("--official-code", type=Path, help="clone of bytedance/Sa2VA, or its folder of HF files, to be copied")
     add("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default INFO")
     return command
 

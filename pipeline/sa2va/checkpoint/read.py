@@ -15,7 +15,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, PretrainedConfig, Pr
 from pipeline.sa2va.checkpoint import configs, names
 from pipeline.sa2va.checkpoint.blank import Blank
 from pipeline.sa2va.checkpoint.places import places_of
-from pipeline.sa2va.checkpoint.settings import read_settings
+from pipeline.sa2va.checkpoint.settings import FILE, read_settings
 from pipeline.sa2va.checkpoint.shards import Shards, open_weights, read_file
 from pipeline.sa2va.config import ModelConfig, Sam2Config
 from pipeline.sa2va.families.load import check_tokens, family_of, random_mllm
@@ -48,7 +48,7 @@ def load_sa2va(
 
     Args:
         folder: with config.json, safetensors and tokenizer.
-        device: where the weights go.
+        device: where the weights go; "meta": nowhere, names and shapes are only looked at.
         dtype: of the MLLM and SAM 2's image encoder; all else is float32, as `build` has it.
         sam2: which SAM 2 is inside; None as refsav.json says, or the release's Hiera-L.
 
@@ -63,7 +63,7 @@ def load_sa2va(
     shards = Shards(folder)
     modified = names.has_modified_decoder(shards.shapes)
     settings = read_settings(folder)
-    sam2, before_norm = sam2 or settings.sam2, settings.seg_before_norm
+    sam2 = sam2 or settings.sam2
     processor = _processor(folder, family_name)
     try:
         config = configs.from_official(content, family_name, _context_id(tokenizer))
@@ -72,6 +72,11 @@ def load_sa2va(
     with Blank():
         family = family_of(config, processor)
         check_tokens(tokenizer, family, str(folder))
+        if settings.seg_before_norm not in (None, family.released_before_norm):
+            raise ValueError(
+                f"{folder / FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, got "
+                f"{settings.seg_before_norm}: an earlier refsav trained it from another hidden state; train it again"
+            )
         model = Sa2va(
             mllm=random_mllm(config, dtype, device),
             tokenizer=tokenizer,
@@ -81,7 +86,6 @@ def load_sa2va(
             ),
             seg_id=tokenizer.get_vocab()[SEG],
             config=ModelConfig(base=str(folder), sam2=sam2),
-            seg_before_norm=family.released_before_norm if before_norm is None else before_norm,
         )
     side_file = folder / ORIGINAL_FILE
     if modified or side_file.is_file():
@@ -89,6 +93,8 @@ def load_sa2va(
     model.requires_grad_(False)
     wanted = model.state_dict()
     places = places_of(shards.shapes, wanted, family_name, modified=modified, folder=folder)
+    if model.mllm.device.type == "meta":
+        return model
     for name, tensor in shards.tensors():
         for part, piece in zip(places[name], tensor.chunk(len(places[name])), strict=True):
             wanted[part.name].copy_(piece)

@@ -17,7 +17,7 @@ class Settings:
         sam2: which SAM 2 is inside.
         pixels: sizes of pictures.
         official_prompts: questions in the released templates.
-        seg_before_norm: see Sa2va; None as the release has it in the model's family.
+        seg_before_norm: see Sa2va; told so that a reader can refuse weights that were trained from another state.
     """
 
     sam2: Sam2Config = field(default_factory=Sam2Config)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
+from transformers import PreTrainedTokenizerFast
 
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.official_code import model_files
 
 logger = logging.getLogger(__name__)
 _AS_THEY_ARE = ("chat_template.jinja", "chat_template.json", "generation_config.json")
@@ -22,7 +24,8 @@ _ONLY_5 = ("backend", "is_local", "local_files_only", "model_specific_special_to
 def write_side_files(model: Sa2va, folder: Path) -> None:
     """The model's tokenizer with its [SEG], and what its base has of the rest."""
     model.tokenizer.save_pretrained(folder)
-    _rewrite_tokenizer_config(folder / "tokenizer_config.json")
+    _rewrite_tokenizer_config(folder / "tokenizer_config.json", _added(model.tokenizer))
+    _write_vocabulary(model.tokenizer, folder)
     for name in (*_AS_THEY_ARE, *_PROCESSORS.values()):
         if (source := _of_base(model.config.base, name)) and not (folder / name).exists():
             shutil.copyfile(source, folder / name)
@@ -40,17 +43,19 @@ def write_side_files(model: Sa2va, folder: Path) -> None:
         )
 
 
-def copy_code(official_code: Path, wanted: set[str], folder: Path) -> None:
+def copy_code(official_code: Path, family: str, wanted: set[str], folder: Path) -> None:
     """Copy the Python files of the official release, which are not ours to ship.
 
     Args:
-        official_code: the user's folder of them, `projects/sa2va/hf/models_*` of bytedance/Sa2VA.
+        official_code: the user's clone of bytedance/Sa2VA, or a folder of its Hugging Face files.
+        family: of the MLLM.
         wanted: modules that config.json's auto_map names.
         folder: the checkpoint.
 
     Raises:
         ValueError: one of `wanted` is not there.
     """
+    official_code = model_files(official_code, family)
     missing = sorted(f"{name}.py" for name in wanted if not (official_code / f"{name}.py").is_file())
     if missing:
         raise ValueError(
@@ -72,14 +77,37 @@ def _of_base(base: str, name: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _rewrite_tokenizer_config(path: Path) -> None:
+def _write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """What a tokenizer in plain Python is read from: vocab.json, merges.txt, added_tokens.json; 5 writes none of them.
+
+    The released evaluation of an InternVL asks for such a tokenizer.
+    """
+    bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    if bpe["type"] != "BPE":
+        return
+    pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in bpe["merges"]]
+    (folder / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *pairs]) + "\n", encoding="utf-8")
+    _write(folder / "added_tokens.json", {each["content"]: int(token) for token, each in _added(tokenizer).items()})
+
+
+def _added(tokenizer: PreTrainedTokenizerFast) -> dict[str, dict[str, Any]]:
+    """Tokens beside the vocabulary by their id, as 4.x has them in tokenizer_config.json."""
+    names = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+    return {
+        str(token): {name: getattr(each, name) for name in names}
+        for token, each in sorted(tokenizer.added_tokens_decoder.items())
+    }
+
+
+def _rewrite_tokenizer_config(path: Path, added: dict[str, dict[str, Any]]) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     content = {name: value for name, value in content.items() if name not in _ONLY_5}
     if content.get("tokenizer_class") == "TokenizersBackend":
         content["tokenizer_class"] = "PreTrainedTokenizerFast"
     if isinstance(content.get("extra_special_tokens"), list):  # 4.x wants a dict there, and fails on a list
         content["additional_special_tokens"] = content.pop("extra_special_tokens")
-    _write(path, content)
+    _write(path, content | {"added_tokens_decoder": added})
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -1,10 +1,9 @@
 """Writes a Sa2VA in the official Hugging Face layout, so that the official code loads it; LoRA is put into the weights.
 
-The folder appears whole or not at all. The official code itself is copied beside if the user has it: facts 3.2.
+The folder appears whole or not at all. The official code itself is copied beside if the user has it.
 """
 
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +24,6 @@ from pipeline.sa2va.config import PixelsConfig
 from pipeline.sa2va.families.base import unwrapped
 from pipeline.sa2va.model import Sa2va
 
-logger = logging.getLogger(__name__)
 MAX_SHARD_BYTES = 5_000_000_000
 
 
@@ -47,9 +45,8 @@ def save_sa2va(
         dtype: of the weights.
         pixels: sizes of pictures that it was trained with, for refsav.json.
         official_prompts: whether it was trained with the released templates, for refsav.json.
-        official_code: folder of the official .py files, to be copied; without them `load_sa2va` reads the checkpoint,
-            and the official code does after they were put there. Its masks are this model's only if both make them
-            from the same state (`Sa2va.seg_before_norm`); it is logged if they do not.
+        official_code: the user's clone of the release, or its folder of Hugging Face files, to be copied; without
+            them `load_sa2va` reads the checkpoint, and the official code does after they were put there.
         max_shard_bytes: of one file.
 
     Raises:
@@ -70,8 +67,8 @@ def save_sa2va(
     )
     write_side_files(model, unfinished)
     if official_code:
-        copy_code(official_code, {path.partition(".")[0] for path in config["auto_map"].values()}, unfinished)
-        _warn(model)
+        modules = {path.partition(".")[0] for path in config["auto_map"].values()}
+        copy_code(official_code, model.family.name, modules, unfinished)
     settings = Settings(
         sam2=model.config.sam2,
         pixels=pixels or PixelsConfig(),
@@ -94,17 +91,6 @@ def save_sa2va(
         folder.rename(old)
     unfinished.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _warn(model: Sa2va) -> None:
-    if model.seg_before_norm != model.family.released_before_norm:
-        theirs, ours = ("before", "after") if model.family.released_before_norm else ("after", "before")
-        logger.warning(
-            "the official code makes masks of a %s from the hidden state %s the final norm (with the transformers that "
-            "it is released with), this model has learned from the one %s it: its masks would be wrong there. Use "
-            "pipeline.infer_refsav, or train with --official",
-            *(model.family.name, theirs, ours),
-        )
 
 
 def _state(model: Sa2va) -> dict[str, Tensor]:

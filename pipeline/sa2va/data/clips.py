@@ -47,21 +47,19 @@ class Clips:
     """Reads videos; small, picklable, and keeps nothing between two calls.
 
     Args:
-        store: folder of the frame store; None = mp4 and annotation files. A video that a given store does not have is
-            an error, not read from elsewhere: an epoch that is slow in parts is hard to find.
+        store: folder of the frame store, or of several; none = mp4 and annotation files. A video that no given store
+            has is an error, not read from elsewhere: an epoch that is slow in parts is hard to find.
     """
 
-    def __init__(self, store: Path | None = None) -> None:
-        self._store = store
+    def __init__(self, store: Path | Sequence[Path] | None = None) -> None:
+        self._stores = [store] if isinstance(store, Path) else list(store or ())
 
     def reader(self, video: Video) -> Reader:
         """To read several things of one video with its files opened once."""
-        return VideoFiles(video) if self._store is None else StoredVideo(self._store, video)
-
-    @property
-    def store(self) -> Path | None:
-        """Where the frame store is, if one is read."""
-        return self._store
+        if not self._stores:
+            return VideoFiles(video)
+        stored = [StoredVideo(store, video) for store in self._stores]
+        return next((each for each in stored if each.path.exists()), stored[0])
 
     def annotated_count(self, video: Video) -> int:
         """Annotated frames of a video."""

@@ -2,7 +2,7 @@
 
 So it is the same for any number of workers and processes, and a run that goes on after a kill draws what it would have.
 The official loader draws from each worker process' own, unseeded state, and puts another video in place of one that it
-cannot read (facts 1.2); here the error names the video.
+cannot read; here the error names the video.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,12 +1,12 @@
 """What is trained on: videos with their expressions, from an annotation run or a `Ref-SAV.json` (ours or the official).
 
-The official file (facts 1.1) has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
+The official file has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
 masklets together: in their separate entries, frames would be decoded twice, and the two may end up in one batch.
 """
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,34 +57,47 @@ class Video:
     expressions: tuple[Expression, ...]
 
 
-def read_videos(source: Path, sav_root: Path | None, *, exclude: frozenset[str] = frozenset()) -> list[Video]:
+def read_videos(
+    source: Path | Sequence[Path],
+    sav_root: Path | None,
+    *,
+    exclude: frozenset[str] = frozenset(),
+    official: bool = False,
+) -> list[Video]:
     """Every video with an expression, by id; an expression that is there twice (short captions) stays twice.
 
     Args:
-        source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`.
+        source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`; or several of them.
         sav_root: folder that the paths in there start from; None = what the run's run.json says.
         exclude: ids of videos that are left out; how many is logged.
+        official: as the release reads: no short captions, and a video's manual and automatic masklets are two items.
 
     Raises:
         ValueError: it is neither, or an entry cannot be understood; entry and key are named. What can only be seen
             in other files (masks, videos) is for `data.check`.
     """
-    source = source.expanduser()
-    if not source.is_file() and not (source / "annotations").is_dir():
-        got = "without annotations/" if source.is_dir() else "where nothing is"
-        raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
-    root = _sav_root(source, sav_root)
-    videos = _grouped(_read_run(source, root) if source.is_dir() else read_refsav(source, root))
+    sources = [source] if isinstance(source, Path) else list(source)
+    samples = [sample for each in sources for sample in _read(each.expanduser(), sav_root, short=not official)]
+    videos = _grouped(samples, by_file=official)
+    told = ", ".join(map(str, sources))
     if not videos:
-        raise NothingToTrainOnError(f"there must be something to train on, got no expression in {source}")
+        raise NothingToTrainOnError(f"there must be something to train on, got no expression in {told}")
     kept = [video for video in videos if video.video_id not in exclude]
     if exclude:
         logger.info("%d of %d videos are held out and were left out", len(videos) - len(kept), len(videos))
     if not kept:
         raise NothingToTrainOnError(
-            f"there must be something to train on, got {len(videos)} videos in {source}, all held out"
+            f"there must be something to train on, got {len(videos)} videos in {told}, all held out"
         )
     return kept
+
+
+def _read(source: Path, sav_root: Path | None, *, short: bool) -> list[Sample]:
+    if not source.is_file() and not (source / "annotations").is_dir():
+        got = "without annotations/" if source.is_dir() else "where nothing is"
+        raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
+    root = _sav_root(source, sav_root)
+    return _read_run(source, root) if source.is_dir() else read_refsav(source, root, short=short)
 
 
 def excluded_videos(split: Path) -> frozenset[str]:
@@ -161,12 +174,12 @@ def _read_run(run: Path, root: Path) -> list[Sample]:
     return samples
 
 
-def _grouped(samples: Iterable[Sample]) -> list[Video]:
-    by_video: dict[str, list[Sample]] = {}
+def _grouped(samples: Iterable[Sample], *, by_file: bool) -> list[Video]:
+    by_video: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
-        by_video.setdefault(sample.video_id, []).append(sample)
+        by_video.setdefault((sample.video_id, sample.masklet_type if by_file else ""), []).append(sample)
     videos = []
-    for video_id, of_video in sorted(by_video.items()):
+    for (video_id, _), of_video in sorted(by_video.items()):
         paths = sorted({str(sample.video_path) for sample in of_video})
         if len(paths) > 1:
             raise ValueError(f"a video id belongs to one file, got {' and '.join(paths)} for {video_id}")

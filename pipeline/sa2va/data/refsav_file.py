@@ -1,4 +1,4 @@
-"""`Ref-SAV.json` as samples, one a text; where the paths in it point to (facts 1.1).
+"""`Ref-SAV.json` as samples, one a text; where the paths in it point to.
 
 Official paths repeat the shard: `sav_000/sav_train/sav_000/x.mp4`, for a folder unpacked as `sav_train/sav_000/x.mp4`.
 The official loader looks for a part `sav_train` and drops what stands before it, Sa2VA-i always drops the first part.
@@ -35,10 +35,11 @@ class Sample:
     text: str
 
 
-def read_refsav(file: Path, root: Path) -> list[Sample]:
+def read_refsav(file: Path, root: Path, *, short: bool = True) -> list[Sample]:
     """The samples of a `Ref-SAV.json`, in its order.
 
-    `formated` (the loader's spelling) is a text, and so is each of `short_caps`. An empty text stays, for the check.
+    `formated` (the loader's spelling) is a text, and so is each of `short_caps` (which the release never reads: `short`
+    False). An empty text stays, for the check.
 
     Raises:
         ValueError: the file cannot be read, or an entry of it; the key is named.
@@ -50,10 +51,10 @@ def read_refsav(file: Path, root: Path) -> list[Sample]:
     if not isinstance(entries, dict):
         _refuse(file, "the top level", "an object with an entry for each mask file", entries)
     locate = Locator(root)
-    return [sample for key, entry in entries.items() for sample in _samples(file, key, entry, locate)]
+    return [sample for key, entry in entries.items() for sample in _samples(file, key, entry, locate, short)]
 
 
-def _samples(file: Path, key: str, entry: Any, locate: "Locator") -> Iterator[Sample]:
+def _samples(file: Path, key: str, entry: Any, locate: "Locator", short: bool) -> Iterator[Sample]:
     if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
         _refuse(file, key, "an object with video_path, anno_path and objects", entry)
     paths: dict[str, str] = {}
@@ -73,7 +74,7 @@ def _samples(file: Path, key: str, entry: Any, locate: "Locator") -> Iterator[Sa
         if not isinstance(described, dict):
             _refuse(file, where, "an object with `formated`", described)
         given = described.get("object_id")
-        for text in _texts(file, where, described):
+        for text in _texts(file, where, described, short):
             yield Sample(
                 video_id=video_path.stem,
                 video_path=video_path,
@@ -86,15 +87,15 @@ def _samples(file: Path, key: str, entry: Any, locate: "Locator") -> Iterator[Sa
             )
 
 
-def _texts(file: Path, where: str, described: dict[str, Any]) -> list[str]:
-    short = described.get("short_caps", [])
-    if not isinstance(short, list):
-        _refuse(file, f"{where}: short_caps", "a list of texts", short)
-    texts = [described["formated"]] if "formated" in described else []
-    texts += short
+def _texts(file: Path, where: str, described: dict[str, Any], short: bool) -> list[str]:
+    captions = described.get("short_caps", [])
+    if not isinstance(captions, list):
+        _refuse(file, f"{where}: short_caps", "a list of texts", captions)
+    long = [described["formated"]] if "formated" in described else []
+    texts = long + captions
     if not texts or not all(isinstance(text, str) for text in texts):
         _refuse(file, where, "described by texts in `formated` or `short_caps`", described)
-    return texts
+    return texts if short else long
 
 
 class Locator:

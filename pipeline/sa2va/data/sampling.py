@@ -13,7 +13,7 @@ def choose_frames(annotated: int, config: DataConfig, rng: np.random.Generator) 
     """Rising indices of `config.frames` annotated frames.
 
     "uniform": one of each of as many equal stretches, all at the same place in theirs, which is drawn (Sa2VA-i trains
-    so, facts 2.7); only a video with fewer frames than that has some twice. "random": the official rule (facts 1.2),
+    so); only a video with fewer frames than that has some twice. "random": the official rule,
     distinct if there are at least two more frames than wanted.
 
     Raises:
@@ -34,7 +34,7 @@ def choose_expressions(
     """At most `config.max_objects` expressions, of distinct objects, in drawn order.
 
     An object with several texts gives one, drawn. `config.with_replacement`: always `config.max_objects`, any object
-    as often as it is drawn; the official rule (facts 1.2), under which most turns of a video with two objects repeat.
+    as often as it is drawn; the official rule, under which most turns of a video with two objects repeat.
     """
     by_object: dict[str, list[Expression]] = {}
     for expression in expressions:

@@ -1,4 +1,4 @@
-"""InternVL: each frame is squeezed to one square and becomes a fixed number of tokens (facts 1.3: 448 px, 256)."""
+"""InternVL: each frame is squeezed to one square and becomes a fixed number of tokens (448 px, 256)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

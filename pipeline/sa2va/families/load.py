@@ -19,12 +19,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.sa2va.checkpoint.shards import open_weights
 from pipeline.sa2va.families.base import Family, unwrapped
 from pipeline.sa2va.families.internvl import InternVL
 from pipeline.sa2va.families.qwen import Qwen3VL, Qwen25VL
 
 _MODELS: Any = AutoModelForImageTextToText  # typed in part
-SPECIAL_TOKENS = ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")  # in the order of their ids (facts 2.1)
+SPECIAL_TOKENS = ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")  # in the order of their ids
 _HALF = (0.5, 0.5, 0.5)
 _FAMILIES: dict[
     str, tuple[Callable[..., Family], tuple[float, ...], tuple[float, ...]]
@@ -79,7 +80,7 @@ def load_mllm(
     Args:
         folder: as transformers saves one; or the name of one on the Hugging Face hub.
         dtype: of all weights.
-        device: where they go.
+        device: where they go; "meta": nowhere, they are only looked at.
 
     Raises:
         ValueError: no checkpoint there, a family that is not supported, weights missing, left over or damaged, or a
@@ -91,8 +92,14 @@ def load_mllm(
     tokenizer = _read(AutoTokenizer, folder, "the tokenizer")
     family = family_of(config, _read(AutoImageProcessor, folder, "the image processor"))
     check_tokens(tokenizer, family, folder)
+    for path in sorted(Path(folder).expanduser().glob("*.safetensors")):
+        with open_weights(path):
+            pass  # whole, or it says which file is not
+    on_meta = {"device_map": "meta"} if str(device) == "meta" else {}  # then only names and shapes are read
     try:
-        model, report = _MODELS.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+        model, report = _MODELS.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **on_meta
+        )
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"the weights of {folder} cannot be read: {error}") from error
     wrong = {
@@ -104,6 +111,24 @@ def load_mllm(
             + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in wrong.items() if names)
         )
     return model.to(device), tokenizer, family
+
+
+def kind_and_width(folder: str) -> tuple[str, int]:
+    """(family, width of the language model) of a base checkpoint, a Sa2VA's too, as its config.json says.
+
+    Raises:
+        ValueError: it has none that can be read.
+    """
+    try:
+        config, _ = PretrainedConfig.get_config_dict(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"config.json of {folder} cannot be read: {error}") from error
+    text = config.get("llm_config") or config.get("text_config") or config
+    kind = str(config.get("model_type"))
+    if kind == "sa2va_chat":
+        vision = str((config.get("vision_config") or {}).get("model_type", ""))
+        kind = next((family for family in ("qwen3_vl", "qwen2_5_vl") if vision.startswith(family)), "internvl")
+    return kind, int(text.get("hidden_size") or 0)
 
 
 def random_mllm(config: PretrainedConfig, dtype: torch.dtype, device: torch.device | str = "cpu") -> PreTrainedModel:
@@ -150,7 +175,7 @@ def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, s
         device = next(model.parameters()).device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            model.resize_token_embeddings(len(tokenizer))
+            model.resize_token_embeddings(len(tokenizer), mean_resizing=device.type != "meta")
     ids = tokenizer.get_vocab()
     return {token: ids[token] for token in SPECIAL_TOKENS}
 

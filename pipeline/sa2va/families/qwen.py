@@ -1,6 +1,6 @@
 """Qwen3-VL and Qwen2.5-VL: frames keep their shape and become as many tokens as their size asks for.
 
-Each frame is an image of its own, not part of a Qwen video (facts 1.3): the patch's two moments are the same picture,
+Each frame is an image of its own, not part of a Qwen video: the patch's two moments are the same picture,
 and the three-dimensional positions count one image after the other.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from pipeline.sa2va.config import PixelsConfig
+from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig
 from pipeline.sa2va.families.base import Family, FramePixels, child, first
 from pipeline.sa2va.pixels import Frame, resize
 
@@ -46,7 +46,8 @@ class Qwen(Family):
             ValueError: a frame that is more than 200 times as long as high.
         """
         patches, grid = [], []
-        for frame_HW3 in frames:
+        for given_HW3 in frames:
+            frame_HW3 = _first_resized(given_HW3) if config.resize_twice else given_HW3
             height, width = frame_HW3.shape[:2]
             height_px, width_px = smart_resize(
                 height, width, factor=self.patch_px * self.merge, min_pixels=config.min_px, max_pixels=config.max_px
@@ -78,6 +79,14 @@ class Qwen(Family):
     def projector(self, mllm: nn.Module) -> nn.Module:
         """The last merger; Qwen3-VL has more of them, one for each deepstack layer, in `vision`."""
         return child(self.vision(mllm), "merger")
+
+
+def _first_resized(frame_HW3: Frame) -> Frame:
+    """As qwen_vl_utils gives a frame to the processor: sides of multiples of 28 px, 4 to 16,384 such squares."""
+    height, width = frame_HW3.shape[:2]
+    square = QWEN_PATCH_PX**2
+    size = smart_resize(height, width, factor=QWEN_PATCH_PX, min_pixels=4 * square, max_pixels=16_384 * square)
+    return resize(frame_HW3, *size, official=True)
 
 
 class Qwen3VL(Qwen):

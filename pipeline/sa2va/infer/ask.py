@@ -7,7 +7,7 @@ from pipeline.sa2va.conversation import prompt_ids
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.prompts import evaluation_question
 
-# what the chat template of the released inference adds, and its training does not have (facts 1.3)
+# what the chat template of the released inference adds, and its training does not have
 _OFFICIAL_SYSTEM = {"qwen2_5_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"}
 
 

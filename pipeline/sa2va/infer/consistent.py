@@ -1,4 +1,4 @@
-"""Inference that asks of each decoder what it was trained for (Sa2VA-i; facts/training.md 2.7). The default.
+"""Inference that asks of each decoder what it was trained for (Sa2VA-i). The default.
 
 The fine-tuned decoder makes masks on key frames spread over the video, with the language token and without memory, as
 in training; they are mask inputs of an original SAM 2, which propagates them to all other frames.
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from pipeline.sa2va.model import Sa2va
 
 class Consistent:
     """See `mask_path.MaskPath`."""
+
+    colour_dtype = torch.float32
 
     def __init__(self, model: Sa2va, key_frames: int) -> None:
         """Take the parts.

@@ -42,11 +42,7 @@ def load_segmenter(
     Raises:
         ValueError: no such checkpoint or device, or one without what the path needs.
     """
-    if not is_sa2va(folder):
-        raise ValueError(
-            f"{folder} must be the folder of a Sa2VA checkpoint, with a config.json that says so; an MLLM without "
-            "[SEG] cannot segment: train it with python -m pipeline.train_on_refsav"
-        )
+    _check_is_sa2va(folder)
     settings = read_settings(folder)
     config = InferConfig(pixels=settings.pixels, official_prompts=settings.official_prompts)
     if official:
@@ -63,6 +59,29 @@ def load_segmenter(
     if sam2_checkpoint:
         give_original_decoder(model, sam2_checkpoint)
     return Segmenter(model, config)
+
+
+def check_model(folder: Path, *, official: bool = False, device: str = "", sam2_checkpoint: str = "") -> None:
+    """Whether `load_segmenter` will find what it needs; of weights nothing but names and shapes is read.
+
+    Raises:
+        ValueError: it will not.
+    """
+    _check_is_sa2va(folder)
+    _device(device)
+    read_settings(folder)
+    model = load_sa2va(folder, device="meta")
+    if sam2_checkpoint:
+        give_original_decoder(model, sam2_checkpoint)
+    Segmenter(model, official_infer(InferConfig()) if official else None)
+
+
+def _check_is_sa2va(folder: Path) -> None:
+    if not is_sa2va(folder):
+        raise ValueError(
+            f"{folder} must be the folder of a Sa2VA checkpoint, with a config.json that says so; an MLLM without "
+            "[SEG] cannot segment: train it with python -m pipeline.train_on_refsav"
+        )
 
 
 def give_original_decoder(model: Sa2va, sam2_checkpoint: str) -> None:

@@ -6,6 +6,7 @@ Shapes: N objects, D = SAM 2's width, M = side of its mask logits, H x W = the v
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,7 +15,13 @@ from pipeline.sa2va.infer.track import Maps
 
 
 class MaskPath(Protocol):
-    """Made of a model; holds nothing of a video."""
+    """Made of a model; holds nothing of a video.
+
+    Attributes:
+        colour_dtype: what the mean and deviation of SAM 2's colours are rounded to.
+    """
+
+    colour_dtype: torch.dtype
 
     def key_frames(self, frames: int) -> list[int]:
         """Which of a video's frames the MLLM sees and masks are made on from its answer, in order."""

@@ -1,4 +1,4 @@
-"""The released inference (paper, algorithm 1; facts/training.md 2.6): the first frames are the key frames.
+"""The released inference (paper, algorithm 1; `hf/models/sam2.py`): the first frames are the key frames.
 
 The fine-tuned decoder does everything: on the key frames it gets the language token and no memory, as in training, and
 on all later frames memories and no language token, which it was never trained for.
@@ -18,6 +18,8 @@ from pipeline.sa2va.model import Sa2va
 
 class Official:
     """See `mask_path.MaskPath`."""
+
+    colour_dtype = torch.bfloat16
 
     def __init__(self, model: Sa2va, key_frames: int) -> None:
         self._sam2, self._key_frames = model.sam2, key_frames

@@ -63,7 +63,7 @@ class Propagation:
 
     def _encode(self, picture_3SS: Tensor) -> Maps:
         device = device_of(self._model)
-        return encode_frame(self._model.sam2, picture_3SS.to(device, non_blocking=True))
+        return encode_frame(self._model.sam2, picture_3SS.to(device, non_blocking=True), self._path.colour_dtype)
 
 
 def propagate(

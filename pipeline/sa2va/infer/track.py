@@ -41,9 +41,9 @@ class Maps(NamedTuple):
         return self.levels[-1]
 
 
-def encode_frame(sam2: SAM2VideoPredictor, picture_3SS: Tensor) -> Maps:
-    """Maps of one frame, uint8, red green blue."""
-    levels = backbone(sam2, picture_3SS[None])
+def encode_frame(sam2: SAM2VideoPredictor, picture_3SS: Tensor, colour_dtype: torch.dtype = torch.float32) -> Maps:
+    """Maps of one frame, uint8, red green blue; `colour_dtype` as of `backbone`."""
+    levels = backbone(sam2, picture_3SS[None], colour_dtype)
     if not torch.is_autocast_enabled(levels[0].device.type):
         levels = [level.float() for level in levels]  # all of SAM 2 but its image encoder is float32
     top = levels[-1]

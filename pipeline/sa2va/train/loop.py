@@ -29,6 +29,7 @@ class Place:
     world: int = 1
     device: torch.device = torch.device("cpu")
     report: Callable[[dict[str, Any]], None] = lambda _: None  # to whoever started the workers, at every checkpoint
+    stop: Callable[[], bool] = lambda: False  # whether to end after this step, with a checkpoint
 
     def seed(self, config: TrainConfig, step: int) -> None:
         """Set all random states for step `step`."""
@@ -64,15 +65,27 @@ def do_step(
     adam: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     micro_batches: Sequence[Batch],
+    weights: Sequence[float],
     place: Place,
 ) -> Step:
-    """One optimiser step over `micro_batches`, whose losses are averaged.
+    """One optimiser step over the micro-batches of all workers.
+
+    Args:
+        config: of the run.
+        model: in DistributedDataParallel where there are other workers.
+        trained: its trained parameters.
+        adam: their optimiser.
+        schedule: of its rate.
+        micro_batches: of this worker.
+        weights: of each, by its videos, so that every video of the step counts alike; they add up to the number of
+            workers over all of them. 0: the worker has no video left and only keeps step.
+        place: which worker this is.
 
     Raises:
         ValueError: a loss that is not a number, with the videos that gave it.
     """
     sums = torch.zeros(len(PARTS) + 2, device=place.device, dtype=torch.float64)
-    for number, waiting in enumerate(micro_batches, start=1):
+    for number, (waiting, weight) in enumerate(zip(micro_batches, weights, strict=True), start=1):
         batch = waiting.to(place.device)
         last = number == len(micro_batches)
         gather = nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
@@ -80,11 +93,12 @@ def do_step(
             with autocast(place.device):
                 losses = model(batch)
             parts = torch.stack([getattr(losses, name).detach() for name in PARTS])
-            if not torch.isfinite(parts).all():
+            if weight and not torch.isfinite(parts).all():
                 told = ", ".join(f"{name} {value:g}" for name, value in zip(PARTS, parts.tolist(), strict=True))
                 raise ValueError(f"the loss must be a number, got {told} for the videos {', '.join(batch.video_ids_B)}")
-            (losses.total / len(micro_batches)).backward()
-        sums += torch.cat([parts / len(micro_batches), _counts(batch)])
+            (losses.total * weight).backward()
+        if weight:
+            sums += torch.cat([parts * weight, _counts(batch)])
     norm = nn.utils.clip_grad_norm_(trained, config.optim.clip_norm)
     adam.step()
     schedule.step()
@@ -94,6 +108,15 @@ def do_step(
         sums[: len(PARTS)] /= place.world
     *means, samples, tokens = sums.tolist()
     return Step(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens))
+
+
+def any_of(wishes: Sequence[bool], place: Place) -> list[bool]:
+    """Of each wish, whether any worker has it: all of them then do the same at the same step."""
+    if place.world == 1:
+        return list(wishes)
+    told = torch.tensor([float(wish) for wish in wishes], device=place.device)
+    all_reduce(told, ReduceOp.MAX)
+    return [value > 0 for value in told.tolist()]
 
 
 def _counts(batch: Batch) -> Tensor:

@@ -7,10 +7,8 @@ from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.data.check import check_videos
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.items import Video, excluded_videos, read_videos
-from pipeline.sa2va.data.sampler import batches
+from pipeline.sa2va.data.sampler import official_steps, share, steps
 from pipeline.sa2va.train.loop import Place
-
-_OFFICIAL_GROUPS = 50  # most optimiser steps whose videos are sorted together
 
 Micro = list[tuple[int, int]]  # (epoch, index of the video) of each example of a micro-batch
 
@@ -22,13 +20,35 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
         ValueError: every row that cannot be trained on (unless they are to be left out), or nothing is left.
     """
     exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
-    videos = read_videos(Path(config.source), Path(config.sav_root) if config.sav_root else None, exclude=exclude)
-    clips = Clips(Path(config.store) if config.store else None)
+    root = Path(config.sav_root) if config.sav_root else None
+    sources = [Path(source) for source in config.sources]
+    videos = read_videos(sources, root, exclude=exclude, official=config.official)
+    clips = Clips([Path(store) for store in config.stores])
     return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
 
 
+def plan_steps(config: TrainConfig, lengths: Sequence[int]) -> list[Micro]:
+    """All optimiser steps of the run, whoever takes their videos.
+
+    Args:
+        config: of the run; of its workers and micro-batches nothing counts.
+        lengths: of each index of the dataset.
+    """
+    optim, repeats = config.optim, config.data.repeats
+    planned: list[Micro] = []
+    for epoch in range(optim.epochs):
+        drawn = {"batch": optim.batch, "seed": config.seed, "epoch": epoch}
+        of_epoch = (
+            official_steps(len(lengths) // repeats, repeats=repeats, **drawn)
+            if config.official
+            else steps(lengths, **drawn)
+        )
+        planned += [[(epoch, index) for index in step] for step in of_epoch]
+    return planned
+
+
 def plan(config: TrainConfig, lengths: Sequence[int], place: Place) -> list[list[Micro]]:
-    """All optimiser steps of this worker: the micro-batches of each.
+    """All optimiser steps of one worker: the micro-batches of each; an empty one where there is no video left for it.
 
     Args:
         config: of the run.
@@ -36,32 +56,16 @@ def plan(config: TrainConfig, lengths: Sequence[int], place: Place) -> list[list
         place: which worker this is.
 
     Raises:
-        ValueError: the batch cannot be shared out.
+        ValueError: there are more workers than videos in a batch.
     """
     optim = config.optim
-    together = optim.micro_batch * place.world
-    if optim.batch % together:
+    if optim.batch < place.world:
         raise ValueError(
-            f"batch must be a multiple of micro_batch x workers = {optim.micro_batch} x {place.world} = {together}, "
-            f"got {optim.batch}: take {max(1, round(optim.batch / together)) * together}"
+            f"a batch must have a video for each worker, got {optim.batch} videos and {place.world} workers: take "
+            "fewer workers or a larger batch"
         )
-    accumulation = optim.batch // together
-    group = optim.batch
-    if config.official:
-        group *= max(1, min(len(lengths) // (4 * group), _OFFICIAL_GROUPS))
-    steps: list[list[Micro]] = []
-    for epoch in range(optim.epochs):
-        micro = batches(
-            lengths,
-            micro_batch=optim.micro_batch,
-            group=group,
-            seed=config.seed,
-            epoch=epoch,
-            rank=place.rank,
-            world_size=place.world,
-            official=config.official,
-            repeats=config.data.repeats,
-        )
-        keyed = [[(epoch, index) for index in indices] for indices in micro]
-        steps += [keyed[first : first + accumulation] for first in range(0, len(keyed), accumulation)]
-    return steps
+    planned = []
+    for step in plan_steps(config, lengths):
+        mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=place.rank, world_size=place.world)
+        planned.append([[step[n] for n in micro] for micro in mine])
+    return planned

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,8 +26,10 @@ from pipeline.sa2va.encode import LOGITS_STRIDE, Encoder
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import pictures, state
-from pipeline.sa2va.train.loop import Place, autocast, do_step
-from pipeline.sa2va.train.plan import plan
+from pipeline.sa2va.train.every import Every
+from pipeline.sa2va.train.identity import DataIdentity
+from pipeline.sa2va.train.loop import Place, any_of, autocast, do_step
+from pipeline.sa2va.train.plan import plan, plan_steps
 from pipeline.sa2va.train.schedule import optimiser
 from pipeline.sa2va.train.watch import Watch
 from pipeline.sa2va.trainable import parameters, prepare, summary
@@ -36,28 +39,27 @@ logger = logging.getLogger(__name__)
 _SHOWN = 4  # videos whose masks are drawn along the way
 
 
-def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> Path:
-    """Train to the end, or from the last checkpoint on; returns the folder of the exported model.
+def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> Path | None:
+    """Train from the last checkpoint on, to the end or until `place.stop`.
+
+    Returns:
+        The folder of the exported model; None if it was stopped before.
 
     Raises:
         ValueError: settings that cannot be trained with, a checkpoint of another run, a loss that is no number.
+        FatalError: a checkpoint cannot be written.
     """
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint = state.latest(out)
+    data = DataIdentity.of(videos, read_trained_on(Path(config.model.base)))  # empty for an MLLM
+    checkpoint = state.resume_from(config, data)
     if checkpoint:
-        state.check_settings(config, checkpoint)
-    dtype = torch.bfloat16 if place.device.type == "cuda" else torch.float32
-    model = build(config.model, device=place.device, dtype=dtype, seed=config.seed)
-    torch.manual_seed(config.seed)  # of the adapters' first weights
-    prepare(model, config.model)
-    if config.official:
-        model.follow_release()
-    encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
-    dataset = RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=model.sam_side_px // LOGITS_STRIDE)
-    steps = plan(config, dataset.lengths(), place)
+        data = replace(data, trained_on=data.trained_on | state.data_of(checkpoint).trained_on)
+    model, dataset = prepared(config, videos, clips, place)
+    lengths = dataset.lengths()
+    whole, steps = plan_steps(config, lengths), plan(config, lengths, place)
     trained = parameters(model)
-    adam, schedule = optimiser(trained, len(steps), config.optim)
+    adam, schedule = optimiser(trained, len(steps), config.optim, len(steps[0]) if config.official else 0)
     begun = state.load(checkpoint, model, adam, schedule) if checkpoint else 0
 
     join = partial(collate, family=model.family)
@@ -66,30 +68,60 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     if place.rank == 0:
         _introduce(config, model, shown, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
         watch = Watch(out, len(steps), begun)
+        if not begun:
+            _show(watch, out, 0, model, shown, place)
     wrapped = model if place.world == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
-    batches = _loader(config, dataset, [micro for step in steps[begun:] for micro in step], join, place)
+    # a worker without a video computes one that counts nothing, so that all of them keep step
+    read = [micro or whole[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
+    batches = _loader(config, dataset, read, join, place)
+    saves = Every(config.checkpoint_every, config.checkpoint_every_s)
+    shows = Every(config.pictures_every, config.pictures_every_s)
     end = min(len(steps), config.stop_after or len(steps))
     for step in range(begun + 1, end + 1):
         place.seed(config, step)
         started_s, lr = time.monotonic(), float(schedule.get_last_lr()[0])
-        micro_batches = islice(batches, len(steps[step - 1]))
-        told = do_step(config, wrapped, trained, adam, schedule, list(micro_batches), place)
+        micro_batches = list(islice(batches, len(steps[step - 1])))
+        weights = [len(micro) * place.world / len(whole[step - 1]) for micro in steps[step - 1]]
+        told = do_step(config, wrapped, trained, adam, schedule, micro_batches, weights, place)
         spent_s = time.monotonic() - started_s
         if watch and (step % config.log_every == 0 or step == end):
             pace = {"samples/s": told.samples / spent_s, "tokens/s": told.tokens / spent_s}
             watch.tell(step, told.parts, lr=lr, norm=told.norm, pace=pace)
-        if watch and config.pictures_every and (step % config.pictures_every == 0 or step == len(steps)):
+        if watch and (shows.due(step) or step == len(steps)):
             _show(watch, out, step, model, shown, place)
-        if step % config.checkpoint_every == 0 or step == end:
+        due, stop = any_of([watch is not None and saves.due(step), place.stop()], place)
+        if due or stop or step == end:
             if place.rank == 0:
-                state.save(config, step, model, adam, schedule)
+                state.save(config, step, model, adam, schedule, data)
             place.report({"step": step, **told.parts})
+        if stop:
+            end = step
+            break
     if watch:
         watch.close()
-        if end == len(steps):
-            _export(config, model, videos)
+    if end < len(steps):
+        logger.info("stopped as asked after step %d of %d; its checkpoint is written", end, len(steps))
+        return None
+    if watch:
+        _export(config, model, data.trained_on)
     return out / "model"
+
+
+def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> tuple[Sa2va, RefSavDataset]:
+    """The model as it is before the first step, and what it is trained on.
+
+    Raises:
+        ValueError: the base model or SAM 2 cannot be read.
+    """
+    dtype = torch.bfloat16 if place.device.type == "cuda" else torch.float32
+    model = build(config.model, device=place.device, dtype=dtype, seed=config.seed)
+    torch.manual_seed(config.seed)  # of the adapters' first weights
+    prepare(model, config.model)
+    model.official = config.official
+    encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
+    mask_px = model.sam_side_px // LOGITS_STRIDE
+    return model, RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=mask_px)
 
 
 def _loader(
@@ -134,7 +166,7 @@ def _show(watch: Watch, out: Path, step: int, model: Sa2va, shown: Batch, place:
     watch.show(step, "masks", torch.from_numpy(picture_HW3))
 
 
-def _export(config: TrainConfig, model: Sa2va, videos: list[Video]) -> None:
+def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> None:
     folder = Path(config.out, "model")
     save_sa2va(
         model,
@@ -143,6 +175,5 @@ def _export(config: TrainConfig, model: Sa2va, videos: list[Video]) -> None:
         official_prompts=config.data.official_prompts,
         official_code=Path(config.official_code) if config.official_code else None,
     )
-    before = read_trained_on(Path(config.model.base))  # empty for an MLLM
-    write_trained_on(before | {video.video_id for video in videos}, folder)
+    write_trained_on(trained_on, folder)
     logger.info("the trained model is in %s", folder)

@@ -1,8 +1,9 @@
 """Checkpoints of a training run, from which it goes on exactly: `OUT/checkpoints/step_00000100/`.
 
-What is in one: the trained parameters, the optimiser with its moments, the schedule, and the settings. Not in it:
-random states and the place in the data. Both follow from the seed, the step and the worker's rank (`loop.py`), so there
-is nothing to restore wrongly. A checkpoint is written beside its place and renamed: it is whole, or not there.
+What is in one: the trained parameters, the optimiser with its moments, the schedule, the settings, and what was learned
+from (`identity.py`). Not in it: random states and the place in the data. Both follow from the seed, the step and the
+worker's rank (`loop.py`), so there is nothing to restore wrongly. A checkpoint is written beside its place and renamed:
+it is whole, or not there.
 """
 
 import json
@@ -19,13 +20,17 @@ from torch.optim.lr_scheduler import LRScheduler
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.pickled import read_pickled
+from pipeline.sa2va.train.identity import DataIdentity
 from pipeline.sa2va.trainable import load_trainable_state, trainable_state
+from stages.base import FatalError
 
 logger = logging.getLogger(__name__)
 
-_FILES = ("model.pt", "optimiser.pt", "settings.json")
+_DATA = "data.json"
+_FILES = ("model.pt", "optimiser.pt", "settings.json", _DATA)
 _MAY_DIFFER = {each.name for each in fields(TrainConfig)}
 _MAY_DIFFER -= {"source", "sav_root", "model", "data", "optim", "seed", "official", "split", "on_bad"}
+_MAY_DIFFER_IN = {"optim": ("micro_batch",), "model": ("gradient_checkpointing",)}  # how a step is computed, not what
 
 
 def latest(out: Path) -> Path | None:
@@ -39,15 +44,30 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("step_"))
 
 
-def save(config: TrainConfig, step: int, model: Sa2va, adam: Optimizer, schedule: LRScheduler) -> Path:
-    """Write the checkpoint of `step` and remove the oldest beyond `config.keep_checkpoints`."""
+def save(
+    config: TrainConfig, step: int, model: Sa2va, adam: Optimizer, schedule: LRScheduler, data: DataIdentity
+) -> Path:
+    """Write the checkpoint of `step` and remove the oldest beyond `config.keep_checkpoints`.
+
+    Raises:
+        FatalError: it cannot be written, as where the disk is full; the one before is still there.
+    """
     folder = Path(config.out, "checkpoints", f"step_{step:08d}")
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    torch.save(trainable_state(model), scratch / "model.pt")
-    torch.save({"adam": adam.state_dict(), "schedule": schedule.state_dict()}, scratch / "optimiser.pt")
-    (scratch / "settings.json").write_text(json.dumps(asdict(config), indent=1))
+    try:
+        scratch.mkdir(parents=True)
+        torch.save(trainable_state(model), scratch / "model.pt")
+        torch.save({"adam": adam.state_dict(), "schedule": schedule.state_dict()}, scratch / "optimiser.pt")
+        (scratch / "settings.json").write_text(json.dumps(asdict(config), indent=1))
+        (scratch / _DATA).write_text(data.to_json())
+    except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        shutil.rmtree(scratch, ignore_errors=True)
+        free_gib = shutil.disk_usage(config.out).free / 2**30
+        raise FatalError(
+            f"the checkpoint of step {step} cannot be written to {config.out}, where {free_gib:.1f} GiB are free: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     if folder.exists():
         shutil.rmtree(folder)
     scratch.rename(folder)
@@ -64,6 +84,10 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
     """
     before = json.loads(_file(checkpoint, "settings.json").read_text())
     now = json.loads(json.dumps(asdict(config)))
+    for name, inner in _MAY_DIFFER_IN.items():
+        for each in inner:
+            before.get(name, {}).pop(each, None)
+            now[name].pop(each)
     differing = [name for name in now if name not in _MAY_DIFFER and now[name] != before.get(name)]
     if differing:
         told = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in differing)
@@ -71,6 +95,40 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
             f"{checkpoint} is of a run with other settings: {told}. Give the same settings to go on, "
             "or another --out to begin anew"
         )
+
+
+def data_of(checkpoint: Path) -> DataIdentity:
+    """What the run that wrote `checkpoint` has learned from.
+
+    Raises:
+        ValueError: the file is missing or broken.
+    """
+    file = _file(checkpoint, _DATA)
+    try:
+        return DataIdentity.from_json(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
+
+
+def resume_from(config: TrainConfig, data: DataIdentity) -> Path | None:
+    """The checkpoint that a run with these settings and data goes on from; None: it begins.
+
+    Raises:
+        ValueError: it is of a run with other settings, or with other data that was not accepted.
+    """
+    checkpoint = latest(Path(config.out))
+    if checkpoint is None:
+        return None
+    check_settings(config, checkpoint)
+    difference = data_of(checkpoint).difference(data)
+    if difference and not config.accept_changed_data:
+        raise ValueError(
+            f"{checkpoint} has learned from other data: {difference}. Put the data back, or go on with "
+            "--accept-changed-data (videos may then come twice or never in this epoch), or begin anew in another --out"
+        )
+    if difference:
+        logger.warning("going on with other data than before, as accepted: %s", difference)
+    return checkpoint
 
 
 def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler) -> int:
@@ -88,10 +146,7 @@ def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler)
 
 def _file(checkpoint: Path, name: str) -> Path:
     if not (checkpoint / name).is_file():
-        raise ValueError(
-            f"{checkpoint} must hold {', '.join(_FILES)}; {name} is missing. "
-            "Remove this folder to go on from the checkpoint before it"
-        )
+        raise ValueError(f"{checkpoint} must hold {', '.join(_FILES)}; {name} is missing. {_go_back(checkpoint)}")
     return checkpoint / name
 
 
@@ -100,5 +155,9 @@ def _read(checkpoint: Path, name: str) -> dict[str, Any]:
     try:
         state: dict[str, Any] = read_pickled(file)
     except ValueError as error:
-        raise ValueError(f"{error}. Remove {checkpoint} to go on from the checkpoint before it") from error
+        raise ValueError(f"{error}. {_go_back(checkpoint)}") from error
     return state
+
+
+def _go_back(checkpoint: Path) -> str:
+    return f"Remove {checkpoint} to go on from the checkpoint before it"

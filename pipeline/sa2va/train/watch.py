@@ -1,7 +1,7 @@
 """What a run tells while it goes: a line a step, `curve.jsonl`, TensorBoard.
 
-`curve.jsonl` has one line per told step. A run that is resumed at step s drops the lines after s and goes on, so a
-killed run leaves the same curve as one that was not (the times aside).
+`curve.jsonl` has one line per told step. A run that is resumed at step s drops the lines after s, and one that a kill
+or a full disk cut off, and goes on: so a killed run leaves the same curve as one that was not (the times aside).
 """
 
 import json
@@ -9,6 +9,7 @@ import logging
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -30,8 +31,8 @@ class Watch:
     def __init__(self, out: Path, steps: int, begun: int) -> None:
         self.steps, self._begun, self._start_s = steps, begun, time.monotonic()
         self._curve = out / "curve.jsonl"
-        known = self._curve.read_text().splitlines() if begun and self._curve.exists() else []
-        self._curve.write_text("".join(f"{line}\n" for line in known if json.loads(line)["step"] <= begun))
+        known = self._curve.read_bytes().splitlines() if begun and self._curve.exists() else []
+        self._curve.write_text("".join(f"{json.dumps(line)}\n" for line in map(_told, known) if _is_of(line, begun)))
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=begun + 1)
 
     def tell(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
@@ -58,6 +59,19 @@ class Watch:
     def close(self) -> None:
         """Write out what TensorBoard still holds."""
         self._board.close()
+
+
+def _told(line: bytes) -> dict[str, Any]:
+    """A line of the curve; nothing, where it was cut off."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_of(told: dict[str, Any], begun: int) -> bool:
+    return isinstance(told.get("step"), int) and told["step"] <= begun
 
 
 def _memory_bytes() -> int:

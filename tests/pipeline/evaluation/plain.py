@@ -1,4 +1,4 @@
-"""J, F and A straight from the rules (facts/training.md 1.7), on full frames: what the fast form must equal."""
+"""J, F and A straight from the rules, on full frames: what the fast form must equal."""
 
 import math
 

@@ -60,3 +60,13 @@ def test_objects_that_overlap_are_joined_not_added() -> None:
     assert (one & other).any()
     masks = Masks.read(joined, ["0", "1", "2"], HEIGHT_PX, WIDTH_PX)
     assert masks.areas_T.tolist() == [(one | other).sum(), other.sum(), 0]
+
+
+@pytest.mark.parametrize("frames", [255, 256, 600])
+def test_any_number_of_frames(frames: int) -> None:
+    """pycocotools counts a list of masks in a uint8 (42.7 s of video at 6 frames a second)."""
+    rles = [rle(ellipse(20, 20)) if t % 2 == 0 and t < frames - 1 else None for t in range(frames)]
+    masks = Masks.read(rles, ["0"] * frames, HEIGHT_PX, WIDTH_PX)
+    assert len(masks) == frames
+    assert masks.areas_T.sum() == frames // 2 * ellipse(20, 20).sum()
+    assert masks.patch(frames // 2 // 2 * 2).area_px == ellipse(20, 20).sum()

@@ -65,6 +65,16 @@ def test_the_release() -> None:
     assert infer.official_prompts
 
 
+def test_the_release_of_a_size() -> None:
+    """Batch 128 for its Qwen3-VL-4B, rank 256 for InternVL3-8B and -14B; else 256 and 128."""
+    for family, width, batch, rank in (
+        *(("qwen3_vl", 2560, 128, 128), ("qwen2_5_vl", 2048, 256, 128), ("internvl", 1536, 256, 128)),
+        *(("internvl", 3584, 256, 256), ("internvl", 5120, 256, 256), ("", 0, 256, 128)),
+    ):
+        made = official_train(CONFIG, family=family, width=width)
+        assert (made.optim.batch, made.model.lora_rank, made.model.lora_alpha) == (batch, rank, 2 * rank)
+
+
 def test_training_and_inference_look_with_the_same_eyes() -> None:
     assert DataConfig().pixels == InferConfig().pixels
     assert DataConfig().frames == InferConfig().frames

@@ -14,7 +14,7 @@ from tests.pipeline.sa2va.tiny import tiny_tokenizer
 
 VISUAL = "<|vision_start|><|image_pad|><|image_pad|><|vision_end|>"
 TURNS = [Turn("Where is the red thing?", "It is [SEG]."), Turn("Where is the blue one?", "Sure, [SEG].")]
-# Facts 1.3: no system turn, the frames first, a line break after every turn.
+# As released: no system turn, the frames first, a line break after every turn.
 TEXT = (
     f"<|im_start|>user\n{VISUAL}\nWhere is the red thing?<|im_end|>\n<|im_start|>assistant\nIt is [SEG].<|im_end|>\n"
     "<|im_start|>user\nWhere is the blue one?<|im_end|>\n<|im_start|>assistant\nSure, [SEG].<|im_end|>\n"

@@ -117,7 +117,7 @@ def test_masks_of_many_pairs_are_those_of_each_frame(sam2: SAM2VideoPredictor, f
 
 
 def test_what_of_the_decoder_no_mask_can_train(sam2: SAM2VideoPredictor, frames: Features) -> None:
-    """Facts 2.2.6: the first hypernetwork gets zeros, the two heads nothing; all else something."""
+    """The first hypernetwork gets zeros, the two heads nothing; all else something."""
     logits = decode_masks(sam2, sam2.sam_mask_decoder, frames, torch.arange(3), tokens(3))
     logits.pow(2).sum().backward()
     gradients = {name: p.grad for name, p in sam2.sam_mask_decoder.named_parameters()}

@@ -78,7 +78,8 @@ def test_turns_that_do_not_fit_go_with_their_masks(tokenizer: PreTrainedTokenize
 
 
 def test_official_cuts_the_text_and_keeps_the_masks(tokenizer: PreTrainedTokenizerFast) -> None:
-    config = DataConfig(official_prompts=True, pixels=replace(tiny_pixels(), official=True))
+    asked = {"official_prompts": True, "official_questions": ("Show me the {text} in this image",)}
+    config = DataConfig(**asked, pixels=replace(tiny_pixels(), official=True))
     whole = encoder(tokenizer, config)(chosen())
     made = encoder(tokenizer, replace(config, max_tokens=len(whole.input_ids_L) - 7))(chosen())
     assert made.input_ids_L.equal(whole.input_ids_L[:-7])

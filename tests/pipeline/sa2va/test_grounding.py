@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from pipeline.sa2va.config import Sam2Config
-from pipeline.sa2va.grounding import build_sam2, encode_frames
+from pipeline.sa2va.grounding import backbone, build_sam2, encode_frames
+from pipeline.sa2va.infer.consistent import Consistent
+from pipeline.sa2va.infer.official import Official
 from tests.pipeline.sa2va.tiny import TINY_SAM2, TINY_SAM2_SIDE_PX
 
 
@@ -30,6 +32,21 @@ def test_features_are_sam2s_own() -> None:
     assert ours.top_N.shape == (3, 32, 8, 8)
     for own, theirs in zip(ours, [top, *high], strict=True):
         assert torch.equal(own, theirs)
+
+
+def test_the_released_inference_rounds_the_colours_mean_and_deviation() -> None:
+    """To bfloat16; only on the official path."""
+    torch.manual_seed(0)
+    sam2 = build_sam2(TINY_SAM2)
+    frames = pictures(1)
+    mean, std = (0.484375, 0.455078125, 0.40625), (0.228515625, 0.2236328125, 0.224609375)
+    mean_311, std_311 = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    with torch.no_grad():
+        theirs = sam2.image_encoder((frames / 255 - mean_311) / std_311)["backbone_fpn"]
+    for own, other in zip(backbone(sam2, frames, Official.colour_dtype), theirs, strict=True):
+        assert torch.equal(own, other)
+    exact = backbone(sam2, frames, Consistent.colour_dtype)
+    assert all(not torch.equal(own, other) for own, other in zip(exact, theirs, strict=True))
 
 
 def test_frames_do_not_see_each_other_and_may_be_many() -> None:

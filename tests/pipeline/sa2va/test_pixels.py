@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,13 +38,30 @@ def drawn(height_px: int, width_px: int) -> NDArray[np.uint8]:
     ],
 )
 def test_tokens_of_a_frame_of_1280_by_720(name: str, pixels: PixelsConfig, tokens: int, official: bool) -> None:
-    """Facts 1.3, measured there on the released code."""
+    """Measured on the released code."""
     family = family_of(CONFIGS[name])
-    config = PixelsConfig(min_px=pixels.min_px, max_px=pixels.max_px, official=official)
+    config = PixelsConfig(min_px=pixels.min_px, max_px=pixels.max_px, official=official)  # resized once
     made = family.pixels([drawn(720, 1280)], config)
     assert made.tokens_F == [tokens]
     if name != "internvl":
         assert made.tensors["image_grid_thw"].prod() == 4 * tokens == len(made.tensors["pixel_values"])
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "grid"),
+    [("qwen3_vl", (720, 1280), (46, 80)), ("qwen2_5_vl", (720, 1280), (52, 92)), ("qwen3_vl", (1080, 1920), (58, 104))],
+)
+def test_the_released_inference_resizes_twice(name: str, size: tuple[int, int], grid: tuple[int, int]) -> None:
+    """To multiples of 28, then to the family's own of 32 (or 28): 46 x 80 of 1280x720 where once gives 44 x 80."""
+    frame = drawn(*size)
+    config = official_infer(InferConfig()).pixels
+    made = family_of(CONFIGS[name]).pixels([frame], config)
+    assert made.tensors["image_grid_thw"].tolist() == [[1, *grid]]
+    side = CONFIGS[name].vision_config.patch_size
+    first = resize(frame, *(round(each / 28) * 28 for each in size), official=True)
+    second = resize(first, grid[0] * side, grid[1] * side, official=True)
+    once = replace(config, resize_twice=False)
+    assert family_of(CONFIGS[name]).pixels([second], once).tensors["pixel_values"].equal(made.tensors["pixel_values"])
 
 
 def test_the_grid_of_qwen3_at_training() -> None:

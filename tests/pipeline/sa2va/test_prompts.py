@@ -11,7 +11,7 @@ PHRASE = "The red ball on the left."
 
 @pytest.mark.parametrize("text", [DESCRIPTION, ONE_SENTENCE])
 def test_a_description_stays_whole_sentences(text: str) -> None:
-    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    asked = {question(text, rng=Random(seed)) for seed in range(40)}
     assert len(asked) == 3
     for one in asked:
         before, after = one.split(text)
@@ -21,7 +21,7 @@ def test_a_description_stays_whole_sentences(text: str) -> None:
 
 @pytest.mark.parametrize("text", [PHRASE, "the red ball on the left"])
 def test_a_phrase_becomes_part_of_the_sentence(text: str) -> None:
-    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    asked = {question(text, rng=Random(seed)) for seed in range(40)}
     assert len(asked) == 3
     assert all(" the red ball on the left" in one for one in asked)
     assert not any("left. " in one or "left.?" in one for one in asked)
@@ -41,21 +41,21 @@ def test_what_a_description_is(text: str, whole: bool) -> None:
 
 @pytest.mark.parametrize("text", [DESCRIPTION, ONE_SENTENCE, PHRASE, "which ball is red?"])
 def test_inference_asks_what_training_asked(text: str) -> None:
-    asked = {question(text, rng=Random(seed), official=False) for seed in range(40)}
+    asked = {question(text, rng=Random(seed)) for seed in range(40)}
     assert evaluation_question(text, official=False) in asked
 
 
 def test_the_same_seed_asks_the_same() -> None:
-    for official in (False, True):
-        asked = [question(DESCRIPTION, rng=Random(7), official=official) for _ in range(3)]
+    for templates in ((), ("a {text}", "b {text}", "b {text}")):
+        asked = [question(DESCRIPTION, rng=Random(7), templates=templates) for _ in range(3)]
         assert len(set(asked)) == 1
 
 
-def test_official_questions_are_a_phrase_s_whatever_the_text() -> None:
-    asked = {question(DESCRIPTION, rng=Random(seed), official=True) for seed in range(200)}
-    assert len(asked) == 10
-    assert f"Can you segment the {DESCRIPTION} in this image?" in asked
-    assert all(" in this image" in one for one in asked)
+def test_official_questions_are_put_around_any_text_as_often_as_they_are_listed() -> None:
+    listed = ("a {text}?", "b {text}", "b {text}")
+    asked = [question(DESCRIPTION, rng=Random(seed), templates=listed) for seed in range(300)]
+    assert set(asked) == {f"a {DESCRIPTION}?", f"b {DESCRIPTION}"}
+    assert 150 < asked.count(f"b {DESCRIPTION}") < 250
 
 
 def test_official_evaluation() -> None:
@@ -73,6 +73,6 @@ def test_answers_have_one_seg() -> None:
 @pytest.mark.parametrize("official", [False, True])
 def test_an_empty_text_is_refused(official: bool) -> None:
     with pytest.raises(ValueError, match="must have words"):
-        question("  ", rng=Random(0), official=official)
+        question("  ", rng=Random(0), templates=("a {text}",) if official else ())
     with pytest.raises(ValueError, match="must have words"):
         evaluation_question("", official=official)

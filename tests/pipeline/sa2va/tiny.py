@@ -31,7 +31,7 @@ from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig, Sam2Config
 from pipeline.sa2va.families.load import SPECIAL_TOKENS
 from tests.tiny_models import CHAT, byte_tokenizer
 
-# Facts, section 6: a global block must not be a stage's first.
+# A global block must not be a stage's first.
 TINY_SAM2 = Sam2Config(
     overrides=(
         "model.image_size=128",
@@ -76,6 +76,15 @@ _TEXT = """
 """
 _WHOLE = [*(f" {word}" for word in _TEXT.split()), "The", "It", "Please", "assistant", "user", "Sure"]
 _HIDDEN, _HEADS, _LAYERS, _SPARE_ROWS = 64, 4, 2, 11
+
+# What a text may tell objects apart by; the attention of `_read_texts` looks for these words.
+_TELLING = """
+    black blue brown green grey orange pink purple red white yellow above below big bottom centre larger left lower mid
+    middle right rightmost small smaller top upper medium sized largest
+"""
+_CONSTANT, _IS_TELLING = 0, 1  # numbers of the hidden state that no layer writes to
+_WORD, _FOUND = 2, _HIDDEN // 2  # where the number of a word's own begin, and of the words that it has found
+_SURE = 20.0  # logit of the next word of the answer
 _SIDE_PX, _PATCH_PX = 112, 14  # InternVL
 
 
@@ -91,6 +100,7 @@ def make_tiny_mllm(
     *,
     tied: bool | None = None,
     embedding_std: float | None = None,
+    reads: bool = False,
 ) -> Path:
     """A base checkpoint in `folder` as transformers saves it: weights, tokenizer, processor, chat template.
 
@@ -100,12 +110,13 @@ def make_tiny_mllm(
         seed: of the weights.
         tied: whether the output matrix is the input embedding; None as in the family's small models.
         embedding_std: of the token embeddings, if not transformers'; with 0.3 a tied model can be sure of what it says.
+        reads: a Qwen3-VL in which the texts reach [SEG], see `_read_texts`.
 
     Returns:
         The folder.
     """
     tokenizer = tiny_tokenizer(family)
-    config = tiny_config(tokenizer, family, tied=family == "qwen3_vl" if tied is None else tied)
+    config = tiny_config(tokenizer, family, tied=family == "qwen3_vl" and not reads if tied is None else tied)
     kinds = {
         "qwen3_vl": Qwen3VLForConditionalGeneration,
         "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
@@ -116,10 +127,51 @@ def make_tiny_mllm(
         model = kinds[family](config)
         if embedding_std:
             torch.nn.init.normal_(model.get_input_embeddings().weight, std=embedding_std)
+        if reads:
+            _read_texts(model, tokenizer)
     model.generation_config.eos_token_id = model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)
     _save_processor(tokenizer, family, folder)
     return folder
+
+
+@torch.no_grad()
+def _read_texts(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Weights by which a tiny random model does what a large one has learned: its texts reach [SEG].
+
+    In the default weights attention is a mean over everything, and the states of [SEG] after two texts have a cosine of
+    0.9999. Here every query looks for words that tell objects apart, of these the nearest (the key of any other token
+    points elsewhere), and copies them to the second half of the state; the cosine is about 0.1. The output matrix says
+    "It is [SEG]." by itself, each token after the one before, but for [SEG], which is learned: else LoRA has so much to
+    change for the answer's sake that the texts are lost again [measured].
+    """
+    rows = torch.randn(model.get_input_embeddings().weight.shape) * 0.3
+    rows[:, :_WORD], rows[:, _FOUND:] = 0, 0
+    names = tokenizer.convert_tokens_to_ids
+    says = torch.randn(rows.shape) * 0.02
+    seg_id = len(tokenizer)  # that it will have
+    for before, after in (("Ċ", "It"), ("It", "Ġis"), ("Ġis", "Ġ"), (seg_id, "."), (".", tokenizer.eos_token)):
+        row = rows[before if isinstance(before, int) else names(before)]
+        says[names(after)] += _SURE * row / row.square().sum()
+    model.lm_head.weight.copy_(says)
+    telling = [token for word in _TELLING.split() if (token := names(f"Ġ{word}")) is not None]
+    rows[:, _CONSTANT] = 1
+    rows[telling, _IS_TELLING] = 1
+    model.get_input_embeddings().weight.copy_(rows)
+    model.model.visual.merger.linear_fc2.bias[_CONSTANT] = 1
+    side = _HIDDEN // _HEADS
+    for layer in model.model.language_model.layers:
+        look = layer.self_attn
+        for each in (look.q_proj, look.k_proj, look.v_proj, look.o_proj):
+            each.weight.zero_()
+        # this number of a head turns by 0.03 a token: nearer ones are closer to the query
+        look.q_proj.weight[3::side, _CONSTANT] = 1
+        look.k_proj.weight[3::side, _IS_TELLING] = 1
+        look.k_proj.weight[7::side, _CONSTANT], look.k_proj.weight[7::side, _IS_TELLING] = 1, -1
+        look.q_norm.weight.fill_(2)
+        for n in range(_FOUND - _WORD):  # a key and value head serves two query heads; the first of them writes
+            look.v_proj.weight[n, _WORD + n] = 1
+            look.o_proj.weight[_FOUND + n, n if n < side else side + n] = 1
 
 
 def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTrainedTokenizerFast:
@@ -131,7 +183,7 @@ def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTr
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) -> PretrainedConfig:
-    """The sizes of facts, section 6, for a tokenizer of the same family."""
+    """Sizes that work, for a tokenizer of the same family."""
     text = {
         "vocab_size": len(tokenizer) + (0 if family == "internvl" else _SPARE_ROWS),
         "hidden_size": _HIDDEN,
@@ -203,15 +255,20 @@ def _save_processor(tokenizer: PreTrainedTokenizerFast, family: str, folder: Pat
 
 
 def main() -> None:
-    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, and the arguments for it."""
-    folder = make_tiny_mllm(Path(sys.argv[1]), embedding_std=0.3)
+    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, arguments, and drawn videos."""
+    from tests.pipeline.sa2va.train.coloured import write_try  # imports this file's neighbours, not needed elsewhere
+
+    folder = make_tiny_mllm(Path(sys.argv[1]), reads=True)
     pixels = tiny_pixels()
     settings = [
         f"model.sam2.overrides={TINY_SAM2.overrides!r}",
         *(f"data.pixels.min_px={pixels.min_px}", f"data.pixels.max_px={pixels.max_px}"),
-        *("data.frames=2", "data.max_objects=2", "model.lora_rank=8", "model.lora_alpha=16", "optim.lr=5e-3"),
+        *("data.frames=2", "data.max_objects=2", "optim.lr=1e-2"),
+        *("model.lora_rank=32", "model.lora_alpha=1"),  # gently: it reads already
     ]
     (folder / "settings.txt").write_text("\n".join(["--set", *settings]) + "\n")
+    texts = write_try(folder)
+    sys.stdout.write(f"drawn    {folder / 'videos'}, and for later {folder / 'fresh'}: {', '.join(texts)}\n")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def shapes(family: str) -> dict[str, torch.Size]:
 def test_every_weight_of_a_real_model_has_one_official_name_and_comes_back(family: str) -> None:
     mine = shapes(family)
     official = names.gather(mine, family)
-    assert sum(name.startswith(names.SAM2) for name in official) == 900  # facts 3.1
+    assert sum(name.startswith(names.SAM2) for name in official) == 900
     back = {name: names.ours(name, family) for name in official}
     assert {name: [part.name for part in parts or ()] for name, parts in back.items()} == official
     assert sorted(name for group in official.values() for name in group) == sorted(mine)

@@ -17,7 +17,7 @@ from tests.pipeline.sa2va.tiny import TINY_SAM2
 
 
 def official(state: dict[str, Tensor], family: str) -> dict[str, Tensor]:
-    """Our names of what is trained as the official code has them (facts 3.1)."""
+    """Our names of what is trained as the official code has them."""
     inner = (
         r"mllm.model.language_model.base_model.model.\1" if family == "internvl" else r"mllm.model.base_model.model.\1"
     )

@@ -80,7 +80,7 @@ def test_a_model_written_in_float32_answers_the_same(family: str, trained: Train
 
 
 def test_transformers_and_sam2_take_the_weights_of_a_qwen_strictly(saved: Saved) -> None:
-    """By the rules of facts 3.1, restated here: one `model.` more, g_weight for gamma."""
+    """By the rules of the layout, restated here: one `model.` more, g_weight for gamma."""
     folder = saved("qwen3_vl")
     weights = load_file(folder / "model.safetensors")
     config = json.loads((folder / "config.json").read_text())
@@ -138,37 +138,49 @@ def test_a_read_model_is_trained_on(saved: Saved) -> None:
 def test_what_config_json_has_no_field_for_comes_back(trained: Trained, saved: Saved, tmp_path: Path) -> None:
     pixels = PixelsConfig(min_px=1000, max_px=2000, official=True)
     save_sa2va(trained("qwen3_vl"), tmp_path / "model", pixels=pixels, official_prompts=True)
-    written = Settings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=False)
+    written = Settings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=True)
     assert read_settings(tmp_path / "model") == written
     assert not read_settings(saved("qwen3_vl")).official_prompts
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_state_that_masks_are_made_from_comes_back(family: str, saved: Saved, tmp_path: Path) -> None:
-    """Ours say it; one that does not is a released one, and stays what it is in training and when written again."""
-    read = load_sa2va(saved(family))
-    assert not read.seg_before_norm
-    read.seg_before_norm = True
-    save_sa2va(read, tmp_path / "before")
-    assert load_sa2va(tmp_path / "before").seg_before_norm
+def test_masks_are_made_from_one_state_in_training_export_and_inference(
+    family: str, saved: Saved, tmp_path: Path
+) -> None:
+    """The one that the official code takes of this family; so an export is right there without a word."""
+    before = family == "qwen3_vl"
+    assert load_sa2va(saved(family)).seg_before_norm is before
+    assert read_settings(saved(family)).seg_before_norm is before
     released = shutil.copytree(saved(family), tmp_path / "released")
     (released / FILE).unlink()
     model = build(ModelConfig(base=str(released), sam2=TINY_SAM2, lora_rank=2, lora_alpha=2))
     prepare(model, model.config)
-    assert model.seg_before_norm is (family == "qwen3_vl")
+    assert model.seg_before_norm is before
     save_sa2va(model, tmp_path / "trained")
-    assert load_sa2va(tmp_path / "trained").seg_before_norm is (family == "qwen3_vl")
+    assert load_sa2va(tmp_path / "trained").seg_before_norm is before
 
 
-def test_official_code_that_would_take_another_state_is_told(
-    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for module in ("configuration_sa2va_chat", "modeling_sa2va_qwen"):
-        (tmp_path / f"{module}.py").touch()
-    save_sa2va(trained("qwen2_5_vl"), tmp_path / "model", official_code=tmp_path)
-    assert "final norm" not in caplog.text
-    save_sa2va(trained("qwen3_vl"), tmp_path / "model", official_code=tmp_path)
-    assert "qwen3_vl from the hidden state before the final norm" in caplog.text
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_in_plain_python_finds_its_vocabulary(family: str, saved: Saved) -> None:
+    """transformers 4.57 reads these files for `use_fast=False`, as the released evaluation asks for."""
+    folder = saved(family)
+    read = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("vocab", "added_tokens")}
+    known = load_sa2va(folder).tokenizer.get_vocab()
+    assert read["vocab"] | read["added_tokens"] == known
+    assert read["added_tokens"]["[SEG]"] == known["[SEG]"]
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    assert config["added_tokens_decoder"][str(known["[SEG]"])]["content"] == "[SEG]"
+    merges = (folder / "merges.txt").read_text().splitlines()
+    assert merges[0] == "#version: 0.2"
+    assert all("".join(pair.split(" ")) in read["vocab"] for pair in merges[1:])
+
+
+def test_weights_of_another_state_are_refused(saved: Saved, tmp_path: Path) -> None:
+    folder = shutil.copytree(saved("qwen3_vl"), tmp_path / "old")
+    content = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps(content | {"seg_before_norm": False}))
+    with pytest.raises(ValueError, match="must say seg_before_norm True for a qwen3_vl, got False"):
+        load_sa2va(folder)
 
 
 def test_an_older_checkpoint_stays_until_the_new_one_is_whole(trained: Trained, tmp_path: Path) -> None:

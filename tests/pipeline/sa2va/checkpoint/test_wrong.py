@@ -36,8 +36,9 @@ def be_a_pointer(path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 8000000000\n")
 
 
-def forget_seg(path: Path) -> None:
-    path.write_text(path.read_text().replace("[SEG]", "[SAG]"))
+def forget_seg(folder: Path) -> None:
+    for path in (*folder.glob("tokenizer*.json"), folder / "added_tokens.json"):
+        path.write_text(path.read_text().replace("[SEG]", "[SAG]"))
 
 
 def lose_tokenizer(folder: Path) -> None:
@@ -68,7 +69,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "shuffle": ("internvl", with_config(ps_version="v1"), "ps_version must be 'v2', got 'v1'"),
     "no [SEG]": (
         "qwen3_vl",
-        lambda folder: forget_seg(folder / "tokenizer.json"),
+        forget_seg,
         r"has the token \[SEG\].*take the tokenizer",
     ),
     "no tokenizer": ("qwen3_vl", lose_tokenizer, "the tokenizer of .* cannot be read"),

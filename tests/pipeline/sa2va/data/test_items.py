@@ -95,6 +95,24 @@ def test_short_captions_are_expressions_of_the_same_object(root: Path, tmp_path:
     assert texts == ["text 1 of manual", "a box", "the small box"]
 
 
+def test_the_release_reads_no_short_captions_and_takes_each_mask_file_for_itself(
+    root: Path, tmp_path: Path, entries: dict[str, Any]
+) -> None:
+    entries["sav_000007_manual"]["objects"]["1"] = {"short_caps": ["a box"]}
+    entries["sav_000007_manual"]["objects"]["0"]["short_caps"] = ["a thing"]
+    file = write_refsav(tmp_path / "x.json", entries)
+    auto, manual = (each for each in read_videos(file, root, official=True) if each.video_id == "sav_000007")
+    assert [each.text for each in auto.expressions] == ["text 0 of auto"]
+    assert [each.text for each in manual.expressions] == ["text 0 of manual", "text 2 of manual"]
+    assert [each.masklet_type for each in (*manual.expressions, *auto.expressions)] == ["manual", "manual", "auto"]
+
+
+def test_several_sources_are_read_together(root: Path, tmp_path: Path, entries: dict[str, Any]) -> None:
+    halves = [{key: entry} for key, entry in entries.items()]
+    files = [write_refsav(tmp_path / f"{n}.json", half) for n, half in enumerate(halves)]
+    assert read_videos(files, root) == read_videos(write_refsav(tmp_path / "x.json", entries), root)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

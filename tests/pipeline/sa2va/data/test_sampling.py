@@ -70,7 +70,7 @@ def test_an_object_with_several_texts_gives_one_of_them() -> None:
 
 
 def test_official_objects_are_always_five_and_repeat() -> None:
-    """Facts 1.2: with two objects, 1.94 of five are distinct in the mean."""
+    """With two objects, 1.94 of five are distinct in the mean."""
     drawn = [choose_expressions(expressions(2), OFFICIAL, rng(seed)) for seed in range(1000)]
     assert {len(chosen) for chosen in drawn} == {5}
     distinct = np.mean([len({each.object_id for each in chosen}) for chosen in drawn])

@@ -40,17 +40,12 @@ def questions(model: Sa2va) -> Asked:
 
 @torch.no_grad()
 def plainly(model: Sa2va, prompt: list[int], mllm_inputs: dict[str, Tensor]) -> tuple[list[int], Tensor]:
-    """(what is said, hidden states at the answer's tokens as inputs), a whole forward a token."""
+    """(what is said, states for masks at the answer's tokens as inputs), a whole forward a token."""
     ids = list(prompt)
     for _ in range(TOKENS + 1):
-        hidden_Lh = hidden_states(model, ids, mllm_inputs)
-        ids.append(int(model.family.lm_head(model.mllm)(hidden_Lh[-1]).argmax()))
-    return ids[len(prompt) : -1], hidden_Lh[len(prompt) :]
-
-
-def hidden_states(model: Sa2va, ids: list[int], mllm_inputs: dict[str, Tensor]) -> Tensor:
-    """After the final norm: what is said comes from these."""
-    return states_of(model, ids, mllm_inputs).after_norm_BLh[0]
+        states = states_of(model, ids, mllm_inputs)
+        ids.append(int(model.family.lm_head(model.mllm)(states.after_norm_BLh[0, -1]).argmax()))
+    return ids[len(prompt) : -1], model.seg_states(states)[0, len(prompt) :]
 
 
 def states_of(model: Sa2va, ids: list[int], mllm_inputs: dict[str, Tensor]) -> States:
@@ -81,7 +76,7 @@ def test_says_what_it_was_taught_and_stops(model: Sa2va, asked: Asked) -> None:
     teach(model, prompts[0], mllm_inputs, said)
     (answer,) = answers(model, prompts[:1], mllm_inputs, max_new_tokens=64, batch=8)
     assert answer.text == "It is [SEG]."
-    right_Lh = hidden_states(model, prompts[0] + said, mllm_inputs)
+    right_Lh = model.seg_states(states_of(model, prompts[0] + said, mllm_inputs))[0]
     assert answer.seg_h is not None
     at = len(prompts[0]) + said.index(model.seg_id)
     torch.testing.assert_close(answer.seg_h, right_Lh[at].detach(), atol=5e-6, rtol=0)
@@ -98,6 +93,7 @@ def test_the_state_is_the_one_that_the_model_makes_masks_from(
     prompts, mllm_inputs = asked
     said = [plainly(model, prompt, mllm_inputs)[0][0] for prompt in prompts]
     monkeypatch.setattr(model, "seg_id", said[0])  # what the first answer begins with stands for [SEG]
+    monkeypatch.setattr(model, "seg_before_norm", False)
     after = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
     monkeypatch.setattr(model, "seg_before_norm", True)
     before = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
@@ -131,7 +127,7 @@ def test_training_goes_on_afterwards(model: Sa2va, asked: Asked) -> None:
     answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=4)
     assert model.text_hidden_fcs.training
     assert not model.sam2.training
-    hidden_states(model, prompts[0], mllm_inputs).sum().backward()
+    states_of(model, prompts[0], mllm_inputs).after_norm_BLh.sum().backward()
     assert model.family.input_embeddings(model.mllm).weight.grad is not None
     model.zero_grad()
     model.eval()

@@ -1,6 +1,6 @@
 """Both paths against the same thing said plainly with the stock predictor, one object after the other.
 
-The mask heads that the release changes in it (facts 2.2, 2.6) are written here a second time, as it has them: inside
+The mask heads that the release changes in it are written here a second time, as it has them: inside
 the predictor, asked frame by frame.
 """
 
@@ -121,7 +121,9 @@ def both(request: pytest.FixtureRequest, sa2va: Sa2va, folder: Path, language: T
     assert sa2va.original_decoder is not None
     if request.param == "official":
         masks = [officially(sa2va.sam2, folder, token[None]) for token in language]
-        return Official(sa2va, 5), torch.stack(masks, 1)
+        path = Official(sa2va, 5)
+        path.colour_dtype = torch.float32  # the stock predictor's; that the release rounds is for test_grounding.py
+        return path, torch.stack(masks, 1)
     keys = [0, 6, 12, 19, 25]  # 0, 6.25, 12.5, 18.75, 25; halves to the even
     masks = [consistently(sa2va.sam2, sa2va.original_decoder, folder, token[None], keys) for token in language]
     return Consistent(sa2va, 5), torch.stack(masks, 1)

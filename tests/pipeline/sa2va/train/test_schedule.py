@@ -18,6 +18,18 @@ def test_warm_up_then_cosine() -> None:
     assert factors[11:] == sorted(factors[11:], reverse=True)
 
 
+@pytest.mark.parametrize(("steps", "first"), [(1000, 7.0e-7), (146, 4.9e-6)])
+def test_the_released_rate_moves_at_every_micro_batch(steps: int, first: float) -> None:
+    """The rates of the released code's own scheduler, 8 micro-batches a step: first step, whole rate, last step."""
+    config = OptimConfig()
+    rates = [config.lr * lr_factor(step, steps, config, micro_batches=8) for step in range(steps)]
+    assert rates[0] == pytest.approx(first, rel=0.01)
+    assert max(rates) == pytest.approx(4e-5, rel=2e-4)
+    assert 0 < rates[-1] < 1e-8
+    ours = [config.lr * lr_factor(step, steps, config) for step in range(steps)]
+    assert ours[0] == pytest.approx(4e-10)
+
+
 def test_no_warm_up_and_one_step() -> None:
     assert lr_factor(0, 10, OptimConfig(warmup_frac=0)) == 1
     assert 0 < lr_factor(0, 1, OptimConfig()) <= 1

@@ -1,0 +1,68 @@
+"""The user's own copy of the official release (bytedance/Sa2VA): where its files are, and what is read of them.
+
+None of it is ours to ship and none of it is run: Python files are copied beside a checkpoint, and questions are read by
+parsing. What is given is the root of a clone, or a folder of the Hugging Face files, in a clone or anywhere.
+"""
+
+import ast
+from pathlib import Path
+from string import Formatter
+
+_MODELS = Path("projects/sa2va/hf")
+_MODELS_OF = {"qwen3_vl": "models_qwen3vl", "qwen2_5_vl": "models_qwen", "internvl": "models"}
+_QUESTIONS, _NAME = Path("projects/sa2va/datasets/common.py"), "SEG_QUESTIONS"
+
+
+def model_files(given: Path, family: str) -> Path:
+    """The folder of the Hugging Face files of a family."""
+    inside = given / _MODELS / _MODELS_OF[family]
+    return inside if inside.is_dir() else given
+
+
+def check_official_code(given: Path) -> None:
+    """Refuse what is neither.
+
+    Raises:
+        ValueError: there is no such folder, or it is another one.
+    """
+    if not (given / _MODELS).is_dir() and not any(given.glob("modeling_sa2va_*.py")):
+        raise ValueError(
+            f"--official-code must be a clone of bytedance/Sa2VA or its folder of Hugging Face files (one a family in "
+            f"{_MODELS}), got {given}"
+        )
+
+
+def read_questions(given: Path) -> tuple[str, ...]:
+    """The release's questions as templates with a field {text}, as often as they are listed; none outside a clone.
+
+    Raises:
+        ValueError: the file of the clone does not list questions with one field each.
+    """
+    place = given.resolve()
+    file = next((root / _QUESTIONS for root in (place, *place.parents) if (root / _QUESTIONS).is_file()), None)
+    if file is None:
+        return ()
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        listed = next(node.value for node in tree.body if isinstance(node, ast.Assign) and _is_named(node.targets))
+        templates = tuple(map(_template, ast.literal_eval(listed)))
+    except (OSError, SyntaxError, ValueError, TypeError, StopIteration) as error:
+        raise ValueError(
+            f"{file} must assign {_NAME} a list of questions with one field each, got {error!r}: check out "
+            "bytedance/Sa2VA again, or leave --official-code out to train with questions of ours"
+        ) from error
+    if not templates:
+        raise ValueError(f"{file} must assign {_NAME} a list of questions, got none: check out bytedance/Sa2VA again")
+    return templates
+
+
+def _is_named(targets: list[ast.expr]) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == _NAME for target in targets)
+
+
+def _template(question: str) -> str:
+    parts = list(Formatter().parse(question))
+    if sum(field is not None for _, field, _, _ in parts) != 1:
+        raise ValueError(f"{question!r} has not one field")
+    escaped = ((text.replace("{", "{{").replace("}", "}}"), field) for text, field, _, _ in parts)
+    return "".join(text if field is None else f"{text}{{text}}" for text, field in escaped)
