@@ -9,6 +9,7 @@ request.
 import asyncio
 import json
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,11 +21,12 @@ import httpx2
 import openai
 
 from manifests.schema import Reason
-from pipeline.engines.address import is_loopback, proxy_of, public
+from pipeline.engines.address import proxy_of, public
+from pipeline.engines.connection import TIMEOUT, connection_fix, http_client
 from pipeline.engines.dialect import Dialect, RequestFields, body
 from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.reading import is_whole, read_answer
-from pipeline.engines.server_words import ServerError, fix_of, is_filtered, is_page, words_of
+from pipeline.engines.reading import ends_itself, is_whole, read_answer
+from pipeline.engines.server_words import ServerError, codes_of, fix_of, is_filtered, is_page, words_of
 from stages.base import FatalError, RowError
 
 T = TypeVar("T")
@@ -37,10 +39,11 @@ _ALIVE_S = 10.0  # for a word of an answer
 _FILTERING = (400, 403, 422, 451)  # with the words of a filter: what was asked is refused
 _NO_LIST = (403, 404, 405, 501)  # 403: a key may be good for answers alone
 _NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # of every request alike: key, credit, model, address
-_TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
-_SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
+_LIMITED = 3  # times patience_s: a limit of requests a minute is over by then
+_AFTER_END_S = 1.0  # for a connection to end after its answer has
 _MOST_BYTES = 2**24  # of an answer: 50,000 tokens as events
 _DETAIL_CHARACTERS = 500
+_DONE = re.compile(rb"(?:^|\n)data: ?\[DONE\]\s*$")  # the last event of a stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +86,8 @@ class ChatClient:
             base_url=base,
             api_key=endpoint.api_key,
             default_query=dict(parse_qsl(query)),
-            http_client=_http_client(endpoint.url, endpoint.in_flight),
-            timeout=_TIMEOUT,
+            http_client=http_client(endpoint.url, endpoint.in_flight),
+            timeout=TIMEOUT,
             max_retries=_tries(endpoint.patience_s),
         )
         self._slots = asyncio.Semaphore(endpoint.in_flight)
@@ -103,11 +106,13 @@ class ChatClient:
         async with self._slots, self._watched() as gone:
             started_s = time.monotonic()
             try:
-                answer: Answer = await _unless(gone, self.send(request, self._dialect(request)))
+                answer: Answer = await _unless(gone, self._through_limits(request))
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.told(error)
-                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(f"{words} {_codes(error)}"):
+                if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(
+                    f"{words} {codes_of(error)}"
+                ):
                     return Answer(text="", finish_reason="content_filter", refusal=words)
                 told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
@@ -121,6 +126,19 @@ class ChatClient:
                 raise FatalError(told) from error
             self._answered_s[request.model] = time.monotonic()
             return replace(answer, seconds_s=time.monotonic() - started_s)
+
+    async def _through_limits(self, request: Request) -> Answer:
+        """Send; what a limit of requests keeps out waits as long as others of the model get in, and then a while."""
+        since_s = time.monotonic()
+        while True:
+            try:
+                return await self.send(request, self._dialect(request))
+            except openai.RateLimitError as error:
+                answered_s = max(since_s, self._answered_s.get(request.model, -math.inf))
+                ends_s = answered_s + _LIMITED * self._endpoint.patience_s
+                if error.code == "insufficient_quota" or time.monotonic() > ends_s:
+                    raise
+                await asyncio.sleep(min(_LONGEST_PAUSE_S, self._endpoint.patience_s))
 
     async def send(self, request: Request, dialect: Dialect, retries: int | None = None) -> Answer:
         """Send in a given dialect, again only if that may help: no connection, a busy engine, a broken answer.
@@ -163,6 +181,7 @@ class ChatClient:
         elif isinstance(error, openai.APIConnectionError):
             # The package hides the cause behind 'Connection error.'.
             told = f"no connection ({error.__cause__ or error})"
+            told += connection_fix(told)
             if proxy := proxy_of(self._endpoint.url):
                 told += f" by the proxy {proxy} that the environment names; NO_PROXY takes hosts that need none"
         elif isinstance(error, TimeoutError):
@@ -189,8 +208,13 @@ class ChatClient:
             response = await self._patiently(opening, request.model)
             pieces = response.iter_bytes()
             try:
-                begun = await self._patiently(_beginning(pieces), request.model)
-                return begun + await self._rest(pieces), response.retries_taken
+                found = bytearray(await self._patiently(_beginning(pieces), request.model))
+                try:
+                    await self._rest(pieces, found)
+                except (httpx2.HTTPError, StalledError):
+                    if not ends_itself(bytes(found)):  # else all is there, only the connection did not end
+                        raise
+                return bytes(found), response.retries_taken
             except httpx2.HTTPError as error:
                 raise StalledError(f"the answer was cut off ({error or type(error).__name__})") from error
 
@@ -213,28 +237,27 @@ class ChatClient:
         finally:
             await _stopped(task)
 
-    async def _rest(self, pieces: AsyncIterator[bytes]) -> bytes:
-        """An answer from its first byte on.
+    async def _rest(self, pieces: AsyncIterator[bytes], found: bytearray) -> None:
+        """Add to the first bytes of an answer those that follow.
 
         Raises:
             StalledError: it was silent for too long, or did not end in time.
         """
-        found = bytearray()
         clock = asyncio.get_running_loop().time
         end_s = clock() + self._endpoint.timeout_s
         try:
             async with asyncio.timeout(None) as limit:
-                limit.reschedule(clock() + self._endpoint.silence_s)
+                limit.reschedule(clock() + (_AFTER_END_S if _DONE.search(found) else self._endpoint.silence_s))
                 async for piece in pieces:
                     found += piece
                     self._heard_s = time.monotonic()
                     if len(found) > _MOST_BYTES:
                         raise ServerError(f"more than {_MOST_BYTES:,} bytes", "answers without an end")
-                    limit.reschedule(min(end_s, clock() + self._endpoint.silence_s))
+                    wait_s = _AFTER_END_S if _DONE.search(found, max(0, len(found) - 32)) else self._endpoint.silence_s
+                    limit.reschedule(min(end_s, clock() + wait_s))
         except TimeoutError as error:
             why = "took too long" if clock() >= end_s else f"stalled: no byte for {self._endpoint.silence_s:g} s"
             raise StalledError(f"the answer {why}") from error
-        return bytes(found)
 
     async def _lives(self, model: str, *, answers_errors: bool) -> bool:
         """Whether `model` answers the shortest of questions, or any other meanwhile: then it was that one request.
@@ -351,18 +374,6 @@ def _of_this_request(status: int | None) -> bool:
     return status is not None and status < 500 and status not in (*_NOT_FOR_US, 408, 409, 429)
 
 
-def _codes(error: Exception) -> str:
-    """The short names that an error's body has for what is wrong, beside its words."""
-    body = getattr(error, "body", None)
-    inner = body.get("innererror") if isinstance(body, dict) else None
-    found = [
-        getattr(error, "code", None),
-        getattr(error, "type", None),
-        *(inner.values() if isinstance(inner, dict) else ()),
-    ]
-    return " ".join(each for each in found if isinstance(each, str))
-
-
 def _tries(patience_s: float) -> int:
     """How often to send again so that the pauses fill `patience_s`."""
     return len(_PAUSES_S) + max(0, math.ceil((patience_s - sum(_PAUSES_S)) / _LONGEST_PAUSE_S))
@@ -373,19 +384,6 @@ def _names(listed: Any) -> list[str]:
     models: Any = listed if isinstance(listed, list) else dict(listed).get("data", dict(listed).get("models"))
     names = [each if isinstance(each, str) else dict(each).get("id") or dict(each)["name"] for each in models]
     return [str(name) for name in names]
-
-
-def _http_client(url: str, connections: int) -> openai.DefaultAsyncHttpxClient:
-    """A client that keeps so many connections, and reaches this machine without a proxy."""
-    most = connections + _SPARE_CONNECTIONS
-    limits = replace(openai.DEFAULT_CONNECTION_LIMITS, max_connections=most, max_keepalive_connections=most)
-    try:
-        return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
-    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
-        raise ValueError(
-            "what the environment says of connections cannot be used: correct or unset HTTP_PROXY, HTTPS_PROXY, "
-            f"ALL_PROXY, SSL_CERT_FILE ({error})"
-        ) from error
 
 
 async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:

@@ -91,6 +91,11 @@ def is_whole(body: bytes) -> bool:
     return "[DONE]" in text[-40:] or any(_of_first_choice(event, "finish_reason") for event in _events(text))
 
 
+def ends_itself(body: bytes) -> bool:
+    """Tell whether a body is a stream of events that came to its end, whatever the connection did."""
+    return _is_stream(_decoded(body)) and is_whole(body)
+
+
 def _completion(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first choice and the usage figures."""
     text = _decoded(body)

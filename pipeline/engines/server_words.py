@@ -100,6 +100,18 @@ def is_filtered(words: str) -> bool:
     return bool(_FILTERED.search(words)) and not _ACCOUNT.search(words)
 
 
+def codes_of(error: Exception) -> str:
+    """The short names that an error's body has for what is wrong, beside its words."""
+    body = getattr(error, "body", None)
+    inner = body.get("innererror") if isinstance(body, dict) else None
+    found = [
+        getattr(error, "code", None),
+        getattr(error, "type", None),
+        *(inner.values() if isinstance(inner, dict) else ()),
+    ]
+    return " ".join(each for each in found if isinstance(each, str))
+
+
 def speaks_of_pictures(words: str) -> bool:
     """Tell whether an error's words are about pictures."""
     return bool(_NO_PICTURES.search(words))

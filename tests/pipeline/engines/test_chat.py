@@ -411,6 +411,38 @@ def test_what_the_environment_says_wrongly_is_told(name: str, value: str, monkey
         ChatClient(Endpoint(url="https://api.example/v1"))
 
 
+@pytest.mark.parametrize("closes", [True, False], ids=["cut off", "stays open"])
+def test_a_whole_stream_counts_whatever_its_connection_does(closes: bool) -> None:
+    async def do(_: Server, request: web.Request, __: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Content-Length": "9999"})
+        await response.prepare(request)
+        await response.write(b'data: {"choices": [{"delta": {"content": "{\\"caption\\": \\"x\\"}"}}]}\n\n')
+        await response.write(b"data: [DONE]\n\n")
+        if not closes:
+            await asyncio.Event().wait()
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    with serve(Rule(do=do)) as server:
+        (answer,) = ask(server, REQUEST)
+    assert isinstance(answer, chat.Answer)
+    assert (answer.text, answer.resent) == ('{"caption": "x"}', 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_limit_of_requests_is_waited_for_longer_than_an_engine_that_stumbles() -> None:
+    began_s = time.monotonic()
+
+    async def do(server: Server, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        limited = time.monotonic() - began_s < 2.5
+        return await (status(429, "slow down") if limited else good())(server, request, body)
+
+    with serve(Rule(do=do)) as server:
+        (answer,) = ask(server, REQUEST, patience_s=1)
+    assert isinstance(answer, chat.Answer)
+
+
 @pytest.mark.usefixtures("quick")
 def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "_MOST_BYTES", 2**16)
