@@ -115,7 +115,13 @@ CONSISTENT = {"verdict": "consistent", "conflict": "", "object_description": "x"
         (CheckConsistency, "check_consistency", CONSISTENT, [], {"verdict", "object_description"}),
         (DescribeScene, "describe_scene", {"description": "x"}, [b"scene"], {"scene_description"}),
         (DescribeVideo, "describe_video", {"description": "x"}, [b"1", b"2"], {"video_description"}),
-        (ComposeExpression, "compose_expression", {"expression": "The object is a dog."}, [], {"expression"}),
+        (
+            ComposeExpression,
+            "compose_expression",
+            {"expression": "The object is a dog.", "ambiguous_with": []},
+            [],
+            {"expression"},
+        ),
     ],
 )
 def test_each_stage_shows_its_pictures_and_writes_its_columns(
@@ -188,7 +194,7 @@ def test_what_needs_no_repair_is_not_asked_about(stage: Any) -> None:
 def test_a_contradicted_expression_is_written_anew() -> None:
     wrong = [Contradiction(kind="colour", claim="blue", measured="red 0.90")]
     row = make_row(make_facts(), expression="The object is blue.", contradictions=wrong, **TEXTS)
-    writer = Scripted({"repair_expression": {"expression": EXPRESSION}})
+    writer = Scripted({"repair_expression": {"expression": EXPRESSION, "ambiguous_with": []}})
     run_stages([RepairExpression(writer, "reject")], [row])
     assert (row.status, row.expression, row.contradictions, row.repairs) == (
         Status.PENDING,
@@ -209,7 +215,11 @@ def test_an_ambiguous_expression_is_rejected_naming_the_others() -> None:
 
 def test_a_leaking_expression_is_rejected_quoting_the_word() -> None:
     row = make_row(make_facts(), **TEXTS)
-    one(ComposeExpression, row, compose_expression={"expression": "The object is a dog with a yellow contour."})
+    one(
+        ComposeExpression,
+        row,
+        compose_expression={"expression": "The object is a dog with a yellow contour.", "ambiguous_with": []},
+    )
     assert (row.status, row.reason) == (Status.REJECTED, Reason.MARKER_LEAK)
     assert (row.detail or "").startswith("'contour' in: The object is a dog")
 
