@@ -98,11 +98,20 @@ def check(config: RunConfig) -> RunConfig:
 
 
 def _named(model: ModelConfig, names: Sequence[str]) -> ModelConfig | None:
-    """The model as the endpoint calls it: the whole name, or what stands before @revision; None if it has neither."""
-    if model.model in names:
-        return model
-    name, _, revision = model.model.rpartition("@")
-    return replace(model, model=name, revision=revision) if name in names else None
+    """The model as the endpoint lists it: by its whole name, or by what stands before @revision; None if by neither.
+
+    Ollama lists `name:latest`, Google `models/name`, for what is asked for as `name`.
+    """
+    before, _, revision = model.model.rpartition("@")
+    for name, known in ((model.model, model.revision), (before, revision)):
+        if name and not _listed_as(name).isdisjoint(names):
+            return replace(model, model=name, revision=known)
+    return None
+
+
+def _listed_as(name: str) -> set[str]:
+    """The names under which endpoints list a model that is asked for by `name`."""
+    return {name, f"{name}:latest", f"models/{name}", name.removeprefix("models/")}
 
 
 def _some(names: Sequence[str]) -> str:
