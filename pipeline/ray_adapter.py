@@ -214,7 +214,14 @@ class _Feeder:
             return to_table(self._feed.run(_rows_of(table)), AnnotationRow)
 
     def _close(self, row: Row) -> None:
-        _close([row], self._max_attempts, self._counter)
+        """Give a row its final state, count it, and drop what is not written."""
+        finish([row], self._max_attempts)
+        sent = [call for call in row.calls if not call.stored]
+        tokens_in, tokens_out = sum(call.tokens_in for call in sent), sum(call.tokens_out for call in sent)
+        asked = Counter(requests=len(sent), tokens_in=tokens_in, tokens_out=tokens_out)
+        self._counter.add.remote(row.object_id, row.status.value, asked)
+        for name in Row.model_fields.keys() - AnnotationRow.model_fields.keys():  # its unit may be open for long
+            setattr(row, name, Row.model_fields[name].get_default(call_default_factory=True))
 
     async def _render(self, rows: list[Row]) -> list[Row]:
         try:
@@ -246,18 +253,6 @@ def _rows_of(table: pa.Table) -> list[Row]:
     return [Row.model_validate(row) for row in table.to_pylist()]
 
 
-def _close(rows: Sequence[Row], max_attempts: int, counter: Any) -> None:
-    """Give rows their final states, and count them."""
-    finish(rows, max_attempts)
-    calls = [call for row in rows for call in row.calls if not call.stored]
-    tokens = Counter(
-        requests=len(calls),
-        tokens_in=sum(call.tokens_in for call in calls),
-        tokens_out=sum(call.tokens_out for call in calls),
-    )
-    counter.add.remote({row.object_id: row.status.value for row in rows}, tokens)
-
-
 @contextmanager
 def _told(counter: Any) -> Iterator[None]:
     """Ray hands the driver an exception without its cause: the counter keeps the first fatal one."""
@@ -277,8 +272,8 @@ class _Counter:
         self._asked: Counter[str] = Counter()
         self._fatal: FatalError | None = None
 
-    def add(self, states: dict[str, str], asked: Counter[str]) -> None:
-        self._states.update(states)
+    def add(self, object_id: str, state: str, asked: Counter[str]) -> None:
+        self._states[object_id] = state
         self._asked.update(asked)
 
     def seen(self) -> Seen:
