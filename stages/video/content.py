@@ -53,6 +53,8 @@ def json_text(raw: bytes) -> bytes:
     """
     if told := foreign(raw[:HEAD_BYTES], "JSON"):
         raise ValueError(told)
+    if raw.endswith(b"\0"):
+        raise ValueError(f"ends in zeros: a download was not finished, {_AGAIN}")
     return raw.lstrip(_SPACE.encode())
 
 

@@ -97,7 +97,7 @@ def read_masklets(raw: bytes, file: str) -> Masklets:
     try:
         return check_masklets(from_json(json_text(raw), cache_strings="keys"), file)
     except ValueError as error:
-        cut = ": the file breaks off, get it again" if str(error).startswith("EOF ") or raw.endswith(b"\0") else ""
+        cut = ": the file breaks off, get it again" if str(error).startswith("EOF ") else ""
         raise RowError(Reason.JSON_MALFORMED, f"{file}: {error}{cut}") from error
 
 

@@ -168,7 +168,7 @@ BAD_VIDEOS: dict[str, tuple[Callable[[Path], object], Reason, str]] = {
 REPLACED = {"folder", "pipe", "socket", "loop", "dangling"}
 BAD_JSONS: dict[str, tuple[Callable[[Path], object], Reason, str]] = {
     "zipped": (lambda path: path.write_bytes(gzip.compress(JSON)), Reason.JSON_MALFORMED, "gzip data: unpack it"),
-    "zeros": (lambda path: path.write_bytes(JSON[:-99] + bytes(99)), Reason.JSON_MALFORMED, "the file breaks off"),
+    "zeros": (lambda path: path.write_bytes(JSON[:-99] + bytes(99)), Reason.JSON_MALFORMED, "ends in zeros"),
     "page": (lambda path: path.write_bytes(WEB_PAGE), Reason.JSON_MALFORMED, "a web page (404 Not Found)"),
     "half": (lambda path: path.write_bytes(JSON[:500]), Reason.JSON_MALFORMED, "the file breaks off, get it again"),
     "folder": (lambda path: path.mkdir(), Reason.JSON_MISSING, "it is a folder"),
