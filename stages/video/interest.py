@@ -64,7 +64,7 @@ def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.f
         places.append(np.nan_to_num(start - middle))
     growth_NK = np.stack(growths)
     zoom_K = np.where((~np.isnan(growth_NK)).sum(axis=0) >= _ZOOM_OBJECTS, _median(growth_NK), 0.0)
-    return np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places)
+    return np.asarray(np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places), np.float64)
 
 
 def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:
