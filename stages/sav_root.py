@@ -99,6 +99,8 @@ def _advice(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str:
         root = near[0][0]
         shards = sorted({found for each, found in near if each == root})
         alike = [each for each in shards if _number(each) == _number(shard)] or get_close_matches(shard, shards)
+        if set(pieces := re.split(r"[\s;:+]+", shard)) <= set(shards):
+            alike = [",".join(pieces)]
         there = ", ".join(shards[:_TOLD]) + (" …" if len(shards) > _TOLD else "")
         return f"there is {there}: give SHARD={(alike or shards)[0]}{'' if root == sav_root else f' SAV_ROOT={root}'}"
     if not fs.isdir(sav_root or "/"):

@@ -4,6 +4,7 @@ SA-V's archives unpack to `sav_train/<shard>/`. Sa2VA's instructions unpack each
 `<shard>/sav_train/<shard>/`. Some people keep `<shard>/` alone.
 """
 
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ def shard_names(given: str) -> list[str]:
     Raises:
         ValueError: it names none, or a path.
     """
-    names = [name for each in given.split(",") if (name := each.strip().removeprefix("./").rstrip("/"))]
+    names = [posixpath.normpath(name) for each in given.split(",") if (name := each.strip().rstrip("/"))]
     if not names:
         raise ValueError(f"--shard (make: SHARD=…) must name at least one shard, got {given!r}")
     for name in names:
@@ -65,7 +66,12 @@ def video_ids(names: Sequence[str]) -> set[str]:
     """Ids of the videos that files of these names belong to; hidden files and copies without masks belong to none."""
     ids = {name.removesuffix(end) for name in names for end in _ENDS if name.endswith(end) and name[0] != "."}
     annotated = {name.removesuffix(end) for name in names for end in _ENDS[1:] if name.endswith(end)}
-    return {each for each in ids if each and (each in annotated or not _COPY.fullmatch(each))}
+
+    def copied(video_id: str) -> bool:  # `x 2` and `x - Kopie` where there is x: each system and language has its own
+        starts = (video_id[: sign.start()] for sign in re.finditer(r"\W|_copy", video_id))
+        return bool(_COPY.fullmatch(video_id)) or any(start in annotated for start in starts)
+
+    return {each for each in ids if each and (each in annotated or not copied(each))}
 
 
 def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:

@@ -24,9 +24,12 @@ _MARKS = {  # first bytes -> what it is, what to do
     b"%PDF": ("a PDF", _AGAIN),
     b"\x00\x05\x16\x07": ("macOS's notes on a file of this name", _AGAIN),
 }
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WIDE_BYTES = 64  # enough to see that every second byte, or three of four, is zero
 _LFS = "version https://git-lfs"
 _ERROR_CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
+_HTML = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)  # maybe behind a comment or an XML line
+_SPACE = "\ufeff \t\r\n"
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,60})", re.IGNORECASE)
 _BOXES = (b"ftyp", b"moov", b"mdat", b"moof")  # parts of an mp4 that it cannot be played without
 
@@ -48,10 +51,11 @@ def json_text(raw: bytes) -> bytes:
     Raises:
         ValueError: it is something else, which the message names.
     """
-    text = raw.removeprefix(b"\xef\xbb\xbf")
-    if told := foreign(text[:HEAD_BYTES], "JSON"):
+    if told := foreign(raw[:HEAD_BYTES], "JSON"):
         raise ValueError(told)
-    return text
+    if raw.endswith(b"\0"):
+        raise ValueError(f"ends in zeros: a download was not finished, {_AGAIN}")
+    return raw.lstrip(_SPACE.encode())
 
 
 def breaks_off(file: BinaryIO) -> str | None:
@@ -76,6 +80,8 @@ def breaks_off(file: BinaryIO) -> str | None:
 def _kind(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
     if not head:
         return "an empty file (0 bytes)", _AGAIN
+    if not head.strip():
+        return "nothing but white space", _AGAIN
     if not any(head):
         return "nothing but zeros", f"a download was not finished, {_AGAIN}"
     for mark, kind in _MARKS.items():
@@ -87,23 +93,34 @@ def _kind(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
         return "a WebP picture", _AGAIN
     if wanted == "JSON" and head[4:8] == b"ftyp":
         return "a video", _AGAIN
-    if head.startswith(_UTF_16):
-        return "UTF-16 text", "save it as UTF-8" if wanted == "JSON" else _AGAIN
-    return _text(head, wanted)
+    if wide := _wide_text(head[:_WIDE_BYTES]):
+        return wide, "save it as UTF-8" if wanted == "JSON" else _AGAIN
+    if told := _text(head, wanted):
+        return told
+    first = head.lstrip(_SPACE.encode())[:1]
+    return ("binary data", _AGAIN) if wanted == "JSON" and first not in (b"{", b"[") else None
+
+
+def _wide_text(start: bytes) -> str | None:
+    """UTF-16 or UTF-32, if a text of mostly ASCII begins so."""
+    signs = start.replace(b"\0", b"")
+    plain = signs and all(sign.isprintable() or sign.isspace() for sign in signs.decode("latin-1"))
+    if start.startswith(_WIDE_MARKS) or (plain and len(signs) <= 0.6 * len(start)):
+        return "UTF-32 text" if len(signs) <= 0.35 * len(start) else "UTF-16 text"
+    return None
 
 
 def _text(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
     try:
-        text = head.decode("utf-8-sig", "strict" if len(head) < HEAD_BYTES else "ignore").lstrip()
+        text = head.decode("utf-8", "strict" if len(head) < HEAD_BYTES else "ignore").lstrip(_SPACE)
     except UnicodeDecodeError:
         return None
-    start = text[:200].lower()
-    if start.startswith(_LFS):
+    if text.lower().startswith(_LFS):
         return "a Git LFS pointer", "get the file itself with `git lfs pull`"
-    if start.startswith(("<!doctype html", "<html", "<head", "<body")):
+    if text.startswith("<") and _HTML.search(text[:1000]):
         title = _TITLE.search(text)
         return f"a web page{f' ({title[1].strip()})' if title else ''}", _AGAIN
-    if start.startswith("<"):
+    if text.startswith("<"):
         code = _ERROR_CODE.search(text)
         return f"an error message in XML ({code[1]})" if code else "XML", _AGAIN
     if wanted == "JSON" and text[:1] in ("{", "["):

@@ -43,6 +43,11 @@ def starts(left_NK2: NDArray[np.float64], place_NK2: NDArray[np.float64], noise_
     return guesses
 
 
+def across(place_K2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points at these places go in a roll: across the line to mid-view."""
+    return np.stack([-place_K2[..., 1], place_K2[..., 0]], axis=-1)
+
+
 def fit(
     left_NK2: NDArray[np.float64],
     place_NK2: NDArray[np.float64],
@@ -51,34 +56,39 @@ def fit(
     *,
     dolly: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """(depths, numbers of the steps (K, 6), error of each depth, what is left over), by turns, outliers weighed down.
+    """(depths, numbers of the steps (K, 7), error of each depth, what is left over), by turns, outliers weighed down.
 
-    The numbers of a step are drift, dolly, rest and rest per unit of place, as in `Parallax`.
+    The numbers of a step are drift, dolly, rest, and rest per unit of place: growth and roll, as in `Parallax`.
     """
     seen_NK = ~np.isnan(left_NK2[..., 0])
     left_NK2 = np.nan_to_num(left_NK2)
     weights_NK = seen_NK.astype(float)
     # what the linear system of a step sums up: of the places, then of the left side
-    terms_7NK = np.stack(
+    across_NK2 = across(place_NK2)
+    terms_8NK = np.stack(
         [np.ones(seen_NK.shape), *np.moveaxis(place_NK2, -1, 0), (place_NK2**2).sum(axis=-1)]
-        + [*np.moveaxis(left_NK2, -1, 0), (left_NK2 * place_NK2).sum(axis=-1)]
+        + [*np.moveaxis(left_NK2, -1, 0), *((left_NK2 * each).sum(axis=-1) for each in (place_NK2, across_NK2))]
     )
-    prior_6 = np.array([0.5, 0.5, 0.05 if dolly else 1e9, 0.1, 0.1, 0.01])
+    prior_7 = np.array([0.5, 0.5, 0.05 if dolly else 1e9, 0.1, 0.1, 0.01, 0.01])
     for _ in range(_ROUNDS):
         depths_N = depths_N - np.median(depths_N)
         depths_N = depths_N / max(float(np.sqrt((depths_N**2).mean())), 1e-9)
         powers_3N = np.stack([depths_N**power for power in range(3)])
-        sums_K73 = np.moveaxis(powers_3N @ (terms_7NK * weights_NK), -1, 0)
-        ones_K3, x_K3, y_K3, square_K3 = np.moveaxis(sums_K73[:, :4], 1, 0)
+        sums_K83 = np.moveaxis(powers_3N @ (terms_8NK * weights_NK), -1, 0)
+        ones_K3, x_K3, y_K3, square_K3 = np.moveaxis(sums_K83[:, :4], 1, 0)
         none_K3 = np.zeros_like(ones_K3)
-        # one block for each power of the depth: 3 unknowns (x, y, per place), 3 equations
-        block_K333 = np.stack([ones_K3, none_K3, x_K3, none_K3, ones_K3, y_K3, x_K3, y_K3, square_K3], axis=1)
-        rest_K33, mixed_K33, depth_K33 = np.moveaxis(block_K333.reshape(-1, 3, 3, 3), -1, 0)
-        matrix_K66 = np.block([[depth_K33, mixed_K33], [mixed_K33, rest_K33]]) + np.diag(prior_6)
-        right_K6 = np.concatenate([sums_K73[:, 4:, 1], sums_K73[:, 4:, 0]], axis=1)
-        steps_K6 = np.linalg.solve(matrix_K66, right_K6[..., np.newaxis])[..., 0]
-        unit_NK2 = steps_K6[:, :2] + steps_K6[:, 2:3] * place_NK2
-        rest_NK2 = left_NK2 - steps_K6[:, 3:5] - steps_K6[:, 5:] * place_NK2
+        # one block for each power of the depth: 4 unknowns (x, y, growth, roll), 4 equations; no roll with the depth
+        block_K163 = np.stack(
+            [ones_K3, none_K3, x_K3, -y_K3, none_K3, ones_K3, y_K3, x_K3]
+            + [x_K3, y_K3, square_K3, none_K3, -y_K3, x_K3, none_K3, square_K3],
+            axis=1,
+        )
+        rest_K44, mixed_K44, depth_K44 = np.moveaxis(block_K163.reshape(-1, 4, 4, 3), -1, 0)
+        matrix_K77 = np.block([[depth_K44[:, :3, :3], mixed_K44[:, :3]], [mixed_K44[:, :, :3], rest_K44]])
+        right_K7 = np.concatenate([sums_K83[:, 4:7, 1], sums_K83[:, 4:, 0]], axis=1)
+        steps_K7 = np.linalg.solve(matrix_K77 + np.diag(prior_7), right_K7[..., np.newaxis])[..., 0]
+        unit_NK2 = steps_K7[:, :2] + steps_K7[:, 2:3] * place_NK2
+        rest_NK2 = left_NK2 - steps_K7[:, 3:5] - steps_K7[:, 5:6] * place_NK2 - steps_K7[:, 6:] * across_NK2
         energy_N = (weights_NK * (unit_NK2**2).sum(axis=-1)).sum(axis=1)
         depths_N = (weights_NK * (unit_NK2 * rest_NK2).sum(axis=-1)).sum(axis=1) / (
             energy_N + (noise_px / _WIDEST) ** 2
@@ -86,4 +96,4 @@ def fit(
         over_NK = ((rest_NK2 - depths_N[:, np.newaxis, np.newaxis] * unit_NK2) ** 2).sum(axis=-1) / noise_px**2
         weights_NK = seen_NK / (1 + over_NK)
     errors_N = noise_px / np.sqrt(energy_N + 1e-9)
-    return depths_N, steps_K6, errors_N, float((np.log1p(over_NK) * seen_NK).sum() / seen_NK.sum())
+    return depths_N, steps_K7, errors_N, float((np.log1p(over_NK) * seen_NK).sum() / seen_NK.sum())

@@ -62,8 +62,9 @@ def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.f
         moves.append(np.where(blind | ~seen_K[:, np.newaxis], np.nan, end - start))
         growths.append(np.where(whole_K, np.diff(np.log(np.maximum(sight.areas_T, 1))) / 2, np.nan))
         places.append(np.nan_to_num(start - middle))
-    zoom_K = _median(np.stack(growths)) if len(sights) >= _ZOOM_OBJECTS else np.zeros(len(moves[0]))
-    return np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places)
+    growth_NK = np.stack(growths)
+    zoom_K = np.where((~np.isnan(growth_NK)).sum(axis=0) >= _ZOOM_OBJECTS, _median(growth_NK), 0.0)
+    return np.asarray(np.stack(moves) - zoom_K[:, np.newaxis] * np.stack(places), np.float64)
 
 
 def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:

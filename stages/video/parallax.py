@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.video.camera_path import CameraPath
-from stages.video.depth_fit import MIN_STEPS, fit, laid_out, starts
+from stages.video.depth_fit import MIN_STEPS, across, fit, laid_out, starts
 from stages.video.track import Sight
 from stages.video.trails import Trail
 
@@ -47,7 +47,8 @@ class Parallax:
         drift_K2: per unit of depth, everywhere.
         dolly_K: per unit of depth and of place.
         rest_K2: what the fit of the background missed, everywhere.
-        rest_K: the same per unit of place.
+        rest_K: the same per unit of place, as growth.
+        roll_K: the same per unit of place, as roll: two depths that pass one another look like one that rolls.
         far: depth of the farthest background.
         near: depth of the nearest background.
         near_is_known: whether larger depths are surely nearer; else they may as well be farther.
@@ -61,6 +62,7 @@ class Parallax:
     dolly_K: NDArray[np.float64]
     rest_K2: NDArray[np.float64]
     rest_K: NDArray[np.float64]
+    roll_K: NDArray[np.float64]
     far: float
     near: float
     near_is_known: bool
@@ -77,9 +79,13 @@ class Parallax:
         steps = np.arange(frames_V[0], frames_V[-1])
         place_K2 = ((points_M2 - self.middle) / self.width_px)[per_step]
         sums = []
-        for base_K2, slope_K in ((self.rest_K2, self.rest_K), (self.drift_K2, self.dolly_K)):
+        rolled_K2 = self.roll_K[steps, None] * across(place_K2)
+        for base_K2, slope_K, more_K2 in (
+            (self.rest_K2, self.rest_K, rolled_K2),
+            (self.drift_K2, self.dolly_K, np.zeros_like(rolled_K2)),
+        ):
             total = np.zeros((len(frames_V) - 1, 2))
-            np.add.at(total, per_step, base_K2[steps] + slope_K[steps, None] * place_K2)
+            np.add.at(total, per_step, base_K2[steps] + slope_K[steps, None] * place_K2 + more_K2)
             sums.append(total)
         return tuple(sums)
 
@@ -144,24 +150,25 @@ def parallax(
     drifting, going = starts(left_NK2, place_NK2, noise_px)
     drift = fit(left_NK2, place_NK2, drifting, noise_px, dolly=False)
     ahead = min((fit(left_NK2, place_NK2, start, noise_px) for start in (drifting, going)), key=lambda each: each[-1])
-    depths_N, steps_K6, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
+    depths_N, steps_K7, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
     places_N2 = np.nanmedian(before, axis=1)
     odd_N, sure_N = np.abs(depths_N) > _SURE * errors_N, errors_N < _BLUNT * np.median(errors_N)
     if not many(odd_N) or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
         return None
-    path_px = _extents_px(steps_K6[:, :2]) + _MID_RING * np.ptp(np.cumsum(steps_K6[:, 2]))
+    path_px = _extents_px(steps_K7[:, :2]) + _MID_RING * np.ptp(np.cumsum(steps_K7[:, 2]))
     far, near = np.percentile(depths_N[sure_N], _ENDS_PCT)
     if (near - far) * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
-    sign, near_is_known = _nearness(depths_N, steps_K6, flow_NK2, place_NK2, places_N2, sure_N)
+    sign, near_is_known = _nearness(depths_N, steps_K7, flow_NK2, place_NK2, places_N2, sure_N)
     known = np.flatnonzero(camera.known_K)
-    steps_K6 = steps_K6[known[np.abs(known - np.arange(len(steps_K6))[:, np.newaxis]).argmin(axis=1)]]
+    steps_K7 = steps_K7[known[np.abs(known - np.arange(len(steps_K7))[:, np.newaxis]).argmin(axis=1)]]
     return Parallax(
-        drift_K2=sign * steps_K6[:, :2],
-        dolly_K=sign * steps_K6[:, 2],
-        rest_K2=steps_K6[:, 3:5],
-        rest_K=steps_K6[:, 5],
+        drift_K2=sign * steps_K7[:, :2],
+        dolly_K=sign * steps_K7[:, 2],
+        rest_K2=steps_K7[:, 3:5],
+        rest_K=steps_K7[:, 5],
+        roll_K=steps_K7[:, 6],
         far=float(min(sign * far, sign * near)),
         near=float(max(sign * far, sign * near)),
         near_is_known=near_is_known,
@@ -188,7 +195,7 @@ def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _nearness(
     depths_N: NDArray[np.float64],
-    steps_K6: NDArray[np.float64],
+    steps_K7: NDArray[np.float64],
     flow_NK2: NDArray[np.float64],
     place_NK2: NDArray[np.float64],
     places_N2: NDArray[np.float64],
@@ -200,7 +207,7 @@ def _nearness(
     the other way, or hardly. And what is lower in the picture is nearer where there is ground.
     """
     seen_NK = ~np.isnan(flow_NK2[..., 0])
-    unit_NK2 = np.where(seen_NK[..., None], steps_K6[:, :2] + steps_K6[:, 2:3] * place_NK2, 0)
+    unit_NK2 = np.where(seen_NK[..., None], steps_K7[:, :2] + steps_K7[:, 2:3] * place_NK2, 0)
     flow_NK2 = np.nan_to_num(flow_NK2)
     energy = (unit_NK2**2).sum()
     agree = (unit_NK2 * flow_NK2).sum() / np.sqrt(energy * (flow_NK2**2).sum() + 1e-9)

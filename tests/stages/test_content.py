@@ -5,11 +5,13 @@ import gzip
 import io
 import json
 import os
+import pickle
 import socket
 import struct
 import tarfile
 import wave
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +75,13 @@ def picture(ending: str) -> bytes:
         (picture(".webp"), "a WebP picture: get"),
         (JSON.decode().encode("utf-16"), "UTF-16 text: "),
         (JSON.decode().encode("utf-16-be"), "UTF-16 text: "),
+        (("\n " + JSON.decode()).encode("utf-16-be"), "UTF-16 text: "),
+        (("\r\n" + JSON.decode()).encode("utf-16-le"), "UTF-16 text: "),
+        (JSON.decode().encode("utf-32"), "UTF-32 text: "),
+        (JSON.decode().encode("utf-32-be"), "UTF-32 text: "),
+        (b"<!-- 1 -->\n<!DOCTYPE html><title>Just a moment...</title>", "a web page (Just a moment...): get"),
+        (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "x"><html></html>', "a web page: get"),
+        (b" \r\n", "nothing but white space: get"),
     ],
 )
 def test_what_is_neither_video_nor_json_is_named(head: bytes, wanted: str, told: str) -> None:
@@ -91,7 +100,11 @@ def test_what_may_be_right_is_left_to_those_who_read_it(tmp_path: Path) -> None:
 
 
 def test_json_text_is_without_a_mark_and_named_where_it_is_none() -> None:
-    assert json_text(b"\xef\xbb\xbf" + JSON) == json_text(JSON) == JSON
+    for before in (b"", b"\xef\xbb\xbf", 2 * b"\xef\xbb\xbf", b"\n\xef\xbb\xbf"):
+        assert json_text(before + JSON) == JSON
+    for binary in (zlib.compress(JSON), pickle.dumps({}), b"PAR1\x15\x04"):
+        with pytest.raises(ValueError, match="got binary data: get the file again"):
+            json_text(binary)
     with pytest.raises(ValueError, match="UTF-16"):
         json_text(JSON.decode().encode("utf-16"))
 
@@ -155,6 +168,7 @@ BAD_VIDEOS: dict[str, tuple[Callable[[Path], object], Reason, str]] = {
 REPLACED = {"folder", "pipe", "socket", "loop", "dangling"}
 BAD_JSONS: dict[str, tuple[Callable[[Path], object], Reason, str]] = {
     "zipped": (lambda path: path.write_bytes(gzip.compress(JSON)), Reason.JSON_MALFORMED, "gzip data: unpack it"),
+    "zeros": (lambda path: path.write_bytes(JSON[:-99] + bytes(99)), Reason.JSON_MALFORMED, "ends in zeros"),
     "page": (lambda path: path.write_bytes(WEB_PAGE), Reason.JSON_MALFORMED, "a web page (404 Not Found)"),
     "half": (lambda path: path.write_bytes(JSON[:500]), Reason.JSON_MALFORMED, "the file breaks off, get it again"),
     "folder": (lambda path: path.mkdir(), Reason.JSON_MISSING, "it is a folder"),

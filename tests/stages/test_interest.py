@@ -95,6 +95,16 @@ def test_under_a_zoom_nothing_moves_by_itself() -> None:
     assert [each["moves"] for each in found] == pytest.approx([0] * len(places), abs=0.1)
 
 
+def test_one_who_comes_nearer_is_no_zoom() -> None:
+    """Of three only two are whole, and two may grow by themselves."""
+    comer: Box = lambda t: (600 - 1.5 * t, 300 - 1.5 * t, 60 + 3 * t, 150 + 6 * t)  # noqa: E731
+    still = {"bin": lambda t: (200, 400, 90, 120), "wall": lambda t: (0, 100, 1280, 200)}
+    boxes: dict[str, Box] = {"comer": comer, **still}
+    found = interests([sight(*pair) for pair in boxes.items()], WIDTH_PX, HEIGHT_PX)
+    assert [each["moves"] for each in found[1:]] == [0, 0]
+    assert found[0]["moves"] > 0.05
+
+
 def test_neither_a_dot_nor_the_backdrop() -> None:
     still: dict[str, Box] = {
         "dot": lambda t: (900, 300, 21, 21),

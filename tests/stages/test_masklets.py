@@ -132,7 +132,7 @@ def without(key: str) -> dict[str, Any]:
     [
         (b"", r"must be JSON, got an empty file \(0 bytes\)"),
         (json.dumps(annotation([box(1, 1, 9, 9)])).encode()[:400], "line 1 column 400"),
-        (b"\xfd{}", "line 1"),
+        (b"\xfd{}", "got binary data"),
         (b"[" * 5000, "recursion"),
         (b"[]", "top level"),
         (without("masklet"), "masklet must be"),

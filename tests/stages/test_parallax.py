@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from manifests.schema import Facts
 from pipeline.writers import english
 from stages.claims import contradictions
+from stages.video.depth_fit import across, fit, starts
 from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Deep, Thing, measured, things
 
 SCENES = [*(("street", name) for name in CAMERAS), *(("posts", name) for name in list(CAMERAS)[::3])]
@@ -83,3 +85,17 @@ def test_the_camera_is_called_what_it_does(seen: Seen) -> None:
         if next(iter(pairs.values()))[1].camera not in CAMERAS[where[1]].label
     }
     assert wrong == {}
+
+
+def test_two_depths_that_pass_one_another_are_no_roll() -> None:
+    """A camera goes round something: what is far passes one way, the ground the other; a fit takes it for a roll."""
+    rng = np.random.default_rng(0)
+    places_N2 = rng.uniform((-0.5, -0.28), (0.5, 0.28), (120, 2))
+    depths_N = np.where(places_N2[:, 1] > 0, 1.0, -1.0)
+    roll_px = 1.8  # per unit of place and step: of a width of 640 px, one degree a second too much
+    left_N2 = depths_N[:, None] * (-1.0, 0.0) - roll_px * across(places_N2) + rng.normal(0, 0.2, (120, 2))
+    left_NK2, places_NK2 = (np.repeat(each[:, None], 30, axis=1) for each in (left_N2, places_N2))
+    start = starts(left_NK2, places_NK2, 1.0)[0]
+    fitted_N, steps_K7, _, _ = fit(left_NK2, places_NK2, start, 1.0, dolly=False)
+    assert steps_K7[:, 6] == pytest.approx([-roll_px] * 30, abs=0.3)
+    assert abs(np.corrcoef(fitted_N, depths_N)[0, 1]) > 0.95

@@ -92,6 +92,8 @@ def test_nothing_is_taken_where_two_would_fit(tmp_path: Path) -> None:
         ("sav", "sav_1", "give SHARD=sav_001$"),
         ("sav", "SAV_001", "give SHARD=sav_001$"),
         ("sav", "001", "there is sav_000, sav_001: give SHARD=sav_001$"),
+        ("sav", "sav_000 sav_001", "give SHARD=sav_000,sav_001$"),
+        ("sav", "sav_000;sav_001", "give SHARD=sav_000,sav_001$"),
         (".", "sav_1", "give SHARD=sav_001 SAV_ROOT={0}/sav$"),
         ("sva", "sav_001", "give SAV_ROOT={0}/sav$"),
         ("void", "sav_001", "give SAV_ROOT={0}/sav$"),
@@ -132,6 +134,8 @@ def test_a_remote_sav_root_is_found_too() -> None:
     [
         ("sav_000", ["sav_000"]),
         ("sav_000/", ["sav_000"]),
+        ("sav_000/.", ["sav_000"]),
+        ("sav_001/../sav_000", ["sav_000"]),
         (" ./sav_000/ , sav_001,,sav_000 ", ["sav_000", "sav_001"]),
     ],
 )
@@ -151,6 +155,7 @@ def test_a_path_is_no_shard(given: str, told: str) -> None:
 def test_copies_and_hidden_files_are_no_videos(tmp_path: Path) -> None:
     folder = make(tmp_path, AS_UNPACKED, "s") / "sav_train/s"
     stray = ["._s1.mp4", ".DS_Store", "notes.txt", "s1 (1).mp4", "s1 - Copy.mp4", "s1 copy 2.mp4", "Copy of s1.mp4"]
+    stray += ["s1(1).mp4", "s1 2.mp4", "s1 - Kopie.mp4", "s1 (copie).mp4", "s1_copy.mp4", "s1~.mp4"]
     stray += ["s1_manual (1).json", "s1.MP4", ".mp4", "s1.mp4.part"]
     for name in stray:
         (folder / name).touch()
