@@ -72,7 +72,8 @@ def main() -> None:
         return
     end_s = time.monotonic() + 60 * args.minutes
     print(_where(tiny))
-    print(f"{'':40} {'tokens':>6} {'masks':>5} {'step':>8} {'a video':>8} {'memory':>9} {'estimate':>9} {'off':>6} {'MFU':>6}")
+    head = f"{'':40} {'tokens':>6} {'masks':>5} {'step':>8} {'a video':>8}"
+    print(f"{head} {'memory':>9} {'estimate':>9} {'off':>6} {'MFU':>6}")
     for name, config in lines.items():
         told = _line(name, tiny, end_s)
         if isinstance(told, str):
