@@ -99,12 +99,10 @@ def main() -> None:
     print(f"{head} {'memory':>9} {'estimate':>9} {'counted':>8} {'estimate':>9} {'MFU':>6}")
     first_s = 0.0
     for way in WAYS:
-        command = [sys.executable, "-m", "benchmarks.train_step", "--way", way, *(["--tiny"] if tiny else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
-        if done.returncode:
-            print(f"{way:30} {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
+        told = in_own_process("benchmarks.train_step", ["--way", way, *(["--tiny"] if tiny else [])])
+        if isinstance(told, str):
+            print(f"{way:30} {told}")
             continue
-        told = json.loads(done.stdout.splitlines()[-1])
         first_s = first_s or told["step_s"]
         print(
             f"{way:30} {told['tokens']:6} {told['masks']:5} {told['forward_s']:7.3f}s {told['backward_s']:7.3f}s "
@@ -115,16 +113,31 @@ def main() -> None:
     print("memory: " + ("at most allocated on the GPU" if on_gpu else "at most resident, over what importing took"))
 
 
+def in_own_process(module: str, arguments: list[str], limit_s: float | None = None) -> dict[str, float] | str:
+    """The JSON that `python -m module` prints last, or in words why there is none; so that no line holds memory."""
+    command = [sys.executable, "-m", module, *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired:
+        return "not measured: the time is over"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
     """Steps of one micro-batch with `config`, in this process."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    before_bytes = _resident_bytes()
+    before_bytes = resident_bytes()
     torch.manual_seed(0)
-    model = _model(config, device, tiny)
+    model = build_model(config, device, tiny)
     batch = _batch(model, config, tiny).to(device)
     adam = torch.optim.AdamW(parameters(model), lr=config.optim.lr, weight_decay=config.optim.weight_decay)
     rounds = [_step(model, batch, adam, config) for _ in range(WARM_UP + STEPS)][WARM_UP:]
-    memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else _resident_bytes() - before_bytes
+    memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident_bytes() - before_bytes
     forward_s, backward_s, optimiser_s = (statistics.median(times) for times in zip(*rounds, strict=True))
     step_s = statistics.median(map(sum, rounds))
     with FlopCounterMode(display=False) as counter, autocast(device):
@@ -146,7 +159,8 @@ def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
     }
 
 
-def _model(config: TrainConfig, device: torch.device, tiny: bool) -> Sa2va:
+def build_model(config: TrainConfig, device: torch.device, tiny: bool, *, to_train: bool = True) -> Sa2va:
+    """Random weights, real size or tiny; with LoRA and trained rows where it is to be trained."""
     tokenizer = byte_tokenizer("qwen", [" red"])
     tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
     ids = tokenizer.get_vocab()
@@ -157,7 +171,7 @@ def _model(config: TrainConfig, device: torch.device, tiny: bool) -> Sa2va:
         tokens = {"image_token_id": ids["<|image_pad|>"], "video_token_id": ids["<|video_pad|>"]}
         tokens |= {"vision_start_token_id": ids["<|vision_start|>"], "vision_end_token_id": ids["<|vision_end|>"]}
         mllm_config, sam2 = Qwen3VLConfig(**QWEN3_VL_4B, **tokens), Sam2Config()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     model = Sa2va(
         mllm=random_mllm(mllm_config, dtype, device),
         tokenizer=tokenizer,
@@ -167,12 +181,13 @@ def _model(config: TrainConfig, device: torch.device, tiny: bool) -> Sa2va:
         config=config.model,
         official=config.official,
     )
-    prepare(model, config.model)
-    return model.train()
+    if to_train:
+        prepare(model, config.model)
+    return model.train(to_train)
 
 
 def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
-    """One drawn video; the official one has five turns, of the same objects again."""
+    """A micro-batch of drawn videos; an official one has five turns, of the same objects again."""
     random = np.random.default_rng(0)
     width_px, height_px, words = (640, 360, 12) if tiny else (1280, 720, 110)  # 84 words are about 110 tokens
     turns = config.data.max_objects if config.data.with_replacement else OBJECTS
@@ -190,36 +205,38 @@ def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
         masks_OFMM=masks_OFMM,
         seed=0,
     )
-    return collate([Encoder(model.tokenizer, model.family, data, model.sam_side_px)(chosen)], model.family)
+    example = Encoder(model.tokenizer, model.family, data, model.sam_side_px)(chosen)
+    return collate([example] * config.optim.micro_batch, model.family)
 
 
 def _step(model: Sa2va, batch: Batch, adam: torch.optim.Optimizer, config: TrainConfig) -> tuple[float, float, float]:
     """Seconds of forward pass, backward pass, and clipping and AdamW."""
     device = batch.input_ids_BL.device
-    at = [_now_s(device)]
+    at = [now_s(device)]
     with autocast(device):
         total = model(batch).total
-    at.append(_now_s(device))
+    at.append(now_s(device))
     total.backward()
-    at.append(_now_s(device))
+    at.append(now_s(device))
     torch.nn.utils.clip_grad_norm_(parameters(model), config.optim.clip_norm)
     adam.step()
     adam.zero_grad(set_to_none=True)
-    at.append(_now_s(device))
+    at.append(now_s(device))
     return at[1] - at[0], at[2] - at[1], at[3] - at[2]
 
 
 def _masks(batch: Batch, *, official: bool) -> int:
-    return FRAMES * (OFFICIAL.data.max_objects if official else len(batch.object_ids_B[0]))
+    return FRAMES * sum(OFFICIAL.data.max_objects if official else len(each) for each in batch.object_ids_B)
 
 
-def _now_s(device: torch.device) -> float:
+def now_s(device: torch.device) -> float:
+    """Seconds of a clock, when the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """The most that this process ever had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
@@ -233,9 +250,9 @@ def _peak_flops(device: torch.device) -> float:
     left = torch.randn(side, side, device=device, dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
     times = []
     for _ in range(10):
-        started_s = _now_s(device)
+        started_s = now_s(device)
         left @ left
-        times.append(_now_s(device) - started_s)
+        times.append(now_s(device) - started_s)
     return 2 * side**3 / min(times)
 
 

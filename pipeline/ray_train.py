@@ -93,8 +93,7 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
     finally:
         disconnect()
     if (out / _REFUSED).exists():
-        told = json.loads((out / _REFUSED).read_text())
-        raise FatalError(told["text"]) if told["can_go_on"] else ValueError(told["text"])
+        raise _refusal(out)
     if (out / _STOP).exists():
         raise FatalError(f"the run was asked to end, by SIGTERM or by {out / _STOP}")
 
@@ -126,7 +125,20 @@ def _worker(given: dict[str, Any]) -> None:
 
 def _refuse(out: Path, text: str, *, can_go_on: bool) -> None:
     """Tell this run's command why it ends; what trying again does not mend is not tried again."""
-    (out / _REFUSED).write_text(json.dumps({"text": text, "can_go_on": can_go_on}))
+    try:
+        (out / _REFUSED).write_text(json.dumps({"text": text, "can_go_on": can_go_on}))
+    except OSError as error:
+        if not is_full(error):
+            raise
+
+
+def _refusal(out: Path) -> ValueError | FatalError:
+    """What a worker refused; where the disk is full, its file was made and nothing could be written into it."""
+    try:
+        told = json.loads((out / _REFUSED).read_text())
+    except ValueError:
+        return FatalError(f"the disk of {out} is full: not even the reason could be written there")
+    return FatalError(told["text"]) if told["can_go_on"] else ValueError(told["text"])
 
 
 @contextmanager

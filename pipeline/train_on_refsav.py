@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return EXIT_USER_ERROR
     except (FatalError, OSError) as error:
-        logger.error("stopped: %s. The last checkpoint is kept; give the same command again.", error)
+        logger.error(
+            "stopped: %s. Give the same command again: it goes on from its last checkpoint, if it has one.", error
+        )
         return EXIT_FATAL
     return 0
 

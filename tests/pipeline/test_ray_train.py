@@ -1,0 +1,40 @@
+"""What a worker refused reaches the command, on a full disk too."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.ray_train import _refusal, _refuse
+from stages.base import FatalError
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB without a free byte."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root can make a small file system, and not in every container")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            (tmp_path / "filler").write_bytes(bytes(1 << 20))
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_reason_that_did_not_fit_on_the_disk_is_that_the_disk_is_full(full_disk: Path) -> None:
+    _refuse(full_disk, "the checkpoint of step 6 cannot be written", can_go_on=True)
+    told = _refusal(full_disk)
+    assert isinstance(told, FatalError)
+    assert f"the disk of {full_disk} is full" in str(told)
+
+
+@pytest.mark.parametrize(("can_go_on", "kind"), [(True, FatalError), (False, ValueError)])
+def test_a_reason_is_told_as_what_it_was(tmp_path: Path, can_go_on: bool, kind: type[Exception]) -> None:
+    _refuse(tmp_path, "the text", can_go_on=can_go_on)
+    told = _refusal(tmp_path)
+    assert type(told) is kind
+    assert str(told) == "the text"
