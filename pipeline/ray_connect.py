@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,18 @@ def _knock(address: str) -> None:
         )
 
 
+@cache
+def _token() -> str:
+    """One token a process: Ray's C++ part reads it once, and a second Ray of the process has to know the same."""
+    return secrets.token_hex(32)
+
+
 def _start(slots: int) -> None:
     """Start a Ray beside any other of this machine: its own folder, sockets and token."""
     folder = _folder()
     # A Ray of 2.60 asks for a token and would keep it in ~/.ray, where not everyone can write, and for all who follow.
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _token()
     _set(_LOCAL_SETTINGS)
     try:
         with _silent():

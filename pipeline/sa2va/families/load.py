@@ -198,5 +198,5 @@ def _check_folder(folder: str) -> None:
 def _read(kind: Any, folder: str, what: str) -> Any:
     try:
         return kind.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ValueError(f"{what} of {folder} cannot be read: {error}") from error

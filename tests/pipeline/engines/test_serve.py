@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import ray
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 from PIL import Image
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from pipeline.engines.config import ModelConfig
 from pipeline.engines.metrics import prefix_cache
 from pipeline.engines.serve import Served, extra_slots, revision_of, serving
+from pipeline.ray_connect import connect, disconnect
 from prompts.replies import REPLIES
 from stages.base import FatalError
 from tests.tiny_models import make_internvl, make_qwen
@@ -49,9 +49,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with run.open, pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
-        run.open.callback(ray.shutdown)
-        slots = 1 + extra_slots([*run.models, run.models[0]]) + 1  # one for the model that cannot be served
-        ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, object_store_memory=2**28)
+        run.open.callback(disconnect)
+        connect(None, 1, extra_slots([*run.models, run.models[0]]))  # the model that cannot be served has a slot too
         run.served = run.open.enter_context(serving([*run.models, run.models[0]], 8, "tiny", start_timeout_s=600))
         yield run
 
