@@ -203,7 +203,7 @@ def test_the_official_loader_reads_every_layout_where_it_is(drawn: Path, tmp_pat
     """Sa2VA's instructions make the first of these folders, and its loader takes the path to it for a slip."""
     shutil.copytree(drawn / "sav_train/sav_000", tmp_path / layout)
     files = {"video_path": f"{layout}/sav_000001.mp4", "anno_path": f"{layout}/sav_000001_manual.json"}
-    exported = dict(entries(table(clip_row(1, 0, 24, expression="the left one", **files))))
+    exported = dict(entries(rows.Held(table(clip_row(1, 0, 24, expression="the left one", **files)))))
     for entry in exported.values():
         assert (tmp_path / entry["video_path"]).is_file(), "a loader that mends nothing finds it too"
     refsav = tmp_path / "Ref-SAV.json"
