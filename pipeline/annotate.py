@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -182,7 +183,7 @@ def _run(
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
-            ray_adapter.run(job, pools, Progress(len(todo), expected.corrected if plan else None))
+            ray_adapter.run(job, pools, Progress(len(todo), partial(expected.corrected, plan) if plan else None))
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)

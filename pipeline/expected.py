@@ -31,7 +31,8 @@ def expected(config: RunConfig, rows: int) -> Expected:
         rows: objects that will be rendered.
     """
     models = [model for role, model in config.models.items() if role == "vlm" or model != config.vlm]
-    tokens_in, tokens_out = (sum(model.tokens_per_object[at] for model in models) for at in (0, 1))
+    figures = {model.tokens_per_object for model in models}  # a recipe's one model has all, whatever took its roles
+    tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
     return Expected(rows, _STAGES_ASK * rows, tokens_in * rows, tokens_out * rows)
 
 
@@ -48,18 +49,18 @@ def hours(plan: Expected, in_flight: int, seconds_s: float, tokens_out: int) -> 
     return plan.requests * seconds_s * times / max(1, min(in_flight, plan.rows)) / _HOUR_S
 
 
-def corrected(seen: Seen, total: int, passed_s: float) -> str:
-    """Say what the whole run will take, from the rows that are done.
+def corrected(plan: Expected, seen: Seen, passed_s: float) -> str:
+    """Say what the whole run will take, from the objects that are done.
 
     Args:
-        seen: what was done and asked so far.
-        total: rows of the run.
-        passed_s: seconds since its first request.
+        plan: what was expected.
+        seen: what was done and asked so far, of one object at least.
+        passed_s: seconds since the first request.
     """
-    done = sum(seen.states.values())
-    times = total / done
-    plan = Expected(total, round(seen.requests * times), round(seen.tokens_in * times), round(seen.tokens_out * times))
-    return f"by the first {done} of {total} rows the whole takes {plan}, {in_words(passed_s * times / _HOUR_S)}"
+    times = plan.rows / seen.described
+    figures = (round(figure * times) for figure in (seen.requests, seen.tokens_in, seen.tokens_out))
+    whole = f"{Expected(plan.rows, *figures)}, {in_words(passed_s * times / _HOUR_S)}"
+    return f"by the first {seen.described} of {plan.rows} objects the whole takes {whole}"
 
 
 def in_words(span_h: float) -> str:

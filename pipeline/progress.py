@@ -22,12 +22,14 @@ class Seen:
 
     Attributes:
         states: rows by state.
+        described: rows that were worked on; the others were rejected before any request.
         requests: that were sent for these rows.
         tokens_in: of these requests.
         tokens_out: of their replies.
     """
 
     states: Mapping[str, int]
+    described: int = 0
     requests: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -36,12 +38,12 @@ class Seen:
 class Progress:
     """Shows rows done of `total`, rows/s, time left, and rows by state."""
 
-    def __init__(self, total: int, correct: Callable[[Seen, int, float], str] | None = None) -> None:
+    def __init__(self, total: int, correct: Callable[[Seen, float], str] | None = None) -> None:
         """Prepare.
 
         Args:
             total: rows of the run.
-            correct: says what the whole run takes, from what was seen, the total and the seconds; logged once.
+            correct: says what the whole run takes, from what was seen and the seconds; logged once.
         """
         self._total, self._correct = total, correct
 
@@ -92,6 +94,6 @@ class Progress:
 
     def _correct_once(self, seen: Seen, passed_s: float) -> None:
         done = sum(seen.states.values())
-        if self._correct and seen.requests and _CORRECT_FRAC * self._total <= done < self._total:
-            logger.info("%s", self._correct(seen, self._total, passed_s))
+        if self._correct and seen.requests and _CORRECT_FRAC * self._total <= seen.described and done < self._total:
+            logger.info("%s", self._correct(seen, passed_s))
             self._correct = None

@@ -218,7 +218,8 @@ class _Feeder:
         finish([row], self._max_attempts)
         sent = [call for call in row.calls if not call.stored]
         tokens_in, tokens_out = sum(call.tokens_in for call in sent), sum(call.tokens_out for call in sent)
-        asked = Counter(requests=len(sent), tokens_in=tokens_in, tokens_out=tokens_out)
+        described = row.stage != "select_objects"
+        asked = Counter(described=described, requests=len(sent), tokens_in=tokens_in, tokens_out=tokens_out)
         self._counter.add.remote(row.object_id, row.status.value, asked)
         for name in Row.model_fields.keys() - AnnotationRow.model_fields.keys():  # its unit may be open for long
             setattr(row, name, Row.model_fields[name].get_default(call_default_factory=True))

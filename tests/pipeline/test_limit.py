@@ -55,5 +55,8 @@ def test_what_a_run_takes() -> None:
 
 
 def test_the_first_rows_correct_it() -> None:
-    told = expected.corrected(Seen({"kept": 4, "failed": 1}, 30, 20_000, 2_500), 100, passed_s=90)
-    assert told == "by the first 5 of 100 rows the whole takes 600 requests, 400,000 tokens in, 50,000 out, 30 min"
+    """By those that were worked on: what is rejected before takes no request."""
+    plan = expected.Expected(100, 600, 560_000, 56_000)
+    seen = Seen({"kept": 4, "failed": 1, "rejected": 9}, 5, 30, 20_000, 2_500)
+    told = expected.corrected(plan, seen, passed_s=90)
+    assert told == "by the first 5 of 100 objects the whole takes 600 requests, 400,000 tokens in, 50,000 out, 30 min"
