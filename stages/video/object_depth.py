@@ -17,6 +17,8 @@ _UNEVEN = 0.5  # times the error of a point in one step, parallax must vary to b
 _ODD_FRAC = 0.4  # of the uneven part of a motion may be left over; else the camera is not what makes it so
 _GROWS = 0.1  # in length: less by what the background's depths make of it says nothing
 _SIZE_ERROR = 0.06  # in length: masks are not better
+_LINE_FRAC = 0.3  # of its length, a path may stray from the line of the parallax: depths between planes are guesses
+_BEYOND_FRAC = 0.3  # of the depths of the background, a thing must be beyond it to be too far to stand there
 _EVEN_SLOPE = 0.02  # of what the whole weighs: a depth changes only if that explains much
 
 
@@ -61,6 +63,25 @@ def possible_shifts(
     depths = [low] if low == high else [low, high]
     shifts = [unit * (_changing_depth(moves, unit, far) if depth == parked else depth) for depth in depths]
     return shifts, unit * max(near, high)
+
+
+def may_stand_still(moves: NDArray[np.float64], unit: NDArray[np.float64], parallax: Parallax) -> bool:
+    """Return whether a path keeps so close to the parallax that at some depth it would be nothing else.
+
+    The depth need not be one of the background: things stand nearer than all of it, and no fit tells where for sure.
+    Only beyond the farthest background, where the ground shows which side that is, nothing can stand.
+
+    Args:
+        moves: M2, the turning of the camera taken out.
+        unit: M2, parallax at depth 1.
+        parallax: the travelling of the camera.
+    """
+    path, path_unit = _path(moves), _path(unit)
+    parked = float((path * path_unit).sum()) / max(float((path_unit**2).sum()), 1e-9)
+    if parallax.low_is_near and parked < parallax.far - _BEYOND_FRAC * (parallax.near - parallax.far):
+        return False
+    astray = float(((path - parked * path_unit) ** 2).sum())
+    return astray <= _LINE_FRAC**2 * float((path**2).sum())
 
 
 def _depths_by_size(

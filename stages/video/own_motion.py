@@ -8,22 +8,24 @@ of them is known; if nothing does, the motion is not. Four things narrow the dep
 - A camera that does not travel evenly makes a parked thing move in step with it, which a motion of its own would not.
 - Points of the background next to the foot of the object stand at its depth, if they move as it does.
 - What a camera goes towards grows as much as it is near.
-- What goes across the line of the parallax, or against it, cannot be parallax.
+- What goes across the line of the parallax cannot be parallax. Nor can what goes against it, where the ground shows
+  which way that is: a camera that goes round something has its background pass the other way.
 
 Shapes: T annotated frames (6 fps), V of them to go by, M = V - 1 moves between these; 2 = (x, y) in pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.video.camera_path import CameraPath
-from stages.video.object_depth import possible_shifts
-from stages.video.parallax import Parallax
+from stages.video.object_depth import may_stand_still, possible_shifts
+from stages.video.parallax import Parallax, stirs
 from stages.video.track import Sight
 
 _STILL_DIAGONAL_FRAC = 0.03  # a path within this extent is no motion worth telling: 44 px of 1280 x 720
+_SURE_DIAGONAL_FRAC = 0.06  # before a camera that moves, a path below this may be an error of the camera's
 _STILL_SIZE_FRAC = 0.3  # nor is one within this part of the object's own size: limbs move the centre of a mask
 _STILL_SHIFT_FRAC = 0.15  # nor is one within this part of the parallax taken out, whose line is known to some degrees
 _POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
@@ -43,6 +45,7 @@ class OwnMotion:
         shift_px: (x, y) net move.
         path_px: length of the path.
         speed_px_s: median speed.
+        extent_px: diagonal of the box around the path.
     """
 
     name: str
@@ -50,6 +53,7 @@ class OwnMotion:
     shift_px: tuple[float, float]
     path_px: float
     speed_px_s: float
+    extent_px: float
 
 
 def own_motion(
@@ -86,12 +90,20 @@ def own_motion(
         possible, nearest = possible_shifts(moves, unit, frames_V, sight, camera, parallax)
         ways = [without(shift) for shift in possible]
         if all(way.name != "none" for way in ways):  # it surely moves, wherever it is
-            ways.append(without(nearest))
+            ways += [without((possible[0] + possible[-1]) / 2), without(nearest)]
+        if may_stand_still(moves, unit, parallax):
+            ways.append(replace(ways[0], name="none"))
     name = _common([way.name for way in ways]) if camera.known else "unknown"
+    if (
+        name != "none"
+        and stirs(camera, width_height_px[0])
+        and min(way.extent_px for way in ways) < _SURE_DIAGONAL_FRAC * diagonal_px
+    ):
+        name = "unknown"
     speeds = [way.speed_px_s for way in ways]
     least = min(ways, key=lambda way: way.path_px)
     known = name != "unknown" and (name == "none" or max(speeds) <= _SPEED_RATIO * min(speeds))
-    return OwnMotion(name, known, least.shift_px, least.path_px, least.speed_px_s)
+    return replace(least, name=name, speed_known=known)
 
 
 def _named(
@@ -109,7 +121,7 @@ def _named(
     else:
         name = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
     speed_px_s = float(np.median(lengths / seconds)) if len(lengths) else 0.0
-    return OwnMotion(name, True, (float(net[0]), float(net[1])), float(lengths.sum()), speed_px_s)
+    return OwnMotion(name, True, (float(net[0]), float(net[1])), float(lengths.sum()), speed_px_s, extent_px)
 
 
 def _extent_px(moves: NDArray[np.float64]) -> float:

@@ -52,6 +52,7 @@ class Parallax:
         far: depth of the farthest background.
         near: depth of the nearest background.
         near_is_known: whether larger depths are surely nearer; else they may as well be farther.
+        low_is_near: whether the ground shows it: what is lower in the picture is nearer.
         noise_px: how far off the shift of a point in one step may be.
         points_NT2: points of the background by frame, nan where not followed.
         depths_N: their depths.
@@ -66,6 +67,7 @@ class Parallax:
     far: float
     near: float
     near_is_known: bool
+    low_is_near: bool
     noise_px: float
     points_NT2: NDArray[np.float64]
     depths_N: NDArray[np.float64]
@@ -138,7 +140,7 @@ def parallax(
     points_NT2, left_NK2, before, flow_NK2 = points_NT2[long], left_NK2[long], before[long], (moved - before)[long]
     place_NK2 = np.nan_to_num((before - (width_px / 2, height_px / 2)) / width_px)
     noise_px = _NOISE_FRAC * width_px
-    if not _stirs(camera, width_px):
+    if not stirs(camera, width_px):
         return None
     life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
 
@@ -160,7 +162,7 @@ def parallax(
     if (near - far) * path_px < _MATTERS_DIAGONAL_FRAC * np.hypot(width_px, height_px):
         return None
 
-    sign, near_is_known = _nearness(depths_N, steps_K7, flow_NK2, place_NK2, places_N2, sure_N)
+    sign, near_is_known, low_is_near = _nearness(depths_N, steps_K7, flow_NK2, place_NK2, places_N2, sure_N)
     known = np.flatnonzero(camera.known_K)
     steps_K7 = steps_K7[known[np.abs(known - np.arange(len(steps_K7))[:, np.newaxis]).argmin(axis=1)]]
     return Parallax(
@@ -172,6 +174,7 @@ def parallax(
         far=float(min(sign * far, sign * near)),
         near=float(max(sign * far, sign * near)),
         near_is_known=near_is_known,
+        low_is_near=low_is_near,
         noise_px=noise_px,
         points_NT2=points_NT2,
         depths_N=sign * depths_N,
@@ -181,8 +184,8 @@ def parallax(
     )
 
 
-def _stirs(camera: CameraPath, width_px: int) -> bool:
-    """Whether the camera moves at all: before one on a tripod, waves and crowds move, and are no parallax."""
+def stirs(camera: CameraPath, width_px: int) -> bool:
+    """Return whether the camera moves at all: before one on a tripod waves and crowds move, and are no parallax."""
     zoom = np.abs(np.log(np.linalg.det(camera.place_T33))).max() / 2
     shift_px = _extents_px(camera.pan_K2)
     return bool(shift_px + zoom * width_px > _STIRS_FRAC * width_px)
@@ -200,8 +203,8 @@ def _nearness(
     place_NK2: NDArray[np.float64],
     places_N2: NDArray[np.float64],
     sure_N: NDArray[np.bool_],
-) -> tuple[float, bool]:
-    """(sign of the depths of what is nearer, whether that is sure).
+) -> tuple[float, bool, bool]:
+    """Return the sign of the depths of what is nearer, whether that is sure, and whether the ground shows it.
 
     What is near passes faster, unless the camera turns to keep something in view: then some of the background passes
     the other way, or hardly. And what is lower in the picture is nearer where there is ground.
@@ -216,4 +219,5 @@ def _nearness(
     sign = -1.0 if abs(passing[0]) > abs(passing[1]) else 1.0
     steady = passing[0] * passing[1] > 0 and min(abs(passing)) > _PASSES_FRAC * max(abs(passing))
     low = sign * np.corrcoef(depths_N[sure_N], places_N2[sure_N, 1])[0, 1]
-    return sign, bool(low > -_AGREES and (low > _AGREES or (steady and abs(agree) > _AGREES)))
+    by_ground = bool(low > _AGREES)
+    return sign, bool(by_ground or (low > -_AGREES and steady and abs(agree) > _AGREES)), by_ground

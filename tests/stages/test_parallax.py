@@ -9,7 +9,7 @@ from manifests.schema import Facts
 from pipeline.writers import english
 from stages.claims import contradictions
 from stages.video.depth_fit import across, fit, starts
-from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Deep, Thing, measured, things
+from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Camera, Deep, Plane, Thing, measured, still, things
 
 SCENES = [*(("street", name) for name in CAMERAS), *(("posts", name) for name in list(CAMERAS)[::3])]
 PLANES = {"street": STREET, "posts": POSTS}
@@ -45,6 +45,25 @@ def test_at_most_a_fifth_is_unknown_and_nothing_if_the_camera_does_not_travel(se
     assert len(unknown) <= 0.2 * len(every(seen)), unknown
     still = [(where, name) for where, name in seen if name not in TRAVELS]
     assert all(facts.motion_known for scene in still for _, facts in seen[scene].values())
+
+
+# Nearer than all of the background, or between its planes, before a camera that speeds up, stops, or turns against its
+# own travelling: which way the near passes, and how far, is then easily taken wrong.
+WALL = (Plane(depth=4.0, box=(-1400, -400, 1500, 900), texture="brick.png", colour="orange"),)
+ODD = {
+    "goes round a wall": (WALL, Camera(at=lambda t: (28 * (t - 3), 0, 0), look=lambda t: (-45 * (t - 3), 0))),
+    "speeds up along posts": (POSTS, Camera(at=lambda t: (5 * t * t, 0, 0))),
+    "stops in the street": (STREET, Camera(at=lambda t: (30 * min(t, 2.5), 0, 0))),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_parked_before_or_between_the_background_is_never_said_to_move(name: str) -> None:
+    planes, camera = ODD[name]
+    places = ((2.5, -150, 40), (2.5, 120, 80), (3.5, 20, -60), (5.0, 170, -90))
+    parked = {f"at {depth} {x}": Thing(path=still(x, y), depth=depth, motion="none") for depth, x, y in places}
+    facts = measured(Deep(camera=camera, planes=planes, things=parked))
+    assert {where: fact.motion for where, fact in facts.items() if fact.motion not in ("none", "unknown")} == {}
 
 
 def test_motion_and_its_flags_agree(seen: Seen) -> None:
