@@ -174,8 +174,8 @@ def test_check_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_every_option_is_in_the_help_and_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_every_option_is_in_the_help_and_the_docs() -> None:
+    page = (ROOT / "docs/annotate.md").read_text()
     for action in parser()._actions:
         assert action.help
-        assert action.option_strings[-1] in readme or action.dest == "help"
+        assert action.option_strings[-1] in page or action.dest == "help"
