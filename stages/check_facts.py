@@ -3,9 +3,32 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from manifests.schema import Facts, Reason, Row
+from manifests.schema import Contradiction, Facts, Reason, Row
 from stages.base import Reject, Result, Stage, Update
-from stages.claims import contradictions
+from stages.claims.clauses import clauses, tidy
+from stages.claims.colour import colour
+from stages.claims.direction import direction
+from stages.claims.side import side
+from stages.claims.size import size
+from stages.claims.visibility import visibility
+
+
+def contradictions(text: str, facts: Facts) -> list[Contradiction]:
+    """What `text` says of its object that `facts` rule out, in the order of the text; empty if there is nothing.
+
+    Checked are the object's own side, direction, size change, visibility and colour; never those of its neighbours
+    and parts. Left and right are the viewer's.
+
+    Args:
+        text: an expression, beginning with 'The object is'; any other text has few claims or none.
+        facts: measured of the same object.
+    """
+    words = tidy(text)
+    said = list(clauses(words))
+    found = [*colour(words, facts)]
+    for check in (side, direction, size, visibility):
+        found += check(said, facts)
+    return sorted(found, key=lambda each: words.find(each.claim))
 
 
 def settle(text: str, facts: Facts, on_contradiction: Literal["report", "reject"]) -> Update | Reject:

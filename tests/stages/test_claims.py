@@ -13,7 +13,7 @@ from pipeline.writers.measured import MeasuredWriter
 from stages.base import Reject
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.claims import contradictions
+from stages.check_facts import contradictions
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo

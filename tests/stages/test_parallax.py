@@ -7,7 +7,7 @@ import pytest
 
 from manifests.schema import Facts
 from pipeline.writers import english
-from stages.claims import contradictions
+from stages.check_facts import contradictions
 from stages.video.depth_fit import across, fit, starts
 from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Deep, Thing, measured, things
 

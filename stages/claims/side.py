@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, VIEW, Clause, quoted
+from stages.claims.clauses import ADVERBS, VIEW, Clause, quoted
 
 _MARGIN_FRAC = (0.1, 0.15)  # beyond the middle, (x, y): nearer to it people say either; of top and bottom even more so
 _EXTENT_FRAC = 0.2  # of the square root of the area: a large thing reaches over to the other side

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, VIEW, Clause, quoted
-from stages.text.place import FOLLOW
+from stages.claims.clauses import ADVERBS, VIEW, Clause, quoted
+from stages.claims.side import FOLLOW
 
 _CLEAR_FRAC = 0.15  # of the width or height: a net move that nobody takes for one the other way
 _TRAVEL_FRAC = 0.25  # a net move that nobody takes for standing still

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, VIEW, Clause, quoted
+from stages.claims.clauses import ADVERBS, VIEW, Clause, quoted
 
 _CLEAR_S, _CLEAR_FRAC = 1.0, 0.08  # out of sight for less, it may well be said to be seen throughout
 _GONE_FRAC = 0.15  # "never leaves": what is last seen this long before the end may be hidden until then

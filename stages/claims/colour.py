@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from manifests.schema import Contradiction, Facts
-from stages.text.naming import HUMAN, head_noun, head_phrase
+from stages.claims.clauses import HUMAN, head_noun, head_phrase
 
 _KNOWN_FRAC = 0.6  # of its pixels must have a listed colour; else it is made of many small patches
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, Clause, quoted
-from stages.text.motion import TRAVELS
+from stages.claims.clauses import ADVERBS, Clause, quoted
+from stages.claims.direction import TRAVELS
 
 _LOOKS_RATIO = 1.4  # of areas, the other way: 18 % in length
 _NEARS_RATIO = 1.7  # what nears the camera may turn, bend or be cut by the border while it comes
