@@ -5,7 +5,7 @@ from typing import Literal
 from manifests.schema import Row
 from prompts.replies import Expression
 from stages.base import Reject, Update
-from stages.check_facts import settle
+from stages.check_facts import check_expression
 from stages.compose_expression import accept
 from stages.writer import Writer, WriterStage
 
@@ -31,7 +31,7 @@ class RepairExpression(WriterStage):
         written = accept(reply)
         if isinstance(written, Reject):
             return written
-        settled = settle(reply.expression, row.facts, self.on_contradiction)
+        settled = check_expression(reply.expression, row.facts, self.on_contradiction)
         if isinstance(settled, Reject):
             return Reject(settled.reason, settled.detail, written | settled.update)
         mended = [] if settled["contradictions"] else ["expression"]

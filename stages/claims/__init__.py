@@ -1,1 +1,1 @@
-"""What a text claims of its object, by word lists alone, one kind of claim a file."""
+"""What a text claims of its object, found by word lists alone; a file for every `kind` of `Contradiction`."""

@@ -1,7 +1,8 @@
-"""The clauses of a text whose subject is the object: only what they say is a claim about it.
+"""Finds the clauses of a text whose subject is the object, and the name that the text gives it.
 
-"It is next to a man who walks to the left" says of the object that it is next to a man, and nothing of the left. So
-sentences with another subject are left out, and a clause ends where another subject may begin.
+Only such clauses make claims about the object: "It is next to a man who walks to the left" says that the object is
+next to a man, and nothing of the left. So sentences with another subject are left out, and a clause ends where
+another subject may begin.
 """
 
 import re
@@ -26,7 +27,8 @@ _HEAD_END = re.compile(
     r"|in (?:an?|the|his|her|its))\b",
     re.IGNORECASE,
 )
-# May stand before a comma within the name of a thing: "a small, shaggy dog", but "a small car, red lamps on it".
+# A word that may stand before a comma within the name of a thing: "a small, shaggy dog", but not "a small car, red
+# lamps on it".
 _ADJECTIVE = (
     r"(?:small|large|big|tiny|huge|tall|short|long|low|old|young|new|plain|round|flat|thin|thick|slim|wide|narrow"
     r"|square|modern|vintage|compact|sleek|smooth|soft|light|dark|bright|adult|mature|wooden|plastic|metal|very"
@@ -35,7 +37,7 @@ _ADJECTIVE = (
 )
 _NAME = re.compile(rf"(?:an?|the) (?:(?:{_ADJECTIVE} )*{_ADJECTIVE}, (?:and )?)*[^,]*", re.IGNORECASE)
 
-# What cannot be taken at its word: "mostly still", "briefly to the left".
+# Adverbs that weaken a claim so much that it is none: "mostly still", "briefly to the left".
 _HEDGES = (
     "barely|hardly|scarcely|nearly|briefly|slightly|mostly|largely|partly|partially|relatively|fairly|initially"
     "|finally|momentarily|temporarily|mainly|primarily|occasionally|repeatedly|subtly|seemingly|possibly|only|early"
@@ -59,12 +61,12 @@ _OTHER_SUBJECT = re.compile(
 
 @dataclass(frozen=True)
 class Clause:
-    """One predicate of the object.
+    """One statement about the object, without its subject.
 
     Attributes:
-        words: from its verb to where another subject may begin.
-        rest: what follows in the sentence, as far as the next clause of the object.
-        lead: what stands before the subject: 'Throughout the video, ' or, for a second clause, ', until it '.
+        words: the text from the verb to where another subject may begin.
+        rest: the text after `words`, up to the next clause about the object or the end of the sentence.
+        lead: the text before the subject: 'Throughout the video, ' or, for a second clause, ', until it '.
     """
 
     words: str
@@ -73,18 +75,18 @@ class Clause:
 
 
 def tidy(text: str) -> str:
-    """`text` with single spaces and plain apostrophes."""
+    """Return `text` with single spaces and plain apostrophes."""
     return " ".join(text.replace("\u2019", "'").split())
 
 
-def quoted(found: re.Match[str]) -> str:
-    """The words of a claim, without what joins them to those before."""
-    joint = r"^(?:[ ,]|and\b|then\b|before\b)+"
-    return re.sub(joint, "", found.group(), flags=re.IGNORECASE).strip(" ,")
+def quoted(match: re.Match[str]) -> str:
+    """Return the words of a claim, without the comma or conjunction that joins them to the words before."""
+    conjunctions = r"^(?:[ ,]|and\b|then\b|before\b)+"
+    return re.sub(conjunctions, "", match.group(), flags=re.IGNORECASE).strip(" ,")
 
 
 def clauses(text: str) -> Iterator[Clause]:
-    """All clauses about the object, in their order; `text` is tidied."""
+    """Yield all clauses about the object in the order of `text`, which has gone through `tidy`."""
     noun = head_noun(text)
     subjects = ["it", "the object", "this object", *([f"the {noun}"] if noun else [])]
     subjects += ["he"] * bool(MALE.fullmatch(noun)) + ["she"] * bool(FEMALE.fullmatch(noun))
@@ -94,9 +96,9 @@ def clauses(text: str) -> Iterator[Clause]:
         start = lead.end() if lead else 0
         if sentence[start : start + 8].lower() == "its size":
             yield Clause(sentence[start:], "", sentence[:start])
-        if not (found := subject.match(sentence, start)):
+        if not (match := subject.match(sentence, start)):
             continue
-        parts = _AGAIN.split(sentence[found.end() :])
+        parts = _AGAIN.split(sentence[match.end() :])
         for words, before in zip(parts[::2], [sentence[:start], *parts[1::2]], strict=True):
             other = _OTHER_SUBJECT.search(words)
             end = other.start() if other else len(words)
@@ -104,14 +106,14 @@ def clauses(text: str) -> Iterator[Clause]:
 
 
 def head_phrase(text: str) -> str:
-    """What the first sentence says that the object is: 'a black goat', without what it wears or stands next to."""
-    found = _HEAD.match(text)
-    phrase = _HEAD_END.split(found.group(1), maxsplit=1)[0].strip(" ,") if found else ""
+    """Return what the first sentence says that the object is: 'a black goat', without what it wears or is next to."""
+    match = _HEAD.match(text)
+    phrase = _HEAD_END.split(match.group(1), maxsplit=1)[0].strip(" ,") if match else ""
     name = _NAME.match(phrase)
     return name.group() if name else phrase
 
 
 def head_noun(text: str) -> str:
-    """'goat' of a text that begins with 'The object is a black goat'; '' if there is none."""
+    """Return the noun of the head phrase, 'goat' for 'The object is a black goat'; '' if there is none."""
     words = re.findall(r"[a-z]+", head_phrase(text).split(",")[-1].lower().split(" in ")[0])
     return words[-1] if words else ""
