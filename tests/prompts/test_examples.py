@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 import prompts
-from stages.compose_expression import marker_leak
+from manifests.expression import marker_leak
 from tests.prompts.examples import EXAMPLES, UNUSABLE, Example
 
 
