@@ -1,4 +1,4 @@
-"""The contract of a stage: rows go in, one result per row comes out, in the same order; it knows no Ray and no model."""
+"""The contract of a stage: rows go in, one result per row comes out in the same order. It knows no Ray and no model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

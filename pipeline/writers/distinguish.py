@@ -178,7 +178,7 @@ def distinguish(facts: Facts, group: Sequence[Facts]) -> Distinction:
 
 
 def look_alike(a: Facts, b: Facts) -> bool:
-    """Return whether colour does not set `a` apart from `b`: the same words, too small a difference, or not measured."""
+    """Return whether colour does not set `a` apart from `b`: the same words, too small a gap, or not measured."""
     if not a.colours or not b.colours:
         return True
     return spoken_colours(a.colours) == spoken_colours(b.colours) or colour_gap_frac(a.colours, b.colours) < (
@@ -187,7 +187,7 @@ def look_alike(a: Facts, b: Facts) -> bool:
 
 
 def colour_gap_frac(a: Sequence[Colour], b: Sequence[Colour]) -> float:
-    """Return the share in [0, 1] of the surface whose colour the other lacks; what has no colour name counts as equal."""
+    """Return the share in [0, 1] of the surface whose colour the other lacks; unnamed colours count as equal."""
     shares_a, shares_b = ({colour.name: colour.share_frac for colour in colours} for colours in (a, b))
     names = shares_a.keys() | shares_b.keys()
     more = sum(max(shares_a.get(name, 0.0) - shares_b.get(name, 0.0), 0.0) for name in names)
