@@ -8,7 +8,7 @@ import numpy as np
 from manifests.schema import ManifestRow, Status
 from stages.base import Reject, RowError
 from stages.check_video import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
-from stages.select_policy import Candidate, SelectConfig, choose, reject, unfit
+from stages.select_policy import Candidate, SelectConfig, check_candidate, choose, reject
 from stages.video.masklets import Masklets
 
 __all__ = ["SelectConfig", "select_objects"]
@@ -44,7 +44,9 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
             row = _row(files, masklet_type, video, masklets, position)
             rows.append(row)
             rles = [frame[position] for frame in masklets.rles]
-            problem = file_problem or check_masklet(masklets, position, video, path) or unfit(row, rles, config)
+            problem = (
+                file_problem or check_masklet(masklets, position, video, path) or check_candidate(row, rles, config)
+            )
             if problem:
                 reject(row, problem)
             else:

@@ -74,7 +74,7 @@ def reject(row: ManifestRow, why: Reject) -> None:
     row.status, row.stage, row.reason, row.detail = Status.REJECTED, STAGE, why.reason, why.detail
 
 
-def unfit(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | None:
+def check_candidate(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | None:
     """Return why a masklet is not worth describing, whatever else is in the video; None if it may be."""
     if row.best_index is None:
         return Reject(Reason.NEVER_VISIBLE, f"all {len(row.areas_px)} masks are empty")

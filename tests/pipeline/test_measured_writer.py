@@ -1,4 +1,4 @@
-"""The measured writer: texts from facts alone, in good English, each singling one object out or none."""
+"""The measured writer: texts from facts alone, in good English, and every text fits one object or is rejected."""
 
 import asyncio
 import pickle
@@ -43,7 +43,7 @@ def run(facts: Facts, group: Sequence[Facts]) -> Row | Reject:
     return row
 
 
-def told(facts: Facts, group: Sequence[Facts] = ()) -> str:
+def expression_of(facts: Facts, group: Sequence[Facts] = ()) -> str:
     row = run(facts, group or [facts])
     assert isinstance(row, Row), row
     assert row.expression
@@ -159,7 +159,10 @@ EXPECTED = {
 @pytest.mark.parametrize("name", CASES)
 def test_whole_text(name: str) -> None:
     facts, group = CASES[name]
-    assert told(facts, [facts, *(other for other in group if other.object_id != facts.object_id)]) == EXPECTED[name]
+    assert (
+        expression_of(facts, [facts, *(other for other in group if other.object_id != facts.object_id)])
+        == EXPECTED[name]
+    )
 
 
 SEEDS = range(100)
@@ -264,7 +267,7 @@ def test_an_unknown_speed_tells_nothing_apart() -> None:
     slow, fast = make_facts(0), make_facts(1, **TWINS["speed"][0])
     assert distinguish(slow, [slow, fast]).rank
     for unsure in (slow, fast):
-        group = [each.model_copy(update={"speed_known": each is not unsure}) for each in (slow, fast)]
+        group = [facts.model_copy(update={"speed_known": facts is not unsure}) for facts in (slow, fast)]
         assert distinguish(group[0], group).ambiguous_with == (group[1].object_id,)
 
 
@@ -311,7 +314,7 @@ def test_twins_are_told_apart_by_what_can_be_seen_and_by_nothing_less(name: str)
                 assert other.object_id in result.detail
         else:
             found = [
-                re.search(r"two red objects, (?:it|and this) is (.*?)\.", told(facts, [own, twin]))
+                re.search(r"two red objects, (?:it|and this) is (.*?)\.", expression_of(facts, [own, twin]))
                 for facts in (own, twin)
             ]
             assert None not in found
@@ -413,11 +416,11 @@ def test_without_colours_it_is_unrecognizable(missing: str) -> None:
 )
 def test_times_as_one_says_them(spans: list[tuple[float, float]], words: str) -> None:
     hidden = [Span(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
-    assert words in told(make_facts(0, hidden_spans=hidden))
+    assert words in expression_of(make_facts(0, hidden_spans=hidden))
 
 
 def test_a_dip_of_one_annotated_frame_is_not_called_a_cover() -> None:
-    text = told(make_facts(0, occluded_spans=[Span(start_s=2.0, end_s=2.167)]))
+    text = expression_of(make_facts(0, occluded_spans=[Span(start_s=2.0, end_s=2.167)]))
     assert "partly" not in text
 
 
@@ -449,7 +452,7 @@ def test_every_prompt_is_answered_and_the_writer_travels() -> None:
 
 
 def test_the_same_rank_among_different_look_alikes_is_ambiguous() -> None:
-    """Looking alike is not transitive: 0 and 1 are both "the second of three", each among others."""
+    """Looking alike is not transitive: 0 and 1 are both "the second of three", among different others."""
     first = make_facts(0, start=(0.3, 0.5), end=(0.5, 0.5))
     second = make_facts(1, start=(0.5, 0.5), end=(0.5, 0.5), colours=colours(red=0.62))
     like_first = make_facts(2, start=(0.1, 0.5), end=(0.5, 0.5), colours=colours(red=0.85, white=0.13))

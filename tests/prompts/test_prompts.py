@@ -165,10 +165,10 @@ def test_no_words_are_sent_but_those_of_the_files_and_of_the_row(monkeypatch: py
 
 @pytest.mark.parametrize("name", ["caption_crop", "caption_masked", "repair_object", "describe_scene"])
 def test_masks_of_parts_are_named_as_parts(name: str) -> None:
-    told = "part of a larger thing"
+    note = "part of a larger thing"
     part = WITH_ALL.model_copy(update={"part_of": "sav_000001/manual/4"})
-    assert told in prompts.load(name).render(**prompts.values_of(part)).user
-    assert told not in prompts.load(name).render(**prompts.values_of(WITH_ALL)).user
+    assert note in prompts.load(name).render(**prompts.values_of(part)).user
+    assert note not in prompts.load(name).render(**prompts.values_of(WITH_ALL)).user
 
 
 def test_the_others_are_told_but_not_the_object_itself() -> None:

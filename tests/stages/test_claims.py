@@ -386,7 +386,7 @@ UNKNOWN = {"direction": {"motion": "unknown", "motion_known": False}, "colour": 
 def test_only_known_facts_contradict(measured: Facts, text: str, kind: str, claim: str) -> None:
     """Each case that is found above is left alone once the fact behind it is not known."""
     unsure = measured.model_copy(update=UNKNOWN[kind])
-    assert kind not in {each.kind for each in find_contradictions(text, unsure)}
+    assert kind not in {claim.kind for claim in find_contradictions(text, unsure)}
 
 
 @pytest.mark.parametrize("camera", [{"camera": "travels"}, {"camera": "unknown", "camera_known": False}])
@@ -403,7 +403,7 @@ def test_claims_come_in_the_order_of_the_text() -> None:
     measured = facts(start=(0.4, 0.5), colours=colours(red=0.9), size_change="shrinks", size_ratio=0.2)
     measured = measured.model_copy(update={"centre_start_frac": [0.2, 0.5], "centre_end_frac": [0.3, 0.5]})
     found = find_contradictions(text, measured.model_copy(update={"place_best": "middle left"}))
-    assert [each.kind for each in found] == ["colour", "side", "size"]
+    assert [claim.kind for claim in found] == ["colour", "side", "size"]
 
 
 def test_figures_stand_beside_the_claim() -> None:
@@ -420,7 +420,7 @@ def test_figures_stand_beside_the_claim() -> None:
 
 def test_wrapped_and_typographic_text_is_read_alike() -> None:
     text = "The object is a woman\u2019s\n  purple   handbag. It is\non the right."
-    assert [each.kind for each in find_contradictions(text, facts(start=(0.2, 0.5), colours=colours(green=0.9)))] == [
+    assert [claim.kind for claim in find_contradictions(text, facts(start=(0.2, 0.5), colours=colours(green=0.9)))] == [
         "colour",
         "side",
     ]
@@ -514,7 +514,7 @@ async def _told(measured: Facts, group: list[Facts]) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[Facts, str]]:
+def measured_texts() -> list[tuple[Facts, str]]:
     async def all_of_them() -> list[tuple[Facts, str]]:
         pairs = [
             (one, await _told(one, group)) for seed in range(200) for group in [random_group(seed)] for one in group
@@ -524,9 +524,9 @@ def told() -> list[tuple[Facts, str]]:
     return asyncio.run(all_of_them())
 
 
-def test_measured_texts_never_contradict_their_own_facts(told: list[tuple[Facts, str]]) -> None:
-    assert len(told) > 400
-    assert [(text, found) for one, text in told if (found := find_contradictions(text, one))] == []
+def test_measured_texts_never_contradict_their_own_facts(measured_texts: list[tuple[Facts, str]]) -> None:
+    assert len(measured_texts) > 400
+    assert [(text, found) for one, text in measured_texts if (found := find_contradictions(text, one))] == []
 
 
 def _swapped(text: str, a: str, b: str) -> str:
@@ -541,17 +541,17 @@ def _swapped(text: str, a: str, b: str) -> str:
     ],
 )
 def test_swapped_measured_texts_are_found(
-    told: list[tuple[Facts, str]], a: str, b: str, claims: str, kinds: set[str]
+    measured_texts: list[tuple[Facts, str]], a: str, b: str, claims: str, kinds: set[str]
 ) -> None:
     """Those that can be: well off the middle, and not seen first at a side that it leaves again."""
     clear = [
         (one, text)
-        for one, text in told
+        for one, text in measured_texts
         if re.search(claims, text, re.IGNORECASE)
         and one.place_start == one.place_best == one.place_end
         and one.area_median_frac < 0.05
     ]
-    found = [kinds & {each.kind for each in find_contradictions(_swapped(text, a, b), one)} for one, text in clear]
+    found = [kinds & {claim.kind for claim in find_contradictions(_swapped(text, a, b), one)} for one, text in clear]
     assert len(found) > 9
     assert sum(map(bool, found)) > 0.9 * len(found)
 

@@ -52,7 +52,7 @@ class Scripted:
 
 
 class Failing(Scripted):
-    """Says its row's id as a scene; raises what it was told to raise for some."""
+    """Says its row's id as a scene; raises the errors that it was given for some."""
 
     def __init__(self, errors: dict[int, BaseException]) -> None:
         super().__init__()
@@ -76,9 +76,9 @@ def one(stage: type[WriterStage], row: Row, **answers: dict[str, Any]) -> Script
 
 
 def changed(row: Row, before: Row) -> dict[str, Any]:
-    told = {name: value for name, value in row if value != getattr(before, name)}
-    told.pop("seconds_s")
-    return told
+    changed = {name: value for name, value in row if value != getattr(before, name)}
+    changed.pop("seconds_s")
+    return changed
 
 
 TEXTS = {
@@ -293,7 +293,7 @@ def test_what_every_attempt_ended_in_is_rejected_by_design(reason: Reason) -> No
 
 
 def test_prompt_ids_name_only_prompts_that_were_answered() -> None:
-    """Of two captions the second is refused; of a row that fails, what was answered before it is told too."""
+    """Of two captions the second is refused; of a row that fails, what was answered before it is named too."""
 
     class SecondFails(Failing):
         async def write(self, prompt: Prompt[Any], row: Row, images: Sequence[bytes]) -> Any:
