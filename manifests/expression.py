@@ -1,7 +1,7 @@
 """What a valid referring expression is: its three parts, its length, the words it must not have, what it may refer to.
 
 This is the only place that says so. `prompts.load` fills PROMPT_VALUES in where a prompt states a rule, so a model is
-told exactly what is checked; prompts/replies.py calls `check_form` as it parses a reply, pipeline/writers/model.py asks
+told what will be checked; prompts/replies.py calls `check_form` as it parses a reply, pipeline/writers/model.py asks
 again if `check_word_count` or `marker_leak` find a fault, and stages/compose_expression.py rejects the row for what
 `why_rejected` returns. The measured writer begins its parts with the same words, and the validation app finds the
 parts of an expression by them.
@@ -17,7 +17,7 @@ from manifests.schema import Reason
 OBJECT_OPENING, SCENE_OPENING, VIDEO_OPENING = "The object is", "It is", "Throughout the video,"
 PART_STARTS = (r"the object\b", r"it is\b", r"throughout\b")  # how the parts begin in texts that keep to it loosely
 
-# The paper's mean is 83.6 words. Models are held to these bounds; the measured writer says what there is to say.
+# Bounds for models; the paper reports a mean of 83.6 words. Texts of the measured writer are not checked: 50 to 93 words.
 MIN_WORDS, MAX_WORDS = 60, 110
 MAX_CHARS = 1000  # 110 words have about 650 characters
 MAX_AMBIGUOUS_IDS = 8  # a longer list of look-alikes is a loop of the model
