@@ -17,7 +17,7 @@ from manifests.schema import Reason
 OBJECT_OPENING, SCENE_OPENING, VIDEO_OPENING = "The object is", "It is", "Throughout the video,"
 PART_STARTS = (r"the object\b", r"it is\b", r"throughout\b")  # how the parts begin in texts that keep to it loosely
 
-# Bounds for models; the paper reports a mean of 83.6 words. Texts of the measured writer are not checked: 50 to 93 words.
+# Bounds for models; the paper reports a mean of 83.6 words. The measured writer, with 50 to 93 words, is not checked.
 MIN_WORDS, MAX_WORDS = 60, 110
 MAX_CHARS = 1000  # 110 words have about 650 characters
 MAX_AMBIGUOUS_IDS = 8  # a longer list of look-alikes is a loop of the model
