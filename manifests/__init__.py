@@ -1,1 +1,1 @@
-"""The row of a run (schema.py), its Arrow form (arrow.py) and reading and writing it (io.py)."""
+"""The data of a run: its rows (schema.py, expression.py), their Arrow schemas (arrow.py) and its files (io.py)."""

@@ -1,4 +1,4 @@
-"""Arrow schemas, derived from the pydantic row types."""
+"""Derives Arrow schemas from the pydantic row types, and makes tables of rows."""
 
 import types
 import typing
@@ -17,12 +17,16 @@ _SCALARS: dict[type, pa.DataType] = {
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
-    """Schema of a table of `model` rows: nullability and descriptions included."""
+    """Return the schema of a table of `model` rows, with the null rule and the description of every column.
+
+    Raises:
+        TypeError: a field has a type that no Arrow type stands for.
+    """
     return pa.schema(_fields(model))
 
 
 def to_table(rows: typing.Sequence[BaseModel], model: type[BaseModel]) -> pa.Table:
-    """Rows as a table of `model`; columns that only a subclass of `model` has are left out."""
+    """Return rows as a table of `model`; columns that only a subclass of `model` has are left out."""
     dumped = [row.model_dump(include=set(model.model_fields)) for row in rows]
     return pa.Table.from_pylist(dumped, schema=arrow_schema(model))
 

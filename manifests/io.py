@@ -1,4 +1,7 @@
-"""Files of a run, on a local disk or behind any fsspec URL; every write is whole or not there."""
+"""Reads and writes the files of a run on a local disk or behind any fsspec URL.
+
+Every write is atomic: a reader finds the complete new file or the old one, never a part.
+"""
 
 import io
 import json
@@ -20,7 +23,10 @@ from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder by path or URL (`/data/sav`, `s3://bucket/sav`); names below it are relative, with `/`."""
+    """A folder, given by path or URL (`/data/sav`, `s3://bucket/sav`).
+
+    Names of files are relative to it, with `/` between folders. A worker that gets it by pickle connects by itself.
+    """
 
     url: str
 
@@ -31,94 +37,98 @@ class Folder:
         return fs, root.rstrip("/")
 
     def __getstate__(self) -> dict[str, str]:
-        return {"url": self.url}  # workers open their own connection
+        return {"url": self.url}
 
     @property
     def fs(self) -> Any:
-        """The fsspec filesystem."""
+        """The fsspec filesystem that the folder is on."""
         return self._resolved[0]
 
     @property
     def arrow_fs(self) -> FileSystem:
-        """The same as a pyarrow filesystem."""
+        """The filesystem that the folder is on, as pyarrow wants it."""
         return PyFileSystem(FSSpecHandler(self.fs))
 
     @property
     def is_local(self) -> bool:
-        """True if the files can be opened by path."""
+        """Whether the files can be opened by path."""
         return isinstance(self.fs, LocalFileSystem)
 
     def path(self, name: str = "") -> str:
-        """Full path of a file, as the filesystem wants it."""
+        """Return the full path of a file, or of the folder itself, as the filesystem wants it."""
         return f"{self._resolved[1]}/{name}" if name else self._resolved[1]
 
     def at(self, path: str) -> "Folder":
-        """The folder of this path on the same filesystem; itself if the path is its own."""
+        """Return the folder at a full path on the same filesystem."""
         if path == self.path():
             return self
         return Folder(path or "/" if self.is_local else self.fs.unstrip_protocol(path))
 
     def exists(self, name: str) -> bool:
-        """True if there is a file or folder of that name."""
+        """Return whether there is a file or folder of that name."""
         return bool(self.fs.exists(self.path(name)))
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """Sorted names (relative to this folder) of the files directly in `folder` that end in `suffix`."""
+        """Return the sorted names, relative to this folder, of the files directly in `folder` that end in `suffix`."""
         if not self.exists(folder):
             return []
-        found = self.fs.ls(self.path(folder), detail=False, refresh=True)
-        return sorted(f"{folder}/{Path(path).name}" for path in found if path.endswith(suffix))
+        paths = self.fs.ls(self.path(folder), detail=False, refresh=True)
+        return sorted(f"{folder}/{Path(path).name}" for path in paths if path.endswith(suffix))
 
     def read_bytes(self, name: str) -> bytes:
-        """The whole file.
+        """Return the content of a file.
 
         Raises:
-            FileNotFoundError: if it is not there.
+            FileNotFoundError: it is not there.
         """
         return bytes(self.fs.cat_file(self.path(name)))
 
     def media(self, name: str) -> Path | BinaryIO:
-        """Something PyAV can open and seek in: the path of a local file, the bytes of a remote one.
+        """Return what PyAV can open and seek in: the path of a local file, or a remote file read into memory.
 
         Raises:
-            FileNotFoundError: if it is not there.
+            FileNotFoundError: a remote file is not there.
         """
         if self.is_local:
             return Path(self.path(name))
         return io.BytesIO(self.read_bytes(name))
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write the file so that a reader sees all of it or the old one."""
+        """Write a file."""
         with self._unfinished(name) as file:
             file.write(data)
 
     def write_text(self, name: str, parts: Iterable[str]) -> None:
-        """Write a text as its parts come: only one is held at a time."""
+        """Write a text file in UTF-8 from parts that are made as they are written: only one is held in memory."""
         with self._unfinished(name) as file:
             for part in parts:
                 file.write(part.encode())
 
     def delete(self, name: str) -> None:
-        """Remove a file."""
+        """Remove a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
         self.fs.rm_file(self.path(name))
 
     def write_json(self, name: str, value: object) -> None:
-        """Write readable JSON."""
+        """Write a value as indented JSON; what JSON has no type for is written as its `str`."""
         self.write_text(name, [json.dumps(value, indent=1, ensure_ascii=False, default=str), "\n"])
 
     def write_table(self, name: str, table: pa.Table) -> None:
-        """Write a parquet file."""
+        """Write a table as a parquet file."""
         self.write_tables(name, [table], table.schema)
 
     def write_tables(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-        """Write a parquet file with a row group for each of `tables`, as they come: only one is held at a time."""
+        """Write a parquet file with a row group for every one of `tables`; only one is held in memory."""
         with self._unfinished(name) as file, pq.ParquetWriter(file, schema) as writer:
             for table in tables:
                 writer.write_table(table)
 
     @contextmanager
     def _unfinished(self, name: str) -> Iterator[BinaryIO]:
-        """A local file to fill: it becomes `name` at the end of the block, or vanishes if the block raises."""
+        """Open a local file for writing: it becomes `name` after the block, or is removed if the block raises."""
         path = Path(self.path(name))
         if self.is_local:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,17 +139,23 @@ class Folder:
             if self.is_local:
                 unfinished.replace(path)
             else:
-                self.fs.put_file(str(unfinished), self.path(name))  # object stores publish a whole object
+                self.fs.put_file(str(unfinished), self.path(name))  # object stores show an object once it is complete
         finally:
             unfinished.unlink(missing_ok=True)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read a parquet file."""
+        """Return a parquet file as a table, all of it or some columns."""
         with pq.ParquetFile(self.path(name), filesystem=self.arrow_fs) as file:
             return file.read(columns=columns)
 
     def read_tables(self, folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-        """All parquet files of a folder as one table of `schema` (empty if there are none)."""
+        """Return all parquet files of a folder as one table of `schema`, which is empty if there are none.
+
+        Args:
+            folder: name of the folder; its files are read in the order of their names.
+            schema: of the files; types that differ are cast.
+            columns: of `schema` that are read; all if None.
+        """
         if columns is not None:
             schema = pa.schema([schema.field(column) for column in columns])
         parts = [self.read_table(name, schema.names).cast(schema) for name in self.names(folder, ".parquet")]

@@ -1,63 +1,71 @@
-"""Every column of a run, declared once: name, unit, null rule and meaning.
+"""Declares every column of a run once: its name, unit, null rule and meaning.
 
-One row is one masklet, from the shard to the last table. `manifest.parquet` holds the `ManifestRow` part,
-`annotations/*.parquet` the `AnnotationRow` part; a `Row` is what the stages pass to one another: it also
-carries pictures and the facts of the other objects, which are dropped before the sink.
+One row is one masklet, from the shard to the last table. `manifest.parquet` holds the columns of `ManifestRow`,
+`annotations/*.parquet` those of `AnnotationRow`. A `Row` is what the stages pass to one another: it also carries
+images and the facts of the other objects, which are dropped before the annotations are written.
 
 Units: `_px` pixels of the upright source frame, `_frac` share in [0, 1], `_s` seconds, `_fps` frames per second.
 Points are (x, y); boxes are (x, y, width, height); times are [start, end) with an exclusive end.
-"Annotated frame" k is source frame 4k: SA-V videos have 24 fps, masks 6 fps (facts: SA-V README).
+"Annotated frame" k is source frame 4k: SA-V videos have 24 fps and their masks 6 fps (README of the SA-V dataset).
 """
 
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MASK_STRIDE = 4  # source frames between two annotated frames
+MASK_STRIDE = 4  # source frames from one annotated frame to the next
+# Name of a size -> the largest median share of the frame that it covers: a ball far off is tiny, a dog across the
+# street small, a person in full height medium.
+SIZES_FRAC = {"tiny": 0.003, "small": 0.02, "medium": 0.12, "large": 1.0}
+
+
+def size_name(area_median_frac: float) -> str:
+    """Return the name in SIZES_FRAC of the size of an object whose masks cover this median share of the frame."""
+    return next((name for name, limit_frac in SIZES_FRAC.items() if area_median_frac <= limit_frac), "large")
 
 
 class Status(StrEnum):
-    """State of a masklet. Every state but PENDING is final for a run."""
+    """The state of a masklet. Every state but PENDING is final for a run."""
 
-    PENDING = "pending"  # chosen by select_objects, not through the stages yet
-    KEPT = "kept"
-    REJECTED = "rejected"  # by design, with a Reason
-    FAILED = "failed"  # unexpected; retried by the next run
-    POISONED = "poisoned"  # failed max_attempts times; left alone
+    PENDING = "pending"  # chosen by select_objects, and not through the stages yet
+    KEPT = "kept"  # came through all stages
+    REJECTED = "rejected"  # ended by design, with a Reason
+    FAILED = "failed"  # ended by an error; the next run tries it again
+    POISONED = "poisoned"  # failed max_attempts times; no run tries it again
 
 
 class Reason(StrEnum):
-    """Why a row was rejected or failed; the comment says what the reader can do about it."""
+    """Why a row was rejected or failed. README.md has a table with what can be done about every reason."""
 
-    # files (select_objects)
+    # Rejected by select_objects for the files of its video.
     JSON_MISSING = "json_missing"  # put the file back, or remove the video
     JSON_MALFORMED = "json_malformed"  # not JSON, truncated, or a key of the wrong type
     VIDEO_MISSING = "video_missing"
     VIDEO_UNDECODABLE = "video_undecodable"  # no video, cut off, or without frames, times or an upright view
-    FRAME_COUNT_MISMATCH = "frame_count_mismatch"  # stated against real number of frames
-    DURATION_MISMATCH = "duration_mismatch"  # stated against real duration: an mp4 that was timed anew
-    ANNOTATION_COUNT_MISMATCH = "annotation_count_mismatch"  # entries against ceil(frames / 4)
-    RLE_SIZE_MISMATCH = "rle_size_mismatch"  # size of a mask against size of the video
-    RLE_MALFORMED = "rle_malformed"  # counts that do not decode to height x width pixels
-    # choice of objects (select_objects)
+    FRAME_COUNT_MISMATCH = "frame_count_mismatch"  # the stated number of frames is not the real one
+    DURATION_MISMATCH = "duration_mismatch"  # the stated duration is not the real one: the mp4 has new timestamps
+    ANNOTATION_COUNT_MISMATCH = "annotation_count_mismatch"  # there are not ceil(frames / 4) entries
+    RLE_SIZE_MISMATCH = "rle_size_mismatch"  # a mask has another size than the video
+    RLE_MALFORMED = "rle_malformed"  # the counts of a mask do not decode to height x width pixels
+    # Rejected by select_objects as not worth describing; the thresholds are in SelectConfig.
     NEVER_VISIBLE = "never_visible"
     TOO_FEW_VISIBLE_FRAMES = "too_few_visible_frames"
     TOO_SMALL = "too_small"
     AT_BORDER = "at_border"
-    DUPLICATE = "duplicate"
-    PART = "part"
-    OVER_VIDEO_LIMIT = "over_video_limit"
-    # text (caption_object … compose_expression)
-    UNRECOGNIZABLE = "unrecognizable"
-    INCONSISTENT = "inconsistent"
-    AMBIGUOUS = "ambiguous"
-    MARKER_LEAK = "marker_leak"
+    DUPLICATE = "duplicate"  # an outline of the same object as another masklet
+    PART = "part"  # lies within another masklet
+    OVER_VIDEO_LIMIT = "over_video_limit"  # its video has max_objects others that people are likelier to refer to
+    # Rejected for its text, by the stages from caption_object on.
+    UNRECOGNIZABLE = "unrecognizable"  # it cannot be told what the object is
+    INCONSISTENT = "inconsistent"  # its two captions are not about the same thing
+    AMBIGUOUS = "ambiguous"  # the expression fits another object as well
+    MARKER_LEAK = "marker_leak"  # the text speaks of how the object was shown (contour, mask, image)
     CONTRADICTED = "contradicted"  # the text says what the masks and pixels rule out
     REFUSED = "refused"  # the model would not describe it
-    # failures
-    BAD_REPLY = "bad_reply"  # no attempt gave a usable reply: each one's fault is in `detail`, the replies in `calls`
+    # Failed.
+    BAD_REPLY = "bad_reply"  # no attempt gave a usable reply: their faults are in `detail`, the requests in `calls`
     ENGINE_ERROR = "engine_error"  # the engine lives, but answers this row's request with an error
-    DECODE_ERROR = "decode_error"  # the video opened but broke off in the middle
+    DECODE_ERROR = "decode_error"  # the video opened, but broke off in the middle
     UNEXPECTED_ERROR = "unexpected_error"  # `detail` has the end of the traceback
 
 
@@ -66,7 +74,7 @@ class _Model(BaseModel):
 
 
 class Colour(_Model):
-    """A colour name and its share of the object's pixels."""
+    """A colour of an object and how much of the object has it."""
 
     name: str = Field(description="basic colour term: black grey white red orange brown yellow green blue purple pink")
     share_frac: float = Field(description="share of the object's measured pixels in [0, 1]")
@@ -91,7 +99,7 @@ class Neighbour(_Model):
 
 
 class Facts(_Model):
-    """What can be measured of a masklet from masks and pixels, without a model (stages/facts.py)."""
+    """What is measured of a masklet from masks and pixels, without a model (stages/facts.py)."""
 
     object_id: str = Field(description="the masklet measured")
     duration_s: float = Field(description="length of the video")
@@ -145,7 +153,7 @@ class Facts(_Model):
 
 
 class Contradiction(_Model):
-    """A claim of the text that the facts rule out (stages/claims.py)."""
+    """A claim of the text that the facts rule out (stages/check_facts.py)."""
 
     kind: str = Field(description="side, direction, size, visibility or colour")
     claim: str = Field(description="the words of the text")
@@ -153,7 +161,7 @@ class Contradiction(_Model):
 
 
 class Call(_Model):
-    """One request to a model and what came of it; the whole exchange stands in `replies/` under `key`."""
+    """One request to a model and its outcome; request and answer are kept in `replies/` under `key`."""
 
     prompt: str = Field(description="name@sha8 of the prompt")
     model: str = Field(description="name of the model that was asked")
@@ -174,7 +182,7 @@ class Call(_Model):
 
 
 class ManifestRow(_Model):
-    """One masklet of a shard and whether it is to be described; written by select_objects."""
+    """One masklet of a shard and whether it is to be described, as select_objects writes it."""
 
     object_id: str = Field(description="'<video_id>/<manual|auto>/<masklet_position>'; …/file = an unreadable file")
     video_id: str = Field(description="e.g. sav_000001")
@@ -204,7 +212,7 @@ class ManifestRow(_Model):
 
 
 class AnnotationRow(ManifestRow):
-    """A manifest row with everything that was found out and written about it."""
+    """A manifest row with everything that the stages measured and wrote about its masklet."""
 
     facts: Facts | None = Field(default=None, description="measured without a model")
     video_times_s: list[float] = Field(default_factory=list, description="times of the 8 uniform views")
@@ -230,7 +238,7 @@ class AnnotationRow(ManifestRow):
 
 
 class Row(AnnotationRow):
-    """A row between stages: also pictures (JPEG) and the siblings' facts, dropped before the sink."""
+    """A row between stages: an annotation row with images (JPEG) and the siblings' facts, which are not written."""
 
     crop_jpeg: bytes | None = Field(default=None, description="best frame, box of the mask with context, not masked")
     masked_jpeg: bytes | None = Field(default=None, description="best frame, all outside the mask black")

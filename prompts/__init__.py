@@ -1,13 +1,16 @@
-"""What models are asked: one text file per use site, and the class that its reply must fit.
+"""What models are asked: one text file for every request that a stage makes, and the class that its reply must fit.
 
-A file `<name>.txt` holds both roles, divided by the lines `[system]` and `[user]`, with `$placeholders`
-(`string.Template`, so the braces of JSON need no escaping). Pictures are not in the text: they stand between the two.
+A file `<name>.txt` holds both roles, divided by the lines `[system]` and `[user]`, with `$placeholders` as in
+`string.Template`, so the braces of JSON need no escaping. Images are not in the text: the request has them between the
+two roles. Placeholders for the rules of an expression (`$max_words`) are filled in from `manifests/expression.py` when
+the prompt is loaded; all others are values of a row, filled in by `Prompt.render`.
 
-Words that go around a row's values (a note, a line of a list) stand in `values.txt`, in sections of that kind. Nothing
-else is sent: a prompt's id covers its text, the sections that it uses, and the reply's schema.
+The words around a row's values (a note, a line of a list) stand in `values.txt`, in sections that begin with a line
+`[name]`. Nothing else is sent, so a prompt's id covers its text with the rules, the sections that it uses, and the
+JSON schema of its reply.
 
-A request begins alike for as long as it can, because an engine computes a common beginning once (prefix caching):
-prompts that show the same picture first have the same `[system]`; prompts without pictures name their values last.
+An engine computes the beginning that requests have in common only once (prefix caching). Therefore prompts that show
+the same image first have the same `[system]`, and prompts without images name the row's values last.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from manifests.expression import PROMPT_VALUES
 from manifests.schema import Contradiction, Row
 from prompts.replies import REPLIES
 
@@ -31,7 +35,7 @@ _MARKS = ("[system]\n", "\n[user]\n")
 
 
 class Messages(NamedTuple):
-    """The two parts of a rendered prompt."""
+    """A rendered prompt: the text of the system message, and the text of the user message after its images."""
 
     system: str
     user: str
@@ -39,7 +43,13 @@ class Messages(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompt(Generic[R]):
-    """A text with `$placeholders` and the reply that it asks for."""
+    """A prompt as it is sent for any row.
+
+    Attributes:
+        name: of its file, and the key of its reply class in `prompts.replies.REPLIES`.
+        text: both roles, with `$placeholders` for a row's values.
+        reply: the class whose JSON schema constrains the model, and which parses its answer.
+    """
 
     name: str
     text: str
@@ -47,17 +57,17 @@ class Prompt(Generic[R]):
 
     @cached_property
     def id(self) -> str:
-        """`name@sha8` over all words that are sent and the reply's JSON schema; the rest is the row's own."""
+        """`name@sha8`: a hash of all words that are sent for any row, and of the reply's JSON schema."""
         schema = json.dumps(self.reply.model_json_schema(), sort_keys=True)
-        used = {name for value in Template(self.text).get_identifiers() for name in _WORDS_OF.get(value, ())}
-        words = "".join(f"[{name}]{_words()[name].template}" for name in sorted(used))
+        used = {name for value in Template(self.text).get_identifiers() for name in _SECTIONS_OF.get(value, ())}
+        words = "".join(f"[{name}]{_sections()[name].template}" for name in sorted(used))
         return f"{self.name}@{hashlib.sha256((self.text + words + schema).encode()).hexdigest()[:8]}"
 
     def render(self, **values: str) -> Messages:
-        """Both parts with every placeholder filled in.
+        """Return both messages with every placeholder filled in; values that the text does not name are left out.
 
         Raises:
-            ValueError: A placeholder has no value.
+            ValueError: a placeholder has no value.
         """
         try:
             filled = Template(self.text).substitute(values)
@@ -72,13 +82,19 @@ class Prompt(Generic[R]):
 
 @cache
 def load(name: str) -> Prompt[Any]:
-    """The prompt `name`; one of NAMES, else KeyError."""
-    return Prompt(name, Path(__file__).with_name(f"{name}.txt").read_text(encoding="utf-8"), REPLIES[name])
+    """Read the prompt `name` and fill in the rules of an expression.
+
+    Raises:
+        KeyError: `name` is none of NAMES.
+    """
+    reply = REPLIES[name]
+    text = Path(__file__).with_name(f"{name}.txt").read_text(encoding="utf-8")
+    return Prompt(name, Template(text).safe_substitute(PROMPT_VALUES), reply)
 
 
 def values_of(row: Row) -> dict[str, str]:
-    """Every value that a prompt may name and that `row` has by now."""
-    columns = {
+    """Return every value that a prompt may name and that `row` has by now, by the name of its placeholder."""
+    values = {
         "caption_crop": row.caption_crop,
         "caption_masked": row.caption_masked,
         "conflict": row.conflict,
@@ -86,16 +102,16 @@ def values_of(row: Row) -> dict[str, str]:
         "scene_description": row.scene_description,
         "video_description": row.video_description,
         "expression": row.expression,
-        "contradictions": "\n".join(map(_wrong, row.contradictions)) or None,
-        "video_times": ", ".join(_said("moment", time_s=f"{time_s:.1f}") for time_s in row.video_times_s) or None,
-        "part_note": _said("part" if row.part_of else "whole"),
-        "others": "\n".join(_lines(row)) or _said("no_other"),
+        "contradictions": "\n".join(map(_contradiction_line, row.contradictions)) or None,
+        "video_times": ", ".join(_filled("moment", time_s=f"{time_s:.1f}") for time_s in row.video_times_s) or None,
+        "part_note": _filled("part" if row.part_of else "whole"),
+        "others": "\n".join(_other_lines(row)) or _filled("no_other"),
     }
-    return {name: value for name, value in columns.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-# sections of values.txt by the values that are made of them
-_WORDS_OF = {
+# placeholder -> the sections of values.txt that its value is made of
+_SECTIONS_OF = {
     "contradictions": ("wrong",),
     "video_times": ("moment",),
     "part_note": ("part", "whole"),
@@ -104,30 +120,30 @@ _WORDS_OF = {
 
 
 @cache
-def _words() -> dict[str, Template]:
+def _sections() -> dict[str, Template]:
     parts = re.split(r"^\[(\w+)\]$", Path(__file__).with_name("values.txt").read_text(encoding="utf-8"), flags=re.M)
     return {name: Template(text.strip()) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def _said(section: str, **values: str) -> str:
-    return _words()[section].substitute(values)
+def _filled(section: str, **values: str) -> str:
+    return _sections()[section].substitute(values)
 
 
-def _wrong(found: Contradiction) -> str:
-    return _said("wrong", kind=found.kind, claim=found.claim, measured=found.measured)
+def _contradiction_line(found: Contradiction) -> str:
+    return _filled("wrong", kind=found.kind, claim=found.claim, measured=found.measured)
 
 
-def _lines(row: Row) -> Iterator[str]:
-    """A line for each other object; what is not known of it is not said."""
+def _other_lines(row: Row) -> Iterator[str]:
+    """Yield a line for every other object of the video; it leaves out what is not known of the object."""
     for facts in row.sibling_facts:
         if facts.object_id != row.object_id:
             names = [colour.name for colour in facts.colours[:2]] if facts.colours_known else []
-            colours = _said("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
-            yield _said(
+            colours = _filled("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
+            yield _filled(
                 "other",
                 object_id=facts.object_id,
-                colours=colours or _said("no_colour"),
+                colours=colours or _filled("no_colour"),
                 size=facts.size,
                 place=facts.place_start,
-                motion=_said("motion", motion=facts.motion) if facts.motion_known else "",
+                motion=_filled("motion", motion=facts.motion) if facts.motion_known else "",
             )

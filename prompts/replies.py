@@ -1,55 +1,56 @@
-"""One reply class for each prompt: its JSON schema is enforced by the engine, and the same class parses the answer.
+"""One reply class for every prompt: an engine enforces its JSON schema, and the same class parses the answer.
 
-Schemas are strict as OpenAI means it, so that any server takes them: every property is required, none has a default,
-no other is allowed, and only types, enums and descriptions stand in them. Lengths and beginnings are checked here: a
-`maxLength` costs xgrammar seconds to compile and up to 60 ms a token instead of 0.01 ms, and drops a `pattern` beside
-it. An endless text is ended by `max_tokens`.
+Schemas are strict in OpenAI's sense, so that any server takes them: every property is required and has no default, no
+other property is allowed, and they hold nothing but types, enums and descriptions. Lengths and beginnings are checked
+here instead, because a `maxLength` costs xgrammar seconds to compile and up to 60 ms a token instead of 0.01 ms, and
+makes it ignore a `pattern` of the same string. `max_tokens` ends a text that would not end.
+
+The docstrings and descriptions of the replies are part of their schemas: models read them, and a prompt's id changes
+with them.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-_MOST_CHARACTERS = 1200  # three sentences have 200 to 500
-_MOST_OF_EXPRESSION = 1000  # 110 words have about 650
-_MOST_IDS = 8
-_BEGINNING = "The object is "
+from manifests.expression import MAX_AMBIGUOUS_IDS, MAX_WORDS, MIN_WORDS, OBJECT_OPENING, check_form
+
+_MAX_CHARS = 1200  # three sentences have 200 to 500
 
 
-def _bounded(text: str) -> str:
-    if len(text) > _MOST_CHARACTERS:
-        raise ValueError(f"must have at most {_MOST_CHARACTERS} characters, has {len(text)}")
+def _check_length(text: str) -> str:
+    if len(text) > _MAX_CHARS:
+        raise ValueError(f"must have at most {_MAX_CHARS} characters, has {len(text)}")
     return text
 
 
-def _expression(text: str) -> str:
-    if not text.startswith(_BEGINNING):
-        raise ValueError(f"must begin with {_BEGINNING!r}, begins with {text[:30]!r}")
-    if len(text) > _MOST_OF_EXPRESSION:
-        raise ValueError(f"must have at most {_MOST_OF_EXPRESSION} characters, has {len(text)}")
-    return text
-
-
-def _said(text: str) -> str:
+def _check_not_empty(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
-def _few(ids: list[str]) -> list[str]:
-    if len(ids) > _MOST_IDS:
-        raise ValueError(f"must have at most {_MOST_IDS} ids, has {len(ids)}")
+def _check_expression(text: str) -> str:
+    check_form(text)
+    return text
+
+
+def _check_id_count(ids: list[str]) -> list[str]:
+    if len(ids) > MAX_AMBIGUOUS_IDS:
+        raise ValueError(f"must have at most {MAX_AMBIGUOUS_IDS} ids, has {len(ids)}")
     return ids
 
 
-Note = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_bounded)]
-Id = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_said)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_said), AfterValidator(_bounded)]
-ExpressionText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_expression)]
+Note = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_length)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_not_empty)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True), AfterValidator(_check_not_empty), AfterValidator(_check_length)
+]
+ExpressionText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_expression)]
 
 
 class Reply(BaseModel):
-    """A model's whole answer to one prompt; the fields are written in their order."""
+    """The base of all replies: an immutable JSON object, whose fields a model writes in the order of the class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,11 +69,11 @@ class Consistency(Reply):
         description="inconsistent: not about one thing; unrecognizable: it cannot be told what it is"
     )
     object_description: Note = Field(
-        description="if consistent, one or two sentences beginning with 'The object is'; else empty"
+        description=f"if consistent, one or two sentences beginning with '{OBJECT_OPENING}'; else empty"
     )
 
     @model_validator(mode="after")
-    def _described(self) -> "Consistency":
+    def _check_description(self) -> "Consistency":
         if self.verdict == "consistent" and not self.object_description:
             raise ValueError("a consistent verdict needs an object_description, got an empty one")
         return self
@@ -93,8 +94,10 @@ class Video(Reply):
 class Expression(Reply):
     """The referring expression, and the objects that it cannot be told from."""
 
-    expression: ExpressionText = Field(description="60 to 110 words in three parts, beginning with 'The object is'")
-    ambiguous_with: Annotated[list[Id], AfterValidator(_few)] = Field(
+    expression: ExpressionText = Field(
+        description=f"{MIN_WORDS} to {MAX_WORDS} words in three parts, beginning with '{OBJECT_OPENING}'"
+    )
+    ambiguous_with: Annotated[list[Id], AfterValidator(_check_id_count)] = Field(
         description="ids of other listed objects that the expression fits just as well; empty if there are none"
     )
 

@@ -1,1 +1,1 @@
-"""The steps of the annotation, one file each; see base.py for the contract."""
+"""The stages of the annotation, one file each, named as in the column `stage` of a row; base.py has their contract."""

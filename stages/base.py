@@ -1,4 +1,4 @@
-"""The contract of a stage: rows in, one result per row out, same order. No Ray, no model here."""
+"""The contract of a stage: rows go in, one result per row comes out in the same order. It knows no Ray and no model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from manifests.schema import Reason, Row
 
-Update = dict[str, Any]  # column -> value, only columns named in `writes`
+Update = dict[str, Any]  # column -> value; a stage may only update the columns in its `writes`
 
 
 @dataclass(frozen=True)
 class Reject:
-    """This row ends here by design; what was found out about it until then is kept too."""
+    """The result of a row that ends at this stage by design; columns in `update` are written all the same."""
 
     reason: Reason
     detail: str
@@ -20,7 +20,10 @@ class Reject:
 
 
 class RowError(Exception):
-    """This row failed in a foreseen way (it is retried); any other exception is an UNEXPECTED_ERROR."""
+    """This row failed in a foreseen way, and the next run tries it again.
+
+    Any other exception of a stage, but FatalError, makes the row fail with the reason UNEXPECTED_ERROR.
+    """
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
@@ -31,36 +34,55 @@ class RowError(Exception):
 
 
 class FatalError(Exception):
-    """The run cannot go on (engine dead, disk full): stop, keep what is written, resume later."""
+    """The run cannot go on (engine dead, disk full): it stops, keeps what is written, and can be resumed later."""
 
 
-Result = Update | Reject | Exception  # an Exception fails its row alone
+Result = Update | Reject | Exception  # an exception lets its own row fail, and no other
 
 
 class Stage(ABC):
-    """One step. Configured by a frozen dataclass, picklable before `setup`, no work at import."""
+    """One step of the annotation.
+
+    A stage is pickled and sent to workers before `setup`, so its constructor takes plain settings and opens nothing.
+
+    Attributes:
+        name: goes to the row's column `stage` if the stage rejects the row or fails at it.
+        reads: columns that the stage needs; `pipeline.graph.check` sees that an earlier stage writes them.
+        writes: columns that its updates may have.
+        by_video: whether `process` gets the rows of one video at a time.
+        pool: name of the workers that run the stage; neighbouring stages of one pool share a worker.
+    """
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
     writes: ClassVar[tuple[str, ...]]
-    by_video: ClassVar[bool] = False  # True: `process` gets the rows of one video at a time
-    pool: str = "cpu"  # neighbouring stages of one pool share a worker
+    by_video: ClassVar[bool] = False
+    pool: str = "cpu"
 
     def setup(self) -> None:  # noqa: B027  (most stages have nothing to set up)
-        """Load what must not be pickled, once per worker."""
+        """Load what must not be pickled; called once in every worker."""
 
     @abstractmethod
     def process(self, rows: Sequence[Row]) -> list[Result]:
-        """Results for `rows`: same length, same order. Raise FatalError to stop the run."""
+        """Return the results for `rows`: as many, in the same order.
+
+        Raises:
+            FatalError: the run is to stop.
+        """
 
 
 class AsyncStage(Stage):
-    """A stage that waits for others: many rows are in flight, and each goes on to the next stage by itself."""
+    """A stage that waits for a server: many rows are in flight, and every row goes on to the next stage by itself."""
 
     @abstractmethod
     async def answer(self, row: Row) -> Update | Reject:
-        """The result for one row; exceptions as in Stage.process."""
+        """Return the result for one row.
+
+        Raises:
+            RowError: the row failed in a foreseen way.
+            FatalError: the run is to stop.
+        """
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
-        """Not for rows in flight: `pipeline.run_stages` awaits `answer`."""
+        """Raise TypeError: `pipeline.run_stages` awaits `answer` instead."""
         raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run_stages")

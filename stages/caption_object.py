@@ -1,4 +1,4 @@
-"""Stage caption_object: two captions of the object, from two pictures that are shown separately (paper 3.3)."""
+"""Stage caption_object: asks for two captions of the object, each from one of two images (paper 3.3)."""
 
 from manifests.schema import Row
 from prompts.replies import Caption
@@ -15,7 +15,7 @@ class CaptionObject(WriterStage):
     asks = ("caption_crop", "caption_masked")
 
     async def write(self, row: Row) -> Update:
-        """One call a picture: shown together, they are described worse than either alone (DAM, table 8)."""
+        """Ask once for every image: shown together, they are described worse than either alone (DAM, table 8)."""
         crop: Caption = await self.ask("caption_crop", row, [row.crop_jpeg])
         masked: Caption = await self.ask("caption_masked", row, [row.masked_jpeg])
         return {"caption_crop": crop.caption, "caption_masked": masked.caption}

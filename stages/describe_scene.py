@@ -1,4 +1,4 @@
-"""Stage describe_scene: where the object is and how it stands to what surrounds it (paper 3.3)."""
+"""Stage describe_scene: asks where the object is and how it stands to what surrounds it (paper 3.3)."""
 
 from manifests.schema import Row
 from prompts.replies import Scene
@@ -15,6 +15,6 @@ class DescribeScene(WriterStage):
     asks = ("describe_scene",)
 
     async def write(self, row: Row) -> Update:
-        """One picture: the whole view at the best moment, with a thin contour."""
+        """Show one image: the full frame in which the object is largest, with a thin contour around it."""
         reply: Scene = await self.ask("describe_scene", row, [row.scene_jpeg])
         return {"scene_description": reply.description}

@@ -1,4 +1,4 @@
-"""Stage describe_video: what the object does from beginning to end (paper 3.3)."""
+"""Stage describe_video: asks what the object does from the beginning of the video to its end (paper 3.3)."""
 
 from manifests.schema import Row
 from prompts.replies import Video
@@ -15,6 +15,6 @@ class DescribeVideo(WriterStage):
     asks = ("describe_video",)
 
     async def write(self, row: Row) -> Update:
-        """All views of the video in one call; their times are in the text."""
+        """Show all frames that were drawn of the video in one request; the prompt gives their times."""
         reply: Video = await self.ask("describe_video", row, row.video_jpegs)
         return {"video_description": reply.description}

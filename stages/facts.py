@@ -1,4 +1,4 @@
-"""What can be measured of the objects of a video without a model: place, size, motion, sight, colours, neighbours.
+"""Measures the objects of a video without a model: place, size, motion, visibility, colours, neighbours.
 
 Shapes: T annotated frames (6 fps); 4 = (left, top, right, bottom), 2 = (x, y), in pixels of the upright source frame.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.schema import Facts, Span
+from manifests.schema import Facts, Span, size_name
 from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
@@ -19,12 +19,10 @@ from stages.video.times import FrameTimes
 from stages.video.track import Sight, Track
 from stages.video.trails import Trail
 
-# Upper ends of the share of the frame: a ball far off; a dog across the street; a person in full height.
-_SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"), (1.0, "large"))
-# (parts, ratio of areas, last to first part): 12 % in length can just be seen; if it is steady, the halves show it too.
+# (number of parts that the video is cut into, least ratio of areas of the last part to the first): a change of 12 % in
+# length between the outer fifths can just be seen, and if it is steady, the halves differ too.
 _SIZE_CHANGES = ((5, 1.25), (2, 1.15))
-
-_TOUCHING_PX = 4  # masks end a pixel or two early, on both sides
+_TOUCHING_PX = 4  # objects with a smaller gap touch: both masks may end a pixel or two early
 
 
 def measure(
@@ -37,16 +35,16 @@ def measure(
     trails: Sequence[Trail],
     colours: Mapping[str, ColourSampler],
 ) -> list[Facts]:
-    """Facts of all objects of one video that are to be told apart; neighbours are chosen among them.
+    """Return the facts of all separate objects of one video, in the order of `tracks`.
 
     Args:
-        tracks: the objects, each visible at least once.
-        height_px: of the upright frame.
-        width_px: of the upright frame.
-        times: of the source frames.
-        camera_steps: `CameraTracker.steps` of the video, one less than annotated frames.
+        tracks: the objects, all of them visible at least once; neighbours are chosen among them.
+        height_px: height of the upright frame.
+        width_px: width of the upright frame.
+        times: times of the source frames.
+        camera_steps: `CameraTracker.steps` of the video, one fewer than annotated frames.
         trails: `CameraTracker.trails` of the video.
-        colours: object_id -> the pixels seen.
+        colours: object_id -> the colours of its pixels.
 
     Raises:
         ValueError: a track is never visible, or its length does not fit `camera_steps`.
@@ -95,7 +93,7 @@ def _place_and_size(sight: Sight, width_height_px: tuple[int, int]) -> dict[str,
         "shift_frac": (centre_frac[last] - centre_frac[first]).tolist(),
         "area_median_frac": median_frac,
         "area_best_frac": float(areas_frac[best]),
-        "size": next(name for limit, name in _SIZES if median_frac <= limit),
+        "size": size_name(median_frac),
         "size_ratio": sight.size_ratio(5),
         "size_change": "grows" if grows else "shrinks" if shrinks else "stable",
     }
@@ -130,7 +128,7 @@ def _sight(sight: Sight, sights: Sequence[Sight], times: FrameTimes) -> dict[str
 
 
 def _touched(sight: Sight, sights: Sequence[Sight]) -> NDArray[np.bool_]:
-    """Annotated frames in which another object is next to it, and so may be what covers it."""
+    """Return the annotated frames (T,) in which another object touches this one, and so may cover it."""
     edges_T4, touched_T = sight.edges_T4, np.zeros(len(sight.areas_T), bool)
     for other in sights:
         gaps_T2 = np.maximum(edges_T4[:, :2] - other.edges_T4[:, 2:], other.edges_T4[:, :2] - edges_T4[:, 2:])
@@ -139,7 +137,7 @@ def _touched(sight: Sight, sights: Sequence[Sight]) -> NDArray[np.bool_]:
 
 
 def _spans(flags_T: NDArray[np.bool_], times: FrameTimes) -> list[Span]:
-    """Stretches of true flags; each annotated frame stands for the time up to the next, the last up to the end."""
+    """Return the stretches of true flags; an annotated frame lasts until the next one, the last until the end."""
     edges_s = [*times.annotated_s.tolist(), times.duration_s]
     turns = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(int))).tolist()
     return [

@@ -1,7 +1,8 @@
-"""Stage render_views: the pictures that writers are shown and the facts, from one decode of the video.
+"""Stage render_views: decodes a video once, and makes the images that writers are shown and the facts from it.
 
-Views are those of the paper, section 3.3: at the frame of largest area a crop with context, the frame black outside
-the object and the frame with a yellow contour; and 8 uniform frames with a contour where the object is visible.
+The images are those of the paper, section 3.3: from the frame in which the object is largest, a crop with context, the
+frame with all else black, and the frame with a yellow contour; and 8 frames at even distances, with a contour where the
+object is visible.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,11 @@ from stages.video.objects import VideoObject, load_objects, union
 from stages.video.storage import readable
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
-_CAMERA_LONG_PX = 320  # camera motion needs no more, and time goes with the area
+_CAMERA_LONG_PX = 320  # long side of the frames that the camera is tracked in: it needs no more, and this saves time
 
 
 class RenderViews(Stage):
-    """Fill the views, the facts of the object and those of its siblings."""
+    """Fill the columns of images, the facts of the object and those of its siblings."""
 
     name = "render_views"
     reads = ("object_id", "video_path", "siblings", "areas_px", "frame_count", "height_px", "width_px")
@@ -39,25 +40,25 @@ class RenderViews(Stage):
         self.config, self.sav = config, sav
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
-        """All rows are of one video, which is decoded once."""
+        """Decode the video that all `rows` are of and return an update for every row; see `Stage.process`."""
         try:
-            return self._visit(rows)
-        except RowError as error:  # the video's fault: asking again row by row would decode it again
+            return self._render(rows)
+        except RowError as error:  # a fault of the video fails all rows at once: one by one, each would decode it again
             return [error] * len(rows)
 
-    def _visit(self, rows: Sequence[Row]) -> list[Result]:
+    def _render(self, rows: Sequence[Row]) -> list[Result]:
         row = rows[0]
-        drawn = {each.object_id for each in rows}
-        ids = dict.fromkeys([*row.siblings, *drawn])
+        drawn_ids = {other.object_id for other in rows}
+        ids = dict.fromkeys([*row.siblings, *drawn_ids])
         subjects = [
-            _Subject(each, self.config if each.object_id in drawn else None)
-            for each in load_objects(self.sav, row.video_path, ids)
+            _Subject(video_object, self.config if video_object.object_id in drawn_ids else None)
+            for video_object in load_objects(self.sav, row.video_path, ids)
         ]
         with readable(row.video_path, Reason.DECODE_ERROR):
             video = self.sav.media(row.video_path)
         times = probe(video, row.video_path).times
-        camera, frames_seen = self._watch(row, video, subjects)
-        for frames, words in ((frames_seen, "frames decode"), (len(times.start_s), "frames are there")):
+        camera, decoded_frames = self._decode(row, video, subjects)
+        for frames, words in ((decoded_frames, "frames decode"), (len(times.start_s), "frames are there")):
             if frames != row.frame_count:
                 detail = f"{row.video_path}: {frames} {words}, its index says {row.frame_count}"
                 return [Reject(Reason.FRAME_COUNT_MISMATCH, detail)] * len(rows)
@@ -71,61 +72,61 @@ class RenderViews(Stage):
             trails=camera.trails,
             colours={subject.object.object_id: subject.colours for subject in subjects},
         )
-        found = {each.object_id: each for each in measured}
+        facts_of = {of_object.object_id: of_object for of_object in measured}
         views = {subject.object.object_id: subject.views for subject in subjects if subject.views}
-        shown = uniform_indices(len(row.areas_px), self.config.frames)
+        indices = uniform_indices(len(row.areas_px), self.config.frames)
         shared = {
-            "video_times_s": times.annotated_s[shown].round(3).tolist(),
-            "sibling_facts": [found[object_id] for object_id in row.siblings],
+            "video_times_s": times.annotated_s[indices].round(3).tolist(),
+            "sibling_facts": [facts_of[object_id] for object_id in row.siblings],
         }
-        return [{**shared, **views[each.object_id].columns(), "facts": found[each.object_id]} for each in rows]
+        return [{**shared, **views[other.object_id].columns(), "facts": facts_of[other.object_id]} for other in rows]
 
-    def _watch(self, row: Row, video: Path | BinaryIO, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
-        """Show the video to the subjects; returns what followed the camera and the number of frames decoded."""
+    def _decode(self, row: Row, video: Path | BinaryIO, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
+        """Pass the frames on to all subjects; return the tracker of the camera and the number of frames decoded."""
         entries = len(row.areas_px)
         slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
         best = {subject.object.best_index for subject in subjects}
         camera = CameraTracker(row.width_px / fit(row.width_px, row.height_px, _CAMERA_LONG_PX)[0])
         objects = [subject.object for subject in subjects]
-        frames_seen = 0
-        # Drawing and following the camera go on beside the decoder; OpenCV and FFmpeg run outside Python's lock.
-        with ThreadPoolExecutor(1) as drawer, ThreadPoolExecutor(1) as follower:
-            done: list[Future[None]] = []
+        decoded_frames = 0
+        # Drawing and camera tracking run in threads beside the decoder: OpenCV and FFmpeg release Python's lock.
+        with ThreadPoolExecutor(1) as drawer, ThreadPoolExecutor(1) as tracker:
+            futures: list[Future[None]] = []
             for frame in walk(video, row.video_path):
-                frames_seen += 1
+                decoded_frames += 1
                 index, between = divmod(frame.index, MASK_STRIDE)
                 if between or index >= entries:
                     continue
-                done.append(follower.submit(_follow, camera, frame.grey(_CAMERA_LONG_PX), objects, index))
+                futures.append(tracker.submit(_track_camera, camera, frame.grey(_CAMERA_LONG_PX), objects, index))
                 if index in slots or index in best:
-                    done.append(drawer.submit(self._show, frame, index, slots.get(index), subjects))
-            for each in done:
-                each.result()
-        return camera, frames_seen
+                    futures.append(drawer.submit(self._draw, frame, index, slots.get(index), subjects))
+            for future in futures:
+                future.result()
+        return camera, decoded_frames
 
-    def _show(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
+    def _draw(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
         full_HW3 = frame.bgr()
         small_HW3 = draw.bounded(full_HW3, self.config.video_long_px)
         for subject in subjects:
             if slot is not None or subject.object.best_index == index:
-                subject.see(full_HW3, small_HW3, index, slot)
+                subject.add(full_HW3, small_HW3, index, slot)
 
 
-def _follow(camera: CameraTracker, grey_HW: Picture, objects: Sequence[VideoObject], index: int) -> None:
+def _track_camera(camera: CameraTracker, grey_HW: Picture, objects: Sequence[VideoObject], index: int) -> None:
     size = (grey_HW.shape[1], grey_HW.shape[0])
     camera.add(grey_HW, lambda: draw.shrink_mask(union(objects, index), size))
 
 
 class _Subject:
-    """An object while its video is watched: all are measured, those of the batch are drawn too."""
+    """An object while its video is decoded: the colours of all objects are measured, those of the batch are drawn."""
 
     def __init__(self, video_object: VideoObject, config: ViewConfig | None) -> None:
         self.object = video_object
         self.colours = ColourSampler()
         self.views = None if config is None else ObjectViews(config)
 
-    def see(self, full_HW3: Picture, small_HW3: Picture, index: int, slot: int | None) -> None:
-        """Look at an annotated frame: the best one, or one of the uniform ones (`slot`), or both."""
+    def add(self, full_HW3: Picture, small_HW3: Picture, index: int, slot: int | None) -> None:
+        """Measure and draw the object in an annotated frame: its best one, a uniform one (`slot`), or both."""
         best = index == self.object.best_index
         mask_HW = self.object.mask(index)
         small_HW = draw.shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))

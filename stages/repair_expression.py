@@ -1,17 +1,17 @@
-"""Stage repair_expression: a text that the facts contradict is mended by a second look at both pictures."""
+"""Stage repair_expression: a text that the facts contradict is written anew after a second look at both images."""
 
 from typing import Literal
 
 from manifests.schema import Row
 from prompts.replies import Expression
 from stages.base import Reject, Update
-from stages.check_facts import settle
+from stages.check_facts import check_expression
 from stages.compose_expression import accept
 from stages.writer import Writer, WriterStage
 
 
 class RepairExpression(WriterStage):
-    """Write `expression` anew where check_facts found contradictions; what is left of them is reported or rejected."""
+    """Write `expression` anew where check_facts found contradictions; those that stay are reported or rejected."""
 
     name = "repair_expression"
     reads = ("crop_jpeg", "masked_jpeg", "expression", "contradictions", "object_description", "facts", "sibling_facts")
@@ -23,7 +23,7 @@ class RepairExpression(WriterStage):
         self.on_contradiction = on_contradiction
 
     async def write(self, row: Row) -> Update | Reject:
-        """One round, as in repair_object."""
+        """Ask once, as repair_object does; a row without contradictions goes on without being asked about."""
         if not row.contradictions:
             return {}
         assert row.facts is not None
@@ -31,8 +31,8 @@ class RepairExpression(WriterStage):
         written = accept(reply)
         if isinstance(written, Reject):
             return written
-        settled = settle(reply.expression, row.facts, self.on_contradiction)
-        if isinstance(settled, Reject):
-            return Reject(settled.reason, settled.detail, written | settled.update)
-        mended = [] if settled["contradictions"] else ["expression"]
-        return written | settled | {"repairs": [*row.repairs, *mended]}
+        checked = check_expression(reply.expression, row.facts, self.on_contradiction)
+        if isinstance(checked, Reject):
+            return Reject(checked.reason, checked.detail, written | checked.update)
+        repaired = [] if checked["contradictions"] else ["expression"]
+        return written | checked | {"repairs": [*row.repairs, *repaired]}

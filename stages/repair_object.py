@@ -1,4 +1,4 @@
-"""Stage repair_object: captions that contradict each other are settled by a second look at both pictures."""
+"""Stage repair_object: captions that contradict each other are reconciled by a second look at both images."""
 
 from manifests.schema import Reason, Row
 from prompts.replies import Consistency
@@ -7,7 +7,7 @@ from stages.writer import WriterStage
 
 
 class RepairObject(WriterStage):
-    """Fill `object_description` of what check_consistency passed on as inconsistent; reject what stays so."""
+    """Fill `object_description` of the rows that check_consistency found inconsistent; reject those that stay so."""
 
     name = "repair_object"
     reads = ("crop_jpeg", "masked_jpeg", "caption_crop", "caption_masked", "verdict", "conflict", "part_of")
@@ -15,7 +15,7 @@ class RepairObject(WriterStage):
     asks = ("repair_object",)
 
     async def write(self, row: Row) -> Update | Reject:
-        """One round: who saw both pictures and the conflict and still cannot settle it, will not."""
+        """Ask once: a model that saw both images and the conflict and cannot decide will not do so if asked again."""
         if row.verdict != "inconsistent":
             return {}
         reply: Consistency = await self.ask("repair_object", row, [row.crop_jpeg, row.masked_jpeg])

@@ -1,6 +1,6 @@
-"""Stage select_objects: the files of one video -> one manifest row per masklet, chosen or rejected with the reason.
+"""Stage select_objects: reads the files of one video and makes a row per masklet, chosen or rejected with a reason.
 
-The one stage that makes rows; it runs before there is a manifest (pipeline/build_manifest.py).
+It is the only stage that makes rows; pipeline/build_manifest.py runs it to make the manifest.
 """
 
 import numpy as np
@@ -8,16 +8,22 @@ import numpy as np
 from manifests.schema import ManifestRow, Status
 from stages.base import Reject, RowError
 from stages.check_video import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
-from stages.select_policy import Candidate, SelectConfig, choose, reject, unfit
+from stages.select_policy import Candidate, SelectConfig, check_candidate, choose, reject
 from stages.video.masklets import Masklets
 
 __all__ = ["SelectConfig", "select_objects"]
 
 
 def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> list[ManifestRow]:
-    """Rows of all masklets of a video: manual before auto, by position.
+    """Return the rows of all masklets of a video, manual before auto, by position in the annotation file.
 
-    An annotation file that cannot be read gives one row, `<video_id>/<type>/file`; the other file's rows go on.
+    An annotation file that cannot be read gives one rejected row, `<video_id>/<type>/file`; the masklets of the other
+    file are not affected.
+
+    Args:
+        files: names of the video's mp4 and annotation files.
+        open_file: opens a file by its name.
+        config: thresholds for the choice.
     """
     rows: list[ManifestRow] = []
     candidates: list[Candidate] = []
@@ -38,7 +44,9 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
             row = _row(files, masklet_type, video, masklets, position)
             rows.append(row)
             rles = [frame[position] for frame in masklets.rles]
-            problem = file_problem or check_masklet(masklets, position, video, path) or unfit(row, rles, config)
+            problem = (
+                file_problem or check_masklet(masklets, position, video, path) or check_candidate(row, rles, config)
+            )
             if problem:
                 reject(row, problem)
             else:

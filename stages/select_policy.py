@@ -1,15 +1,16 @@
-"""Which masklets are worth describing, where the paper is silent: each by itself, then all of a video together.
+"""Decides which masklets are worth describing: first one by one, then all of a video together. The paper does not say.
 
-Of more than `max_objects` separate ones those are taken that people refer to (`interest.py` measures it):
+Of more than `max_objects` separate masklets, those are taken that people are likely to refer to
+(`stages/video/interest.py` measures it):
 
 1. Manual masklets come before automatic ones: a person thought them worth an outline, and checked it. An automatic one
-   may be any patch, and a text for a patch of wall teaches nothing.
-2. Among these, by the sum of `WEIGHTS`: what moves by itself counts as much as any two of the others, for verbs are
-   what a video has over a picture. Next to it, time in sight (a long text needs something to tell), size (neither a
-   dot, nor the backdrop that a text takes for granted), and being clear of the border (else the text describes a
-   part of the thing).
+   may be any patch, and a text about a patch of wall teaches nothing.
+2. Masklets of one kind are ordered by the weighted sum of four measures (`WEIGHTS`). Motion of its own counts as much
+   as any two of the others, because verbs are what a video has over an image. The others are time in sight (a long
+   text needs something to tell), size (neither a dot, nor the background that a text takes for granted), and distance
+   from the border (else the text describes a part of the thing).
 
-Size times time in sight alone, the rule before, took tree trunks, a wall and a banner, not the boy who rides past.
+An earlier rule, size times time in sight, took tree trunks, a wall and a banner, and not the boy who rides past.
 
 Shapes: T annotated frames, K candidates of a video; `[t, i, j]` reads "of mask i in mask j".
 """
@@ -28,22 +29,22 @@ from stages.video.interest import interests
 from stages.video.masklets import Rle, mean_overlaps
 from stages.video.track import Sight, Track
 
-STAGE = "select_objects"  # what rejected rows name
+STAGE = "select_objects"  # the column `stage` of rows that are rejected here
 WEIGHTS = {"moves": 2.0, "in sight": 1.0, "size": 1.0, "clear of the border": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelectConfig:
-    """Thresholds of select_objects."""
+    """Thresholds of select_objects; `max_iou` and `max_contained_frac` are for means over frames."""
 
-    min_visible_frames: int = 6  # annotated frames: one second, less shows no action to describe
-    min_best_area_px: int = 400  # 20 x 20 at its best; the crop is at full resolution, below this it shows a dot
-    border_frac: float = 0.03  # width of the border strip / short side: what is cut off hugs the border
-    max_in_border_frac: float = 0.5  # most of the object in that strip: the rest of it is outside the picture
-    max_iou: float = 0.7  # mean over frames; by hand and by machine, outlines of one object agree in 0.7 or more
-    max_contained_frac: float = 0.8  # mean over frames; 0.2 allows for edges that do not follow the whole exactly
-    keep_parts: bool = False  # a hand inside a person: the text for it is apt to describe the person
-    max_objects: int = 6  # the paper keeps 1.94 a video after its checks; more of one video teaches little new
+    min_visible_frames: int = 6  # annotated frames: less than a second shows no action to describe
+    min_best_area_px: int = 400  # of the largest mask: the crop is at full resolution, and of 20 x 20 it shows a dot
+    border_frac: float = 0.03  # width of the strip along the border / short side: what is cut off lies along the border
+    max_in_border_frac: float = 0.5  # share of the largest mask in that strip: the rest would be outside the frame
+    max_iou: float = 0.7  # outlines of one object, one by hand and one by machine, agree in 0.7 or more
+    max_contained_frac: float = 0.8  # of a part, in the larger thing: its edges need not follow those of the thing
+    keep_parts: bool = False  # the text for a part, such as a hand of a person, tends to describe the person
+    max_objects: int = 6  # of a video: the paper keeps 1.94 after its checks, more of one video teaches little new
 
     def __post_init__(self) -> None:
         for name in ("min_visible_frames", "min_best_area_px", "max_objects"):
@@ -56,25 +57,25 @@ class SelectConfig:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A masklet that passed alone."""
+    """A masklet that is worth describing by itself, before it is compared with the others of its video."""
 
     row: ManifestRow
-    rles: list[Rle]  # T
-    centres_T2: NDArray[np.float64]  # (x, y) of each mask's pixels; nan = not visible
+    rles: list[Rle]  # its T masks
+    centres_T2: NDArray[np.float64]  # centre (x, y) of every mask in pixels; nan where it is not visible
 
     @property
     def extent(self) -> float:
-        """Linear size summed over frames: of two outlines of one thing, the fuller one."""
+        """The square root of the area, summed over frames: of two outlines of one object, the fuller one has more."""
         return float(np.sqrt(self.row.areas_px).sum())
 
 
 def reject(row: ManifestRow, why: Reject) -> None:
-    """End a row in select_objects."""
+    """Mark a row as rejected by select_objects."""
     row.status, row.stage, row.reason, row.detail = Status.REJECTED, STAGE, why.reason, why.detail
 
 
-def unfit(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | None:
-    """Why this masklet is not worth describing whatever else is in the video, or None."""
+def check_candidate(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | None:
+    """Return why a masklet is not worth describing, whatever else is in the video; None if it may be."""
     if row.best_index is None:
         return Reject(Reason.NEVER_VISIBLE, f"all {len(row.areas_px)} masks are empty")
     visible = np.count_nonzero(row.areas_px)
@@ -103,40 +104,41 @@ def _border_strip(height_px: int, width_px: int, strip_px: int) -> Rle:
 
 
 def choose(candidates: list[Candidate], config: SelectConfig) -> None:
-    """Reject duplicates, parts and what is over the limit; tell the rest who their siblings are."""
+    """Reject duplicates, parts and masklets over the limit, in place; fill `siblings` and `part_of` of the rows."""
     rows = [candidate.row for candidate in candidates]
     areas_TK = np.array([row.areas_px for row in rows], np.float64).T
     iou_KK, contained_KK = mean_overlaps(areas_TK, [candidate.rles for candidate in candidates])
 
-    separate: list[int] = []
+    unique: list[int] = []
     for i in sorted(range(len(rows)), key=lambda k: (rows[k].masklet_type != "manual", -candidates[k].extent)):
-        twin = max(separate, key=lambda j: iou_KK[i, j], default=None)
+        twin = max(unique, key=lambda j: iou_KK[i, j], default=None)
         if twin is not None and iou_KK[i, twin] >= config.max_iou:
             detail = f"mean IoU {iou_KK[i, twin]:.2f} >= max_iou {config.max_iou} with {rows[twin].object_id}"
             reject(rows[i], Reject(Reason.DUPLICATE, detail))
         else:
-            separate.append(i)
+            unique.append(i)
 
-    wholes: list[int] = []
-    for i in sorted(separate, key=lambda k: -sum(rows[k].areas_px)):
-        whole = max(wholes, key=lambda j: contained_KK[i, j], default=None)
-        if whole is not None and contained_KK[i, whole] >= config.max_contained_frac:
-            rows[i].part_of = rows[whole].object_id
-            detail = f"{contained_KK[i, whole]:.2f} of it >= max_contained_frac {config.max_contained_frac}"
+    separate: list[int] = []
+    for i in sorted(unique, key=lambda k: -sum(rows[k].areas_px)):
+        container = max(separate, key=lambda j: contained_KK[i, j], default=None)
+        if container is not None and contained_KK[i, container] >= config.max_contained_frac:
+            rows[i].part_of = rows[container].object_id
+            detail = f"{contained_KK[i, container]:.2f} of it >= max_contained_frac {config.max_contained_frac}"
             if not config.keep_parts:
-                reject(rows[i], Reject(Reason.PART, f"{detail} lies in {rows[whole].object_id}"))
+                reject(rows[i], Reject(Reason.PART, f"{detail} lies in {rows[container].object_id}"))
                 continue
-        wholes.append(i)
+        separate.append(i)
 
-    found = interests([_sight(candidates[i]) for i in wholes], rows[0].width_px, rows[0].height_px)
+    measures = interests([_sight(candidates[i]) for i in separate], rows[0].width_px, rows[0].height_px)
     sums = {
-        i: sum(WEIGHTS[name] * value for name, value in each.items()) for i, each in zip(wholes, found, strict=True)
+        i: sum(WEIGHTS[name] * value for name, value in of_object.items())
+        for i, of_object in zip(separate, measures, strict=True)
     }
-    ranked = sorted(wholes, key=lambda k: (rows[k].masklet_type != "manual", -sums[k]))
+    ranked = sorted(separate, key=lambda k: (rows[k].masklet_type != "manual", -sums[k]))
     for rank, i in enumerate(ranked, start=1):
-        rows[i].siblings = sorted(rows[j].object_id for j in wholes)
+        rows[i].siblings = sorted(rows[j].object_id for j in separate)
         if rank > config.max_objects:
-            figures = ", ".join(f"{name} {value:.2f}" for name, value in found[wholes.index(i)].items())
+            figures = ", ".join(f"{name} {value:.2f}" for name, value in measures[separate.index(i)].items())
             detail = f"number {rank}, {rows[i].masklet_type}, interest {sums[i]:.2f}: {figures}"
             reject(rows[i], Reject(Reason.OVER_VIDEO_LIMIT, f"{detail} > max_objects {config.max_objects}"))
 

@@ -1,7 +1,7 @@
-"""A shard as it lies below SAV_ROOT: its name, its folder, its videos.
+"""Finds a shard below SAV_ROOT: its name, its folder and its videos.
 
-SA-V's archives unpack to `sav_train/<shard>/`. Sa2VA's instructions unpack each in a folder of its own, which makes it
-`<shard>/sav_train/<shard>/`. Some people keep `<shard>/` alone.
+SA-V's archives unpack to `sav_train/<shard>/`. Sa2VA's instructions unpack every archive in a folder of its own, which
+gives `<shard>/sav_train/<shard>/`. Some people keep `<shard>/` alone. All three are found.
 """
 
 import posixpath
@@ -15,16 +15,17 @@ from stages.video.storage import unreadable
 
 _LAYOUTS = ("sav_train/{0}", "{0}/sav_train/{0}", "{0}")
 _ENDS = (".mp4", "_manual.json", "_auto.json")
-_COPY = re.compile(r".* \(\d+\)|.* copy( \d+)?|.* - copy( \(\d+\))?|copy of .*", re.IGNORECASE)  # browsers, desktops
+# How browsers and desktops name a copy of a file.
+_COPY = re.compile(r".* \(\d+\)|.* copy( \d+)?|.* - copy( \(\d+\))?|copy of .*", re.IGNORECASE)
 
 
 def shard_names(given: str) -> list[str]:
-    """The shards that `sav_000,sav_001/` names, each once.
+    """Return the names in a list such as `sav_000,sav_001/`, without repetitions.
 
     Raises:
-        ValueError: it names none, or a path.
+        ValueError: it has no name, or a path.
     """
-    names = [posixpath.normpath(name) for each in given.split(",") if (name := each.strip().rstrip("/"))]
+    names = [posixpath.normpath(name) for part in given.split(",") if (name := part.strip().rstrip("/"))]
     if not names:
         raise ValueError(f"--shard (make: SHARD=…) must name at least one shard, got {given!r}")
     for name in names:
@@ -37,13 +38,22 @@ def shard_names(given: str) -> list[str]:
 
 
 def folder_of(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str | None:
-    """The folder of a shard, relative to SAV_ROOT; None if there is none with a video."""
+    """Return the folder of a shard, relative to SAV_ROOT; None if no folder of its name has a video.
+
+    Args:
+        fs: the filesystem that SAV_ROOT is on.
+        sav_root: path of SAV_ROOT on it.
+        shard: name of the shard.
+    """
     places = (layout.format(shard) for layout in _LAYOUTS)
     return next((place for place in places if video_ids(names_in(fs, f"{sav_root}/{place}"))), None)
 
 
 def videos_in(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[VideoFiles]:
-    """Videos of a shard of which there is at least one file, by id; none if there is no such shard."""
+    """Return the videos of a shard that have at least one file, sorted by id; none if there is no such shard.
+
+    Args: as `folder_of`.
+    """
     folder = folder_of(fs, sav_root, shard)
     if folder is None:
         return []
@@ -55,7 +65,7 @@ def videos_in(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[
 
 
 def left_out(fs: fsspec.AbstractFileSystem, sav_root: str, videos: Sequence[VideoFiles]) -> list[str]:
-    """What else lies in the folders of these videos: copies, hidden files, notes."""
+    """Return the paths, relative to SAV_ROOT, of other files beside these videos: copies, hidden files, notes."""
     used = {f"{video.folder}/{video.video_id}{end}" for video in videos for end in _ENDS}
     folders = sorted({video.folder for video in videos})
     there = [f"{folder}/{name}" for folder in folders for name in names_in(fs, f"{sav_root}/{folder}")]
@@ -63,28 +73,32 @@ def left_out(fs: fsspec.AbstractFileSystem, sav_root: str, videos: Sequence[Vide
 
 
 def video_ids(names: Sequence[str]) -> set[str]:
-    """Ids of the videos that files of these names belong to; hidden files and copies without masks belong to none."""
+    """Return the ids of the videos that files of these names belong to; hidden files and copies do not count.
+
+    A copy that has annotation files of its own does count.
+    """
     ids = {name.removesuffix(end) for name in names for end in _ENDS if name.endswith(end) and name[0] != "."}
     annotated = {name.removesuffix(end) for name in names for end in _ENDS[1:] if name.endswith(end)}
 
-    def copied(video_id: str) -> bool:  # `x 2` and `x - Kopie` where there is x: each system and language has its own
-        starts = (video_id[: sign.start()] for sign in re.finditer(r"\W|_copy", video_id))
+    # Beside x, `x 2` and `x - Kopie` are copies too: systems and languages name them differently.
+    def is_copy(video_id: str) -> bool:
+        starts = (video_id[: match.start()] for match in re.finditer(r"\W|_copy", video_id))
         return bool(_COPY.fullmatch(video_id)) or any(start in annotated for start in starts)
 
-    return {each for each in ids if each and (each in annotated or not copied(each))}
+    return {video_id for video_id in ids if video_id and (video_id in annotated or not is_copy(video_id))}
 
 
 def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
-    """Names in a folder, sorted; none if it is no folder.
+    """Return the sorted names in a folder; none if it is not a folder.
 
     Raises:
-        ValueError: it may not be looked into.
+        ValueError: there is no permission to list it.
         FatalError: the storage does not answer.
     """
     try:
         if not fs.isdir(folder):
             return []
-        return sorted(each.rstrip("/").rpartition("/")[2] for each in fs.ls(folder, detail=False))
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
     except (PermissionError, NotADirectoryError) as error:
         raise ValueError(
             f"{folder} must be a folder that can be listed, got {error!r}: see to its permissions"

@@ -1,7 +1,7 @@
-"""Who writes text, and the base of all stages that ask for it.
+"""The protocol of a writer, which answers prompts with text, and the base class of all stages that ask one.
 
-Two kinds of writer fit the protocol. `pipeline/writers/measured.py` answers from the row's facts and asks no model;
-`pipeline/writers/model.py` shows prompt and pictures to a model. The stages are the same for both.
+There are two writers, and the stages are the same for both: `pipeline/writers/measured.py` answers from the row's
+facts and asks no model; `pipeline/writers/model.py` sends prompt and images to a model.
 """
 
 from abc import abstractmethod
@@ -18,31 +18,46 @@ from stages.base import AsyncStage, Reject, RowError, Update
 
 R = TypeVar("R", bound=BaseModel)
 
-NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)  # every attempt ended so: another run would end so too
+# Errors of a writer that reject the row instead of letting it fail: as every attempt ended so, another run would too.
+NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)
 
 
 class Writer(Protocol):
-    """Answers prompts. Picklable; what cannot be pickled (a client) is made at the first `write`."""
+    """Answers prompts. It is pickled and sent to workers, so it makes what cannot be pickled at the first `write`.
 
-    name: str  # goes to the row's column `writer`
-    pool: str  # the workers that its stages share, as in Stage.pool
+    Attributes:
+        name: goes to the row's column `writer`.
+        pool: name of the workers that run the stages that ask it, as in `Stage.pool`.
+    """
 
-    async def write(self, prompt: Prompt[R], row: Row, pictures: Sequence[bytes]) -> R:
-        """The reply to `prompt` for `row`, seeing `pictures` (JPEG, in the order that the prompt speaks of).
+    name: str
+    pool: str
 
-        Each request to a model is appended to `row.calls`, also those of a row that fails: they were paid for.
+    async def write(self, prompt: Prompt[R], row: Row, images: Sequence[bytes]) -> R:
+        """Return the reply to `prompt` for `row`.
+
+        Every request to a model is appended to `row.calls`, also those of a row that fails: they were paid for.
+
+        Args:
+            prompt: what is asked.
+            row: the object that it is asked about; its columns fill in the prompt.
+            images: JPEG files that the writer may look at, in the order in which the prompt speaks of them.
 
         Raises:
-            RowError: No usable reply for this row.
-            FatalError: The engine is gone.
+            RowError: there is no usable reply for this row.
+            FatalError: the engine is gone.
         """
         ...
 
 
 class WriterStage(AsyncStage):
-    """A stage that asks a writer."""
+    """A stage that asks a writer.
 
-    asks: ClassVar[tuple[str, ...]]  # names of the prompts; ids of the answered ones go to the row's `prompt_ids`
+    Attributes:
+        asks: names of the prompts that it sends; the ids of those that were answered go to the row's `prompt_ids`.
+    """
+
+    asks: ClassVar[tuple[str, ...]]
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
@@ -50,21 +65,26 @@ class WriterStage(AsyncStage):
 
     @abstractmethod
     async def write(self, row: Row) -> Update | Reject:
-        """What this stage makes of `row`; nothing if it had nothing to ask."""
+        """Ask for what this stage needs and return what becomes of `row`; {} if there was nothing to ask."""
 
-    async def ask(self, name: str, row: Row, pictures: Sequence[bytes | None] = ()) -> Any:
-        """The writer's reply to prompt `name`: an instance of `prompts.load(name).reply`; answered, it is noted."""
-        shown = [picture for picture in pictures if picture is not None]
-        if len(shown) < len(pictures):
+    async def ask(self, name: str, row: Row, images: Sequence[bytes | None] = ()) -> Any:
+        """Return the writer's reply to the prompt `name`, an instance of `prompts.load(name).reply`.
+
+        Raises:
+            ValueError: one of `images` is None, because no earlier stage drew it.
+            RowError, FatalError: as `Writer.write` does.
+        """
+        drawn = [image for image in images if image is not None]
+        if len(drawn) < len(images):
             raise ValueError(f"{row.object_id}: prompt {name!r} needs its picture, got none; render_views comes first")
         prompt = prompts.load(name)
-        reply = await self.writer.write(prompt, row, shown)
+        reply = await self.writer.write(prompt, row, drawn)
         if prompt.id not in row.prompt_ids:
             row.prompt_ids = [*row.prompt_ids, prompt.id]
         return reply
 
     async def answer(self, row: Row) -> Update | Reject:
-        """See AsyncStage.answer; `writer` is added to what was written, `prompt_ids` as each prompt was answered."""
+        """Return what `write` makes of the row, with the column `writer` added; NO_ANSWER errors become rejections."""
         try:
             result = await self.write(row)
         except RowError as error:
@@ -73,7 +93,7 @@ class WriterStage(AsyncStage):
             result = Reject(error.reason, error.detail)
         if not result:
             return result
-        told = {"writer": self.writer.name}
+        by_writer = {"writer": self.writer.name}
         if isinstance(result, Reject):
-            return replace(result, update=result.update | told)
-        return result | told
+            return replace(result, update=result.update | by_writer)
+        return result | by_writer

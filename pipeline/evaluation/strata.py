@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from manifests.schema import SIZES_FRAC, size_name
 from pipeline.evaluation.scores import ExpressionScore
 
-_SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"))  # as stages/facts.py says of a run's objects
 _SHARES = ((0.5, "less than half"), (0.9, "most frames"))
 
 
@@ -16,7 +16,7 @@ def levels(row: ExpressionScore) -> dict[str, str]:
     - those of split.json, by their own names.
     """
     return {
-        "object size": next((name for limit, name in _SIZES if row.area_frac <= limit), "large"),
+        "object size": size_name(row.area_frac),
         "object seen": next((name for limit, name in _SHARES if row.seen_frac < limit), "nearly always"),
         **dict(row.strata),
     }
@@ -25,7 +25,7 @@ def levels(row: ExpressionScore) -> dict[str, str]:
 def strata(rows: Sequence[ExpressionScore]) -> Iterator[tuple[str, str, list[bool]]]:
     """(facet, level, which rows) of all levels, small before large; facets that tell nothing apart are left out."""
     of_rows = [levels(row) for row in rows]
-    order = [name for _, name in (*_SIZES, *_SHARES)]
+    order = [*SIZES_FRAC, *(name for _, name in _SHARES)]
     for facet in dict.fromkeys(facet for each in of_rows for facet in each):
         found = {each[facet] for each in of_rows if facet in each}
         if len(found) == 1 and all(facet in each for each in of_rows):

@@ -1,1 +1,1 @@
-"""Who writes the text: from measurements alone, or by asking models."""
+"""The two writers that answer prompts: `measured` from facts alone, `model` by asking models."""

@@ -1,15 +1,15 @@
-"""Which object of a video is meant: what sets it apart from those that look like it, or that nothing does.
+"""Finds what sets an object of a video apart from those that look like it, or that nothing does.
 
-Two objects are told apart by a difference that a viewer would notice, never by how a text is worded:
+Two objects count as different if a viewer would notice a difference, however a text is worded:
 
 1. Objects whose colours are spoken of differently, and are clearly different, do not look alike.
-2. Among look-alikes, TRAITS are ranked. A rank counts only where the object stands clear of the others by the
-   trait's margin ("the second from the left"); what remains level is narrowed by the next trait.
+2. Look-alikes are ranked by TRAITS. A rank counts only if the object differs from the others by at least the trait's
+   margin ("the second from the left"); those that do not differ by that much are ranked by the next trait.
 3. Look-alikes that differ in no trait by its margin are ambiguous with each other.
 
-All of it depends on the facts of the whole video alone, and is deterministic and symmetric.
-Looking alike is not transitive, so the ranks of two objects may be counted among different others; should the same
-phrase come out for both, they are ambiguous too.
+The result depends on nothing but the facts of the video; it is deterministic, and the same for both of two objects.
+Looking alike is not transitive, so two objects may be ranked among different others; if the same phrase results for
+both, they are ambiguous too.
 """
 
 import math
@@ -18,22 +18,31 @@ from dataclasses import dataclass
 
 from manifests.schema import Colour, Facts
 
-COLOUR_MARGIN_FRAC = 0.3  # of the surface: less is within what light and pose do to one and the same object
-MOST_FRAC = 0.5  # a share from which an object is "mostly red", or one of "the red objects"
+COLOUR_MARGIN_FRAC = 0.3  # of the surface: light and pose change the colours of the same object by up to this much
+MOST_FRAC = 0.5  # share of a colour from which an object is called "mostly red", or one of "the red objects"
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _ORDINALS = ("", "", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
 @dataclass(frozen=True)
 class Trait:
-    """A measured scalar by which objects of a video can be ranked, and the words for it."""
+    """A measured scalar by which objects of a video can be ranked, and the words for it.
 
-    value: Callable[[Facts], float | None]  # None: not known, so it tells nothing apart
-    margin: float  # the least difference that counts
-    ends: tuple[str, str]  # lowest and highest of many: "it is …"
-    pair: tuple[str, str]  # lower and higher of two
-    middle: str  # "{nth} from the left"
-    many: tuple[str, str]  # "one of the two that …": those level at the low end, at the high end
+    Attributes:
+        value: the scalar of an object; None if it is not known, and then it sets nothing apart.
+        margin: the least difference that counts.
+        ends: words for the lowest and the highest of three or more ("it is …").
+        pair: words for the lower and the higher of two.
+        middle: words for a rank in between, with the placeholder `{nth}`.
+        many: words for several that are level at the low end, or at the high end ("one of the two that …").
+    """
+
+    value: Callable[[Facts], float | None]
+    margin: float
+    ends: tuple[str, str]
+    pair: tuple[str, str]
+    middle: str
+    many: tuple[str, str]
 
 
 def _seen_from_s(facts: Facts) -> float:
@@ -52,11 +61,11 @@ def _speed_log2(facts: Facts) -> float | None:
     return math.log2(max(facts.own_speed_px_s, _LEAST_SPEED_PX_S)) if facts.speed_known else None
 
 
-_PLACE_MARGIN_FRAC = 0.08  # a twelfth of the view: seen at a glance, and well above the jitter of a mask's centre
-_TIME_MARGIN_S = 1.0  # what a viewer notices without a clock
-_AREA_MARGIN_LOG2 = math.log2(1.5)  # areas are judged badly by eye; 1.5 is 22% in length
-_SPEED_MARGIN_LOG2 = math.log2(2.0)  # speeds are judged worse
-_LEAST_SPEED_PX_S = 15.0  # below this a "speed" is the jitter of a mask
+_PLACE_MARGIN_FRAC = 0.08  # a twelfth of the frame is seen at a glance, and exceeds the jitter of a mask's centre
+_TIME_MARGIN_S = 1.0  # a viewer notices this without a clock
+_AREA_MARGIN_LOG2 = math.log2(1.5)  # 22 % in length: people judge areas badly by eye
+_SPEED_MARGIN_LOG2 = math.log2(2.0)  # people judge speeds even worse
+_LEAST_SPEED_PX_S = 15.0  # a lower speed may be no more than the jitter of a mask
 
 TRAITS = (
     Trait(
@@ -135,30 +144,41 @@ TRAITS = (
 
 
 @dataclass(frozen=True)
-class Singled:
-    """What sets an object apart among its look-alikes."""
+class Distinction:
+    """What sets an object apart from its look-alikes.
 
-    rank: str | None  # "the leftmost at first"; None if nothing looks like it, or nothing sets it apart
-    among: str  # "three mostly red objects", this one included
-    ambiguous_with: tuple[str, ...]  # object_ids that nothing tells it from
+    Attributes:
+        rank: "the leftmost at first"; None if nothing looks like it, or nothing sets it apart.
+        among: those among which it is ranked, itself included: "three mostly red objects".
+        ambiguous_with: object_ids of those that nothing sets it apart from.
+    """
+
+    rank: str | None
+    among: str
+    ambiguous_with: tuple[str, ...]
 
 
-def single_out(facts: Facts, group: Sequence[Facts]) -> Singled:
-    """What sets `facts` apart in `group`, those of all separate objects of the video, its own or not."""
+def distinguish(facts: Facts, group: Sequence[Facts]) -> Distinction:
+    """Return what sets the object of `facts` apart in `group`.
+
+    Args:
+        facts: of the object.
+        group: facts of all separate objects of the video; it does not matter whether the object is among them.
+    """
     group = [*(other for other in group if other.object_id != facts.object_id), facts]
-    singled = _rank(facts, group)
-    said_alike = (
+    result = _rank(facts, group)
+    same_phrase = (
         other.object_id
         for other in _look_alikes(facts, group)
-        if singled.rank and spoken_colours(other.colours) == spoken_colours(facts.colours)
-        if (_rank(other, group).rank, _rank(other, group).among) == (singled.rank, singled.among)
+        if result.rank and spoken_colours(other.colours) == spoken_colours(facts.colours)
+        if (_rank(other, group).rank, _rank(other, group).among) == (result.rank, result.among)
     )
-    ambiguous_with = tuple(sorted({*singled.ambiguous_with, *said_alike}))
-    return Singled(None if ambiguous_with else singled.rank, singled.among, ambiguous_with)
+    ambiguous_with = tuple(sorted({*result.ambiguous_with, *same_phrase}))
+    return Distinction(None if ambiguous_with else result.rank, result.among, ambiguous_with)
 
 
 def look_alike(a: Facts, b: Facts) -> bool:
-    """Whether colour does not tell `a` from `b`: spoken of alike, or too near, or not measured."""
+    """Return whether colour does not set `a` apart from `b`: the same words, too small a gap, or not measured."""
     if not a.colours or not b.colours:
         return True
     return spoken_colours(a.colours) == spoken_colours(b.colours) or colour_gap_frac(a.colours, b.colours) < (
@@ -167,7 +187,7 @@ def look_alike(a: Facts, b: Facts) -> bool:
 
 
 def colour_gap_frac(a: Sequence[Colour], b: Sequence[Colour]) -> float:
-    """Share in [0, 1] of the surface that has no counterpart of the same name; unnamed rests count as equal."""
+    """Return the share in [0, 1] of the surface whose colour the other lacks; unnamed colours count as equal."""
     shares_a, shares_b = ({colour.name: colour.share_frac for colour in colours} for colours in (a, b))
     names = shares_a.keys() | shares_b.keys()
     more = sum(max(shares_a.get(name, 0.0) - shares_b.get(name, 0.0), 0.0) for name in names)
@@ -176,13 +196,13 @@ def colour_gap_frac(a: Sequence[Colour], b: Sequence[Colour]) -> float:
 
 
 def spoken_colours(colours: Sequence[Colour]) -> tuple[str | None, frozenset[str]]:
-    """What a text says of colours: the one that most of the object has, if any, and the names of the three largest."""
+    """Return what a text says of colours: the one that most of the object has, or None, and the three largest names."""
     most = next((colour.name for colour in colours if colour.share_frac >= MOST_FRAC), None)
     return most, frozenset(colour.name for colour in colours[:3])
 
 
 def count_word(number: int) -> str:
-    """'three'; figures from eleven on."""
+    """Return a number in words, 'three', or in digits from eleven on."""
     return _COUNTS[number] if number < len(_COUNTS) else str(number)
 
 
@@ -191,21 +211,21 @@ def _look_alikes(facts: Facts, group: Sequence[Facts]) -> list[Facts]:
     return sorted(others, key=lambda other: other.object_id)
 
 
-def _rank(facts: Facts, group: Sequence[Facts]) -> Singled:
-    """The rank of `facts` among its look-alikes, and those that are level with it in everything."""
+def _rank(facts: Facts, group: Sequence[Facts]) -> Distinction:
+    """Return the rank of `facts` among its look-alikes, and those that are level with it in every trait."""
     alike = _look_alikes(facts, group)
     steps, level = _narrow(facts, alike)
     among = f"{count_word(len(alike) + 1)} {_kind(facts, alike)}"
-    return Singled(", and of those ".join(steps) or None, among, tuple(other.object_id for other in level))
+    return Distinction(", and of those ".join(steps) or None, among, tuple(other.object_id for other in level))
 
 
 def _narrow(facts: Facts, alike: Sequence[Facts]) -> tuple[list[str], list[Facts]]:
-    """Steps of a phrase that excludes one look-alike after the other, and those that no step excludes."""
+    """Return the steps of a phrase that excludes look-alikes one after the other, and those that no step excludes."""
     steps: list[str] = []
     left = list(alike)
     while left:
         ranked = [(trait, *_split(trait, facts, left)) for trait in TRAITS]
-        # fewest left over, then an end rather than the middle; min() keeps the order of TRAITS among equals
+        # Take the trait that leaves fewest over, and an end rather than the middle; of equals, min() takes the first.
         trait, lower, level, higher = min(ranked, key=lambda r: (len(r[2]), bool(r[1]) and bool(r[3])))
         if len(level) == len(left):
             break
@@ -215,7 +235,7 @@ def _narrow(facts: Facts, alike: Sequence[Facts]) -> tuple[list[str], list[Facts
 
 
 def _split(trait: Trait, facts: Facts, others: Sequence[Facts]) -> tuple[list[Facts], list[Facts], list[Facts]]:
-    """Those of `others` that are clearly below `facts`, level with it, and clearly above."""
+    """Return those of `others` that are clearly below `facts`, level with it, and clearly above it."""
     own, values = trait.value(facts), [(other, trait.value(other)) for other in others]
     gaps = [(other, 0.0 if own is None or value is None else value - own) for other, value in values]
     return (
@@ -241,7 +261,7 @@ def _nth(first: int, last: int) -> str:
 
 
 def _kind(facts: Facts, alike: Sequence[Facts]) -> str:
-    """What the look-alikes are called together: by their common main colour, if they have one."""
+    """Return what the object and its look-alikes are called together: by their common main colour if they have one."""
     mains = {other.colours[0].name if other.colours else "" for other in (facts, *alike)}
     if len(mains) == 1 and "" not in mains:
         entirely = all(other.colours[0].share_frac >= MOST_FRAC for other in (facts, *alike))

@@ -1,24 +1,25 @@
-"""Facts in English: the three parts of an expression, each one or more whole sentences.
+"""Writes facts in English: the three parts of an expression, one or more sentences each.
 
-What is said depends on the facts alone; how it is said is drawn by `random.Random(object_id)`, so that a thousand
-rows do not read like one form, and the same row always reads the same. Times are rounded to halves of a second.
-Nothing that the facts cannot know is said: an object is "an object", never a dog.
+The facts decide what is written; `random.Random(object_id)` decides how, so that a thousand rows differ in their words
+while the same row always reads the same. Times are rounded to halves of a second. Facts know no categories, so an
+object is "an object", never a dog.
 """
 
 import random
 from collections.abc import Sequence
 
+from manifests.expression import OBJECT_OPENING, SCENE_OPENING, VIDEO_OPENING
 from manifests.schema import Colour, Facts, Neighbour, Span
-from pipeline.writers.distinguish import MOST_FRAC, Singled, count_word, single_out, spoken_colours
+from pipeline.writers.distinguish import MOST_FRAC, Distinction, count_word, distinguish, spoken_colours
 
-_PURE_FRAC = 0.8  # a share from which the rest is not worth a word
-_TOGETHER_FRAC = 0.5  # a neighbour seen for less of the time is no landmark
-_TOUCHING_FRAC = 0.03  # gap of two boxes / diagonal, below which one says "just"
+_PURE_FRAC = 0.8  # share of a colour from which the other colours are not mentioned
+_TOGETHER_FRAC = 0.5  # a neighbour that is seen for less of the object's time is no landmark
+_TOUCHING_FRAC = 0.03  # gap of two boxes / diagonal of the frame; with less, the one is "just" beside the other
 _LARGER_RATIO, _MUCH_LARGER_RATIO = 1.5, 4.0  # of areas
-_FEW_WORDS = 22  # of the video level; with less, what does not change is worth saying
-_FULL_WORDS = 36  # with more, the change of size is not worth saying too
-_EDGE_S = 0.75  # nearer than this to the start or the end of the video, no time is given
-_SURE_S = 0.25  # a dip of the area in one annotated frame alone may be a bend or a bad mask; two are a cover
+_FEW_WORDS = 22  # a video part with fewer words also mentions what does not change
+_FULL_WORDS = 36  # a video part with more words does not mention the change of size
+_EDGE_S = 0.75  # no time is given for what happens nearer than this to the start or the end of the video
+_SURE_S = 0.25  # a loss of area in a single annotated frame may be a bend or a bad mask; over two, it is a cover
 
 _PLACES = {
     "top left": ("in the upper left", "at the top left"),
@@ -37,7 +38,7 @@ _SIZES = {
     "medium": ("medium-sized", "mid-sized"),
     "large": ("large", "big"),
 }
-_SIDES = {  # this object is … the other; the other is … this one
+_SIDES = {  # relation -> ("this object is … the other", "the other is …")
     "left of": ("to the left of", "to its right"),
     "right of": ("to the right of", "to its left"),
     "above": ("above", "below it"),
@@ -68,7 +69,7 @@ _CAMERAS = {
 
 
 def caption(colours: Sequence[Colour], size: str, *, is_part: bool) -> str:
-    """What one measurement of the colours says of the object: one sentence."""
+    """Return a caption of one sentence, without a verb, from one measurement of the object's colours."""
     if not colours:
         return "Something whose colours cannot be made out."
     adjective, extra = _colours(colours)
@@ -77,7 +78,7 @@ def caption(colours: Sequence[Colour], size: str, *, is_part: bool) -> str:
 
 
 def object_level(facts: Facts, *, is_part: bool) -> str:
-    """What the object looks like: one sentence beginning with 'The object is'."""
+    """Return one sentence on what the object looks like, beginning with OBJECT_OPENING."""
     rng = random.Random(f"{facts.object_id} object")
     size = rng.choice(_SIZES[facts.size])
     adjective, extra = _colours(facts.colours)
@@ -85,7 +86,7 @@ def object_level(facts: Facts, *, is_part: bool) -> str:
         f" with {rng.choice(['some {}', 'a bit of {}', '{} in places', 'parts in {}']).format(extra)}" if extra else ""
     )
     if is_part:
-        return f"The object is {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
+        return f"{OBJECT_OPENING} {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
     if " and " in adjective:
         forms = ["{article} thing in {adjective}", "{adjective}, and it is {size}", "{size} and coloured {adjective}"]
     else:
@@ -96,20 +97,25 @@ def object_level(facts: Facts, *, is_part: bool) -> str:
             "something {size} and {adjective}{rest}",
         ]
     words = {"article": _article(size), "size": size, "adjective": adjective, "rest": rest, "comma": _comma(adjective)}
-    return f"The object is {rng.choice(forms).format(**words)}."
+    return f"{OBJECT_OPENING} {rng.choice(forms).format(**words)}."
 
 
-def rank_sentence(facts: Facts, singled: Singled) -> str:
-    """What sets the object apart from those that look like it: one sentence, or '' if there are none."""
-    if not singled.rank:
+def rank_sentence(facts: Facts, distinction: Distinction) -> str:
+    """Return one sentence on what sets the object apart from those that look like it; '' if there are none."""
+    if not distinction.rank:
         return ""
     rng = random.Random(f"{facts.object_id} rank")
     form = rng.choice(["Of the {}, it is {}.", "Among the {}, it is {}.", "There are {}, and this is {}."])
-    return str(form.format(singled.among, singled.rank))
+    return str(form.format(distinction.among, distinction.rank))
 
 
 def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
-    """Where the object is, next to what, on what ground: one or two sentences beginning with 'It is'."""
+    """Return one or two sentences, beginning with SCENE_OPENING, on where the object is and what is beside and around.
+
+    Args:
+        facts: of the object.
+        group: facts of the objects of the video that may serve as landmarks.
+    """
     rng = random.Random(f"{facts.object_id} scene")
     place = f"{rng.choice(_PLACES[facts.place_start])} of the {rng.choice(['scene', 'view'])}"
     when = (
@@ -120,36 +126,37 @@ def scene_level(facts: Facts, group: Sequence[Facts]) -> str:
     ground = _colour_list(facts.surroundings)
     around = rng.choice(["with {} around it", "with {} on all sides", "in {} surroundings"]).format(ground)
     neighbours = _neighbours(facts, group)
-    if single_out(facts, group).rank or len(_events(facts, rng)) > 1:
-        neighbours = neighbours[:1]  # it is told from the others already, or there will be much to say of it
+    if distinguish(facts, group).rank or len(_events(facts, rng)) > 1:
+        neighbours = neighbours[:1]  # a second landmark is not needed, or the text gets long without it
+    here = f"{SCENE_OPENING} {place}{when}"
     if not neighbours:
-        return _sentence(f"It is {place}{when}, {around}" if ground else f"It is {place}{when}")
+        return _sentence(f"{here}, {around}" if ground else here)
     if rng.random() < 0.5:
         beside = _and([f"{_side(neighbour, 0)} {noun}" for neighbour, noun in neighbours])
         surrounds = rng.choice(["There is {} around it", "Its surroundings are {}", "It has {} around it"])
-        return f"It is {place}{when}, {beside}." + (f" {surrounds.format(ground)}." if ground else "")
-    first = f"It is {place}{when}, {around}" if ground else f"It is {place}{when}"
+        return f"{here}, {beside}." + (f" {surrounds.format(ground)}." if ground else "")
+    first = f"{here}, {around}" if ground else here
     beside = _and([f"{noun} is {_side(neighbour, 1)}" for neighbour, noun in neighbours])
     return f"{_sentence(first)} {_sentence(beside)}"
 
 
 def video_level(facts: Facts) -> str:
-    """What the object does: sentences beginning with 'Throughout the video,'."""
+    """Return sentences, beginning with VIDEO_OPENING, on what the object does and when it is seen."""
     rng = random.Random(f"{facts.object_id} video")
     motion, change, events = _motion(facts, rng), _size_change(facts, rng), _events(facts, rng)
-    said = [_sentence(f"Throughout the video, {motion}")]
+    sentences = [_sentence(f"{VIDEO_OPENING} {motion}")]
     if change and len(f"{motion} {' '.join(events)}".split()) < _FULL_WORDS:
-        said.append(_sentence(f"it {change}"))
+        sentences.append(_sentence(f"it {change}"))
     if not events:
-        return " ".join([*said, _sentence(_and([rng.choice(_ALWAYS_SEEN), *_unchanged(facts, rng)]))])
+        return " ".join([*sentences, _sentence(_and([rng.choice(_ALWAYS_SEEN), *_unchanged(facts, rng)]))])
     if any(" again " in event for event in events):
-        said += [_sentence(f"it {event}") for event in events]
+        sentences += [_sentence(f"it {event}") for event in events]
     else:
-        said.append(_sentence(f"it {_and(events)}"))
+        sentences.append(_sentence(f"it {_and(events)}"))
     unchanged = _unchanged(facts, rng)
-    if unchanged and len(" ".join(said).split()) < _FEW_WORDS:
-        said.append(_sentence(_and(unchanged)))
-    return " ".join(said)
+    if unchanged and len(" ".join(sentences).split()) < _FEW_WORDS:
+        sentences.append(_sentence(_and(unchanged)))
+    return " ".join(sentences)
 
 
 _ALWAYS_SEEN = ("it never goes out of sight", "it is in view the whole time", "it can be seen from start to finish")
@@ -159,7 +166,7 @@ def _motion(facts: Facts, rng: random.Random) -> str:
     camera = _CAMERAS.get(facts.camera) if facts.camera_known else None
     shifted = facts.place_start != facts.place_end
     end = rng.choice(_PLACES[facts.place_end])
-    if not facts.motion_known:  # what is seen on the screen is known all the same
+    if not facts.motion_known:  # its places on the screen are known all the same
         start = rng.choice(_PLACES[facts.place_start])
         seen = f"it is first seen {start} and last seen {end}" if shifted else f"it is {end} at first and at last"
         return f"{seen} while {camera}" if camera else seen
@@ -193,7 +200,7 @@ def _size_change(facts: Facts, rng: random.Random) -> str | None:
 
 
 def _events(facts: Facts, rng: random.Random) -> list[str]:
-    """Verb phrases about coming, going and being hidden, in order of time."""
+    """Return verb phrases about coming, going and being hidden, in order of time."""
     events: list[tuple[float, str]] = []
     if facts.enters_s is not None:
         when = "right after the start" if facts.enters_s < _EDGE_S else f"at about {_time(facts.enters_s)}"
@@ -201,9 +208,8 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
     hidden = rng.choice(["is out of sight", "is hidden"])
     covered = rng.choice(["is partly covered", "is partly hidden behind something"])
     events += _spans(facts.hidden_spans, hidden)
-    if facts.occluded_known and len(events) < 2 > len(
-        facts.hidden_spans
-    ):  # being covered in part is the least of what happens to it
+    # A partial cover matters least: it is left out where there is more to tell.
+    if facts.occluded_known and len(events) < 2 > len(facts.hidden_spans):
         events += _spans([span for span in facts.occluded_spans if span.end_s - span.start_s > _SURE_S], covered)
     if facts.leaves_s is not None:
         late = facts.duration_s - facts.leaves_s < _EDGE_S
@@ -213,7 +219,7 @@ def _events(facts: Facts, rng: random.Random) -> list[str]:
 
 
 def _spans(spans: Sequence[Span], state: str) -> list[tuple[float, str]]:
-    """One verb phrase with its time: all of one or two spans, of more how many they are and the longest."""
+    """Return [(time_s, verb phrase)]: it names one or two spans; of more, it gives their number and the longest."""
     if not spans:
         return []
     times = " and again ".join(map(_from_to, spans[:2]))
@@ -239,16 +245,16 @@ def _from_to(span: Span) -> str:
 
 
 def _unchanged(facts: Facts, rng: random.Random) -> list[str]:
-    said = []
+    phrases = []
     if facts.size_change == "stable":
-        said.append(rng.choice(["its size hardly changes", "it stays about the same size"]))
+        phrases.append(rng.choice(["its size hardly changes", "it stays about the same size"]))
     if facts.camera_known and facts.camera == "static":
-        said.append(rng.choice(["the camera does not move", "the camera stands still"]))
-    return said
+        phrases.append(rng.choice(["the camera does not move", "the camera stands still"]))
+    return phrases
 
 
 def _neighbours(facts: Facts, group: Sequence[Facts]) -> list[tuple[Neighbour, str]]:
-    """Up to two landmarks and what to call them."""
+    """Return up to two landmarks, and what to call them."""
     by_id = {other.object_id: other for other in group}
     near = [n for n in facts.neighbours if n.together_frac >= _TOGETHER_FRAC and n.object_id in by_id]
     near = [n for n in near if by_id[n.object_id].colours][:2]
@@ -258,7 +264,10 @@ def _neighbours(facts: Facts, group: Sequence[Facts]) -> list[tuple[Neighbour, s
 
 
 def _noun(other: Facts, facts: Facts) -> str:
-    """'a larger, mostly brown object': by colour, and by size beside `facts`."""
+    """Return what to call another object, by its colours and its size beside that of `facts`.
+
+    For example 'a larger, mostly brown object'.
+    """
     adjective = _colours(other.colours)[0]
     ratio = other.area_median_frac / facts.area_median_frac
     size = "larger" if ratio > 1 else "smaller"
@@ -277,7 +286,7 @@ def _side(neighbour: Neighbour, view: int) -> str:
 
 
 def _colours(colours: Sequence[Colour]) -> tuple[str, str]:
-    """('mostly red', 'white and black'): an adjective, and what else there is, or ''."""
+    """Return an adjective and the other colours, or '', such as ('mostly red', 'white and black')."""
     names = [colour.name for colour in colours[:3]]
     share_frac = colours[0].share_frac
     if len(names) == 1:

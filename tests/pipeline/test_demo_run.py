@@ -10,9 +10,9 @@ import datasets
 import pandas as pd
 import pytest
 
+from manifests.expression import marker_leak
 from manifests.schema import Reason, Status
 from pipeline.annotate import main, parser
-from stages.compose_expression import marker_leak
 from tests.pipeline.test_export import read_like_sa2va
 from tests.running import ROOT, annotate, annotations
 

@@ -1,4 +1,4 @@
-"""The measured writer: texts from facts alone, in good English, each singling one object out or none."""
+"""The measured writer: texts from facts alone, in good English, and every text fits one object or is rejected."""
 
 import asyncio
 import pickle
@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prompts
+from manifests.expression import marker_leak
 from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
 from pipeline.run_stages import run_stages
 from pipeline.writers import english
-from pipeline.writers.distinguish import TRAITS, colour_gap_frac, single_out, spoken_colours
+from pipeline.writers.distinguish import TRAITS, colour_gap_frac, distinguish, spoken_colours
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import Reject
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.compose_expression import ComposeExpression, marker_leak
+from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.writer import WriterStage
@@ -42,7 +43,7 @@ def run(facts: Facts, group: Sequence[Facts]) -> Row | Reject:
     return row
 
 
-def told(facts: Facts, group: Sequence[Facts] = ()) -> str:
+def expression_of(facts: Facts, group: Sequence[Facts] = ()) -> str:
     row = run(facts, group or [facts])
     assert isinstance(row, Row), row
     assert row.expression
@@ -158,7 +159,10 @@ EXPECTED = {
 @pytest.mark.parametrize("name", CASES)
 def test_whole_text(name: str) -> None:
     facts, group = CASES[name]
-    assert told(facts, [facts, *(other for other in group if other.object_id != facts.object_id)]) == EXPECTED[name]
+    assert (
+        expression_of(facts, [facts, *(other for other in group if other.object_id != facts.object_id)])
+        == EXPECTED[name]
+    )
 
 
 SEEDS = range(100)
@@ -220,7 +224,7 @@ def test_wording_varies(texts: list[tuple[Facts, str]]) -> None:
 @given(seed=st.integers(0, 10**6))
 def test_no_two_objects_of_a_video_get_the_same_text_or_the_same_facts(seed: int) -> None:
     group = random_group(seed)
-    singled = {facts.object_id: single_out(facts, group) for facts in group}
+    singled = {facts.object_id: distinguish(facts, group) for facts in group}
     for facts in group:
         for other_id in singled[facts.object_id].ambiguous_with:
             assert facts.object_id in singled[other_id].ambiguous_with
@@ -240,7 +244,7 @@ def test_the_order_of_the_siblings_and_the_own_place_among_them_do_not_matter(se
     order.shuffle(shuffled)  # type: ignore[attr-defined]
     for facts in group:
         others = [other for other in shuffled if other.object_id != facts.object_id]
-        assert single_out(facts, group) == single_out(facts, shuffled) == single_out(facts, others)
+        assert distinguish(facts, group) == distinguish(facts, shuffled) == distinguish(facts, others)
 
 
 TWINS = {  # trait -> the value of one twin whose brother has the default, just clear of it and just level with it
@@ -261,10 +265,10 @@ TWINS = {  # trait -> the value of one twin whose brother has the default, just 
 
 def test_an_unknown_speed_tells_nothing_apart() -> None:
     slow, fast = make_facts(0), make_facts(1, **TWINS["speed"][0])
-    assert single_out(slow, [slow, fast]).rank
+    assert distinguish(slow, [slow, fast]).rank
     for unsure in (slow, fast):
-        group = [each.model_copy(update={"speed_known": each is not unsure}) for each in (slow, fast)]
-        assert single_out(group[0], group).ambiguous_with == (group[1].object_id,)
+        group = [facts.model_copy(update={"speed_known": facts is not unsure}) for facts in (slow, fast)]
+        assert distinguish(group[0], group).ambiguous_with == (group[1].object_id,)
 
 
 def test_an_unknown_motion_is_told_as_it_looks() -> None:
@@ -310,7 +314,7 @@ def test_twins_are_told_apart_by_what_can_be_seen_and_by_nothing_less(name: str)
                 assert other.object_id in result.detail
         else:
             found = [
-                re.search(r"two red objects, (?:it|and this) is (.*?)\.", told(facts, [own, twin]))
+                re.search(r"two red objects, (?:it|and this) is (.*?)\.", expression_of(facts, [own, twin]))
                 for facts in (own, twin)
             ]
             assert None not in found
@@ -325,15 +329,15 @@ def test_wording_alone_separates_nobody() -> None:
 
 def test_a_slightly_different_shade_does_not_separate() -> None:
     a, b = make_facts(0, colours=colours(red=0.7, white=0.14)), make_facts(1, colours=colours(red=0.75))
-    assert single_out(a, [a, b]).ambiguous_with == (b.object_id,)
+    assert distinguish(a, [a, b]).ambiguous_with == (b.object_id,)
     c = make_facts(2, colours=colours(red=0.4, white=0.5))
-    assert single_out(a, [a, c]).ambiguous_with == ()
-    assert single_out(a, [a, c]).rank is None
+    assert distinguish(a, [a, c]).ambiguous_with == ()
+    assert distinguish(a, [a, c]).rank is None
 
 
 def test_an_object_of_unknown_colour_may_be_any() -> None:
     a, b = make_facts(0), make_facts(1, colours=[])
-    assert single_out(a, [a, b]).ambiguous_with == (b.object_id,)
+    assert distinguish(a, [a, b]).ambiguous_with == (b.object_id,)
 
 
 @pytest.mark.parametrize(
@@ -347,14 +351,14 @@ def test_an_object_of_unknown_colour_may_be_any() -> None:
 )
 def test_ranks_of_four(number: int, rank: str) -> None:
     group = [make_facts(n, start=(0.2 + 0.2 * n, 0.5), end=(0.5, 0.5)) for n in range(4)]
-    singled = single_out(group[number], group)
+    singled = distinguish(group[number], group)
     assert (singled.among, singled.rank) == ("four red objects", rank)
 
 
 def test_what_is_level_in_one_trait_is_narrowed_by_the_next() -> None:
     at = [(0.2, 0.04), (0.22, 0.16), (0.8, 0.04), (0.82, 0.16)]
     group = [make_facts(n, start=(x, 0.5), area_median_frac=area) for n, (x, area) in enumerate(at)]
-    assert [single_out(facts, group).rank for facts in group] == [
+    assert [distinguish(facts, group).rank for facts in group] == [
         "one of the two that start furthest to the left, and of those the smaller one",
         "one of the two that start furthest to the left, and of those the larger one",
         "one of the two that start furthest to the right, and of those the smaller one",
@@ -412,11 +416,11 @@ def test_without_colours_it_is_unrecognizable(missing: str) -> None:
 )
 def test_times_as_one_says_them(spans: list[tuple[float, float]], words: str) -> None:
     hidden = [Span(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
-    assert words in told(make_facts(0, hidden_spans=hidden))
+    assert words in expression_of(make_facts(0, hidden_spans=hidden))
 
 
 def test_a_dip_of_one_annotated_frame_is_not_called_a_cover() -> None:
-    text = told(make_facts(0, occluded_spans=[Span(start_s=2.0, end_s=2.167)]))
+    text = expression_of(make_facts(0, occluded_spans=[Span(start_s=2.0, end_s=2.167)]))
     assert "partly" not in text
 
 
@@ -448,12 +452,12 @@ def test_every_prompt_is_answered_and_the_writer_travels() -> None:
 
 
 def test_the_same_rank_among_different_look_alikes_is_ambiguous() -> None:
-    """Looking alike is not transitive: 0 and 1 are both "the second of three", each among others."""
+    """Looking alike is not transitive: 0 and 1 are both "the second of three", among different others."""
     first = make_facts(0, start=(0.3, 0.5), end=(0.5, 0.5))
     second = make_facts(1, start=(0.5, 0.5), end=(0.5, 0.5), colours=colours(red=0.62))
     like_first = make_facts(2, start=(0.1, 0.5), end=(0.5, 0.5), colours=colours(red=0.85, white=0.13))
     like_second = make_facts(3, start=(0.8, 0.5), end=(0.5, 0.5), colours=colours(red=0.5, white=0.15))
     group = [first, second, like_first, like_second]
-    assert single_out(first, group).ambiguous_with == (second.object_id,)
-    assert single_out(second, group).ambiguous_with == (first.object_id,)
-    assert single_out(first, [first, second, like_first]).rank == "the second from the left at first"
+    assert distinguish(first, group).ambiguous_with == (second.object_id,)
+    assert distinguish(second, group).ambiguous_with == (first.object_id,)
+    assert distinguish(first, [first, second, like_first]).rank == "the second from the left at first"

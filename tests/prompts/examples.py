@@ -14,7 +14,7 @@ class Example:
 
     prompt: str
     row: Row
-    told: tuple[str, ...]  # must be in the request
+    sent: tuple[str, ...]  # must be in the request
     reply: dict[str, Any]
     text_field: str  # of the reply: the text that goes on to the next stage
     words: tuple[int, int]  # of that text, as the prompt asks for

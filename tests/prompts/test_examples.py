@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 import prompts
-from stages.compose_expression import marker_leak
+from manifests.expression import marker_leak
 from tests.prompts.examples import EXAMPLES, UNUSABLE, Example
 
 
@@ -21,9 +21,9 @@ def test_every_prompt_has_an_example_and_two_bad_answers() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.prompt)
 def test_the_request_tells_what_it_must(example: Example) -> None:
     messages = prompts.load(example.prompt).render(**prompts.values_of(example.row))
-    for told in example.told:
-        assert told in messages.user
-        assert told not in messages.system
+    for words in example.sent:
+        assert words in messages.user
+        assert words not in messages.system
     assert not re.search(r"\$[a-z_{]", f"{messages.system}{messages.user}")
 
 
@@ -58,9 +58,9 @@ def test_a_repair_changes_the_contradicted_claims_and_little_else() -> None:
     assert len(kept) > 0.85 * len(set(before.split()))
 
 
-@pytest.mark.parametrize(("name", "answer", "told"), UNUSABLE)
-def test_unusable_answers_do_not_parse_and_say_why(name: str, answer: dict[str, Any], told: str) -> None:
-    with pytest.raises(pydantic.ValidationError, match=re.escape(told)):
+@pytest.mark.parametrize(("name", "answer", "message"), UNUSABLE)
+def test_unusable_answers_do_not_parse_and_say_why(name: str, answer: dict[str, Any], message: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=re.escape(message)):
         prompts.load(name).reply.model_validate_json(json.dumps(answer))
 
 

@@ -9,10 +9,11 @@ from string import Template
 import pytest
 
 import prompts
+from manifests.expression import marker_leak
 from prompts.replies import REPLIES, Expression
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.compose_expression import ComposeExpression, marker_leak
+from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.repair_expression import RepairExpression
@@ -143,18 +144,18 @@ def test_the_id_follows_the_words_around_a_rows_values(section: str, monkeypatch
     def ids() -> dict[str, str]:
         return {name: replace(prompts.load(name)).id for name in prompts.NAMES}  # a copy: an id is computed once
 
-    words, before = prompts._words(), ids()
+    words, before = prompts._sections(), ids()
     assert words.keys() == WORDS_SENT_BY.keys()
     changed = words | {section: Template(words[section].template + "!")}
-    monkeypatch.setattr(prompts, "_words", lambda: changed)
+    monkeypatch.setattr(prompts, "_sections", lambda: changed)
     after = ids()
     assert {name for name in before if before[name] != after[name]} == WORDS_SENT_BY[section]
 
 
 def test_no_words_are_sent_but_those_of_the_files_and_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing but its placeholders in each section, every word of a value is one of the row's own."""
-    bare = {name: Template(" ".join(re.findall(r"\$\w+", text.template))) for name, text in prompts._words().items()}
-    monkeypatch.setattr(prompts, "_words", lambda: bare)
+    bare = {name: Template(" ".join(re.findall(r"\$\w+", text.template))) for name, text in prompts._sections().items()}
+    monkeypatch.setattr(prompts, "_sections", lambda: bare)
     known = make_facts(2, colours=[])  # of unknown colour
     for row in (WITH_ALL, WITH_ALL.model_copy(update={"sibling_facts": [*WITH_ALL.sibling_facts, known]}), SLEEVE):
         own = set(re.findall(r"\w+", row.model_dump_json(exclude={"crop_jpeg", "masked_jpeg", "scene_jpeg"})))
@@ -164,10 +165,10 @@ def test_no_words_are_sent_but_those_of_the_files_and_of_the_row(monkeypatch: py
 
 @pytest.mark.parametrize("name", ["caption_crop", "caption_masked", "repair_object", "describe_scene"])
 def test_masks_of_parts_are_named_as_parts(name: str) -> None:
-    told = "part of a larger thing"
+    note = "part of a larger thing"
     part = WITH_ALL.model_copy(update={"part_of": "sav_000001/manual/4"})
-    assert told in prompts.load(name).render(**prompts.values_of(part)).user
-    assert told not in prompts.load(name).render(**prompts.values_of(WITH_ALL)).user
+    assert note in prompts.load(name).render(**prompts.values_of(part)).user
+    assert note not in prompts.load(name).render(**prompts.values_of(WITH_ALL)).user
 
 
 def test_the_others_are_told_but_not_the_object_itself() -> None:

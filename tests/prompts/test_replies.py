@@ -1,4 +1,4 @@
-"""What the engine is told of a reply: only what constrained decoding can enforce at no cost."""
+"""The JSON schema of a reply that an engine gets: only what constrained decoding can enforce at no cost."""
 
 import json
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_the_engines_grammar_takes_the_good_answer_in_its_order_and_no_other(exa
         assert not accepts(example.prompt, json.dumps(dict(reversed(example.reply.items()))))
 
 
-FORMS = [(name, answer) for name, answer, told in UNUSABLE if told in ("Extra inputs", "Field required")]
+FORMS = [(name, answer) for name, answer, message in UNUSABLE if message in ("Extra inputs", "Field required")]
 
 
 @pytest.mark.parametrize(("name", "answer"), FORMS)

@@ -6,7 +6,7 @@ import pytest
 
 from manifests.schema import Contradiction, Reason, Row
 from stages.base import Reject
-from stages.check_facts import CheckFacts, settle
+from stages.check_facts import CheckFacts, check_expression
 from tests.pipeline.facts_factory import make_facts, make_row
 
 FACTS = make_facts(start=(0.2, 0.5))
@@ -50,9 +50,9 @@ def test_results_are_in_order_and_a_row_without_text_fails_alone() -> None:
 
 
 def test_a_repaired_text_is_settled_alike() -> None:
-    assert settle(TRUE, FACTS, "reject") == {"contradictions": []}
-    assert isinstance(settle(FALSE, FACTS, "reject"), Reject)
-    assert isinstance(settle(FALSE, FACTS, "report"), dict)
+    assert check_expression(TRUE, FACTS, "reject") == {"contradictions": []}
+    assert isinstance(check_expression(FALSE, FACTS, "reject"), Reject)
+    assert isinstance(check_expression(FALSE, FACTS, "report"), dict)
 
 
 def test_contract() -> None:

@@ -13,7 +13,7 @@ from pipeline.writers.measured import MeasuredWriter
 from stages.base import Reject
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.claims import contradictions
+from stages.check_facts import find_contradictions
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
@@ -371,12 +371,12 @@ TRAPS: list[tuple[Facts, str]] = [
 
 @pytest.mark.parametrize(("measured", "text", "kind", "claim"), FOUND, ids=[case[1] for case in FOUND])
 def test_found(measured: Facts, text: str, kind: str, claim: str) -> None:
-    assert [(found.kind, found.claim) for found in contradictions(text, measured)] == [(kind, claim)]
+    assert [(found.kind, found.claim) for found in find_contradictions(text, measured)] == [(kind, claim)]
 
 
 @pytest.mark.parametrize(("measured", "text"), TRAPS, ids=[case[1] for case in TRAPS])
 def test_left_alone(measured: Facts, text: str) -> None:
-    assert contradictions(text, measured) == []
+    assert find_contradictions(text, measured) == []
 
 
 UNKNOWN = {"direction": {"motion": "unknown", "motion_known": False}, "colour": {"colours_known": False}}
@@ -386,14 +386,14 @@ UNKNOWN = {"direction": {"motion": "unknown", "motion_known": False}, "colour": 
 def test_only_known_facts_contradict(measured: Facts, text: str, kind: str, claim: str) -> None:
     """Each case that is found above is left alone once the fact behind it is not known."""
     unsure = measured.model_copy(update=UNKNOWN[kind])
-    assert kind not in {each.kind for each in contradictions(text, unsure)}
+    assert kind not in {claim.kind for claim in find_contradictions(text, unsure)}
 
 
 @pytest.mark.parametrize("camera", [{"camera": "travels"}, {"camera": "unknown", "camera_known": False}])
 def test_nearing_a_camera_is_judged_only_if_the_camera_stays_where_it_is(camera: dict[str, Any]) -> None:
     text = "The object is a dog. It runs towards the camera."
-    assert contradictions(text, SHRINKS)
-    assert contradictions(text, SHRINKS.model_copy(update=camera)) == []
+    assert find_contradictions(text, SHRINKS)
+    assert find_contradictions(text, SHRINKS.model_copy(update=camera)) == []
 
 
 def test_claims_come_in_the_order_of_the_text() -> None:
@@ -402,25 +402,25 @@ def test_claims_come_in_the_order_of_the_text() -> None:
     )
     measured = facts(start=(0.4, 0.5), colours=colours(red=0.9), size_change="shrinks", size_ratio=0.2)
     measured = measured.model_copy(update={"centre_start_frac": [0.2, 0.5], "centre_end_frac": [0.3, 0.5]})
-    found = contradictions(text, measured.model_copy(update={"place_best": "middle left"}))
-    assert [each.kind for each in found] == ["colour", "side", "size"]
+    found = find_contradictions(text, measured.model_copy(update={"place_best": "middle left"}))
+    assert [claim.kind for claim in found] == ["colour", "side", "size"]
 
 
 def test_figures_stand_beside_the_claim() -> None:
-    (found,) = contradictions("The object is a car. It is on the right.", LEFT)
+    (found,) = find_contradictions("The object is a car. It is on the right.", LEFT)
     assert "(0.20, 0.50)" in found.measured
-    (found,) = contradictions("The object is a bus. Throughout the video, it gets smaller.", GROWS)
+    (found,) = find_contradictions("The object is a bus. Throughout the video, it gets smaller.", GROWS)
     assert "3.00" in found.measured
-    (found,) = contradictions("The object is a cat. Throughout the video, it remains visible.", HIDDEN)
+    (found,) = find_contradictions("The object is a cat. Throughout the video, it remains visible.", HIDDEN)
     assert "10.0 s" in found.measured
     assert "3.0 to 6.0" in found.measured
-    (found,) = contradictions("The object is a black goat.", RED)
+    (found,) = find_contradictions("The object is a black goat.", RED)
     assert "red 0.90" in found.measured
 
 
 def test_wrapped_and_typographic_text_is_read_alike() -> None:
     text = "The object is a woman\u2019s\n  purple   handbag. It is\non the right."
-    assert [each.kind for each in contradictions(text, facts(start=(0.2, 0.5), colours=colours(green=0.9)))] == [
+    assert [claim.kind for claim in find_contradictions(text, facts(start=(0.2, 0.5), colours=colours(green=0.9)))] == [
         "colour",
         "side",
     ]
@@ -482,7 +482,7 @@ WORDS = st.sampled_from(
     measured=st.sampled_from([LEFT, TO_RIGHT, UP, GROWS, HIDDEN, LEAVES, RED, PATCHY]),
 )
 def test_any_text_is_read_and_every_claim_is_a_quotation(text: str, measured: Facts) -> None:
-    for found in contradictions(text, measured):
+    for found in find_contradictions(text, measured):
         assert found.claim
         assert found.claim in " ".join(text.replace("\u2019", "'").split())
         assert found.kind in ("side", "direction", "size", "visibility", "colour")
@@ -492,7 +492,9 @@ def test_any_text_is_read_and_every_claim_is_a_quotation(text: str, measured: Fa
     "piece", ["a", "a ", "slowly ", "the object is ", "it moves to the left, ", "and ", ", ", "small, "]
 )
 def test_long_texts_take_no_long(piece: str) -> None:
-    assert contradictions(f"The object is a {piece * 5000}", TO_LEFT) is not None  # the time limit is that of the test
+    assert (
+        find_contradictions(f"The object is a {piece * 5000}", TO_LEFT) is not None
+    )  # the time limit is that of the test
 
 
 STAGES = [
@@ -512,7 +514,7 @@ async def _told(measured: Facts, group: list[Facts]) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[Facts, str]]:
+def measured_texts() -> list[tuple[Facts, str]]:
     async def all_of_them() -> list[tuple[Facts, str]]:
         pairs = [
             (one, await _told(one, group)) for seed in range(200) for group in [random_group(seed)] for one in group
@@ -522,9 +524,9 @@ def told() -> list[tuple[Facts, str]]:
     return asyncio.run(all_of_them())
 
 
-def test_measured_texts_never_contradict_their_own_facts(told: list[tuple[Facts, str]]) -> None:
-    assert len(told) > 400
-    assert [(text, found) for one, text in told if (found := contradictions(text, one))] == []
+def test_measured_texts_never_contradict_their_own_facts(measured_texts: list[tuple[Facts, str]]) -> None:
+    assert len(measured_texts) > 400
+    assert [(text, found) for one, text in measured_texts if (found := find_contradictions(text, one))] == []
 
 
 def _swapped(text: str, a: str, b: str) -> str:
@@ -539,17 +541,17 @@ def _swapped(text: str, a: str, b: str) -> str:
     ],
 )
 def test_swapped_measured_texts_are_found(
-    told: list[tuple[Facts, str]], a: str, b: str, claims: str, kinds: set[str]
+    measured_texts: list[tuple[Facts, str]], a: str, b: str, claims: str, kinds: set[str]
 ) -> None:
     """Those that can be: well off the middle, and not seen first at a side that it leaves again."""
     clear = [
         (one, text)
-        for one, text in told
+        for one, text in measured_texts
         if re.search(claims, text, re.IGNORECASE)
         and one.place_start == one.place_best == one.place_end
         and one.area_median_frac < 0.05
     ]
-    found = [kinds & {each.kind for each in contradictions(_swapped(text, a, b), one)} for one, text in clear]
+    found = [kinds & {claim.kind for claim in find_contradictions(_swapped(text, a, b), one)} for one, text in clear]
     assert len(found) > 9
     assert sum(map(bool, found)) > 0.9 * len(found)
 
@@ -597,4 +599,4 @@ WHOLE = [
 
 @pytest.mark.parametrize(("measured", "text"), WHOLE, ids=[case[1][:40] for case in WHOLE])
 def test_whole_expressions_are_left_alone(measured: Facts, text: str) -> None:
-    assert contradictions(text, measured) == []
+    assert find_contradictions(text, measured) == []

@@ -7,7 +7,7 @@ import pytest
 
 from manifests.schema import Facts
 from pipeline.writers import english
-from stages.claims import contradictions
+from stages.check_facts import find_contradictions
 from stages.video.depth_fit import across, fit, starts
 from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Camera, Deep, Plane, Thing, measured, still, things
 
@@ -75,14 +75,14 @@ def test_motion_and_its_flags_agree(seen: Seen) -> None:
 def test_no_true_text_is_contradicted(seen: Seen) -> None:
     for where, thing, facts in every(seen):
         text = f"The object is a ball. Throughout the video, it {SENTENCES[thing.motion]}."
-        assert contradictions(text, facts) == [], where
+        assert find_contradictions(text, facts) == [], where
 
 
 def test_the_opposite_of_a_known_motion_is_contradicted(seen: Seen) -> None:
     """The check still finds what is wrong where it can know."""
     opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
     found = Counter(
-        bool(contradictions(f"The object is a ball. It {SENTENCES[opposite[thing.motion]]}.", facts))
+        bool(find_contradictions(f"The object is a ball. It {SENTENCES[opposite[thing.motion]]}.", facts))
         for _, thing, facts in every(seen)
         if thing.motion in opposite and facts.motion_known
     )
@@ -92,7 +92,7 @@ def test_the_opposite_of_a_known_motion_is_contradicted(seen: Seen) -> None:
 def test_the_measured_writer_does_not_claim_an_unknown_motion(seen: Seen) -> None:
     for where, _, facts in every(seen):
         said = english.video_level(facts)
-        assert contradictions(f"The object is a ball. {said}", facts) == [], where
+        assert find_contradictions(f"The object is a ball. {said}", facts) == [], where
         claims = ("it moves", "it makes its way", "it travels", "does not move", "stays where", "keeps to one spot")
         assert any(claim in said for claim in claims) == facts.motion_known, where
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 import prompts
+from manifests.expression import marker_leak
 from manifests.schema import Contradiction, Reason, Row, Status
 from pipeline.run_stages import run_stages
 from prompts import Prompt
@@ -15,7 +16,7 @@ from prompts.replies import Caption
 from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.compose_expression import ComposeExpression, marker_leak
+from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.repair_expression import RepairExpression
@@ -35,8 +36,8 @@ class Scripted:
         self.seen: list[tuple[str, str, list[bytes]]] = []
         self.open = self.most_open = 0
 
-    async def write(self, prompt: Prompt[Any], row: Row, pictures: Sequence[bytes]) -> Any:
-        self.seen.append((prompt.name, row.object_id, list(pictures)))
+    async def write(self, prompt: Prompt[Any], row: Row, images: Sequence[bytes]) -> Any:
+        self.seen.append((prompt.name, row.object_id, list(images)))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -51,7 +52,7 @@ class Scripted:
 
 
 class Failing(Scripted):
-    """Says its row's id as a scene; raises what it was told to raise for some."""
+    """Says its row's id as a scene; raises the errors that it was given for some."""
 
     def __init__(self, errors: dict[int, BaseException]) -> None:
         super().__init__()
@@ -75,9 +76,9 @@ def one(stage: type[WriterStage], row: Row, **answers: dict[str, Any]) -> Script
 
 
 def changed(row: Row, before: Row) -> dict[str, Any]:
-    told = {name: value for name, value in row if value != getattr(before, name)}
-    told.pop("seconds_s")
-    return told
+    changed = {name: value for name, value in row if value != getattr(before, name)}
+    changed.pop("seconds_s")
+    return changed
 
 
 TEXTS = {
@@ -100,7 +101,7 @@ def test_captions_are_asked_separately_and_update_only_what_is_declared() -> Non
         "writer": "scripted",
         "prompt_ids": [prompts.load("caption_crop").id, prompts.load("caption_masked").id],
     }
-    assert [(name, pictures) for name, _, pictures in writer.seen] == [
+    assert [(name, images) for name, _, images in writer.seen] == [
         ("caption_crop", [b"crop"]),
         ("caption_masked", [b"masked"]),
     ]
@@ -110,7 +111,7 @@ CONSISTENT = {"verdict": "consistent", "conflict": "", "object_description": "x"
 
 
 @pytest.mark.parametrize(
-    ("stage", "prompt", "answer", "pictures", "written"),
+    ("stage", "prompt", "answer", "images", "written"),
     [
         (CheckConsistency, "check_consistency", CONSISTENT, [], {"verdict", "object_description"}),
         (DescribeScene, "describe_scene", {"description": "x"}, [b"scene"], {"scene_description"}),
@@ -124,14 +125,14 @@ CONSISTENT = {"verdict": "consistent", "conflict": "", "object_description": "x"
         ),
     ],
 )
-def test_each_stage_shows_its_pictures_and_writes_its_columns(
-    stage: type[WriterStage], prompt: str, answer: dict[str, Any], pictures: list[bytes], written: set[str]
+def test_each_stage_shows_its_images_and_writes_its_columns(
+    stage: type[WriterStage], prompt: str, answer: dict[str, Any], images: list[bytes], written: set[str]
 ) -> None:
     row, before = (make_row(make_facts(), prompt_ids=["earlier@12345678"], **TEXTS) for _ in range(2))
     writer = one(stage, row, **{prompt: answer})
     assert set(changed(row, before)) == written | {"writer", "prompt_ids"}
     assert row.prompt_ids == ["earlier@12345678", prompts.load(prompt).id]
-    assert writer.seen == [(prompt, "sav_000001/manual/0", pictures)]
+    assert writer.seen == [(prompt, "sav_000001/manual/0", images)]
     assert set(stage.writes) | set(stage.reads) <= set(Row.model_fields)
     assert stage(writer).pool == "gpu"
 
@@ -292,12 +293,12 @@ def test_what_every_attempt_ended_in_is_rejected_by_design(reason: Reason) -> No
 
 
 def test_prompt_ids_name_only_prompts_that_were_answered() -> None:
-    """Of two captions the second is refused; of a row that fails, what was answered before it is told too."""
+    """Of two captions the second is refused; of a row that fails, what was answered before it is named too."""
 
     class SecondFails(Failing):
-        async def write(self, prompt: Prompt[Any], row: Row, pictures: Sequence[bytes]) -> Any:
+        async def write(self, prompt: Prompt[Any], row: Row, images: Sequence[bytes]) -> Any:
             if prompt.name == "caption_masked":
-                return await super().write(prompt, row, pictures)
+                return await super().write(prompt, row, images)
             return Caption(caption="A bird.")
 
     errors: dict[int, BaseException] = {0: RowError(Reason.REFUSED, "no"), 1: RowError(Reason.BAD_REPLY, "no")}

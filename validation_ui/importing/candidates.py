@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
+from manifests.expression import PART_STARTS
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Status
 from stages.check_video import VideoFiles
@@ -21,8 +22,7 @@ _FILE = ("video_id", "shard", "video_path", "height_px", "width_px", "frame_coun
 _DESCRIPTIONS = ("object_description", "scene_description", "video_description")
 _TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "contradictions", "facts", "writer")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\s\d])")
-# compose_expression asks for a text that goes on with "It is" and closes with "Throughout the video"
-_OPENINGS = (re.compile(r"the object\b", re.I), re.compile(r"it is\b", re.I), re.compile(r"throughout\b", re.I))
+_OPENINGS = tuple(re.compile(start, re.I) for start in PART_STARTS)
 _OPENING_SCORE = 0.5  # of a part that begins so: as much as half of a sentence's words in common
 
 

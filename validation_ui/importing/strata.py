@@ -5,7 +5,7 @@ from typing import Any
 
 FACETS = ("size", "length", "motion", "camera", "occlusion", "look_alikes")
 # Upper ends, words. The measured writer's expressions have 50 to 93 words, 12 of 29 up to 65 (demo and a real-looking
-# shard); the model is asked for 60 to 110.
+# shard); a model is asked for more, see manifests/expression.py.
 _LENGTHS = ((65, "short"), (80, "medium"))
 
 _MOTIONS = {"none": "still", "complex": "complex", "unknown": "unknown"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from stages.compose_expression import marker_leak
+from manifests.expression import marker_leak
 from tests import tiny_models
 from tests.tiny_models import BEGINNING, CLOSERS, OPEN, WORDS, make_internvl, make_qwen
 

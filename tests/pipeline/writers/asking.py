@@ -1,4 +1,4 @@
-"""Rows with real pictures, taken through the stages of text by a ModelWriter that asks a real server."""
+"""Rows with real images, taken through the stages of text by a ModelWriter that asks a real server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,19 +35,19 @@ PROMPTS = (
 )
 
 
-def jpeg(told: str) -> bytes:
+def jpeg(label: str) -> bytes:
     """A small JPEG; what it tells stands behind its end, where decoders do not look."""
-    return bytes(cv2.imencode(".jpg", np.full((16, 16, 3), 99, np.uint8))[1]) + told.encode()
+    return bytes(cv2.imencode(".jpg", np.full((16, 16, 3), 99, np.uint8))[1]) + label.encode()
 
 
 def text_rows(number: int, **given: Any) -> list[Row]:
-    """Rows after render_views; pictures and descriptions tell whose they are: `<3>` is of the third object."""
+    """Rows after render_views; images and descriptions say whose they are: `<3>` is of the third object."""
     rows = []
     for position in range(number):
-        told = f"<{position}>"
-        pictures = {name: jpeg(f"{name} {told}") for name in ("crop_jpeg", "masked_jpeg", "scene_jpeg")}
-        views = [jpeg(f"view {view} {told}") for view in range(2)]
-        rows.append(make_row(make_facts(position), **({**pictures, "video_jpegs": views} | given)))
+        label = f"<{position}>"
+        images = {name: jpeg(f"{name} {label}") for name in ("crop_jpeg", "masked_jpeg", "scene_jpeg")}
+        views = [jpeg(f"view {view} {label}") for view in range(2)]
+        rows.append(make_row(make_facts(position), **({**images, "video_jpegs": views} | given)))
     return rows
 
 

@@ -126,29 +126,29 @@ def test_what_is_sent_again_costs_the_row_nothing(do: Do, tmp_path: Path) -> Non
     assert [asked.seed for asked in server.requests if asked.prompt == SCENE] == [0, 0, 0], "the same question"
 
 
-@pytest.mark.parametrize(("prompt", "do", "told", "_"), FAULTS.values(), ids=FAULTS)
-def test_after_one_bad_reply_a_good_one_is_taken(prompt: str, do: Do, told: str, _: Reason, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("prompt", "do", "message", "_"), FAULTS.values(), ids=FAULTS)
+def test_after_one_bad_reply_a_good_one_is_taken(prompt: str, do: Do, message: str, _: Reason, tmp_path: Path) -> None:
     (row,) = text_rows(1)
     with serve(Rule(do=do, prompt=prompt, times=1)) as server:
         through(server, tmp_path, [row])
     assert kept(row), row.detail
     first, second = (call for call in row.calls if call.prompt.startswith(prompt))
-    assert told in (first.fault or "")
+    assert message in (first.fault or "")
     assert second.fault is None
     assert (first.temperature, second.temperature) == (0.3, 0.6)
     assert first.seed != second.seed
     assert len(server.requests) == len(PROMPTS) + 1
 
 
-@pytest.mark.parametrize(("prompt", "do", "told", "reason"), FAULTS.values(), ids=FAULTS)
-def test_bad_replies_without_end(prompt: str, do: Do, told: str, reason: Reason, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("prompt", "do", "message", "reason"), FAULTS.values(), ids=FAULTS)
+def test_bad_replies_without_end(prompt: str, do: Do, message: str, reason: Reason, tmp_path: Path) -> None:
     (row,) = text_rows(1)
     with serve(Rule(do=do, prompt=prompt)) as server:
         through(server, tmp_path, [row])
     by_design = reason in (Reason.REFUSED, Reason.MARKER_LEAK)
     assert (row.status, row.reason) == (Status.REJECTED if by_design else Status.FAILED, reason)
     assert row.stage in (prompt, "check_consistency")
-    assert told in (row.detail or "")
+    assert message in (row.detail or "")
     tried = [asked for asked in server.requests if asked.prompt == prompt]
     assert [asked.temperature for asked in tried] == [0.3, 0.6, 0.8, 1.0]
     assert len({asked.seed for asked in tried}) == 4
@@ -175,8 +175,8 @@ def test_a_row_tried_again_goes_over_what_was_kept_and_asks_anew(tmp_path: Path)
         (again,) = text_rows(1, attempts=1)
         through(server, tmp_path, [again])
     asked = [asked for asked in server.requests if asked.prompt == SCENE]
-    assert [each.temperature for each in asked] == [0.3, 0.6]
-    assert not {each.seed for each in asked} & asked_first
+    assert [call.temperature for call in asked] == [0.3, 0.6]
+    assert not {call.seed for call in asked} & asked_first
     assert again.status is Status.PENDING
     assert [call.stored for call in again.calls if call.prompt.startswith(SCENE)] == [True] * 4 + [False] * 2
     assert {asked.prompt for asked in server.requests} == {SCENE, "describe_video", EXPRESS}
@@ -196,7 +196,7 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert [call.fault for row in again for call in row.calls] == [call.fault for row in first for call in row.calls]
     assert sum(call.tokens_out for row in again for call in row.calls) == sum(
         call.tokens_out for row in first for call in row.calls
-    ), "what a reply cost is told again, with `stored` beside it"
+    ), "what a reply cost is stated again, with `stored` beside it"
 
 
 def test_only_what_changed_is_asked(tmp_path: Path) -> None:

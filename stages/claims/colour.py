@@ -1,14 +1,17 @@
-"""Claims of colour: what the first sentence calls the object, against the colours of its pixels."""
+"""Checks claims of colour: the colour words of the first sentence against the measured colours of the object."""
 
 import re
 from collections.abc import Iterator
 
 from manifests.schema import Contradiction, Facts
-from stages.text.naming import HUMAN, head_noun, head_phrase
+from stages.claims.clauses import HUMAN, head_noun, head_phrase
 
-_KNOWN_FRAC = 0.6  # of its pixels must have a listed colour; else it is made of many small patches
+_KNOWN_FRAC = (
+    0.6  # least share of the pixels that must have a listed colour; with less, the object is many small patches
+)
 
-# What a thing of this name may be measured as, in shade, glare and warm light: wide, for a doubt is no contradiction.
+# Colour words -> the measured colours that such a thing may have in shade, glare or warm light. The lists are long,
+# because a doubtful case must not count as a contradiction.
 _SHADES = {
     "black charcoal ebony": "black grey brown blue",
     "grey gray silver ash slate": "grey white black brown blue green",
@@ -41,7 +44,7 @@ _COLOUR = re.compile(
     r"|slice|peel|tree|tit|kangaroo)\b)",
     re.IGNORECASE,
 )
-# Colours of which a list says nothing, and what is of the colour of something else.
+# Words after which a colour says nothing of the object as a whole: patterns, clear and shining things, letterings.
 _NO_CLAIM = re.compile(
     r"multi-?|colou?rful|strip|plaid|check|camouflage|spot|pattern|tabby|calico|brindle|floral|transparent|clear"
     r"|glass|translucent|iridescent|rainbow|reflect|mirror|metallic|chrome|stainless|tinted|trim|logo|letter"
@@ -50,14 +53,14 @@ _NO_CLAIM = re.compile(
 )
 
 
-def colour(text: str, facts: Facts) -> Iterator[Contradiction]:
-    """The colours that the object as a whole is called, if not one of them nor a shade near it has a noticeable share.
+def colour_contradictions(text: str, facts: Facts) -> Iterator[Contradiction]:
+    """Yield the colours of the object as a whole, if none of them nor a shade near one has a noticeable share.
 
-    The colours of people are those of clothes or skin, in words of which none is a measure: left alone.
+    People are not checked: the words for the colours of clothes and skin do not fit what is measured.
     """
     phrase, listed = head_phrase(text), [*facts.colours, *facts.colours_best]
     named = list(_COLOUR.finditer(phrase))
-    known_frac = min(sum(each.share_frac for each in of) for of in (facts.colours, facts.colours_best))
+    known_frac = min(sum(colour.share_frac for colour in of) for of in (facts.colours, facts.colours_best))
     if (
         not facts.colours_known
         or not named
@@ -66,12 +69,12 @@ def colour(text: str, facts: Facts) -> Iterator[Contradiction]:
         or HUMAN.fullmatch(head_noun(text))
     ):
         return
-    if not {each.name for each in listed} & set().union(*map(_terms, named)):
-        measured = ", ".join(f"{each.name} {each.share_frac:.2f}" for each in facts.colours)
-        best = ", ".join(f"{each.name} {each.share_frac:.2f}" for each in facts.colours_best)
+    if not {colour.name for colour in listed} & set().union(*map(_terms, named)):
+        measured = ", ".join(f"{colour.name} {colour.share_frac:.2f}" for colour in facts.colours)
+        best = ", ".join(f"{colour.name} {colour.share_frac:.2f}" for colour in facts.colours_best)
         claim = phrase[named[0].start() : named[-1].end()]
         yield Contradiction(kind="colour", claim=claim, measured=f"{measured}; {best} where it is largest")
 
 
-def _terms(found: re.Match[str]) -> set[str]:
-    return _MEASURED[found["name"].lower()] | (_PALE if found["pale"] else set()) | (_DARK if found["dark"] else set())
+def _terms(match: re.Match[str]) -> set[str]:
+    return _MEASURED[match["name"].lower()] | (_PALE if match["pale"] else set()) | (_DARK if match["dark"] else set())

@@ -10,7 +10,7 @@ import prompts
 from manifests.schema import Reason
 from pipeline.engines.exchange import Answer
 from pipeline.writers.measured import MeasuredWriter
-from pipeline.writers.usable import FaultError, usable
+from pipeline.writers.model import FaultError, parse_reply
 from prompts import Prompt
 from tests.misbehaving import EXPRESSION, good_text
 from tests.pipeline.facts_factory import make_row, random_group
@@ -23,7 +23,7 @@ def answer(text: str, **given: Any) -> Answer:
 def judged(name: str, **fields: str) -> Any:
     prompt: Prompt[Any] = prompts.load(name)
     whole = json.loads(good_text(name, prompt.reply.model_json_schema())) | fields
-    return usable(prompt, answer(json.dumps(whole)))
+    return parse_reply(prompt, answer(json.dumps(whole)))
 
 
 def caption(text: str) -> Any:
@@ -73,7 +73,7 @@ def test_captions_that_are_no_fault(text: str) -> None:
 @pytest.mark.parametrize("as_json", [True, False])
 def test_refusals(text: str, as_json: bool) -> None:
     with pytest.raises(FaultError) as fault:
-        usable(prompts.load("caption_crop"), answer(json.dumps({"caption": text}) if as_json else text))
+        parse_reply(prompts.load("caption_crop"), answer(json.dumps({"caption": text}) if as_json else text))
     assert fault.value.reason is Reason.REFUSED
 
 
@@ -103,7 +103,7 @@ def test_real_texts_are_no_loops() -> None:
             row = make_row(facts, group)
             for name in ("describe_scene", "describe_video"):
                 reply = asyncio.run(writer.write(prompts.load(name), row, []))
-                assert usable(prompts.load(name), answer(reply.model_dump_json())) == reply
+                assert parse_reply(prompts.load(name), answer(reply.model_dump_json())) == reply
                 number += 1
     assert number > 400
 
@@ -163,6 +163,6 @@ def test_what_others_will_read_may_not_leak(name: str) -> None:
 @pytest.mark.parametrize("given", [{"finish_reason": "content_filter"}, {"refusal": "no " * 10_000}])
 def test_a_fault_is_told_in_a_few_words(given: dict[str, str]) -> None:
     with pytest.raises(FaultError) as fault:
-        usable(prompts.load("caption_crop"), answer("blocked " * 10_000, **given))
+        parse_reply(prompts.load("caption_crop"), answer("blocked " * 10_000, **given))
     assert len(str(fault.value)) <= 300
     assert fault.value.reason is Reason.REFUSED

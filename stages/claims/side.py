@@ -1,14 +1,16 @@
-"""Claims of side: where on the screen the object is said to be, against where its mask is."""
+"""Checks claims of side: where on the screen the object is said to be, against where its mask is."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, VIEW, Clause, quoted
+from stages.claims.clauses import ADVERBS, VIEW, Clause, quoted
 
-_MARGIN_FRAC = (0.1, 0.15)  # beyond the middle, (x, y): nearer to it people say either; of top and bottom even more so
-_EXTENT_FRAC = 0.2  # of the square root of the area: a large thing reaches over to the other side
-_OUTER_FRAC = 0.15  # nearer to the left or right edge than this is not in the middle for anyone
+# Distance of the centre from the middle of the frame, (x, y) as shares of (width, height): of a thing that is nearer,
+# some people say left and some say right; of top and bottom they are even less sure.
+_MARGIN_FRAC = (0.1, 0.15)
+_EXTENT_FRAC = 0.2  # of the square root of the area, added to the margin: a large thing reaches over to the other side
+_OUTER_FRAC = 0.15  # nobody calls "the middle" what is nearer to the left or right edge than this share of the width
 
 _VERBS = (
     r"(?P<verb>(?:is|stands|sits|lies|rests|remains|stays|hangs|floats|appears|can be seen|starts|begins|starts out"
@@ -18,7 +20,8 @@ _PARTICIPLES = (
     r"(?:(?:located|positioned|situated|placed|found|seen|visible|standing|sitting|lying|resting|parked|the one|shown"
     r"|outdoors|indoors|outside|inside|near|close)\s)*"
 )
-# What holds the object has its place: "on a table on the left". What is next to it has not.
+# The place of what holds the object is that of the object: "on a table on the left". The place of what is next to it
+# is not.
 _SETTING = (
     r"(?:(?:in|on|at|inside|within) (?:a|an|the) "
     r"(?:(?!(?:of|with|to|and|from|front|middle|between)\b)[\w-]+,? ){1,4}?)??"
@@ -47,35 +50,38 @@ _OTHER_EYES = re.compile(
 )
 
 
-def side(said: Sequence[Clause], facts: Facts) -> Iterator[Contradiction]:
-    """Claims that the object is where it is at none of start, end and best view, or not at the time that is told."""
-    for clause in said:
-        for found in _PLACE.finditer(clause.words):
-            words = re.split(r"[- ]", found["words"].lower())
-            whole = f"{clause.lead}{clause.words}{clause.rest}"
-            if _OTHER_EYES.search(whole) or not (found["of"] or _last(clause, found) or _is_bare(words)):
+def side_contradictions(clauses: Sequence[Clause], facts: Facts) -> Iterator[Contradiction]:
+    """Yield claims of a side where the object is neither at the start, nor at the end, nor where it is largest.
+
+    A claim that names the start or the end ("it ends up on the left") is checked against that time alone.
+    """
+    for clause in clauses:
+        for match in _PLACE.finditer(clause.words):
+            words = re.split(r"[- ]", match["words"].lower())
+            text = f"{clause.lead}{clause.words}{clause.rest}"
+            if _OTHER_EYES.search(text) or not (match["of"] or _last(clause, match) or _is_bare(words)):
                 continue
-            if any(_ruled_out(word, clause, found, facts) for word in words):
-                yield Contradiction(kind="side", claim=quoted(found), measured=_measured(facts))
+            if any(_ruled_out(word, clause, match, facts) for word in words):
+                yield Contradiction(kind="side", claim=quoted(match), measured=_measured(facts))
 
 
 def _is_bare(words: Sequence[str]) -> bool:
-    """Whether it needs no 'of the view': 'at the top' and 'in the middle' may be those of a hill or of a group."""
+    """Return whether the words mean the view without 'of the view': 'at the top' may be that of a hill, 'left' not."""
     return "left" in words or "right" in words
 
 
-def _first(clause: Clause, found: re.Match[str]) -> bool:
-    tail = f"{clause.words[found.end() :]}{clause.rest}"
-    return bool(found["verb"].lower().startswith(("start", "begin")) or _FIRST.match(tail) or _FIRST.match(clause.lead))
+def _first(clause: Clause, match: re.Match[str]) -> bool:
+    tail = f"{clause.words[match.end() :]}{clause.rest}"
+    return bool(match["verb"].lower().startswith(("start", "begin")) or _FIRST.match(tail) or _FIRST.match(clause.lead))
 
 
-def _last(clause: Clause, found: re.Match[str]) -> bool:
-    tail = f"{clause.words[found.end() :]}{clause.rest}"
-    ends = found["verb"].lower().startswith(("end", "finish")) or "until" in clause.lead
+def _last(clause: Clause, match: re.Match[str]) -> bool:
+    tail = f"{clause.words[match.end() :]}{clause.rest}"
+    ends = match["verb"].lower().startswith(("end", "finish")) or "until" in clause.lead
     return bool(ends or _LAST.match(tail) or _LAST.match(clause.lead))
 
 
-def _ruled_out(word: str, clause: Clause, found: re.Match[str], facts: Facts) -> bool:
+def _ruled_out(word: str, clause: Clause, match: re.Match[str], facts: Facts) -> bool:
     first, last = facts.centre_start_frac, facts.centre_end_frac
     best_row, best_column = facts.place_best.split()
     if word not in _WORDS:
@@ -84,10 +90,11 @@ def _ruled_out(word: str, clause: Clause, found: re.Match[str], facts: Facts) ->
     axis, sign = _WORDS[word]
     margin = _MARGIN_FRAC[axis] + _EXTENT_FRAC * facts.area_median_frac**0.5
     away = [(0.5 - point[axis]) * sign > margin for point in (first, last)]
-    # Whoever looks at a few moments may have missed the very first sight of what comes, and the last of what goes.
-    if _first(clause, found) and facts.enters_s is None:
+    # A writer that is shown a few moments may have missed the very first sight of an object that enters, and the very
+    # last of one that leaves.
+    if _first(clause, match) and facts.enters_s is None:
         return bool(away[0])
-    if _last(clause, found) and facts.leaves_s is None:
+    if _last(clause, match) and facts.leaves_s is None:
         return bool(away[1])
     opposite = {(0, -1): "right", (0, 1): "left", (1, -1): "bottom", (1, 1): "top"}[axis, sign]
     return all(away) and opposite in (best_row, best_column)

@@ -1,19 +1,21 @@
-"""Claims of direction: where the object is said to go, or that it stays, against its path.
+"""Checks claims of direction: where the object is said to go, or that it stays, against its measured path.
 
-Seen on the screen or against the background: people mean either. A claim is ruled out only if both speak against it.
+People speak of its path on the screen or of its path against the background. A claim is a contradiction only if it is
+wrong for both.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
 from manifests.schema import Contradiction, Facts
-from stages.text.clauses import ADVERBS, VIEW, Clause, quoted
-from stages.text.place import FOLLOW
+from stages.claims.clauses import ADVERBS, VIEW, Clause, quoted
+from stages.claims.side import FOLLOW
 
-_CLEAR_FRAC = 0.15  # of the width or height: a net move that nobody takes for one the other way
-_TRAVEL_FRAC = 0.25  # a net move that nobody takes for standing still
-_STILL_FRAC = 0.05  # a net move that nobody takes for crossing the scene, if
-_SMALL_AREA_FRAC = 0.1  # the object is small enough that its limbs do not take part of it there
+# Net moves, as shares of the width or height of the frame.
+_CLEAR_FRAC = 0.15  # nobody takes a longer move for one the other way
+_TRAVEL_FRAC = 0.25  # nobody takes a longer move for standing still
+_STILL_FRAC = 0.05  # nobody takes a shorter move for crossing the scene, if the object is small
+_SMALL_AREA_FRAC = 0.1  # of the frame: a larger object may well reach somewhere with a part of it, such as a limb
 
 _STEMS = (
     "mov(?:e|es|ing)|(?:walk|drift|float|crawl|jog|sprint|trot|gallop|sail|head|roll|wander|stroll|march)(?:s|ing)?"
@@ -59,7 +61,8 @@ _STILL = re.compile(
     r"(?=$|,| and\b| throughout| (?:for |during )?the (?:whole|entire|video)| from (?:its|start))",
     re.IGNORECASE,
 )
-# "It stays in place" of a hat says nothing of the man who wears it; "at first it stays" nothing of later.
+# Words beside which "it stays in place" says nothing of its path: a hat may stay in place on a man who walks, and what
+# stays at first may move later.
 _WITH_SOMETHING = re.compile(
     r"\b(?:worn|held|carried|attached|mounted|fixed|rid(?:es|ing)|pushed|pulled|towed|hands?|head|aboard|boat"
     r"|relative|by itself|at first|initially|then|later|eventually|finally|starts?|begins?)\b",
@@ -67,42 +70,45 @@ _WITH_SOMETHING = re.compile(
 )
 
 
-def direction(said: Sequence[Clause], facts: Facts) -> Iterator[Contradiction]:
-    """Claims of going the other way, of going at all, or of staying, that screen and background both rule out."""
-    ways = [(clause, found) for clause in said for found in _WAY.finditer(clause.words)]
-    whole = " ".join(f"{_WAY.sub(' ', clause.words)}{clause.rest}" for clause in _of_the_video(said)).lower()
-    if _TO_AND_FRO.search(re.sub(r"camera [^,]*", "", whole)):
+def direction_contradictions(clauses: Sequence[Clause], facts: Facts) -> Iterator[Contradiction]:
+    """Yield claims of going one way, of going at all, or of staying, that its path rules out on screen and background.
+
+    Nothing is yielded for a text that says that the object turns back, or goes to and fro.
+    """
+    ways = [(clause, match) for clause in clauses for match in _WAY.finditer(clause.words)]
+    text = " ".join(f"{_WAY.sub(' ', clause.words)}{clause.rest}" for clause in _of_the_video(clauses)).lower()
+    if _TO_AND_FRO.search(re.sub(r"camera [^,]*", "", text)):
         return
-    claimed = {step for _, found in ways for step in _steps(found)}
-    claimed |= {_STEPS[next(filter(None, groups))] for groups in _MENTIONS.findall(whole)}
-    for _, found in ways:
-        steps = [(axis, sign) for axis, sign in _steps(found) if (axis, -sign) not in claimed]
+    claimed = {step for _, match in ways for step in _steps(match)}
+    claimed |= {_STEPS[next(filter(None, groups))] for groups in _MENTIONS.findall(text)}
+    for _, match in ways:
+        steps = [(axis, sign) for axis, sign in _steps(match) if (axis, -sign) not in claimed]
         against = any(_goes(facts, axis, -sign, _CLEAR_FRAC) for axis, sign in steps)
         if against or (steps and _stays(facts)):
-            yield _contradiction(found, facts)
-    if any(re.search(TRAVELS, clause.words, re.IGNORECASE) for clause in said) or _WITH_SOMETHING.search(whole):
+            yield _contradiction(match, facts)
+    if any(re.search(TRAVELS, clause.words, re.IGNORECASE) for clause in clauses) or _WITH_SOMETHING.search(text):
         return
-    for clause in said:
-        for found in _STILL.finditer(clause.words):
+    for clause in clauses:
+        for match in _STILL.finditer(clause.words):
             if any(_goes(facts, axis, sign, _TRAVEL_FRAC) for axis, sign in _NAMES):
-                yield _contradiction(found, facts)
+                yield _contradiction(match, facts)
 
 
-def _of_the_video(said: Sequence[Clause]) -> Sequence[Clause]:
-    """From 'Throughout the video' on: before it stands how things look."""
-    return said[next((number for number, clause in enumerate(said) if "video" in clause.lead.lower()), 0) :]
+def _of_the_video(clauses: Sequence[Clause]) -> Sequence[Clause]:
+    """Return the clauses from 'Throughout the video' on; those before are about looks and place."""
+    return clauses[next((number for number, clause in enumerate(clauses) if "video" in clause.lead.lower()), 0) :]
 
 
-def _steps(found: re.Match[str]) -> set[tuple[int, int]]:
-    """(axis, sign) of each direction claimed: 'from the upper left to the right' is right, neither up nor down."""
-    if found["start"]:
-        start, end = (_place(found[name]) for name in ("start", "end"))
-        # What both ends do not name may be anywhere.
+def _steps(match: re.Match[str]) -> set[tuple[int, int]]:
+    """Return (axis, sign) of every direction claimed: 'from the upper left to the right' is right, not up or down."""
+    if match["start"]:
+        start, end = (_place(match[name]) for name in ("start", "end"))
+        # an axis that only one of the two places names says nothing of a move along it
         both = {axis: end.get(axis, 0) - start.get(axis, 0) for axis in end.keys() & start.keys()}
         return {(axis, 1 if move > 0 else -1) for axis, move in both.items() if move}
-    words = [found[name].lower() for name in ("up", "ward", "bare", "edge") if found[name]]
-    if found["to"]:
-        words.append(re.split(r"[- ]", found["to"].lower())[-1])
+    words = [match[name].lower() for name in ("up", "ward", "bare", "edge") if match[name]]
+    if match["to"]:
+        words.append(re.split(r"[- ]", match["to"].lower())[-1])
     return {_STEPS[word] for word in words}
 
 
@@ -112,7 +118,7 @@ def _place(words: str) -> dict[int, int]:
 
 
 def _goes(facts: Facts, axis: int, sign: int, least_frac: float) -> bool:
-    """Whether the object clearly goes this way, on the screen and by itself."""
+    """Return whether the object clearly goes this way, both on the screen and with the camera's motion taken out."""
     return (
         facts.motion_known
         and facts.shift_frac[axis] * sign >= least_frac
@@ -121,7 +127,7 @@ def _goes(facts: Facts, axis: int, sign: int, least_frac: float) -> bool:
 
 
 def _stays(facts: Facts) -> bool:
-    """Whether it clearly keeps to its place, before a camera that does so too, and is seen all the time."""
+    """Return whether a small object, seen all the time, clearly keeps its place before a camera that stays too."""
     seen = facts.enters_s is None and facts.leaves_s is None and not facts.hidden_spans
     camera = facts.camera_known and facts.camera == "static"
     small = facts.area_median_frac <= _SMALL_AREA_FRAC and facts.size_change == "stable"
@@ -135,10 +141,10 @@ def _stays(facts: Facts) -> bool:
     )
 
 
-def _contradiction(found: re.Match[str], facts: Facts) -> Contradiction:
+def _contradiction(match: re.Match[str], facts: Facts) -> Contradiction:
     (x, y), (own_x_px, own_y_px) = facts.shift_frac, facts.own_shift_px
     measured = (
         f"moves by ({x:+.2f}, {y:+.2f}) of (width, height) on the screen and by ({own_x_px:+.0f}, {own_y_px:+.0f}) px "
         f"with the camera taken out (right and down are positive): {facts.motion}"
     )
-    return Contradiction(kind="direction", claim=quoted(found), measured=measured)
+    return Contradiction(kind="direction", claim=quoted(match), measured=measured)
