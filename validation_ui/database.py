@@ -24,7 +24,7 @@ _ATTEMPTS = 5
 _RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
 
 
-class Store:
+class Database:
     """Reads and writes of one database.
 
     Args:

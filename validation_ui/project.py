@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from manifests.io import Folder
+from validation_ui.database import Database
 from validation_ui.schema import meta
-from validation_ui.store import Store
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,27 @@ class Project:
         """Address of the database."""
         return self.database or f"sqlite:///{self.data.resolve()}/validation.sqlite3"
 
-    def open(self) -> Store:
+    def open(self) -> Database:
         """The database, made if need be and brought to the schema of this release."""
         self.data.mkdir(parents=True, exist_ok=True)
-        store = Store(self.url)
-        store.create()
-        return store
+        database = Database(self.url)
+        database.create()
+        return database
 
 
-def is_imported(store: Store) -> bool:
+def is_imported(database: Database) -> bool:
     """True once an annotation run is in the database."""
-    with store.read() as connection:
+    with database.read() as connection:
         return connection.execute(select(meta.c.key).where(meta.c.key == "run")).first() is not None
+
+
+def inside(root: Path, name: str) -> Path:
+    """`root / name`, links followed.
+
+    Raises:
+        ValueError: that is not inside `root`.
+    """
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError(f"a file must lie inside {root}, got {name!r}: it leads to {path}")
+    return path

@@ -45,6 +45,9 @@ class Role(StrEnum):
     ADMIN = "admin"  # also people, invites, gold items and settings
 
 
+ADJUDICATORS = (Role.ADJUDICATOR, Role.ADMIN)
+
+
 class Standing(StrEnum):
     """Whether a reviewer is given real work."""
 

@@ -1,22 +1,15 @@
 """Serves a project: where to listen, under which names, and the address that people are told."""
 
 import ipaddress
-import logging
-import socket
-from contextlib import suppress
+import os
+import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import uvicorn
-
-from validation_ui import people
-from validation_ui.app import create_app
-from validation_ui.project import Project
-from validation_ui.security import Serving, load_secret
-from validation_ui.store import Store
-
-logger = logging.getLogger("refsav")
+_SECRET_BYTES = 32
+_LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,38 +67,57 @@ class Listening:
         return bool(self.tls_cert) or (self.public_url or "").startswith("https:")
 
 
-def serve(project: Project, store: Store, listening: Listening) -> None:
-    """Serve until interrupted; prints the address and, while there is no admin, an invite for one."""
-    sock = _bind(listening.host, listening.port)
-    scheme = "https" if listening.tls_cert else "http"
-    host = f"[{listening.host}]" if ":" in listening.host else listening.host
-    url = (listening.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}").rstrip("/")
-    serving = Serving(load_secret(project.data), tls=listening.is_https, public_url=url, hosts=(listening.host,))
-    config = uvicorn.Config(
-        create_app(store, project.data, project.sav_root, serving),
-        log_level="warning",
-        server_header=False,
-        proxy_headers=listening.public_url is not None,  # else anyone could say where they come from
-        ssl_certfile=listening.tls_cert,
-        ssl_keyfile=listening.tls_key,
-        timeout_graceful_shutdown=5,
-    )
-    sock.listen()  # whoever follows the address now waits for the answer
-    logger.info("the validation app is at %s (Ctrl-C stops it)", url)
-    token = store.write(lambda connection: people.first_invite(connection, serving.secret, store.now()))
-    if token:
-        logger.info("make the first account, an admin's, once, within 7 days: %s/invite/%s", url, token)
-    with suppress(KeyboardInterrupt):  # how uvicorn ends after Ctrl-C
-        uvicorn.Server(config).run(sockets=[sock])
+@dataclass(frozen=True)
+class Serving:
+    """How the app is reached.
+
+    Args:
+        secret: signs invites and the tokens of pages; from `load_secret`.
+        tls: browsers reach it by https.
+        public_url: its address as people see it, for links; empty: the address of the request.
+        hosts: more names that it answers to, beside this machine's own and that of `public_url`.
+
+    Raises:
+        ValueError: the secret is too short.
+    """
+
+    secret: bytes
+    tls: bool = False
+    public_url: str = ""
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < _SECRET_BYTES or len(set(self.secret)) < 8:
+            raise ValueError(
+                f"the secret must be {_SECRET_BYTES} random bytes, got {len(self.secret)}; see load_secret"
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Host names that it answers to, lower case, without ports."""
+        public = urlsplit(self.public_url).hostname
+        return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def load_secret(data: Path) -> bytes:
+    """The project's secret, made at first start; the file is for its owner alone.
+
+    Raises:
+        ValueError: the file is too short, not random, or others can read it.
+    """
+    path = data / "secret"
     try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise ValueError(f"cannot listen on {host}:{port}: {error}; choose another with --port") from error
-    return sock
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
+    secret = path.read_bytes()
+    if len(secret) < _SECRET_BYTES or len(set(secret)) < 8:
+        raise ValueError(
+            f"{path} must hold {_SECRET_BYTES} random bytes, got {len(secret)}: remove it to get a new one"
+        )
+    return secret

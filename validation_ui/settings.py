@@ -1,5 +1,6 @@
 """What can be chosen of a validation project. Fixed at import and kept in the database, but for `Serving`."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -104,3 +105,9 @@ _STORED = select(cast(meta.c.value, Text)).where(meta.c.key == "settings")
 @lru_cache(maxsize=8)  # the same text each time, but after a change by whatever process
 def _parsed(stored: str) -> Settings:
     return Settings(**json.loads(stored))
+
+
+def seeded_frac(seed: int, *names: object) -> float:
+    """A number in [0, 1) that looks random but follows from the seed and the names."""
+    digest = hashlib.sha256("\n".join(map(str, (seed, *names))).encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56

@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from validation_ui.agreement import FIGURES, Sums, raw_of
-from validation_ui.intervals import bootstrap, wilson
+from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap, raw_of, wilson
 
 
 def items(videos: int, each: int, *, alike: bool, seed: int = 1) -> tuple[Sums, np.ndarray]:

@@ -1,6 +1,6 @@
 import pytest
 
-from validation_ui.protocol import ItemFacts, Outcome, Said, derive
+from validation_ui.judging.protocol import ItemFacts, Outcome, Said, derive
 from validation_ui.schema import Decision, ItemState, SlotKind
 
 HASHES = {0: "a", 1: "b", 2: "c", 3: "d", 4: "e", 10: "a", 11: "b"}  # 10 says what 0 says, 11 what 1 says

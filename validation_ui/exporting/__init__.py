@@ -17,19 +17,25 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, select, update
 
 from validation_ui import audit
-from validation_ui.comparisons import agreement
-from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions, read_chosen, read_clips, write_masks
-from validation_ui.exporting.checks import MARK, SUMS, check_chosen, check_out
-from validation_ui.exporting.errors import ExportError, named
+from validation_ui.database import Database
+from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
+from validation_ui.exporting.benchmark import (
+    Clip,
+    ExportError,
+    Expression,
+    meta_expressions,
+    named,
+    read_chosen,
+    read_clips,
+    write_masks,
+)
 from validation_ui.exporting.frames import write_frames
-from validation_ui.exporting.gates import Gate, gates
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
-from validation_ui.exporting.report import as_csv, markdown
-from validation_ui.exporting.train import check_train, held_out
+from validation_ui.exporting.training_file import check_train, held_out
 from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
-from validation_ui.stats import progress, reviewers
-from validation_ui.store import Store
+from validation_ui.statistics.agreement import agreement
+from validation_ui.statistics.progress import progress, reviewers
 
 __all__ = ["ExportError", "ExportReport", "export"]
 
@@ -64,12 +70,12 @@ class ExportReport:
 
 
 def export(
-    store: Store, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
+    database: Database, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
 ) -> ExportReport:
     """Write the accepted expressions as a split, and mark them as exported.
 
     Args:
-        store: the project's database.
+        database: the project's database.
         sav_root: where the sources are.
         out: folder to make, or an earlier export to replace.
         train: the `Ref-SAV.json` to compare with; None = there is none.
@@ -85,7 +91,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         build = Path(scratch, "build")
         build.mkdir()
-        with store.read() as connection:
+        with database.read() as connection:
             settings = Settings.load(connection)
             chosen = read_chosen(connection)
             check_chosen(chosen, settings)
@@ -95,7 +101,7 @@ def export(
         frames = write_frames(clips, sav_root, build / "videos")
         _write_sums(build)
         build.chmod(0o755)
-        store.write(lambda connection: _mark(connection, chosen, out, now))
+        database.write(lambda connection: _mark(connection, chosen, out, now))
         if out.exists():
             out.rename(Path(scratch, "old"))
         build.rename(out)
@@ -178,3 +184,49 @@ def _write_sums(folder: Path) -> None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
     (folder / SUMS).write_text("".join(lines), encoding="ascii")
+
+
+MARK = "split.json"  # a folder with this file and SUMS is an export of ours, and may be replaced
+SUMS = "SHA256SUMS"
+
+
+def check_out(out: Path) -> None:
+    """Nothing but an earlier export may be replaced.
+
+    Raises:
+        ExportError: something else is there.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not all((out / name).is_file() for name in (MARK, SUMS)):
+        raise ExportError(
+            f"an export replaces nothing but an earlier export, got {out}, which has no {MARK} and {SUMS}; name a new "
+            "folder"
+        )
+
+
+def check_chosen(chosen: Sequence[Expression], settings: Settings) -> None:
+    """There is something to export, and no more than was asked for.
+
+    Raises:
+        ExportError: nothing was accepted, or a quota was made smaller than what was accepted under it.
+    """
+    if not chosen:
+        raise ExportError("a split has at least one accepted expression, got none; the progress page tells what waits")
+    objects: dict[str, set[int]] = defaultdict(set)
+    for each in chosen:
+        objects[each.video_id].add(each.masklet_id)
+    kinds = Counter(each.kind for each in chosen)
+    got = {"videos": len(objects), "long": kinds["long"], "short": kinds["short"]}
+    for name, count in got.items():
+        if count > getattr(settings, name):
+            raise ExportError(
+                f"a split keeps to its quotas, got {count} accepted for {name}={getattr(settings, name)}; raise it "
+                "with `python -m validation_ui set`"
+            )
+    full = sorted(video_id for video_id, ids in objects.items() if len(ids) > settings.per_video)
+    if full:
+        raise ExportError(
+            f"a video has at most per_video={settings.per_video} objects in the split, got more in {named(full)}; "
+            "raise it with `python -m validation_ui set`"
+        )

@@ -2,17 +2,27 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from validation_ui.comparisons import Agreement, Comparison
-from validation_ui.exporting.gates import Gate
-from validation_ui.exporting.wording import number_text, percent_text, share_text, table_text
-from validation_ui.stats import Progress, Reviewer, Share
+from validation_ui.statistics.agreement import Agreement, Comparison
+from validation_ui.statistics.progress import Progress, Reviewer, Share
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 Row = tuple[str, str, str, float | None, float | None, float | None, int]  # section, what, figure, value, low, high, n
 HEAD = ("section", "what", "figure", "value", "low", "high", "n")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A rule that a published split should meet."""
+
+    name: str
+    rule: str
+    got: str
+    n: int
+    passed: bool
 
 
 def markdown(
@@ -149,3 +159,77 @@ def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, .
             for figure in each.figures.values()
         )
         yield (name, str(each.n), str(each.videos), *figures)
+
+
+RELIABLE = 0.8  # alpha or AC1
+TENTATIVE = 0.667
+BLIND_HIT_FRAC = 0.9
+MAX_FINAL_FRAC = 0.25
+
+
+def gates(
+    found: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
+) -> list[Gate]:
+    """The gates of the protocol; one that nothing was measured for is not passed."""
+    decision = found.sighted["decision"]
+    alpha, ac1 = (decision.figures[name].value for name in ("alpha", "ac1"))
+    best = max((value for value in (alpha, ac1) if value is not None), default=None)
+    advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
+    hit = found.blind.hit
+    tested = [each for each in people if each.judged]
+    weak = [raters[each.id] for each in tested if each.gold.frac is None or each.gold.frac < gold_right_frac]
+    top = max(people, key=lambda each: each.final_accepts, default=None)
+    most = top.final_frac if top else None
+    return [
+        Gate(
+            "agreement of two sighted reviewers",
+            f"alpha or AC1 >= {RELIABLE}",
+            f"alpha {number_text(alpha)}, AC1 {number_text(ac1)}{advice}",
+            decision.n,
+            best is not None and best >= RELIABLE,
+        ),
+        Gate(
+            "blind hits before adjudication",
+            f">= {BLIND_HIT_FRAC:.0%}",
+            share_text(hit),
+            hit.n,
+            hit.frac is not None and hit.frac >= BLIND_HIT_FRAC,
+        ),
+        Gate(
+            "gold items of each reviewer",
+            f">= {gold_right_frac:.0%} of their last ones",
+            f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
+            sum(each.gold.n for each in tested),
+            bool(tested) and not weak,
+        ),
+        Gate(
+            "final accepts of one reviewer",
+            f"<= {MAX_FINAL_FRAC:.0%}",
+            "none" if top is None or most is None else f"{most:.1%} ({raters[top.id]})",
+            sum(each.final_accepts for each in people),
+            most is not None and most <= MAX_FINAL_FRAC,
+        ),
+    ]
+
+
+def share_text(share: Share) -> str:
+    """A share with its interval."""
+    if share.frac is None or share.low is None or share.high is None:
+        return "no data"
+    return f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
+
+
+def percent_text(value: float | None) -> str:
+    """A fraction as a percentage."""
+    return "no data" if value is None else f"{value:.1%}"
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """A figure, or that it is undefined."""
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def table_text(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from manifests.schema import MASK_STRIDE
-from validation_ui.exporting.errors import ExportError
 from validation_ui.schema import Gold, ItemState, item, masklet, text_version, video
 from validation_ui.settings import PARTS
 
@@ -155,3 +154,16 @@ def _masks(
             )
         size = [clip.height_px, clip.width_px]
         yield masklet_id, [None if text is None else {"size": size, "counts": text} for text in counts]
+
+
+_NAMED = 10  # ids in a message
+
+
+class ExportError(ValueError):
+    """Nothing was written: the rule, what was got, where, what to do."""
+
+
+def named(ids: Sequence[str]) -> str:
+    """A few ids for a message, and how many more there are."""
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return ", ".join(ids[:_NAMED]) + more

@@ -10,8 +10,7 @@ import cv2
 
 from stages.base import FatalError, RowError
 from stages.video.frames import walk
-from validation_ui.exporting.benchmark import Clip, frame_name
-from validation_ui.exporting.errors import ExportError
+from validation_ui.exporting.benchmark import Clip, ExportError, frame_name
 
 QUALITY = 95
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from validation_ui.exporting.benchmark import Clip
-from validation_ui.exporting.errors import ExportError, named
+from validation_ui.exporting.benchmark import Clip, ExportError, named
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
 

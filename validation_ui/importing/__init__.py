@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from manifests.io import Folder
 from validation_ui import audit
-from validation_ui.importing import fingerprint, gold_items, sample
+from validation_ui.database import Database
+from validation_ui.importing import fingerprint, sample
 from validation_ui.importing.candidates import Clip, Run, read_run
 from validation_ui.importing.frames import Decoded, decode
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
 from validation_ui.schema import meta, video
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 __all__ = ["ImportReport", "import_run"]
 
@@ -27,7 +27,7 @@ _TOGETHER = 50  # train videos, a row each, in one transaction: people who judge
 
 
 def import_run(
-    out: Folder, sav_root: Path, data: Path, store: Store, settings: Settings, *, workers: int
+    out: Folder, sav_root: Path, data: Path, database: Database, settings: Settings, *, workers: int
 ) -> ImportReport:
     """Bring a run into a project; what is there already is left alone, so a broken-off import goes on.
 
@@ -35,7 +35,7 @@ def import_run(
         out: the annotation run.
         sav_root: folder on this machine that holds `sav_train/`.
         data: the project's folder; pictures go to `data/frames`.
-        store: the project's database, at its newest schema.
+        database: the project's database, at its newest schema.
         settings: what is drawn follows from them; those of a finished import stay as they are.
         workers: processes that decode videos.
 
@@ -45,10 +45,10 @@ def import_run(
     if not sav_root.is_dir():
         raise ValueError(f"SAV_ROOT must be a folder of this machine, as videos are served from it, got {sav_root}")
     run = read_run(out)
-    if done := store.write(lambda connection: _begin(connection, run, settings)):
+    if done := database.write(lambda connection: _begin(connection, run, settings)):
         return done
     plan = _plan(run, settings)
-    with store.read() as connection:
+    with database.read() as connection:
         there = set(connection.execute(select(video.c.id)).scalars())
     clips = [clip for clip in run.clips.values() if clip.id not in there]
     clips.sort(key=lambda clip: not plan.needs_pictures(clip.id))  # people can begin as soon as the first are there
@@ -60,9 +60,9 @@ def import_run(
             continue
         waiting.append(decoded)
         if plan.needs_pictures(decoded.clip.id) or len(waiting) == _TOGETHER:
-            _write(store, plan, waiting)
-    _write(store, plan, waiting)
-    return store.write(lambda connection: _finish(connection, out, sav_root, run, plan, faults, store.now()))
+            _write(database, plan, waiting)
+    _write(database, plan, waiting)
+    return database.write(lambda connection: _finish(connection, out, sav_root, run, plan, faults, database.now()))
 
 
 def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport | None:
@@ -93,7 +93,7 @@ def _plan(run: Run, settings: Settings) -> Plan:
     return Plan(
         benchmark=frozenset(chosen),
         drawn=sample.draw([c for c in run.candidates if c.video_id in chosen], settings),
-        gold=gold_items.choose(run.candidates, train, settings),
+        gold=sample.choose_gold(run.candidates, train, settings),
     )
 
 
@@ -117,8 +117,8 @@ def _decode_all(clips: list[Clip], plan: Plan, sav_root: Path, folder: Path, wor
         pool.shutdown(cancel_futures=True)
 
 
-def _write(store: Store, plan: Plan, waiting: list[Decoded]) -> None:
-    now = store.now()
+def _write(database: Database, plan: Plan, waiting: list[Decoded]) -> None:
+    now = database.now()
 
     def work(connection: Connection) -> None:
         insert_videos(connection, plan, waiting, now)
@@ -128,7 +128,7 @@ def _write(store: Store, plan: Plan, waiting: list[Decoded]) -> None:
                 begun["unusable"] |= decoded.unusable
             connection.execute(update(meta).where(meta.c.key == "import").values(value=begun))
 
-    store.write(work)
+    database.write(work)
     waiting.clear()
 
 

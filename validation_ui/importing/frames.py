@@ -23,7 +23,7 @@ from stages.video.frames import Frame, probe, shrink, walk
 from validation_ui.importing import fingerprint
 from validation_ui.importing.candidates import Clip
 from validation_ui.importing.masks import MaskletData, read_all
-from validation_ui.media import inside
+from validation_ui.project import inside
 
 CHUNK_FRAMES = 24
 SHORT_PX = 480

@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from validation_ui import texts
 from validation_ui.importing.candidates import Candidate, Run
 from validation_ui.importing.frames import Decoded
-from validation_ui.importing.gold_items import GoldItem
-from validation_ui.importing.sample import Drawn
+from validation_ui.importing.sample import Drawn, GoldItem
+from validation_ui.judging import items
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 
 
@@ -138,7 +137,7 @@ def _insert_item(
         )
         .returning(item.c.id)
     ).scalar_one()
-    text_id = texts.add(connection, item_id, columns["parts"], author_id=None, parent_id=None, now=now)
+    text_id = items.add_text(connection, item_id, columns["parts"], author_id=None, parent_id=None, now=now)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
     if columns["state"] == ItemState.SIGHTED:
         first = {"item_id": item_id, "kind": SlotKind.SIGHTED, "state": SlotState.OPEN, "priority": columns["priority"]}

@@ -13,10 +13,9 @@ from sqlalchemy import Connection, select, update
 
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
+from validation_ui.judging.items import settle
 from validation_ui.schema import Gold, ItemState, item, masklet
-from validation_ui.seeded import place
-from validation_ui.settings import Settings
-from validation_ui.settle import settle
+from validation_ui.settings import Settings, seeded_frac
 
 SPARE_PER_VIDEO = 2  # more than may be accepted, so that rejected ones can be replaced
 _GOLD_VIDEOS_FRAC = 0.25  # of the videos at most are kept back for gold items if all are needed for the benchmark
@@ -38,14 +37,14 @@ class Drawn:
 def split(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[str], list[str]]:
     """(benchmark videos, train videos that have candidates), each in seeded order.
 
-    Videos are taken in the order of their `place` until those taken should cover the quotas of videos and of long
+    Videos are taken in the order of their `seeded_frac` until those taken should cover the quotas of videos and of long
     expressions if only `pass_frac` of the candidates is accepted. If that would take all, some stay in train for gold
     items, a quarter at most and one at least: the last ones that have candidates enough.
     """
     counts: dict[str, int] = {}
     for candidate in candidates:
         counts[candidate.video_id] = counts.get(candidate.video_id, 0) + 1
-    order = sorted(counts, key=lambda video: place(settings.seed, "video", video))
+    order = sorted(counts, key=lambda video: seeded_frac(settings.seed, "video", video))
     pass_frac = max(settings.pass_frac, 1e-9)
     benchmark: list[str] = []
     expected = 0.0
@@ -85,10 +84,10 @@ def order(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate
 
     In rounds: no video has its second turn before each had its first, as a quota of videos is to be filled too.
     Within a round, the next candidate is the one whose levels have been taken least so far, summed over the facets
-    (a level taken n times counts 1 / (n + 1)); `place` settles ties. So rare levels come early, and each beginning of
-    the queue is as even over the levels of each facet as what is left allows.
+    (a level taken n times counts 1 / (n + 1)); `seeded_frac` settles ties. So rare levels come early, and every
+    beginning of the queue is as even over the levels of each facet as what is left allows.
     """
-    pool = sorted(candidates, key=lambda c: place(settings.seed, "object", c.object_id))
+    pool = sorted(candidates, key=lambda c: seeded_frac(settings.seed, "object", c.object_id))
     if not pool:
         return []
     levels = {name: n for n, name in enumerate(sorted({f"{f}={c.strata[f]}" for c in pool for f in FACETS}))}
@@ -139,12 +138,12 @@ def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
 
 
 def _by_video(seed: int, video_id: str, object_id: str) -> tuple[float, float, str]:
-    return place(seed, "video", video_id), place(seed, "object", object_id), object_id
+    return seeded_frac(seed, "video", video_id), seeded_frac(seed, "object", object_id), object_id
 
 
 def _spread(ordered: Sequence[tuple[float, float, str]], seed: int) -> Mapping[str, float]:
     """Object id -> a number in [0, 1); those below any bound are spread evenly over `ordered`, so over the videos."""
-    start = place(seed, "overlap")
+    start = seeded_frac(seed, "overlap")
     return {object_id: (start + n * _GOLDEN) % 1 for n, (_, _, object_id) in enumerate(ordered)}
 
 
@@ -165,3 +164,38 @@ def _asked_for_short(ordered: Sequence[Candidate], settings: Settings) -> set[st
 
 def _evenly(names: Sequence[str], count: int) -> list[str]:
     return [names[n * len(names) // count] for n in range(count)]
+
+
+@dataclass(frozen=True)
+class GoldItem:
+    """A gold item to be made."""
+
+    candidate: Candidate
+    gold: Gold
+    parts: dict[str, str]
+    priority: int
+
+
+def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings: Settings) -> list[GoldItem]:
+    """Gold items of some videos, good and swapped by turns, each object once.
+
+    Videos are used up one after the other, from the end, where the seeded order has put what the benchmark does not
+    want: few videos are enough, and only these need pictures.
+    """
+    by_id = {candidate.object_id: candidate for candidate in candidates}
+    by_video: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_video.setdefault(candidate.video_id, []).append(candidate)
+    found: list[tuple[float, Candidate, Gold, dict[str, str]]] = []
+    wanted = gold_wanted(settings)
+    for video in reversed(videos):
+        for candidate in sorted(by_video[video], key=lambda c: seeded_frac(settings.seed, "gold", c.object_id)):
+            if len(found) == wanted:
+                break
+            turn = seeded_frac(settings.seed, "turn", candidate.object_id)
+            if len(found) % 2 and candidate.alike:
+                found.append((turn, candidate, Gold.SWAPPED, by_id[candidate.alike[0]].parts))
+            elif len(found) % 2 == 0 and candidate.clean:
+                found.append((turn, candidate, Gold.GOOD, candidate.parts))
+    found.sort(key=lambda entry: entry[0])  # no pattern of good and swapped can be learned
+    return [GoldItem(candidate, gold, parts, n) for n, (_, candidate, gold, parts) in enumerate(found)]

@@ -21,8 +21,7 @@ from validation_ui.schema import (
     skipped,
     slot,
 )
-from validation_ui.seeded import place
-from validation_ui.settings import Settings
+from validation_ui.settings import Settings, seeded_frac
 
 GATE = "gold_gate"  # judgement.undone_by
 MIN_ANSWERS = 10  # below it the gate says nothing: one wrong answer would be too much of a share
@@ -37,7 +36,7 @@ def is_right(gold: str, decision: Decision) -> bool:
 
 def is_due(settings: Settings, person_id: int, claims: int) -> bool:
     """Whether this sighted claim hands out a gold item: the same answer whenever it is asked."""
-    return place(settings.seed, "due", person_id, claims) < settings.gold_frac
+    return seeded_frac(settings.seed, "due", person_id, claims) < settings.gold_frac
 
 
 def hand_out(
@@ -80,8 +79,10 @@ def hand_out(
         return None
     given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
     number = connection.execute(given).scalar_one() + len(not_items)
-    kind = Gold.SWAPPED if place(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
-    best = min(rows, key=lambda row: (row.had, row.gold != kind, place(settings.seed, "order", person_id, row.id)))
+    kind = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    best = min(
+        rows, key=lambda row: (row.had, row.gold != kind, seeded_frac(settings.seed, "order", person_id, row.id))
+    )
     connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
     last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
     values = {

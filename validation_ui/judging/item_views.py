@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from validation_ui import drafts, gold, masks, pointing, texts
-from validation_ui.judging import asks_short
+from validation_ui import masks
+from validation_ui.judging import gold, items, leases, pointing
+from validation_ui.judging.submission import asks_short
+from validation_ui.judging.verdict import MIN_WATCHED_FRAC
 from validation_ui.schema import (
     Role,
     SlotKind,
@@ -24,7 +26,6 @@ from validation_ui.schema import (
 )
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
-from validation_ui.verdict import MIN_WATCHED_FRAC
 
 _ABOUT: Select[Any] = (  # an item, its current text and its video
     select(
@@ -73,7 +74,7 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
         "masks": f"/api/slots/{slot_id}/masks" if _is_revealed(row, pointed) else None,
         "pointing": pointed,
         "opinions": _opinions(connection, row.id) if row.pass_ == SlotKind.ADJUDICATE else [],
-        "draft": drafts.view(connection, person_id, slot_id),
+        "draft": leases.draft_view(connection, person_id, slot_id),
     }
 
 
@@ -190,7 +191,7 @@ def _opinions(connection: Connection, item_id: int) -> list[dict[str, Any]]:
             "parts": row.parts,
             "reasons": row.reasons,
             "note": row.note,
-            "text": texts.parts_of(connection, row.new_text_id) if row.new_text_id else None,
+            "text": items.text_parts(connection, row.new_text_id) if row.new_text_id else None,
             "pointing": {"answer": row.answer, "points": row.points, "hit": row.hit} if row.pointing_id else None,
         }
         for place, row in enumerate(rows)

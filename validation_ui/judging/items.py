@@ -1,16 +1,34 @@
 """Bring an item and its slots in line with what was said of it."""
 
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    distinct,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from validation_ui import quota
-from validation_ui.protocol import ItemFacts, Outcome, Said, derive
+from validation_ui.judging.protocol import ItemFacts, Outcome, Said, derive
 from validation_ui.schema import (
     Decision,
     ItemState,
     SlotKind,
     SlotState,
+    audit_head,
     item,
     judgement,
     pointing,
@@ -64,7 +82,7 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     state = outcome.state
     if state is ItemState.ACCEPTED and before.state in _ACCEPTED:
         state = ItemState(before.state)
-    elif state is ItemState.ACCEPTED and not quota.has_room(connection, item_id, before.kind, settings):
+    elif state is ItemState.ACCEPTED and not has_room(connection, item_id, before.kind, settings):
         state = ItemState.SURPLUS
     settled_at = None if state not in _FINAL else before.settled_at if state == before.state else now
     after = {
@@ -116,3 +134,102 @@ def _slots(connection: Connection, row: Row[Any], first_text_id: int, outcome: O
             "text_id": outcome.text_id,
         }
         connection.execute(_OPEN, values)
+
+
+_COUNTS = select(
+    func.count().filter(item.c.kind == "long"),
+    func.count().filter(item.c.kind == "short"),
+    func.count(distinct(item.c.video_id)),
+).where(item.c.state == ItemState.ACCEPTED)
+_LOCK_LOG = select(audit_head.c.id).with_for_update()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Accepted items of the project."""
+
+    long: int
+    short: int
+    videos: int
+
+    def is_full(self, kind: str, settings: Settings) -> bool:
+        """Whether no more expressions of `kind` are wanted."""
+        return self.long >= settings.long if kind == "long" else self.short >= settings.short
+
+
+def count_accepted(connection: Connection) -> Accepted:
+    """Count what was accepted."""
+    return Accepted(*connection.execute(_COUNTS).one())
+
+
+def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
+    """SQL: the video of an `item` row may take its object into the split."""
+    other = item.alias("other")
+    others = select(func.count(distinct(other.c.masklet_id))).where(
+        other.c.video_id == item.c.video_id,
+        other.c.state == ItemState.ACCEPTED,
+        other.c.masklet_id != item.c.masklet_id,
+    )
+    room = others.correlate(item).scalar_subquery() < per_video
+    if not videos_full:
+        return room
+    mate = item.alias("mate")
+    known = select(mate.c.id).where(mate.c.video_id == item.c.video_id, mate.c.state == ItemState.ACCEPTED)
+    return and_(room, known.correlate(item).exists())
+
+
+def has_room(connection: Connection, item_id: int, kind: str, settings: Settings) -> bool:
+    """Whether the split takes this item; nobody else can take its place before the transaction ends."""
+    connection.execute(_LOCK_LOG)  # one acceptance at a time, also on PostgreSQL
+    accepted = count_accepted(connection)
+    if accepted.is_full(kind, settings):
+        return False
+    binds = {"item_id": item_id, "per_video": settings.per_video}
+    return connection.execute(_with_room(accepted.videos >= settings.videos), binds).first() is not None
+
+
+@cache
+def _with_room(videos_full: bool) -> Select[int]:
+    room = video_has_room(bindparam("per_video"), videos_full=videos_full)
+    return select(item.c.id).where(item.c.id == bindparam("item_id"), room)
+
+
+_PARTS = select(text_version.c.parts).where(text_version.c.id == bindparam("text_id"))
+
+
+def text_sha256(parts: Mapping[str, str]) -> str:
+    """What names a text: judgements hold for it alone."""
+    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def add_text(
+    connection: Connection,
+    item_id: int,
+    parts: Mapping[str, str],
+    *,
+    author_id: int | None,
+    parent_id: int | None,
+    now: float,
+) -> int:
+    """Keep a new text of an item; its id. The item's current text stays what it is."""
+    row = {
+        "item_id": item_id,
+        "parts": dict(parts),
+        "sha256": text_sha256(parts),
+        "author_id": author_id,
+        "parent_id": parent_id,
+        "created_at": now,
+    }
+    return int(connection.execute(insert(text_version).values(**row).returning(text_version.c.id)).scalar_one())
+
+
+def text_parts(connection: Connection, text_id: int) -> dict[str, str]:
+    """The parts of a text, by name."""
+    parts: dict[str, str] = connection.execute(_PARTS, {"text_id": text_id}).scalar_one()
+    return parts
+
+
+def first_text_id(connection: Connection, item_id: int) -> int:
+    """The text that an item started with."""
+    texts = select(text_version.c.id).where(text_version.c.item_id == item_id).order_by(text_version.c.id).limit(1)
+    return int(connection.execute(texts).scalar_one())

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from manifests.schema import MASK_STRIDE
-from validation_ui import audit, leases, masks
+from validation_ui import audit, masks
+from validation_ui.judging import leases
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
@@ -36,7 +37,7 @@ class Point(BaseModel):
     y: float = Field(ge=0, le=1)
 
 
-class Answer(BaseModel):
+class PointAnswer(BaseModel):
     """What a person says in the blind pass."""
 
     model_config = ConfigDict(extra="forbid")
@@ -57,7 +58,7 @@ class Answer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PointResult:
     """What lies under the points.
 
     Attributes:
@@ -71,7 +72,7 @@ class Found:
     chance_frac: float = 0.0
 
 
-def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -> Found:
+def find(connection: Connection, person_id: int, slot_id: int, answer: PointAnswer) -> PointResult:
     """What lies under the points of an answer.
 
     Raises:
@@ -81,7 +82,7 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
     clip = connection.execute(_VIDEO, {"video": row.video_id}).one()
     _check(answer, clip)
     if answer.answer != "pointed":
-        return Found()
+        return PointResult()
     size = (clip.height_px, clip.width_px)
     under, target = [], None
     for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
@@ -97,13 +98,15 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
     chance_frac = sum(areas) / len(areas) / (clip.height_px * clip.width_px)
     outlines = [masklet_id for _, masklet_id in sorted(under)]
     if answer.brief and visible_s >= MIN_APART_S:  # two points could have been given
-        return Found(hit=False, chance_frac=chance_frac)
+        return PointResult(hit=False, chance_frac=chance_frac)
     if len(outlines) > 1:
-        return Found(outlines, None, chance_frac)
-    return Found(hit=outlines == [row.masklet_id], chance_frac=chance_frac)
+        return PointResult(outlines, None, chance_frac)
+    return PointResult(hit=outlines == [row.masklet_id], chance_frac=chance_frac)
 
 
-def record(connection: Connection, *, person_id: int, slot_id: int, answer: Answer, found: Found, now: float) -> None:
+def record(
+    connection: Connection, *, person_id: int, slot_id: int, answer: PointAnswer, found: PointResult, now: float
+) -> None:
     """Keep an answer, once; the same answer again changes nothing.
 
     Raises:
@@ -210,7 +213,7 @@ def _mine(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | No
     return connection.execute(_MINE, {"slot": slot_id, "me": person_id}).first()
 
 
-def _check(answer: Answer, clip: Row[Any]) -> None:
+def _check(answer: PointAnswer, clip: Row[Any]) -> None:
     """Points are in annotated frames of the video, and far enough apart."""
     message = ""
     for point in answer.points:

@@ -1,16 +1,18 @@
 """What a reviewer sends, and whether it hangs together."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from validation_ui import texts
 from validation_ui.problem import Problem
 from validation_ui.schema import Decision, SlotKind
 from validation_ui.settings import MAX_TEXT_CHARS, REASONS, Settings
 
+# Cc control, Cf format (direction marks, zero-width), Co private, Cs surrogate, Zl Zp line separators
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 MIN_WATCHED_FRAC = 0.95  # of the visible span, before a long expression is found right: the whole, but for rounding
 _MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # room for space around it; what is left is counted when it is cleaned
 
@@ -140,7 +142,42 @@ def _short(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Set
 def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None = None, *, empty: bool = True) -> str:
     """The text as it is kept; what is wrong with it goes to `fields`."""
     try:
-        return texts.clean_short(text, short) if short else texts.clean(text, lines=empty, empty=empty)
+        return clean_short(text, short) if short else clean(text, lines=empty, empty=empty)
     except ValueError as error:
         fields[field] = str(error)
         return text
+
+
+def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
+    """The text as it is kept: NFC, without space around it.
+
+    Args:
+        text: as it came.
+        lines: whether it may have more than one line.
+        empty: whether it may be empty.
+
+    Raises:
+        ValueError: it is empty, too long, or has a character that cannot be seen.
+    """
+    kept = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    for character in kept:
+        if unicodedata.category(character) in _HIDDEN and not (lines and character == "\n"):
+            raise ValueError(f"must have visible characters only, got U+{ord(character):04X}; remove it")
+    if not empty and not kept:
+        raise ValueError("must not be empty")
+    if len(kept) > MAX_TEXT_CHARS:
+        raise ValueError(f"must have at most {MAX_TEXT_CHARS} characters, got {len(kept)}; shorten it")
+    return kept
+
+
+def clean_short(text: str, settings: Settings) -> str:
+    """A short expression as it is kept.
+
+    Raises:
+        ValueError: as `clean`, or it has too few or too many words.
+    """
+    kept = clean(text)
+    words, least, most = len(kept.split()), settings.short_words_min, settings.short_words_max
+    if not least <= words <= most:
+        raise ValueError(f"must have {least} to {most} words, got {words}")
+    return kept

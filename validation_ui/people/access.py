@@ -15,10 +15,11 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from validation_ui.database import Database
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, person, session
-from validation_ui.security import READS, Serving
-from validation_ui.store import Store
+from validation_ui.serving import Serving
+from validation_ui.web.guard import READS
 
 SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, used or not
 _RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # each may do what those before it may
@@ -40,10 +41,10 @@ class Caller:
     session_hash: str
 
 
-async def store_of(request: Request) -> Store:  # FastAPI hands what is not async to a thread, which takes longer
+async def database_of(request: Request) -> Database:  # FastAPI hands what is not async to a thread, which takes longer
     """The app's database."""
-    store: Store = request.app.state.store
-    return store
+    database: Database = request.app.state.database
+    return database
 
 
 async def serving_of(request: Request) -> Serving:
@@ -60,13 +61,13 @@ async def data_of(request: Request) -> Path:
 
 async def caller_of(request: Request) -> Caller | None:
     """Whoever is signed in, by one read."""
-    store, serving = await store_of(request), await serving_of(request)
+    database, serving = await database_of(request), await serving_of(request)
     token = request.cookies.get(cookie_name(serving))
     if not token:
         return None
     token_hash = hash_token(token)
-    binds = {"token_hash": token_hash, "now": store.now()}
-    row = await store.aglance(_SIGNED_IN, binds)
+    binds = {"token_hash": token_hash, "now": database.now()}
+    row = await database.aglance(_SIGNED_IN, binds)
     return Caller(row.id, row.name, Role(row.role), Standing(row.standing), token_hash) if row else None
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from validation_ui import audit
-from validation_ui.access import Caller, close_sessions, hash_token, open_session
+from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, invite, login_failure, person, session
 

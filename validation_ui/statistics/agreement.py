@@ -15,11 +15,10 @@ from typing import Self
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from validation_ui.agreement import FIGURES, Sums
-from validation_ui.intervals import bootstrap
 from validation_ui.schema import Decision, Gold, SlotKind, item, judgement, masklet, pointing
 from validation_ui.settings import PARTS, Settings
-from validation_ui.stats import Judged, Share
+from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap
+from validation_ui.statistics.progress import Judged, Share
 
 DECISIONS = {Decision.REJECT: 0, Decision.ACCEPT: 1, Decision.EDIT: 1}  # a flag is no verdict
 VERDICTS = {"right": 0, "wrong": 1, "unsure": 2}

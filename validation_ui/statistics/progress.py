@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Row, func, select
 
-from validation_ui.intervals import wilson
 from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item, judgement, person, pointing, slot
 from validation_ui.settings import Settings
+from validation_ui.statistics.coefficients import wilson
 
 IDLE_S = 300.0  # a longer gap between two judgements was no work
 PACE_S = 6 * 3600.0  # what the estimate of the end looks back on

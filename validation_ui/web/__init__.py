@@ -1,1 +1,1 @@
-"""HTTP routes, one file a subject."""
+"""The HTTP side: the app, its guard, the pages, the files and the API, a module with a router for each topic."""

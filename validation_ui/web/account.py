@@ -1,7 +1,8 @@
 """One's own account: sign in and out, accept an invite, settings, password."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from string import ascii_uppercase
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,16 +10,46 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, select, update
 from starlette.concurrency import run_in_threadpool
 
-from validation_ui import hotkeys, passwords, people
-from validation_ui.access import Caller, caller_of, clear_cookie, close_session, need, serving_of, set_cookie, store_of
-from validation_ui.passwords import Passwords
+from validation_ui.database import Database
+from validation_ui.people import accounts, passwords
+from validation_ui.people.access import (
+    Caller,
+    caller_of,
+    clear_cookie,
+    close_session,
+    database_of,
+    need,
+    serving_of,
+    set_cookie,
+)
+from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
 from validation_ui.schema import person
-from validation_ui.security import Serving
-from validation_ui.store import Store
+from validation_ui.serving import Serving
 
 router = APIRouter()
-StoreDep = Annotated[Store, Depends(store_of)]
+_ACTIONS = """
+play previous next back1 on1 back10 on10 home end previousChange nextChange loopStart loopEnd clearLoop speed
+mask holdMask opacity style zoomIn zoomOut zoomReset zoomToObject
+accept edit reject flag note short submit skip undo point ambiguous absent second help
+pick_1 pick_2 pick_3 pick_4 pick_5 pick_6 pick_7 pick_8 pick_9
+"""  # as static/player/actions.js and static/review/keys.js name them
+_NAMED_KEYS = """
+Space Enter Backspace Delete Insert Home End PageUp PageDown ArrowLeft ArrowRight ArrowUp ArrowDown
+Comma Period Slash Semicolon Quote BracketLeft BracketRight Backslash IntlBackslash Minus Equal Backquote
+NumpadAdd NumpadSubtract NumpadMultiply NumpadDivide NumpadDecimal NumpadEnter
+"""
+_KEYS = (
+    *_NAMED_KEYS.split(),
+    *(f"Key{letter}" for letter in ascii_uppercase),
+    *(f"{row}{n}" for row in ("Digit", "Numpad") for n in range(10)),
+    *(f"F{n}" for n in range(1, 13)),
+)
+HOTKEY_ACTIONS = frozenset(_ACTIONS.split())
+HOTKEY_CODES = frozenset(
+    f"{held}{key}" for held in ("", "Shift+", "Alt+", "Ctrl+") for key in _KEYS
+)  # KeyboardEvent.code
+DatabaseDep = Annotated[Database, Depends(database_of)]
 ServingDep = Annotated[Serving, Depends(serving_of)]
 AnyoneDep = Annotated[Caller | None, Depends(caller_of)]
 SomeoneDep = Annotated[Caller, Depends(need())]
@@ -63,7 +94,7 @@ class Preferences(Body):
 class Me(Body):
     """What people change of themselves; what is left out stays."""
 
-    hotkeys: dict[str, str] | None = Field(default=None, max_length=len(hotkeys.ACTIONS))
+    hotkeys: dict[str, str] | None = Field(default=None, max_length=len(HOTKEY_ACTIONS))
     preferences: Preferences | None = None
 
 
@@ -76,54 +107,54 @@ class NewPassword(Body):
 
 @router.post("/api/login", status_code=204)
 async def login(
-    body: Login, request: Request, store: StoreDep, serving: ServingDep, hasher: PasswordsDep, before: AnyoneDep
+    body: Login, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep, before: AnyoneDep
 ) -> Response:
     """Sign in. A wrong name and a wrong password take the same time and get the same answer."""
-    now = store.now()
+    now = database.now()
     address = request.client.host if request.client else ""
-    key = await store.awrite(lambda c: people.begin_login(c, name=body.name, address=address, now=now))
-    found = await run_in_threadpool(_find, store, body.name)
+    key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
+    found = await run_in_threadpool(_find, database, body.name)
     fits = await hasher.fits(found[1] if found else None, body.password)
     if found is None or not fits:
         raise Problem(401, "wrong", "Name or password is wrong.")
     old = before.session_hash if before else None
-    token = await store.awrite(lambda c: people.sign_in(c, found[0], key=key, old_session=old, now=now))
+    token = await database.awrite(lambda c: accounts.sign_in(c, found[0], key=key, old_session=old, now=now))
     return _signed_in(serving, token)
 
 
 @router.post("/api/logout", status_code=204)
-def logout(store: StoreDep, serving: ServingDep, caller: SomeoneDep) -> Response:
+def logout(database: DatabaseDep, serving: ServingDep, caller: SomeoneDep) -> Response:
     """End this session."""
-    store.write(lambda c: close_session(c, caller.session_hash))
+    database.write(lambda c: close_session(c, caller.session_hash))
     response = Response(status_code=204)
     clear_cookie(response, serving)
     return response
 
 
 @router.post("/api/invites/accept", status_code=204)
-async def accept(body: Accept, store: StoreDep, serving: ServingDep, hasher: PasswordsDep) -> Response:
+async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep) -> Response:
     """Join by an invite, signed in."""
-    name = people.Name.of(body.name)
+    name = accounts.Name.of(body.name)
     passwords.check(body.password, name.key)
     work: Callable[[Connection], Any] = partial(
-        people.open_invite, secret=serving.secret, token=body.token, now=store.now()
+        accounts.open_invite, secret=serving.secret, token=body.token, now=database.now()
     )
-    await store.awrite(work)  # before the hash, which is dear
+    await database.awrite(work)  # before the hash, which is dear
     work = partial(
-        people.accept_invite,
+        accounts.accept_invite,
         secret=serving.secret,
         token=body.token,
         name=name,
         password_hash=await hasher.hash(body.password),
-        now=store.now(),
+        now=database.now(),
     )
-    return _signed_in(serving, await store.awrite(work))
+    return _signed_in(serving, await database.awrite(work))
 
 
 @router.get("/api/me")
-def me(store: StoreDep, caller: SomeoneDep) -> dict[str, Any]:
+def me(database: DatabaseDep, caller: SomeoneDep) -> dict[str, Any]:
     """Who is signed in, and their settings."""
-    with store.read() as connection:
+    with database.read() as connection:
         row = connection.execute(select(person.c.hotkeys, person.c.preferences).where(person.c.id == caller.id)).one()
     return {
         "id": caller.id,
@@ -136,41 +167,59 @@ def me(store: StoreDep, caller: SomeoneDep) -> dict[str, Any]:
 
 
 @router.patch("/api/me")
-def change_me(body: Me, store: StoreDep, caller: SomeoneDep) -> dict[str, Any]:
+def change_me(body: Me, database: DatabaseDep, caller: SomeoneDep) -> dict[str, Any]:
     """Change one's own settings."""
     new: dict[str, Any] = {}
     if body.hotkeys is not None:
-        new["hotkeys"] = hotkeys.check(body.hotkeys)
+        new["hotkeys"] = check_hotkeys(body.hotkeys)
     if body.preferences is not None:
         new["preferences"] = body.preferences.model_dump()
     if new:
-        store.write(lambda c: c.execute(update(person).where(person.c.id == caller.id).values(**new)).rowcount)
-    return me(store, caller)
+        database.write(lambda c: c.execute(update(person).where(person.c.id == caller.id).values(**new)).rowcount)
+    return me(database, caller)
 
 
 @router.post("/api/me/password", status_code=204)
 async def change_password(
-    body: NewPassword, request: Request, store: StoreDep, serving: ServingDep, hasher: PasswordsDep, caller: SomeoneDep
+    body: NewPassword,
+    request: Request,
+    database: DatabaseDep,
+    serving: ServingDep,
+    hasher: PasswordsDep,
+    caller: SomeoneDep,
 ) -> Response:
     """Change one's own password; every other session of this person ends. Guesses are held back as at the login."""
-    passwords.check(body.new, people.Name.of(caller.name).key)
-    now = store.now()
+    passwords.check(body.new, accounts.Name.of(caller.name).key)
+    now = database.now()
     address = request.client.host if request.client else ""
-    key = await store.awrite(lambda c: people.begin_login(c, name=caller.name, address=address, now=now))
-    found = await run_in_threadpool(_find, store, caller.name)
+    key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))
+    found = await run_in_threadpool(_find, database, caller.name)
     if found is None or not await hasher.fits(found[1], body.old):
         raise Problem(403, "wrong", "The present password is wrong.", fields={"old": "The present password is wrong."})
     password_hash = await hasher.hash(body.new)
-    work = partial(people.set_password, person_id=caller.id, password_hash=password_hash, key=key, now=now)
-    return _signed_in(serving, await store.awrite(work))
+    work = partial(accounts.set_password, person_id=caller.id, password_hash=password_hash, key=key, now=now)
+    return _signed_in(serving, await database.awrite(work))
 
 
-def _find(store: Store, name: str) -> tuple[int, str] | None:
-    with store.read() as connection:
-        return people.find(connection, name)
+def _find(database: Database, name: str) -> tuple[int, str] | None:
+    with database.read() as connection:
+        return accounts.find(connection, name)
 
 
 def _signed_in(serving: Serving, token: str) -> Response:
     response = Response(status_code=204)
     set_cookie(response, serving, token)
     return response
+
+
+def check_hotkeys(hotkeys: Mapping[str, str]) -> dict[str, str]:
+    """The same keys, each allowed, none used twice.
+
+    Raises:
+        Problem: 422; without repeating what was sent.
+    """
+    if not (hotkeys.keys() <= HOTKEY_ACTIONS and set(hotkeys.values()) <= HOTKEY_CODES):
+        raise Problem(422, "invalid", "A key is set for an action of the list, to a key of the list.")
+    if len(set(hotkeys.values())) < len(hotkeys):
+        raise Problem(422, "invalid", "Two actions have the same key. Give one of them another.")
+    return dict(hotkeys)

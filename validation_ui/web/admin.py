@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection, case, func, select, update
 
-from validation_ui import audit, people
-from validation_ui.access import Caller, close_sessions, need
+from validation_ui import audit
+from validation_ui.people import accounts
+from validation_ui.people.access import Caller, close_sessions, need
 from validation_ui.problem import Problem
-from validation_ui.routes.account import Body, ServingDep, StoreDep
 from validation_ui.schema import Gold, Role, Standing, item, judgement, text_version
 from validation_ui.schema import audit as audit_table
+from validation_ui.web.account import Body, DatabaseDep, ServingDep
 
 router = APIRouter()
 AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
@@ -39,30 +40,30 @@ class Retire(Body):
 
 
 @router.get("/api/people")
-def list_people(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
+def list_people(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Everybody."""
-    with store.read() as connection:
-        return {"people": people.people(connection, store.now())}
+    with database.read() as connection:
+        return {"people": accounts.people(connection, database.now())}
 
 
 @router.patch("/api/people/{person_id}", status_code=204)
-def change_person(person_id: Id, body: Change, store: StoreDep, caller: AdminDep) -> None:
+def change_person(person_id: Id, body: Change, database: DatabaseDep, caller: AdminDep) -> None:
     """Change somebody's role or standing."""
     work = partial(
-        people.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=store.now()
+        accounts.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=database.now()
     )
-    store.write(work)
+    database.write(work)
 
 
 @router.post("/api/people/{person_id}/sessions/revoke")
-def revoke_sessions(person_id: Id, store: StoreDep, caller: AdminDep) -> dict[str, int]:
+def revoke_sessions(person_id: Id, database: DatabaseDep, caller: AdminDep) -> dict[str, int]:
     """Sign somebody out everywhere, at once."""
 
     def work(connection: Connection) -> int:
         count = close_sessions(connection, person_id)
         audit.append(
             connection,
-            at=store.now(),
+            at=database.now(),
             actor=f"person:{caller.id}",
             action="revoke_sessions",
             subject=f"person:{person_id}",
@@ -70,33 +71,35 @@ def revoke_sessions(person_id: Id, store: StoreDep, caller: AdminDep) -> dict[st
         )
         return count
 
-    return {"revoked": store.write(work)}
+    return {"revoked": database.write(work)}
 
 
 @router.get("/api/invites")
-def list_invites(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
+def list_invites(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Invites that nobody has accepted yet."""
-    with store.read() as connection:
-        return {"invites": people.invites(connection, store.now())}
+    with database.read() as connection:
+        return {"invites": accounts.invites(connection, database.now())}
 
 
 @router.post("/api/invites", status_code=201)
-def invite(body: Invite, request: Request, store: StoreDep, serving: ServingDep, caller: AdminDep) -> dict[str, Any]:
+def invite(
+    body: Invite, request: Request, database: DatabaseDep, serving: ServingDep, caller: AdminDep
+) -> dict[str, Any]:
     """Invite somebody; the link is shown this once."""
-    work = partial(people.make_invite, secret=serving.secret, role=body.role, by=caller.id, now=store.now())
-    token, expires_at = store.write(work)
+    work = partial(accounts.make_invite, secret=serving.secret, role=body.role, by=caller.id, now=database.now())
+    token, expires_at = database.write(work)
     base = serving.public_url.rstrip("/") or str(request.base_url).rstrip("/")
     return {"url": f"{base}/invite/{token}", "expires_at": expires_at}
 
 
 @router.delete("/api/invites/{invite_id}", status_code=204)
-def revoke_invite(invite_id: Id, store: StoreDep, caller: AdminDep) -> None:
+def revoke_invite(invite_id: Id, database: DatabaseDep, caller: AdminDep) -> None:
     """Make an invite's link useless."""
-    store.write(partial(people.revoke_invite, invite_id=invite_id, by=caller.id, now=store.now()))
+    database.write(partial(accounts.revoke_invite, invite_id=invite_id, by=caller.id, now=database.now()))
 
 
 @router.get("/api/gold")
-def list_gold(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
+def list_gold(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Gold items with their texts and how often they were judged right: a good reviewer's misses show a bad item."""
     live = judgement.c.item_id == item.c.id, judgement.c.undone_at.is_(None), judgement.c.gold_right.is_not(None)
     right = func.coalesce(func.sum(case((judgement.c.gold_right.is_(True), 1), else_=0)), 0)
@@ -114,13 +117,13 @@ def list_gold(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
         .where(item.c.gold != Gold.NONE)
         .order_by(item.c.id)
     )
-    with store.read() as connection:
+    with database.read() as connection:
         return {"gold": [dict(row) for row in connection.execute(wanted).mappings()]}
 
 
 @router.patch("/api/gold/{public_id}", status_code=204)
 def retire_gold(
-    public_id: Annotated[str, Path(max_length=24)], body: Retire, store: StoreDep, caller: AdminDep
+    public_id: Annotated[str, Path(max_length=24)], body: Retire, database: DatabaseDep, caller: AdminDep
 ) -> None:
     """Take a gold item that is wrong itself out of use, or back in."""
 
@@ -130,34 +133,34 @@ def retire_gold(
             raise Problem(404, "no_item", "There is no gold item of that name.")
         audit.append(
             connection,
-            at=store.now(),
+            at=database.now(),
             actor=f"person:{caller.id}",
             action="retire_gold" if body.retired else "restore_gold",
             subject=f"item:{public_id}",
         )
 
-    store.write(work)
+    database.write(work)
 
 
 @router.get("/api/audit")
 def list_audit(
-    store: StoreDep,
+    database: DatabaseDep,
     caller: AdminDep,
     after: Annotated[int, Query(ge=0, le=_MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
     """Rows of the log, oldest first, and the number of the last."""
     wanted = select(audit_table).where(audit_table.c.id > after).order_by(audit_table.c.id).limit(limit)
-    with store.read() as connection:
+    with database.read() as connection:
         rows = [dict(row) for row in connection.execute(wanted).mappings()]
         last = connection.execute(select(func.max(audit_table.c.id))).scalar_one()
     return {"rows": rows, "last": last or 0}
 
 
 @router.get("/api/audit/verify")
-def verify_audit(store: StoreDep, caller: AdminDep) -> dict[str, Any]:
+def verify_audit(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Whether the log is as it was written."""
-    with store.read() as connection:
+    with database.read() as connection:
         try:
             return {"whole": True, "rows": audit.verify(connection), "message": ""}
         except ValueError as error:

@@ -8,30 +8,30 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from validation_ui import pages
-from validation_ui.passwords import Passwords
+from validation_ui.database import Database
+from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
-from validation_ui.routes import account, admin, history, media, review, stats
-from validation_ui.security import Guard, Serving, load_secret
-from validation_ui.static_files import StaticFiles
-from validation_ui.store import Store
+from validation_ui.serving import Serving, load_secret
+from validation_ui.web import account, admin, files, pages, review, stats
+from validation_ui.web.files import StaticFiles
+from validation_ui.web.guard import Guard
 
 __all__ = ["Serving", "create_app", "load_secret"]
 
 
-def create_app(store: Store, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
+def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
     """The app of one project.
 
     Args:
-        store: its database.
+        database: its database.
         data: its folder: pictures, secret.
         sav_root: the folder that holds `sav_train/`, for the source videos.
         serving: how it is reached.
     """
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.store, app.state.data, app.state.sav_root, app.state.serving = store, data, sav_root, serving
+    app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (review, media, account, admin, history, stats, pages):  # most asked for first
+    for module in (review, files, account, admin, stats, pages):  # most asked for first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     app.add_exception_handler(Problem, _problem)

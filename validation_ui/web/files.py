@@ -4,29 +4,31 @@ A path never comes from a request: a name must look like a hash, a video is look
 out of either must lie inside the folder that it is meant to lie in.
 """
 
+import hashlib
 import re
 from http import HTTPStatus
 from pathlib import Path
+from typing import Annotated
 
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse
 
+from validation_ui.database import Database
+from validation_ui.people.access import Caller, data_of, database_of, need
+from validation_ui.problem import Problem
+from validation_ui.project import inside
+from validation_ui.schema import video
+
+router = APIRouter()
+SignedIn = Annotated[Caller, Depends(need())]
 _CHUNK = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _MAX_RANGE_CHARS = 64  # CVE-2025-62727: what is longer asks for many ranges
 _FIXED = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
-
-
-def inside(root: Path, name: str) -> Path:
-    """`root / name`, links followed.
-
-    Raises:
-        ValueError: that is not inside `root`.
-    """
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise ValueError(f"a file must lie inside {root}, got {name!r}: it leads to {path}")
-    return path
 
 
 def chunk_path(data: Path, name: str) -> Path | None:
@@ -81,3 +83,51 @@ def satisfiable(ranges: list[str], size: int) -> bool:
     if not first:
         return last != "" and int(last) > 0 and size > 0
     return int(first) < size and (last == "" or int(last) >= int(first))
+
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+class StaticFiles:
+    """Answers by exact name alone, so no name leads out of the package."""
+
+    def __init__(self) -> None:
+        self._paths = {
+            path.relative_to(_STATIC).as_posix(): path for path in _STATIC.rglob("*") if path.suffix in _TYPES
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """The file, or 304 if the browser has it; browsers ask each time, so an upgrade is seen at once."""
+        path = self._paths.get(request.path_params["name"])
+        if path is None:
+            raise HTTPException(404)
+        content = await run_in_threadpool(path.read_bytes)
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, headers=headers, media_type=_TYPES[path.suffix])
+
+
+@router.api_route("/media/frames/{name}.bin", methods=["GET", "HEAD"])
+def frames(name: str, request: Request, _caller: SignedIn, data: Annotated[Path, Depends(data_of)]) -> Response:
+    """A chunk of pictures."""
+    path = chunk_path(data, name)
+    if path is None:
+        raise Problem(404, "no_such_file", "There are no pictures of this name. Reload the page.")
+    return answer(path, "application/octet-stream", request.headers, etag=f'"{name}"', immutable=True)
+
+
+@router.api_route("/media/videos/{media_id}", methods=["GET", "HEAD"])
+def source(
+    media_id: str, request: Request, _caller: SignedIn, database: Annotated[Database, Depends(database_of)]
+) -> Response:
+    """A source video, whole or one range of it."""
+    with database.read() as connection:
+        row = connection.execute(select(video.c.path, video.c.sha256).where(video.c.media_id == media_id)).first()
+    if row is None:
+        raise Problem(404, "no_such_file", "There is no video of this name. Reload the page.")
+    path = inside(request.app.state.sav_root, row.path)
+    if not path.is_file():
+        raise Problem(404, "no_such_file", "The source video is no longer in SAV_ROOT. Tell whoever runs this server.")
+    return answer(path, "video/mp4", request.headers, etag=f'"{row.sha256}"', immutable=False)

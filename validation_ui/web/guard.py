@@ -1,12 +1,7 @@
 """What holds for every request and every answer, whatever the route: one layer around the whole app."""
 
 import json
-import os
-import secrets
-import stat
 from collections.abc import MutableMapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,12 +9,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from validation_ui.problem import Problem
+from validation_ui.serving import Serving
 
 READS = frozenset({"GET", "HEAD"})
 MAX_BODY = 64 * 1024
 MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
-_SECRET_BYTES = 32
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "media-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -31,62 +25,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-
-
-@dataclass(frozen=True)
-class Serving:
-    """How the app is reached.
-
-    Args:
-        secret: signs invites and the tokens of pages; from `load_secret`.
-        tls: browsers reach it by https.
-        public_url: its address as people see it, for links; empty: the address of the request.
-        hosts: more names that it answers to, beside this machine's own and that of `public_url`.
-
-    Raises:
-        ValueError: the secret is too short.
-    """
-
-    secret: bytes
-    tls: bool = False
-    public_url: str = ""
-    hosts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if len(self.secret) < _SECRET_BYTES or len(set(self.secret)) < 8:
-            raise ValueError(
-                f"the secret must be {_SECRET_BYTES} random bytes, got {len(self.secret)}; see load_secret"
-            )
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Host names that it answers to, lower case, without ports."""
-        public = urlsplit(self.public_url).hostname
-        return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
-
-
-def load_secret(data: Path) -> bytes:
-    """The project's secret, made at first start; the file is for its owner alone.
-
-    Raises:
-        ValueError: the file is too short, not random, or others can read it.
-    """
-    path = data / "secret"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
-    secret = path.read_bytes()
-    if len(secret) < _SECRET_BYTES or len(set(secret)) < 8:
-        raise ValueError(
-            f"{path} must hold {_SECRET_BYTES} random bytes, got {len(secret)}: remove it to get a new one"
-        )
-    return secret
 
 
 class Guard:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from starlette.templating import Jinja2Templates
 
-from validation_ui.access import Caller, caller_of, csrf_token, need
+from validation_ui.people.access import Caller, caller_of, csrf_token, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, person
 from validation_ui.settings import REASONS
@@ -108,7 +108,7 @@ def login_address(request: Request) -> str:
 def _page(request: Request, name: str, caller: Caller | None, status: int = 200, **more: Any) -> HTMLResponse:
     theme = "auto"
     if caller is not None:
-        with request.app.state.store.read() as connection:
+        with request.app.state.database.read() as connection:
             wanted = select(person.c.preferences).where(person.c.id == caller.id)
             theme = connection.execute(wanted).scalar_one().get("theme", "auto")
     context = {

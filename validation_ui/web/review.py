@@ -7,18 +7,19 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from validation_ui import drafts, judging, leases, payload, pointing, queue, undoing
-from validation_ui.access import Caller, need, store_of
+from validation_ui.database import Database
+from validation_ui.judging import item_views, leases, pointing, queue, submission, undoing
+from validation_ui.judging.verdict import Verdict
+from validation_ui.people.access import Caller, database_of, need
 from validation_ui.problem import Problem
-from validation_ui.schema import Role, SlotKind
-from validation_ui.store import Store
-from validation_ui.verdict import Verdict
+from validation_ui.schema import ItemState, Role, SlotKind, item, judgement, text_version
+from validation_ui.schema import pointing as pointings
 
 router = APIRouter()
 T = TypeVar("T")
-StoreDep = Annotated[Store, Depends(store_of)]
+DatabaseDep = Annotated[Database, Depends(database_of)]
 ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
 SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -58,153 +59,160 @@ class Extent(Body):
 
 
 @router.post("/api/claim")
-async def claim(body: Claim, store: StoreDep, caller: ReviewerDep) -> Response:
+async def claim(body: Claim, database: DatabaseDep, caller: ReviewerDep) -> Response:
     """The next item, or why there is none."""
-    now = store.now()
+    now = database.now()
 
     def work(connection: Connection) -> dict[str, Any]:
         result = queue.claim(
             connection, person_id=caller.id, role=caller.role, kinds=body.kinds, now=now, prefetch=body.prefetch
         )
-        view = payload.slot_view(connection, caller.id, result.slot_id, now) if result.slot_id is not None else None
+        view = item_views.slot_view(connection, caller.id, result.slot_id, now) if result.slot_id is not None else None
         return view or {"slot": None, "why": result.why}
 
-    return JSONResponse(await store.awrite(work))
+    return JSONResponse(await database.awrite(work))
 
 
 @router.get("/api/slots/{slot_id}")
-def show(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+def show(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """An item that the caller holds."""
-    with store.read() as connection:
-        return _found(payload.slot_view(connection, caller.id, slot_id, store.now()))
+    with database.read() as connection:
+        return _found(item_views.slot_view(connection, caller.id, slot_id, database.now()))
 
 
 @router.get("/api/slots/{slot_id}/masks")
-def slot_masks(slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> Response:
+def slot_masks(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
     """Its masks; in the blind pass only after the answer."""
-    with store.read() as connection:
-        return _json(_found(payload.slot_masks(connection, caller.id, slot_id)))
+    with database.read() as connection:
+        return _json(_found(item_views.slot_masks(connection, caller.id, slot_id)))
 
 
 @router.post("/api/slots/{slot_id}/heartbeat")
-async def heartbeat(body: Body, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, float]:
+async def heartbeat(body: Body, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, float]:
     """Go on holding it."""
-    now = store.now()
-    until = await store.awrite(partial(leases.heartbeat, person_id=caller.id, slot_id=slot_id, now=now))
+    now = database.now()
+    until = await database.awrite(partial(leases.heartbeat, person_id=caller.id, slot_id=slot_id, now=now))
     return {"lease_until": until, "server_now": now}
 
 
 @router.post("/api/slots/{slot_id}/release", status_code=204)
-async def release(body: Body, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> None:
+async def release(body: Body, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> None:
     """Let others have it."""
-    await store.awrite(partial(leases.release, person_id=caller.id, slot_id=slot_id, now=store.now()))
+    await database.awrite(partial(leases.release, person_id=caller.id, slot_id=slot_id, now=database.now()))
 
 
 @router.post("/api/slots/{slot_id}/skip", status_code=204)
-async def skip(body: Skip, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> None:
+async def skip(body: Skip, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> None:
     """Leave it to others for good."""
-    work = partial(leases.skip, person_id=caller.id, slot_id=slot_id, reason=body.reason, now=store.now())
-    await store.awrite(work)
+    work = partial(leases.skip, person_id=caller.id, slot_id=slot_id, reason=body.reason, now=database.now())
+    await database.awrite(work)
 
 
 @router.put("/api/slots/{slot_id}/draft")
-async def save_draft(body: Draft, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, int]:
+async def save_draft(body: Draft, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, int]:
     """Keep what is written so far."""
     work = partial(
-        drafts.save, person_id=caller.id, slot_id=slot_id, body=body.body, version=body.version, now=store.now()
+        leases.save_draft,
+        person_id=caller.id,
+        slot_id=slot_id,
+        body=body.body,
+        version=body.version,
+        now=database.now(),
     )
-    return {"version": await store.awrite(work)}
+    return {"version": await database.awrite(work)}
 
 
 @router.post("/api/slots/{slot_id}/pointing")
-async def point(body: pointing.Answer, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+async def point(
+    body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep
+) -> dict[str, Any]:
     """Answer the blind question."""
 
-    def find() -> pointing.Found:
-        with store.read() as connection:
+    def find() -> pointing.PointResult:
+        with database.read() as connection:
             return pointing.find(connection, caller.id, slot_id, body)
 
-    found, now = await anyio.to_thread.run_sync(find), store.now()
+    found, now = await anyio.to_thread.run_sync(find), database.now()
 
     def work(connection: Connection) -> dict[str, Any] | None:
         pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, found=found, now=now)
         return pointing.view(connection, caller.id, slot_id)
 
-    return _found(await store.awrite(work))
+    return _found(await database.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/extent")
-async def choose(body: Extent, slot_id: SlotId, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+async def choose(body: Extent, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """Say which of the outlines was meant."""
-    now = store.now()
+    now = database.now()
 
     def work(connection: Connection) -> dict[str, Any] | None:
         pointing.choose(connection, person_id=caller.id, slot_id=slot_id, choice=body.choice, now=now)
         return pointing.view(connection, caller.id, slot_id)
 
-    return _found(await store.awrite(work))
+    return _found(await database.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/submit")
 async def submit(
     body: Verdict,
     slot_id: SlotId,
-    store: StoreDep,
+    database: DatabaseDep,
     caller: ReviewerDep,
     idempotency_key: Annotated[str, Header(pattern=r"^[A-Za-z0-9-]{8,64}$")],
     if_match: Annotated[str, Header(pattern=r'^"[0-9]{1,9}"$')],
 ) -> Response:
     """Decide."""
     work = partial(
-        judging.submit,
+        submission.submit,
         person_id=caller.id,
         role=caller.role,
         slot_id=slot_id,
         key=idempotency_key,
         version=int(if_match.strip('"')),
         verdict=body,
-        now=store.now(),
+        now=database.now(),
     )
-    return JSONResponse(await store.awrite(work))
+    return JSONResponse(await database.awrite(work))
 
 
 @router.post("/api/undo")
-async def undo(body: Body, store: StoreDep, caller: ReviewerDep) -> dict[str, Any]:
+async def undo(body: Body, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """Take the last decision back."""
-    now = store.now()
+    now = database.now()
 
     def work(connection: Connection) -> dict[str, Any]:
         judgement_id, slot_id = undoing.undo(connection, person_id=caller.id, now=now)
-        view = payload.slot_view(connection, caller.id, slot_id, now) if slot_id is not None else None
+        view = item_views.slot_view(connection, caller.id, slot_id, now) if slot_id is not None else None
         return {"undone": judgement_id, "slot": view}
 
-    return await store.awrite(work)
+    return await database.awrite(work)
 
 
 @router.get("/api/mine")
-def mine(store: StoreDep, caller: ReviewerDep) -> list[dict[str, Any]]:
+def mine(database: DatabaseDep, caller: ReviewerDep) -> list[dict[str, Any]]:
     """The caller's last decisions."""
-    with store.read() as connection:
+    with database.read() as connection:
         return undoing.mine(connection, caller.id)
 
 
 @router.get("/api/items/{public_id}")
-def show_item(public_id: PublicId, store: StoreDep, caller: LookerDep) -> dict[str, Any]:
+def show_item(public_id: PublicId, database: DatabaseDep, caller: LookerDep) -> dict[str, Any]:
     """An item by its link."""
-    with store.read() as connection:
-        return _found(payload.item_view(connection, caller.id, caller.role, public_id))
+    with database.read() as connection:
+        return _found(item_views.item_view(connection, caller.id, caller.role, public_id))
 
 
 @router.get("/api/items/{public_id}/masks")
-async def item_masks(public_id: PublicId, store: StoreDep, caller: LookerDep) -> Response:
+async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerDep) -> Response:
     """Its masks; whoever looks at them finds nothing in this video blind any more."""
 
     def look() -> tuple[str, bytes] | None:
-        with store.read() as connection:
-            return payload.item_masks(connection, caller.id, caller.role, public_id)
+        with database.read() as connection:
+            return item_views.item_masks(connection, caller.id, caller.role, public_id)
 
     video_id, masks = _found(await anyio.to_thread.run_sync(look))
-    await store.awrite(lambda c: leases.see(c, caller.id, video_id, store.now()))
+    await database.awrite(lambda c: leases.see(c, caller.id, video_id, database.now()))
     return _json(masks)
 
 
@@ -216,3 +224,53 @@ def _found(value: T | None) -> T:
 
 def _json(text: bytes) -> Response:
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+router = APIRouter()
+_SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
+
+
+@router.get("/api/items/{public_id}/history")
+def history(
+    public_id: Annotated[str, Path(max_length=24)],
+    database: DatabaseDep,
+    caller: Annotated[Caller, Depends(need(Role.READER, Role.REVIEWER))],
+) -> dict[str, Any]:
+    """Judgements that stand, oldest first, without names: `{"judgements": [{label, mine, kind, decision, …}]}`.
+
+    Readers and admins see all, adjudicators all of what is settled; else people see their own, lest what others said
+    sway them.
+    """
+    with database.read() as connection:
+        about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
+        if about is None:
+            raise Problem(404, "no_item", "There is no such item, or it is not yours to look at.")
+        rows = connection.execute(
+            select(judgement, pointings.c.answer, pointings.c.hit, text_version.c.parts.label("text"))
+            .outerjoin(pointings, pointings.c.id == judgement.c.pointing_id)
+            .outerjoin(text_version, text_version.c.id == judgement.c.new_text_id)
+            .where(judgement.c.item_id == about.id, judgement.c.undone_at.is_(None))
+            .order_by(judgement.c.id)
+        ).all()
+    settled = caller.role == Role.ADJUDICATOR and about.state in _SETTLED
+    if not (caller.role == Role.ADMIN or (caller.role == Role.READER and not about.gold) or settled):
+        rows = [row for row in rows if row.person_id == caller.id]  # of gold items too: nothing tells them from others
+    people: dict[int, str] = {}
+    return {
+        "judgements": [
+            {
+                "label": people.setdefault(row.person_id, f"Person {len(people) + 1}"),
+                "mine": row.person_id == caller.id,
+                "kind": row.kind,
+                "decision": row.decision,
+                "parts": row.parts,
+                "reasons": row.reasons,
+                "note": row.note,
+                "text": row.text,
+                "answer": row.answer,
+                "hit": row.hit,
+                "at": row.created_at,
+            }
+            for row in rows
+        ]
+    }

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from validation_ui.access import Caller, need, store_of
-from validation_ui.comparisons import Agreement, agreement
+from validation_ui.database import Database
+from validation_ui.people.access import Caller, database_of, need
 from validation_ui.schema import Role
-from validation_ui.stats import Own, Progress, Reviewer, own, progress, reviewers
-from validation_ui.store import Store
+from validation_ui.statistics.agreement import Agreement, agreement
+from validation_ui.statistics.progress import Own, Progress, Reviewer, own, progress, reviewers
 
 router = APIRouter()
 
@@ -36,7 +36,7 @@ class StatsView:
 
 @router.get("/api/progress")
 def get_progress(
-    caller: Annotated[Caller, Depends(need())], store: Annotated[Store, Depends(store_of)]
+    caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
 ) -> ProgressView:
     """How far the project is; `states` and `slots` are null for reviewers, whom they would tell which items are gold.
 
@@ -45,26 +45,26 @@ def get_progress(
     `"slots": {"sighted"|"blind"|"adjudicate": {"open", "leased"}}|null},`
     `"mine": {"judged", "per_h"|null, "median_s": {"sighted": s, …}}}`
     """
-    with store.read() as connection:
-        whole = progress(connection, store.now())
+    with database.read() as connection:
+        whole = progress(connection, database.now())
         mine = own(connection, caller.id)
     return ProgressView(whole.without_states() if caller.role == Role.REVIEWER else whole, mine)
 
 
 @router.get("/api/stats")
-def get_stats(_caller: Watcher, store: Annotated[Store, Depends(store_of)]) -> StatsView:
+def get_stats(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
     """How each reviewer does; gold items count in `work` and `gold` alone.
 
     `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "per_h"|null, "median_s": {pass: s}},`
     `"judged", "accept_frac"|null, "edit_frac"|null, "gold": SHARE (the last 40), "blind_hit": SHARE,`
     `"final_accepts", "final_frac"|null}]}` with `SHARE = {"hits", "n", "frac"|null, "low"|null, "high"|null}`
     """
-    with store.read() as connection:
+    with database.read() as connection:
         return StatsView(reviewers(connection))
 
 
 @router.get("/api/agreement")
-def get_agreement(_caller: Watcher, store: Annotated[Store, Depends(store_of)]) -> Agreement:
+def get_agreement(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
     """Agreement with 95% intervals (bootstrap by video; Wilson for a SHARE, as in `/api/stats`).
 
     `{"sighted": {"decision"|"object"|"scene"|"video"|"short": COMPARISON}, "sighted_blind": the same,`
@@ -73,5 +73,5 @@ def get_agreement(_caller: Watcher, store: Annotated[Store, Depends(store_of)]) 
     `SHARE}}}}` with `COMPARISON = {"n", "videos", "figures": {"raw"|"kappa"|"alpha"|"ac1": {"value"|null, "low"|null,`
     `"high"|null}}}`
     """
-    with store.read() as connection:
+    with database.read() as connection:
         return agreement(connection)

@@ -7,21 +7,12 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, func, insert, or_, select, update
 
-from validation_ui import audit, gold, leases
+from validation_ui import audit
+from validation_ui.judging import gold, leases
+from validation_ui.judging.items import lock_item, settle
 from validation_ui.problem import Problem
-from validation_ui.schema import (
-    SlotKind,
-    SlotState,
-    Standing,
-    draft,
-    item,
-    judgement,
-    person,
-    slot,
-    text_version,
-)
+from validation_ui.schema import SlotKind, SlotState, Standing, draft, item, judgement, person, slot, text_version
 from validation_ui.settings import Settings
-from validation_ui.settle import lock_item, settle
 
 
 def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, int | None]:

@@ -8,10 +8,13 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert, select, update
 
-from validation_ui import audit, gold, leases, quota, texts, undoing
+from validation_ui import audit
+from validation_ui.judging import gold, items, leases, undoing
+from validation_ui.judging.items import lock_item, settle
+from validation_ui.judging.verdict import Asked, Checked, Verdict, check
 from validation_ui.problem import Problem
-from validation_ui.queue import ADJUDICATORS
 from validation_ui.schema import (
+    ADJUDICATORS,
     Decision,
     Gold,
     ItemState,
@@ -28,8 +31,6 @@ from validation_ui.schema import (
     slot,
 )
 from validation_ui.settings import Settings
-from validation_ui.settle import lock_item, settle
-from validation_ui.verdict import Asked, Checked, Verdict, check
 
 _ME: BindParameter[int] = bindparam("me")
 _SLOT: BindParameter[int] = bindparam("slot")
@@ -106,8 +107,8 @@ def submit(
             "judgement": judgement_id,
             "item": about.public_id,
             "decision": verdict.decision,
-            "text_sha256": texts.sha256(asked.parts),
-            "new_text_sha256": texts.sha256(checked.new_parts) if checked.new_parts else None,
+            "text_sha256": items.text_sha256(asked.parts),
+            "new_text_sha256": items.text_sha256(checked.new_parts) if checked.new_parts else None,
             "state": state,
         },
     )
@@ -127,7 +128,7 @@ def asks_short(connection: Connection, about: Row[Any], kind: SlotKind, settings
         return False
     if connection.execute(_SHORT_WRITTEN, {"item": about.id}).first() is not None:
         return False
-    return not quota.filled(connection).is_full("short", settings)
+    return not items.count_accepted(connection).is_full("short", settings)
 
 
 def _given(connection: Connection, person_id: int, key: str, request_sha256: str) -> dict[str, Any] | None:
@@ -148,8 +149,8 @@ def _check_version(connection: Connection, row: Row[Any], about: Row[Any], versi
         412,
         "text_changed",
         "The text changed while you were at it. Look at what changed, then judge it again.",
-        base=texts.parts_of(connection, row.text_id or texts.first_text_id(connection, about.id)),
-        theirs=texts.parts_of(connection, about.text_id),
+        base=items.text_parts(connection, row.text_id or items.first_text_id(connection, about.id)),
+        theirs=items.text_parts(connection, about.text_id),
         version=about.version,
     )
 
@@ -167,7 +168,7 @@ def _asked(connection: Connection, row: Row[Any], about: Row[Any], settings: Set
     return Asked(
         SlotKind(row.kind),
         about.kind,
-        texts.parts_of(connection, about.text_id),
+        items.text_parts(connection, about.text_id),
         "wanted" if wanted else "allowed" if may else "no",
     )
 
@@ -195,7 +196,7 @@ def _keep(
     """Write the judgement and the texts that came with it."""
     new_text_id = None
     if checked.new_parts is not None:
-        new_text_id = texts.add(
+        new_text_id = items.add_text(
             connection, about.id, checked.new_parts, author_id=me.id, parent_id=about.text_id, now=now
         )
     short_item_id = None
@@ -238,7 +239,7 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         "author_id": author_id,
     }
     item_id = int(connection.execute(insert(item).values(**values).returning(item.c.id)).scalar_one())
-    text_id = texts.add(connection, item_id, {"short": text}, author_id=author_id, parent_id=None, now=now)
+    text_id = items.add_text(connection, item_id, {"short": text}, author_id=author_id, parent_id=None, now=now)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
     connection.execute(
         insert(slot).values(
