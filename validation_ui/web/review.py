@@ -23,6 +23,7 @@ DatabaseDep = Annotated[Database, Depends(database_of)]
 ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
 SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
 PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -216,20 +217,6 @@ async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerD
     return _json(masks)
 
 
-def _found(value: T | None) -> T:
-    if value is None:
-        raise Problem(404, "not_found", "There is no such item, or it is not yours. Take the next one.")
-    return value
-
-
-def _json(text: bytes) -> Response:
-    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-router = APIRouter()
-_SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
-
-
 @router.get("/api/items/{public_id}/history")
 def history(
     public_id: Annotated[str, Path(max_length=24)],
@@ -274,3 +261,13 @@ def history(
             for row in rows
         ]
     }
+
+
+def _found(value: T | None) -> T:
+    if value is None:
+        raise Problem(404, "not_found", "There is no such item, or it is not yours. Take the next one.")
+    return value
+
+
+def _json(text: bytes) -> Response:
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
