@@ -1,4 +1,4 @@
-"""What the sub-commands of `python -m validation_ui` do."""
+"""The sub-commands of `python -m validation_ui`: each function carries out one of them."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ logger = logging.getLogger("refsav")
 
 
 def serve(project: Project, options: argparse.Namespace) -> None:
-    """Import the run if need be, then serve until interrupted."""
+    """Import the annotation run if that was not done yet, then serve the app until interrupted."""
     names = ("host", "port", "tls_cert", "tls_key", "public_url", "plain_http")
     listening = Listening(**{name: getattr(options, name) for name in names})
     with _opened(project) as database:
@@ -44,13 +44,13 @@ def serve(project: Project, options: argparse.Namespace) -> None:
 
 
 def import_run(project: Project, options: argparse.Namespace) -> None:
-    """Import the run; again, or after a kill, does what is left."""
+    """Import the annotation run; an import that was interrupted goes on where it stopped."""
     with _opened(project) as database:
         _import(project, database, options)
 
 
 def change(project: Project, options: argparse.Namespace) -> None:
-    """Change settings in mid-run."""
+    """Change settings of an imported project, also while people judge, and print all of them."""
     with _imported(project) as database:
 
         def work(connection: Connection) -> Settings:
@@ -69,7 +69,7 @@ def change(project: Project, options: argparse.Namespace) -> None:
 
 
 def export(project: Project, options: argparse.Namespace) -> None:
-    """Write the split."""
+    """Write the benchmark split and print what was written."""
     train = options.train or (project.out.path("Ref-SAV.json") if project.out.exists("Ref-SAV.json") else None)
     if train and "://" in train:
         raise ValueError(f"the training file must be on this machine, got {train}: copy it, and name it with --train")
@@ -86,7 +86,7 @@ def export(project: Project, options: argparse.Namespace) -> None:
 
 
 def backup(project: Project, options: argparse.Namespace) -> None:
-    """Copy the database as it is at this moment, while the app runs."""
+    """Copy the database as it is at this moment, also while the app runs: by VACUUM INTO, or pg_dump."""
     to = Path(options.to)
     if to.exists():
         raise ValueError(f"{to} is there already: name a new file")
@@ -111,7 +111,7 @@ def backup(project: Project, options: argparse.Namespace) -> None:
 
 
 def verify_log(project: Project, options: argparse.Namespace) -> None:
-    """Check the audit log and, if asked, write it out."""
+    """Check the hash chain of the audit log and, with `--to`, write the log as JSON lines."""
     with _imported(project) as database, database.read() as connection:
         count = audit.verify(connection)
         if options.to:
@@ -121,7 +121,7 @@ def verify_log(project: Project, options: argparse.Namespace) -> None:
 
 
 def invite(project: Project, options: argparse.Namespace) -> None:
-    """Print the path of a new invite."""
+    """Make an invite for one person and print its path."""
     if options.role not in tuple(Role):
         raise ValueError(f"--role must be one of {', '.join(Role)}, got {options.role!r}")
     with _imported(project) as database:
@@ -160,7 +160,7 @@ def _say(text: str) -> None:
 
 
 def _run_server(project: Project, database: Database, listening: Listening) -> None:
-    """Serve until interrupted; prints the address and, while there is no admin, an invite for one."""
+    """Serve until interrupted; log the address and, as long as there is no admin, an invite for the first one."""
     sock = _bind(listening.host, listening.port)
     scheme = "https" if listening.tls_cert else "http"
     host = f"[{listening.host}]" if ":" in listening.host else listening.host

@@ -1,8 +1,8 @@
-"""The database: SQLite with one writer thread, or PostgreSQL; the same statements on both.
+"""The database: SQLite with one writer thread, or PostgreSQL; the same statements run on both.
 
-SQLite has one writer by nature. Here it is one *thread*, first come, first served: nobody starves and nothing is ever
-"locked". (Measured in facts/validation.md, section 3: connections that compete lose decisions.) PostgreSQL runs pieces
-of work side by side.
+SQLite allows one writer at a time. Here all writes go through one *thread*, in the order in which they were asked for,
+so no write waits without end or fails with "database is locked" (docs/validation.md, "Writing to the database").
+PostgreSQL runs several transactions side by side.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from validation_ui import migrations
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-_CONNECTIONS = 16  # of PostgreSQL, each for reading and for writing
+_CONNECTIONS = 16  # to PostgreSQL: this many for reading and as many for writing
 _ATTEMPTS = 5
 _RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
 
 
 class Database:
-    """Reads and writes of one database.
+    """Runs reads and writes on one database.
 
     Args:
         url: `sqlite:////path/file.sqlite3` or `postgresql+psycopg://user@host/name`.
-        now: the server's clock, seconds since 1970.
+        now: returns the time of the server's clock, in seconds since 1970.
     """
 
     def __init__(self, url: str, *, now: Callable[[], float] = time.time) -> None:
@@ -46,38 +46,38 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database and changes nothing."""
+        """Open a connection for reading; on SQLite it sees one state of the database until it is closed."""
         with self._reader.connect() as connection:
             yield connection
 
     def submit(self, work: Work[T]) -> Future[T]:
-        """Have `work` done in a transaction: all of it is kept before the future is done, or nothing."""
+        """Schedule `work` as one transaction: when the future is done, it was committed, or rolled back as a whole."""
         return self._threads.submit(self._transaction, work)
 
     def write(self, work: Work[T]) -> T:
-        """Do `work` in a transaction and wait for it."""
+        """Run `work` as one transaction and wait for its result."""
         return self.submit(work).result()
 
     async def aglance(self, wanted: Select[Any], binds: dict[str, Any]) -> Row[Any] | None:
-        """The first row that a short statement reads, from an event loop."""
+        """Return the first row of a short SELECT; for callers in an event loop."""
 
         def look() -> Row[Any] | None:
             with self._glancer.connect() as connection:
                 return connection.execute(wanted, binds).first()
 
-        # SQLite's readers wait for nobody, and to hand this to a thread would take longer
+        # with WAL, SQLite's readers never wait for the writer; to hand this to a thread would take longer
         return look() if self.is_sqlite else await asyncio.to_thread(look)
 
     async def awrite(self, work: Work[T]) -> T:
-        """As `write`, from an event loop."""
+        """Run `work` as one transaction and await its result; for callers in an event loop."""
         return await asyncio.wrap_future(self.submit(work))
 
     def create(self) -> None:
-        """Make the tables of an empty database, or bring older ones to the schema of this release."""
+        """Create the tables of an empty database, or migrate older ones to the schema of this release."""
         self.write(migrations.upgrade)
 
     def close(self) -> None:
-        """Finish what waits, then let go of the database."""
+        """Finish the scheduled writes, then close all connections."""
         self._threads.shutdown()
         for engine in (self._glancer, self._reader, self._writer):
             engine.dispose()
@@ -105,7 +105,7 @@ def _sqlite(url: str, begin: str | None) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        if begin:  # one statement needs none
+        if begin:  # a single statement needs no explicit transaction
             connection.exec_driver_sql(begin)
 
     return engine

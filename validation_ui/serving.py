@@ -1,4 +1,4 @@
-"""Serves a project: where to listen, under which names, and the address that people are told."""
+"""How the app is reached: where it listens, by which host names, over TLS or not, and the secret that signs."""
 
 import ipaddress
 import os
@@ -14,18 +14,18 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class Listening:
-    """Where the app listens and how it is reached.
+    """The options of `serve`, checked: where the app listens and whether passwords are safe on the way.
 
     Args:
         host: address or name to listen on.
-        port: 0 takes any free one.
-        tls_cert: certificate (PEM), if the app speaks HTTPS itself.
-        tls_key: private key (PEM).
-        public_url: the address people use, if it is not host and port.
+        port: TCP port; 0 takes any free one.
+        tls_cert: file with the certificate (PEM), if the app itself speaks HTTPS.
+        tls_key: file with the private key (PEM).
+        public_url: the URL that people use, if it is not made of host and port.
         plain_http: the owner allows passwords to cross a network unencrypted.
 
     Raises:
-        ValueError: people could not reach it, or their passwords could be read on the way.
+        ValueError: a file is missing, people could not reach the app, or passwords could be read on the way.
     """
 
     host: str = "127.0.0.1"
@@ -55,7 +55,7 @@ class Listening:
 
     @property
     def is_local(self) -> bool:
-        """True if only this machine can reach it."""
+        """True if only this machine can reach the app."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -63,22 +63,22 @@ class Listening:
 
     @property
     def is_https(self) -> bool:
-        """True if browsers reach it by HTTPS."""
+        """True if browsers reach the app by HTTPS."""
         return bool(self.tls_cert) or (self.public_url or "").startswith("https:")
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How the app is reached.
+    """What the running app knows about how it is reached.
 
     Args:
-        secret: signs invites and the tokens of pages; from `load_secret`.
-        tls: browsers reach it by https.
-        public_url: its address as people see it, for links; empty: the address of the request.
-        hosts: more names that it answers to, beside this machine's own and that of `public_url`.
+        secret: signs invites and CSRF tokens; from `load_secret`.
+        tls: browsers reach the app by HTTPS.
+        public_url: the URL that people use, for links; empty = the URL of the request.
+        hosts: more host names to answer to, beside the loopback names and that of `public_url`.
 
     Raises:
-        ValueError: the secret is too short.
+        ValueError: the secret is too short or not random.
     """
 
     secret: bytes
@@ -94,16 +94,16 @@ class Serving:
 
     @property
     def names(self) -> frozenset[str]:
-        """Host names that it answers to, lower case, without ports."""
+        """The host names that the app answers to, in lower case and without ports."""
         public = urlsplit(self.public_url).hostname
         return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
 
 
 def load_secret(data: Path) -> bytes:
-    """The project's secret, made at first start; the file is for its owner alone.
+    """Read the secret of the project from `data/secret`; the first call makes it, readable by its owner alone.
 
     Raises:
-        ValueError: the file is too short, not random, or others can read it.
+        ValueError: the file is too short or not random, or other users can read it.
     """
     path = data / "secret"
     try:
