@@ -1,4 +1,4 @@
-"""The sub-commands of `python -m validation_ui`: each function carries out one of them."""
+"""The sub-commands of `python -m validation_ui`: every function carries out one of them."""
 
 import argparse
 import json

@@ -1,4 +1,7 @@
-"""The report on agreement: figures, gates and people, for readers (Markdown) and for programs (CSV)."""
+"""The report on agreement: figures, gates and reviewers, as `agreement.md` for people and `agreement.csv` for programs.
+
+The thresholds of the gates, and where they come from: docs/validation.md, "Where the numbers come from".
+"""
 
 import csv
 import io
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from validation_ui.statistics.agreement import Agreement, Comparison
 from validation_ui.statistics.progress import Progress, Reviewer, Share
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
 
 Row = tuple[str, str, str, float | None, float | None, float | None, int]  # section, what, figure, value, low, high, n
 HEAD = ("section", "what", "figure", "value", "low", "high", "n")
@@ -16,7 +19,7 @@ HEAD = ("section", "what", "figure", "value", "low", "high", "n")
 
 @dataclass(frozen=True)
 class Gate:
-    """A rule that a published split should meet."""
+    """A rule that a published split should meet, and whether this one does."""
 
     name: str
     rule: str
@@ -26,16 +29,18 @@ class Gate:
 
 
 def markdown(
-    found: Agreement,
+    figures: Agreement,
     people: Sequence[Reviewer],
     raters: Mapping[int, str],
     project: Progress,
     checks: Sequence[Gate],
     notes: Sequence[str],
 ) -> str:
-    """`agreement.md`."""
-    quotas = [(name, str(each.accepted), str(each.quota), str(each.surplus)) for name, each in project.quotas.items()]
-    blind = found.blind
+    """Return the text of `agreement.md`."""
+    quotas = [
+        (name, str(quota.accepted), str(quota.quota), str(quota.surplus)) for name, quota in project.quotas.items()
+    ]
+    blind = figures.blind
     sections = [
         "# How far people agree on this split",
         "Intervals are 95%: of figures of agreement by resampling videos, of rates after Wilson. Raters differ by "
@@ -44,16 +49,16 @@ def markdown(
         "## Gates",
         table_text(
             ("gate", "rule", "got", "n", "passed"),
-            ((each.name, each.rule, each.got, str(each.n), "yes" if each.passed else "**no**") for each in checks),
+            ((gate.name, gate.rule, gate.got, str(gate.n), "yes" if gate.passed else "**no**") for gate in checks),
         ),
         *(f"Note: {note}" for note in notes),
         "## What was accepted",
         table_text(("", "accepted", "quota", "more than the quota"), quotas),
         "## Two sighted reviewers",
-        table_text(_COMPARISON_HEAD, _comparisons(found.sighted)),
+        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted)),
         "## Sighted and blind reviewer of the same text",
         "Only what the first accepted comes to the second: kappa and alpha of the decision are near 0 by construction.",
-        table_text(_COMPARISON_HEAD, _comparisons(found.sighted_blind)),
+        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted_blind)),
         "## Found from the text alone",
         table_text(
             ("first blind answers", "hit", "chance: a random point", "chance: a random object"),
@@ -71,12 +76,12 @@ def markdown(
             ("stratum", "value", "items", "kept at first sight", "n of two", "raw", "AC1", "blind hit"),
             (
                 (
-                    *(name, value, str(each.items), share_text(each.accepted), str(each.sighted.n)),
-                    *(number_text(each.sighted.figures[figure].value) for figure in ("raw", "ac1")),
-                    share_text(each.blind_hit),
+                    *(name, value, str(stratum.items), share_text(stratum.accepted), str(stratum.sighted.n)),
+                    *(number_text(stratum.sighted.figures[figure].value) for figure in ("raw", "ac1")),
+                    share_text(stratum.blind_hit),
                 )
-                for name, values in found.strata.items()
-                for value, each in values.items()
+                for name, values in figures.strata.items()
+                for value, stratum in values.items()
             ),
         ),
         "## Reviewers",
@@ -84,54 +89,54 @@ def markdown(
             ("reviewer", "role", "judged", "an hour", "accepted", "edited", "gold right", "blind hit", "final accepts"),
             (
                 (
-                    *(raters[each.id], each.role, str(each.judged), number_text(each.work.per_h, 1)),
+                    *(raters[who.id], who.role, str(who.judged), number_text(who.work.per_h, 1)),
                     *(
-                        percent_text(each.accept_frac),
-                        percent_text(each.edit_frac),
-                        share_text(each.gold),
-                        share_text(each.blind_hit),
+                        percent_text(who.accept_frac),
+                        percent_text(who.edit_frac),
+                        share_text(who.gold),
+                        share_text(who.blind_hit),
                     ),
-                    f"{each.final_accepts} ({percent_text(each.final_frac)})",
+                    f"{who.final_accepts} ({percent_text(who.final_frac)})",
                 )
-                for each in sorted(people, key=lambda each: each.id)
+                for who in sorted(people, key=lambda who: who.id)
             ),
         ),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def as_csv(found: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> str:
-    """`agreement.csv`: every figure in a row."""
+def as_csv(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> str:
+    """Return the text of `agreement.csv`, with one row for every figure."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(HEAD)
-    for section, what, figure, *numbers, n in _rows(found, people, raters):
+    for section, what, figure, *numbers, n in _rows(figures, people, raters):
         cells = ["" if number is None else f"{number:.6f}" for number in numbers]
         writer.writerow([*map(safe_cell, (section, what, figure)), *cells, n])
     return lines.getvalue()
 
 
 def safe_cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """Return the text so that no spreadsheet takes it for a formula: a quote is put before it if needed."""
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def _rows(found: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[Row]:
-    for section, comparisons in (("sighted", found.sighted), ("sighted_blind", found.sighted_blind)):
+def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[Row]:
+    for section, comparisons in (("sighted", figures.sighted), ("sighted_blind", figures.sighted_blind)):
         for what, comparison in comparisons.items():
             yield from _figure_rows(section, what, comparison)
-    yield _share_row("blind", "first answer", "hit", found.blind.hit)
+    yield _share_row("blind", "first answer", "hit", figures.blind.hit)
     for figure, chance in (
-        ("chance_area", found.blind.chance_area_frac),
-        ("chance_object", found.blind.chance_object_frac),
+        ("chance_area", figures.blind.chance_area_frac),
+        ("chance_object", figures.blind.chance_object_frac),
     ):
-        yield ("blind", "first answer", figure, chance, None, None, found.blind.hit.n)
-    for name, values in found.strata.items():
-        for value, each in values.items():
-            yield _share_row(f"stratum {name}", value, "accepted", each.accepted)
-            yield from _figure_rows(f"stratum {name}", value, each.sighted)
-            yield _share_row(f"stratum {name}", value, "blind_hit", each.blind_hit)
-    for who in sorted(people, key=lambda each: each.id):
+        yield ("blind", "first answer", figure, chance, None, None, figures.blind.hit.n)
+    for name, values in figures.strata.items():
+        for value, stratum in values.items():
+            yield _share_row(f"stratum {name}", value, "accepted", stratum.accepted)
+            yield from _figure_rows(f"stratum {name}", value, stratum.sighted)
+            yield _share_row(f"stratum {name}", value, "blind_hit", stratum.blind_hit)
+    for who in sorted(people, key=lambda person: person.id):
         yield _share_row("reviewer", raters[who.id], "gold", who.gold)
         yield _share_row("reviewer", raters[who.id], "blind_hit", who.blind_hit)
         for figure, frac in (("accept", who.accept_frac), ("edit", who.edit_frac), ("final_accepts", who.final_frac)):
@@ -151,14 +156,14 @@ _COMPARISON_HEAD = ("question", "items", "videos", "raw", "Cohen's kappa", "Krip
 
 
 def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, ...]]:
-    for name, each in comparisons.items():
+    for name, comparison in comparisons.items():
         figures = (
             number_text(figure.value)
             if figure.low is None
             else f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
-            for figure in each.figures.values()
+            for figure in comparison.figures.values()
         )
-        yield (name, str(each.n), str(each.videos), *figures)
+        yield (name, str(comparison.n), str(comparison.videos), *figures)
 
 
 RELIABLE = 0.8  # alpha or AC1
@@ -168,17 +173,17 @@ MAX_FINAL_FRAC = 0.25
 
 
 def gates(
-    found: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
+    figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
 ) -> list[Gate]:
-    """The gates of the protocol; one that nothing was measured for is not passed."""
-    decision = found.sighted["decision"]
+    """Evaluate the gates of the protocol; a gate without data is not passed."""
+    decision = figures.sighted["decision"]
     alpha, ac1 = (decision.figures[name].value for name in ("alpha", "ac1"))
     best = max((value for value in (alpha, ac1) if value is not None), default=None)
     advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
-    hit = found.blind.hit
-    tested = [each for each in people if each.judged]
-    weak = [raters[each.id] for each in tested if each.gold.frac is None or each.gold.frac < gold_right_frac]
-    top = max(people, key=lambda each: each.final_accepts, default=None)
+    hit = figures.blind.hit
+    tested = [who for who in people if who.judged]
+    weak = [raters[who.id] for who in tested if who.gold.frac is None or who.gold.frac < gold_right_frac]
+    top = max(people, key=lambda who: who.final_accepts, default=None)
     most = top.final_frac if top else None
     return [
         Gate(
@@ -199,37 +204,37 @@ def gates(
             "gold items of each reviewer",
             f">= {gold_right_frac:.0%} of their last ones",
             f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
-            sum(each.gold.n for each in tested),
+            sum(who.gold.n for who in tested),
             bool(tested) and not weak,
         ),
         Gate(
             "final accepts of one reviewer",
             f"<= {MAX_FINAL_FRAC:.0%}",
             "none" if top is None or most is None else f"{most:.1%} ({raters[top.id]})",
-            sum(each.final_accepts for each in people),
+            sum(who.final_accepts for who in people),
             most is not None and most <= MAX_FINAL_FRAC,
         ),
     ]
 
 
 def share_text(share: Share) -> str:
-    """A share with its interval."""
+    """Format a rate with its interval."""
     if share.frac is None or share.low is None or share.high is None:
         return "no data"
     return f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
 
 
 def percent_text(value: float | None) -> str:
-    """A fraction as a percentage."""
+    """Format a fraction as a percentage."""
     return "no data" if value is None else f"{value:.1%}"
 
 
 def number_text(value: float | None, digits: int = 3) -> str:
-    """A figure, or that it is undefined."""
+    """Format a coefficient, or say that it is undefined."""
     return "undefined" if value is None else f"{value:.{digits}f}"
 
 
 def table_text(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -1,4 +1,4 @@
-"""The training file beside the split: a video is in one of the two, also under another name."""
+"""Keeps the training file (`Ref-SAV.json`) apart from the split: no video is in both, also not under another name."""
 
 import json
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class Train:
     """A training file.
 
     Attributes:
-        path: of the file.
-        entries: its content, key -> entry.
-        videos: key -> video id.
+        path: the path of the file.
+        entries: key -> entry, the content of the file.
+        videos: key -> video id of the entry.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class Train:
     videos: dict[str, str]
 
     def without(self, ids: set[str]) -> dict[str, Any]:
-        """The entries of other videos, as they are."""
+        """Return the entries of all videos but these, unchanged."""
         return {key: entry for key, entry in self.entries.items() if self.videos[key] not in ids}
 
 
@@ -38,7 +38,7 @@ def read_train(path: Path) -> Train:
     """Read a `Ref-SAV.json`.
 
     Raises:
-        ExportError: it is not one.
+        ExportError: the file cannot be read or has another format.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
@@ -55,9 +55,9 @@ class Overlap:
     """What the split and a training file have in common.
 
     Attributes:
-        ids: videos of the split that are in the training file.
-        alike: (video of the split, video of the training file) that look the same.
-        unknown: videos of the training file of which no fingerprint is known.
+        ids: videos of the split that are in the training file too.
+        alike: pairs (video of the split, video of the training file) that look the same.
+        unknown: videos of the training file that have no fingerprints in the database.
     """
 
     ids: list[str]
@@ -68,7 +68,7 @@ class Overlap:
         """Refuse any overlap.
 
         Raises:
-            ExportError: a video is in both.
+            ExportError: a video is in both, by its id or by its look.
         """
         way_out = "export with --rewrite-train and train with the Ref-SAV.json beside the split"
         if self.ids:
@@ -85,7 +85,7 @@ class Overlap:
 
 
 def compare(connection: Connection, clips: Sequence[Clip], train: Train) -> Overlap:
-    """Find videos of the split in a training file, by id and by the look of their frames."""
+    """Find the videos of the split in a training file, by id and by the hashes of their frames."""
     ours = {clip.id: clip.fingerprints for clip in clips}
     wanted = set(train.videos.values()) - set(ours)
     theirs = {}
@@ -100,20 +100,30 @@ def compare(connection: Connection, clips: Sequence[Clip], train: Train) -> Over
 
 
 def alike_within(clips: Sequence[Clip]) -> list[tuple[str, str]]:
-    """Pairs of videos of the split that look the same."""
+    """Return the pairs of videos of the split that look the same."""
     dense = {clip.id: clip.fingerprints for clip in clips}
     pairs = near_duplicates(dense, {name: _thinned(value) for name, value in dense.items()})
     return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
 
 
 def _thinned(dense: bytes) -> bytes:
-    """Every 6th fingerprint: what a train video has."""
+    """Thin out fingerprints from DENSE_FPS to SPARSE_FPS, as train videos have them."""
     step = round(DENSE_FPS / SPARSE_FPS)
     return b"".join(dense[at : at + BYTES] for at in range(0, len(dense), step * BYTES))
 
 
 def check_train(connection: Connection, clips: Sequence[Clip], path: Path | None, build: Path | None) -> list[str]:
-    """Refuse an overlap with the training file, or write the file without it; what is worth a note."""
+    """Refuse an overlap with the training file, or write the file without it; return warnings.
+
+    Args:
+        connection: a connection to read from.
+        clips: the videos of the split.
+        path: the training file; None = there is none.
+        build: the folder to write a training file without the overlap to; None = refuse any overlap.
+
+    Raises:
+        ExportError: there is an overlap, or no training file to rewrite.
+    """
     warnings = [f"{one} and {other}, both in the split, look the same" for one, other in alike_within(clips)]
     if path is None:
         if build is not None:
@@ -142,5 +152,5 @@ def _rewrite(connection: Connection, train: Train, alike: set[str], build: Path)
 
 
 def held_out(connection: Connection) -> list[str]:
-    """Every video that was set aside at the import, accepted or not: later exports may add to the split."""
+    """Return the ids of all benchmark videos, also those without accepted expressions: later exports may add them."""
     return list(connection.scalars(select(video.c.id).where(video.c.split == "benchmark").order_by(video.c.id)))

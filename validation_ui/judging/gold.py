@@ -1,6 +1,7 @@
-"""Items whose answer is known: the entry test, and a few hidden among real ones.
+"""Gold items, whose right answer is known: the entry test, and hidden checks among the real items.
 
-A gold item's slot is made when it is handed out, and looks like any other. Retired items count nowhere.
+The slot of a gold item is made when it is handed out and looks like any other slot. Answers to retired gold items are
+never counted.
 """
 
 from collections.abc import Collection
@@ -23,19 +24,19 @@ from validation_ui.schema import (
 )
 from validation_ui.settings import Settings, seeded_frac
 
-GATE = "gold_gate"  # judgement.undone_by
-MIN_ANSWERS = 10  # below it the gate says nothing: one wrong answer would be too much of a share
-_LAST = 2**31 - 1  # priority of their slots: behind all that others look through
+GATE = "gold_gate"  # value of judgement.undone_by
+MIN_ANSWERS = 10  # with fewer answers the gate is not applied: one wrong answer would weigh too much
+_LAST = 2**31 - 1  # priority of the slots of gold items: after all others
 _RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
 
 
 def is_right(gold: str, decision: Decision) -> bool:
-    """Whether a decision is the known answer."""
+    """Return whether a decision is the right answer to a gold item of this kind."""
     return decision in _RIGHT[Gold(gold)]
 
 
 def is_due(settings: Settings, person_id: int, claims: int) -> bool:
-    """Whether this sighted claim hands out a gold item: the same answer whenever it is asked."""
+    """Return whether the person's next sighted claim gets a gold item; it depends on the seed and the count alone."""
     return seeded_frac(settings.seed, "due", person_id, claims) < settings.gold_frac
 
 
@@ -50,17 +51,17 @@ def hand_out(
     not_videos: Collection[str],
     entry_round: int | None = None,
 ) -> int | None:
-    """Lease a gold item that the person has not had; the slot's id, None if there is none left.
+    """Lease a gold item that the person has not had yet; return the slot's id, or None if there is none left.
 
     Args:
-        connection: in a transaction that holds the person's row.
-        person_id: for whom.
+        connection: in a transaction that has locked the person's row.
+        person_id: the person who gets the item.
         until: end of the lease.
-        started: when they begin to look at it, None if it is prefetched.
-        settings: of the project.
-        not_items: items that the person holds.
-        not_videos: videos in which the person is looking for something blind.
-        entry_round: of the entry test; items of earlier rounds may come again, after all others.
+        started: when the person begins to look at the item, None if it is prefetched.
+        settings: the settings of the project.
+        not_items: ids of items that the person holds.
+        not_videos: ids of the videos of the person's blind slots.
+        entry_round: the round of the entry test; items of earlier rounds may come again, after all others.
     """
     mine = and_(judgement.c.item_id == item.c.id, judgement.c.person_id == person_id)
     here = and_(mine, judgement.c.entry_round == entry_round, judgement.c.undone_at.is_(None))
@@ -99,7 +100,7 @@ def hand_out(
 
 
 def entry_progress(connection: Connection, person_id: int, entry_round: int, settings: Settings) -> tuple[int, int]:
-    """(done, of): answers of this round of the entry test, and how many it takes."""
+    """Return how many items of this round of the entry test are answered, and how many there are."""
     there = select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
     of = min(settings.entry_items, connection.execute(there).scalar_one())
     return len(_answers(connection, person_id, judgement.c.entry_round == entry_round)), of
@@ -108,7 +109,7 @@ def entry_progress(connection: Connection, person_id: int, entry_round: int, set
 def finish_entry(
     connection: Connection, person_id: int, entry_round: int, settings: Settings, now: float
 ) -> Standing | None:
-    """End the entry test if all of it is answered; the person's new standing, None if it goes on."""
+    """End the entry test if all its items are answered; return the person's new standing, or None if it goes on."""
     done, of = entry_progress(connection, person_id, entry_round, settings)
     if done < of:
         return None
@@ -128,7 +129,10 @@ def finish_entry(
 
 
 def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bool:
-    """Whether too few of the person's last hidden gold answers are right. A gate that closed starts the count anew."""
+    """Return whether too few of the person's last hidden gold answers are right.
+
+    Answers from before the last time that the gate stopped this person are not counted.
+    """
     closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
         judgement.c.person_id == person_id, judgement.c.undone_by == GATE
     )
@@ -138,7 +142,7 @@ def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bo
 
 
 def _answers(connection: Connection, person_id: int, which: ColumnElement[bool]) -> list[bool]:
-    """Whether each live gold answer was right, newest first."""
+    """Return for every live gold answer whether it was right, newest first."""
     answers = (
         select(judgement.c.gold_right)
         .join_from(judgement, item, item.c.id == judgement.c.item_id)

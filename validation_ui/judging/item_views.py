@@ -1,6 +1,6 @@
-"""What the pages are told of a slot or an item.
+"""Builds what a page gets of a slot or an item, as JSON.
 
-Before the answer of a blind pass this is the text and the video, and nothing that depends on which object is meant.
+Before a person has answered a blind item this is the text and the video, and nothing that depends on the target object.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ from validation_ui.schema import (
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
 
-_ABOUT: Select[Any] = (  # an item, its current text and its video
+_ABOUT: Select[Any] = (  # an item with its current text and its video
     select(
         *(item.c[name] for name in ("id", "public_id", "kind", "version", "state", "gold", "wants_short", "video_id")),
         text_version.c.parts,
@@ -50,7 +50,7 @@ _STANDING = select(person.c.standing, person.c.entry_round).where(person.c.id ==
 
 
 def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) -> dict[str, Any] | None:
-    """SlotView of a slot that the person holds; None if they do not."""
+    """Return the view of a slot (type SlotView in review/types.js), or None if the person does not hold it."""
     row = _held(connection, person_id, slot_id)
     if row is None:
         return None
@@ -79,7 +79,7 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
 
 
 def slot_masks(connection: Connection, person_id: int, slot_id: int) -> bytes | None:
-    """Masks of a slot's object as JSON; None for whoever does not hold it, or may not see them yet."""
+    """Return the masks of a slot's object as JSON, or None if the person does not hold it or must not see them yet."""
     row = _held(connection, person_id, slot_id)
     if row is None or not _is_revealed(row, pointing.view(connection, person_id, slot_id)):
         return None
@@ -87,7 +87,7 @@ def slot_masks(connection: Connection, person_id: int, slot_id: int) -> bytes | 
 
 
 def item_view(connection: Connection, person_id: int, role: Role, public_id: str) -> dict[str, Any] | None:
-    """ItemView for a link; None if there is no such item, or it must not be seen."""
+    """Return the view of an item for its link, or None if there is no such item or the person must not see it."""
     about = _open_item(connection, person_id, role, public_id)
     if about is None:
         return None
@@ -99,15 +99,16 @@ def item_view(connection: Connection, person_id: int, role: Role, public_id: str
 
 
 def item_masks(connection: Connection, person_id: int, role: Role, public_id: str) -> tuple[str, bytes] | None:
-    """(video id, masks as JSON) of an item for a link; None as `item_view`."""
+    """Return (video id, masks as JSON) of an item for its link; None in the same cases as `item_view`."""
     about = _open_item(connection, person_id, role, public_id)
     return None if about is None else (about.video_id, _masks(connection, about.id))
 
 
 def _open_item(connection: Connection, person_id: int, role: Role, public_id: str) -> Row[Any] | None:
-    """The item, if a link may open it: for who judged it, and for those whose role is to look, but for gold items.
+    """Return the item's row if the person may open it by its link, else None.
 
-    A reviewer who has not judged it may still be asked to find it blind.
+    That is allowed to people who judged it and to admins, and, if it is not gold, to adjudicators and readers. Other
+    reviewers may not, as they may still be asked to find the object in the blind pass.
     """
     about = connection.execute(_BY_NAME, {"name": public_id}).first()
     if about is None:
@@ -164,7 +165,7 @@ def _video(clip: Row[Any]) -> dict[str, Any]:
 
 
 def _masks(connection: Connection, item_id: int) -> bytes:
-    """Masks of an item's object: {"size", "annotated", "rles"}, the stored text as it is."""
+    """Return the masks of an item's object as JSON {"size", "annotated", "rles"}; RLEs are copied as stored."""
     row = connection.execute(
         select(masklet.c.rles, video.c.height_px, video.c.width_px, video.c.frame_count)
         .join_from(item, masklet, masklet.c.id == item.c.masklet_id)
@@ -176,7 +177,7 @@ def _masks(connection: Connection, item_id: int) -> bytes:
 
 
 def _opinions(connection: Connection, item_id: int) -> list[dict[str, Any]]:
-    """What others said of an item, without their names."""
+    """Return the live judgements of an item for the adjudicator, with letters instead of names."""
     rows = connection.execute(
         select(judgement, pointings.c.answer, pointings.c.points, pointings.c.hit)
         .outerjoin_from(judgement, pointings, pointings.c.id == judgement.c.pointing_id)

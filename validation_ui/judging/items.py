@@ -1,4 +1,9 @@
-"""Bring an item and its slots in line with what was said of it."""
+"""An item's state, texts and slots, and the quotas of the split.
+
+`settle` is called after every change of an item's judgements: it derives the state and the text (`protocol.derive`) and
+opens or voids slots to match. Only ACCEPTED items count for the quotas; an object with a long and a short expression
+counts as one object.
+"""
 
 import hashlib
 import json
@@ -54,7 +59,7 @@ _SAID = (
 _PENDING_SLOTS = (
     select(slot.c.id, slot.c.kind, slot.c.text_id)
     .where(slot.c.item_id == _ITEM, slot.c.state.in_(PENDING))
-    .order_by(slot.c.state, slot.c.n)  # a lease before an open one
+    .order_by(slot.c.state, slot.c.n)  # leased slots before open ones
 )
 _VOID = update(slot).where(slot.c.id == bindparam("slot")).values(state=SlotState.VOID, version=slot.c.version + 1)
 _LAST_N = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == _ITEM, slot.c.kind == bindparam("pass"))
@@ -62,14 +67,14 @@ _OPEN = insert(slot)
 
 
 def lock_item(connection: Connection, item_id: int) -> Row[Any]:
-    """The item's row; whoever else wants to change the item waits until this transaction ends."""
+    """Lock an item against changes by others until this transaction ends, and return its row."""
     return connection.execute(_LOCK, {"item": item_id}).one()
 
 
 def settle(connection: Connection, item_id: int, *, settings: Settings, now: float) -> ItemState:
-    """Derive the item's state and text from its live judgements, and open or void slots to match.
+    """Derive the item's state and text from its live judgements, open or void slots to match, return the state.
 
-    A change of the text raises the item's version. A voided lease is lost to its holder, whose draft stays.
+    If the text changes, the item's version is raised by one. The holder of a voided lease loses it but keeps the draft.
     """
     before = lock_item(connection, item_id)
     if before.gold:
@@ -114,7 +119,7 @@ def _said(connection: Connection, item_id: int) -> list[Said]:
 
 
 def _slots(connection: Connection, row: Row[Any], first_text_id: int, outcome: Outcome) -> None:
-    """Keep the pending slots that are still wanted, void the others, open what is missing."""
+    """Keep the pending slots that are still wanted, void the others, and open those that are missing."""
     missing = outcome.wanted
     for found in connection.execute(_PENDING_SLOTS, {"item": row.id}).all():
         if missing and found.kind == outcome.state and (found.text_id or first_text_id) == outcome.text_id:
@@ -146,24 +151,29 @@ _LOCK_LOG = select(audit_head.c.id).with_for_update()
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Accepted items of the project."""
+    """The number of accepted items by kind, and of the videos that they are in."""
 
     long: int
     short: int
     videos: int
 
     def is_full(self, kind: str, settings: Settings) -> bool:
-        """Whether no more expressions of `kind` are wanted."""
+        """Return whether the quota of expressions of `kind`, long or short, is filled."""
         return self.long >= settings.long if kind == "long" else self.short >= settings.short
 
 
 def count_accepted(connection: Connection) -> Accepted:
-    """Count what was accepted."""
+    """Count the accepted items of the project."""
     return Accepted(*connection.execute(_COUNTS).one())
 
 
 def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
-    """SQL: the video of an `item` row may take its object into the split."""
+    """Build the condition that the split may take the object of an `item` row, by the limits on its video.
+
+    Args:
+        per_video: parameter with the most objects of one video.
+        videos_full: the split takes no more videos, only more objects of those it has.
+    """
     other = item.alias("other")
     others = select(func.count(distinct(other.c.masklet_id))).where(
         other.c.video_id == item.c.video_id,
@@ -179,8 +189,8 @@ def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> Colum
 
 
 def has_room(connection: Connection, item_id: int, kind: str, settings: Settings) -> bool:
-    """Whether the split takes this item; nobody else can take its place before the transaction ends."""
-    connection.execute(_LOCK_LOG)  # one acceptance at a time, also on PostgreSQL
+    """Return whether the quotas allow this item; the answer holds until the transaction ends, as others wait."""
+    connection.execute(_LOCK_LOG)  # so that two transactions never fill the same last place, also on PostgreSQL
     accepted = count_accepted(connection)
     if accepted.is_full(kind, settings):
         return False
@@ -198,7 +208,7 @@ _PARTS = select(text_version.c.parts).where(text_version.c.id == bindparam("text
 
 
 def text_sha256(parts: Mapping[str, str]) -> str:
-    """What names a text: judgements hold for it alone."""
+    """Return the hash that identifies a text: a judgement holds for texts with the same hash only."""
     return hashlib.sha256(json.dumps(dict(parts), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -211,7 +221,7 @@ def add_text(
     parent_id: int | None,
     now: float,
 ) -> int:
-    """Keep a new text of an item; its id. The item's current text stays what it is."""
+    """Store a new text version of an item and return its id; the item's current text does not change."""
     row = {
         "item_id": item_id,
         "parts": dict(parts),
@@ -224,12 +234,12 @@ def add_text(
 
 
 def text_parts(connection: Connection, text_id: int) -> dict[str, str]:
-    """The parts of a text, by name."""
+    """Return the parts of a text version, part name -> text."""
     parts: dict[str, str] = connection.execute(_PARTS, {"text_id": text_id}).scalar_one()
     return parts
 
 
 def first_text_id(connection: Connection, item_id: int) -> int:
-    """The text that an item started with."""
+    """Return the id of the text that the item started with."""
     texts = select(text_version.c.id).where(text_version.c.item_id == item_id).order_by(text_version.c.id).limit(1)
     return int(connection.execute(texts).scalar_one())

@@ -1,7 +1,7 @@
-"""The lease of a slot: renew it, let it go, and what a person may still do with a slot that they held.
+"""What a person holds: leases of slots, which are renewed and released, and drafts of answers that were not sent yet.
 
-A lease that has run out, or that was let go, stays with its last holder until somebody else claims the slot: only then
-is it lost.
+After a lease has run out or was released, its last holder may still answer until somebody else claims the slot. Only
+then is the lease lost.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Gold, SlotState, draft, item, judgement, person, seen, skipped, slot
 from validation_ui.settings import Settings
 
-KEPT = (SlotState.LEASED, SlotState.OPEN)  # while a slot has its last holder: nobody took it
+KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
 _ME: BindParameter[int] = bindparam("me")
 _SLOT: BindParameter[int] = bindparam("slot")
 _VIDEO: BindParameter[str] = bindparam("video")
@@ -39,7 +39,7 @@ _ROW = (
     .where(slot.c.id == _SLOT)
 )
 _KEPT = select(slot.c.id).where(slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
-# the person judged the item, maybe by another slot; gold items may come again
+# judgements of the item by this person, maybe in another slot; not of gold items, which may come again
 _JUDGED = select(judgement.c.id).where(
     judgement.c.item_id == slot.c.item_id,
     judgement.c.person_id == _ME,
@@ -48,7 +48,7 @@ _JUDGED = select(judgement.c.id).where(
 )
 CHANGE_KEPT = update(slot).where(
     slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT), ~_JUDGED.exists()
-)  # a slot that `me` may still answer
+)  # matches the slot only if `me` may still answer it
 _RENEW = CHANGE_KEPT.values(
     state=SlotState.LEASED,
     lease_until=bindparam("until"),
@@ -72,7 +72,7 @@ _PUT = (
 
 
 def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: float) -> float:
-    """Renew a lease, also one that ran out or was let go if nobody took the slot; when it ends now.
+    """Renew a lease and return its new end; also one that ran out or was released, if nobody took the slot since.
 
     Raises:
         Problem: 409 lease_lost.
@@ -85,7 +85,7 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
 
 
 def release(connection: Connection, *, person_id: int, slot_id: int, now: float) -> None:
-    """Let others have a slot. Until one does, its draft and a late answer still count.
+    """Release a slot to others. Until somebody claims it, the person can still save its draft or answer it.
 
     Raises:
         Problem: 409 lease_lost.
@@ -95,7 +95,7 @@ def release(connection: Connection, *, person_id: int, slot_id: int, now: float)
 
 
 def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, now: float) -> None:
-    """Give a slot back to others, and never see its item again.
+    """Release a slot to others and never give its item to this person again.
 
     Raises:
         Problem: 409 lease_lost.
@@ -109,17 +109,17 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
 
 
 def lock_person(connection: Connection, person_id: int) -> Row[Any]:
-    """The person's row; what else they ask for waits until this transaction ends."""
+    """Lock a person's row until this transaction ends, so that their requests run one by one, and return it."""
     return connection.execute(_PERSON, {"me": person_id}).one()
 
 
 def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
-    """A slot with what its item never changes."""
+    """Return the row of a slot with those columns of its item that never change."""
     return connection.execute(_ROW, {"slot": slot_id}).one()
 
 
 def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
-    """`slot_row` of a slot that this person holds, or held last while nobody took it.
+    """Return `slot_row` of a slot that this person holds, or held last and nobody took since.
 
     Raises:
         Problem: 409 lease_lost.
@@ -130,17 +130,17 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
 
 
 def see(connection: Connection, person_id: int, video_id: str, now: float) -> None:
-    """Remember that the person saw a mask of the video: they find nothing in it blind from now on."""
+    """Record that the person saw a mask of the video: from now on they get no blind items of this video."""
     connection.execute(_SEE, {"me": person_id, "video": video_id, "now": now})
 
 
 def has_seen(connection: Connection, person_id: int, video_id: str) -> bool:
-    """Whether the person saw a mask of the video."""
+    """Return whether the person has seen a mask of the video."""
     return connection.execute(_SEEN, {"me": person_id, "video": video_id}).first() is not None
 
 
 def lease_lost() -> Problem:
-    """What the holder of a lost lease is told."""
+    """Return the error for a person who lost their lease."""
     return Problem(
         409,
         "lease_lost",
@@ -150,7 +150,7 @@ def lease_lost() -> Problem:
 
 
 def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any) -> Row[Any]:
-    """Open a slot that the person holds; a gold item's is for nobody else.
+    """Open a slot that the person holds and set the columns `values`; the slot of a gold item becomes void instead.
 
     Raises:
         Problem: 409 lease_lost.
@@ -162,14 +162,14 @@ def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any
 
 
 def put_back_all(connection: Connection, person_id: int) -> None:
-    """Open all slots that the person holds; they are theirs no more."""
+    """Open all slots that the person holds, and remove them as the last holder."""
     connection.execute(_PUT.values(holder_id=None, claimed_at=None), {"me": person_id})
 
 
 def log(
     connection: Connection, now: float, person_id: int, action: str, slot_id: int, body: Mapping[str, Any] | None = None
 ) -> None:
-    """Append to the audit log what a person did with a slot."""
+    """Record in the audit log what a person did with a slot."""
     actor, subject = f"person:{person_id}", f"slot:{slot_id}"
     audit.append(connection, at=now, actor=actor, action=action, subject=subject, body=body)
 
@@ -180,15 +180,15 @@ _DRAFT = select(draft).where(draft.c.slot_id == bindparam("slot"), draft.c.perso
 def save_draft(
     connection: Connection, *, person_id: int, slot_id: int, body: dict[str, Any], version: int, now: float
 ) -> int:
-    """Keep a draft; its new version. Also after the lease was lost, until somebody answers the slot.
+    """Store a draft and return its new version.
 
     Args:
         connection: in a transaction.
-        person_id: whose.
-        slot_id: which they hold, or held last, or have a draft of.
-        body: the page's own.
-        version: of the draft that this one follows, 0 for the first.
-        now: of the server's clock.
+        person_id: the author of the draft.
+        slot_id: a slot that the person holds or held last, or that they have a draft of.
+        body: what the page wants to keep; the server does not look into it.
+        version: the version of the draft that this one replaces, 0 for the first.
+        now: the time of the server's clock.
 
     Raises:
         Problem: 409 lease_lost, 412 draft_conflict with the other draft.
@@ -215,6 +215,6 @@ def save_draft(
 
 
 def draft_view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """The person's draft of a slot."""
+    """Return the person's draft of a slot as the page gets it, or None."""
     kept = connection.execute(_DRAFT, {"slot": slot_id, "person": person_id}).first()
     return {"body": kept.body, "version": kept.version, "saved_at": kept.saved_at} if kept else None

@@ -1,7 +1,7 @@
-"""The blind pass: where a person points, and whether that is the object.
+"""The blind pass: a person points at the object that a text describes, and the masks tell whether they found it.
 
-What masks say of the points is worked out by `find` from rows that never change, outside of any write; `record` and
-`choose` keep it. Nothing of the target is told before the answer is kept.
+`find` compares the points with the masks; it only reads rows that never change, so it runs outside of any write
+transaction. `record` and `choose` store the answer. The client learns nothing about the target before that.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from validation_ui.judging import leases
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
-_ROUNDING_S = 0.001  # of times in the database
-MIN_APART_S = 1.0  # between the two points; an object visible for less is pointed at once
+_ROUNDING_S = 0.001  # times in the database are rounded
+MIN_APART_S = 1.0  # least time between the two points; an object that is visible for less needs one point only
 _MINE = select(pointing).where(pointing.c.slot_id == bindparam("slot"), pointing.c.person_id == bindparam("me"))
 _VIDEO: Select[Any] = select(video.c.id, video.c.height_px, video.c.width_px, video.c.frame_count, video.c.pts_s).where(
     video.c.id == bindparam("video")
@@ -28,7 +28,7 @@ _KEEP = insert(pointing)
 
 
 class Point(BaseModel):
-    """Where, in an annotated frame; x and y are shares of the width and the height."""
+    """A point in an annotated frame; x and y are fractions of the width and the height."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,14 +38,14 @@ class Point(BaseModel):
 
 
 class PointAnswer(BaseModel):
-    """What a person says in the blind pass."""
+    """The answer to a blind item: points, or that the text is ambiguous, or that the object is absent."""
 
     model_config = ConfigDict(extra="forbid")
 
     answer: Literal["pointed", "ambiguous", "absent"]
     points: Annotated[list[Point], Field(max_length=2)] = []
     candidates: Annotated[int, Field(ge=2, le=99)] | None = None
-    brief: bool = False  # "visible for less than a second": one point will do
+    brief: bool = False  # the person says that the object is visible for less than a second: one point is enough
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -59,12 +59,12 @@ class PointAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PointResult:
-    """What lies under the points.
+    """The comparison of an answer with the masks.
 
     Attributes:
-        outlines: masklets to choose from, smallest first; empty if there is no choice.
-        hit: None until one of them is chosen.
-        chance_frac: mean share of the frame that the target covers where it was pointed at.
+        outlines: ids of the masklets under all points, smallest first; empty if there is no choice to make.
+        hit: whether the target was found; None = it depends on which outline is chosen.
+        chance_frac: mean fraction of the frame that the target covers in the frames of the points.
     """
 
     outlines: list[int] = field(default_factory=list)
@@ -73,7 +73,7 @@ class PointResult:
 
 
 def find(connection: Connection, person_id: int, slot_id: int, answer: PointAnswer) -> PointResult:
-    """What lies under the points of an answer.
+    """Compare an answer with the masks of all masklets of the video.
 
     Raises:
         Problem: 409 lease_lost, 422 invalid points.
@@ -107,7 +107,7 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: PointAnsw
 def record(
     connection: Connection, *, person_id: int, slot_id: int, answer: PointAnswer, found: PointResult, now: float
 ) -> None:
-    """Keep an answer, once; the same answer again changes nothing.
+    """Store an answer; a person answers an item once, and the same answer again changes nothing.
 
     Raises:
         Problem: 409 lease_lost, already_answered, or already_seen (a mask of the video, since they took the item).
@@ -151,7 +151,7 @@ def record(
 
 
 def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int, now: float) -> None:
-    """Keep which of the outlines the person meant, once.
+    """Store which of the outlines the person meant; this too is answered once.
 
     Raises:
         Problem: 409 lease_lost or already_answered, 422 there is no such outline.
@@ -176,7 +176,7 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
 
 
 def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """A person's answer as the page shows it (PointingView); None before it."""
+    """Return a person's answer as the page gets it (type PointingView in review/types.js); None before they answer."""
     found = _mine(connection, person_id, slot_id)
     if found is None:
         return None
@@ -214,7 +214,7 @@ def _mine(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | No
 
 
 def _check(answer: PointAnswer, clip: Row[Any]) -> None:
-    """Points are in annotated frames of the video, and far enough apart."""
+    """Check that the points are in annotated frames of the video, and far enough apart in time."""
     message = ""
     for point in answer.points:
         if point.frame >= clip.frame_count or point.frame % MASK_STRIDE:
@@ -232,7 +232,7 @@ def _check(answer: PointAnswer, clip: Row[Any]) -> None:
 
 
 def _visible_s(areas_px: Sequence[int], pts_s: Sequence[float]) -> float:
-    """How long an object is seen: each annotated frame stands for the time up to the next, the last for its own."""
+    """Return how long an object is visible, in seconds: an annotated frame counts until the next one begins."""
     edges_s = [*pts_s[::MASK_STRIDE], pts_s[-1]]
     return sum(end_s - start_s for area, start_s, end_s in zip(areas_px, edges_s, edges_s[1:], strict=False) if area)
 

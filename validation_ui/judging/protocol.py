@@ -1,16 +1,17 @@
-"""What follows from what people said of one item: its state, its text, and how many judgements are still wanted.
+"""Derives from the judgements of one item its state, its text, and how many more judgements it needs.
 
-A pure function of the facts, so that an undo needs no undoing of its own: the judgement is taken out and the rest is
-read again. The rules are those of facts/validation.md, section 5:
+This is a pure function, so an undo has no rules of its own: it removes a judgement, and the state is derived again from
+those that are left. The rules (docs/validation.md, "What is asked of people"):
 
-- Sighted (5.2): one person sees the mask, two if the item is in the overlap (5.6). All reject: dropped. They clash, or
-  one of them flags: to the adjudicator. Otherwise the edit, if there is one, becomes the text; the blind pass begins.
-- Blind (5.3): another person finds the object by the text alone. Accepted only if they hit it and accept (5.4). An
-  edit after a hit makes a new text, which voids what was said of the old one; all else goes to the adjudicator, and so
-  does the edit after `max_edits` (5.5).
-- Adjudicator (5.5): accept, drop, or edit, which goes back to a fresh blind person.
+- Sighted pass: one person sees the mask, two if the item is in the overlap. If all reject, the item is dropped. If they
+  disagree or one of them flags, it goes to the adjudicator. Otherwise the edit, if there is one, becomes the text and
+  the blind pass begins.
+- Blind pass: another person finds the object from the text alone. The item is accepted only if they hit the object and
+  accept. An edit after a hit makes a new text, to which earlier judgements do not apply. Everything else goes to the
+  adjudicator, and so does the edit after `max_edits`.
+- Adjudication: accept, drop, or edit, which goes back to a new person in the blind pass.
 
-A judgement holds for every text with the hash of the one it was said of, and is used once.
+A judgement applies to every text with the same hash as the one it was made on, and is used once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,12 @@ _FOR = (Decision.ACCEPT, Decision.EDIT)
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What of an item never changes.
+    """What is known of an item apart from its judgements.
 
     Attributes:
-        first_text_id: the text it started with.
-        sighted: how many sighted judgements it wants: 0 (short), 1, or 2 (overlap).
-        withdrawn: a short expression whose author undid the judgement that it came with.
+        first_text_id: id of the text that the item started with.
+        sighted: how many sighted judgements it needs: 0 (short expression), 1, or 2 (overlap).
+        withdrawn: it is a short expression whose author undid the judgement that it was written with.
     """
 
     first_text_id: int
@@ -38,7 +39,7 @@ class ItemFacts:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One live judgement; `hit` is of the blind pass, None elsewhere."""
+    """One live judgement; `hit` tells in the blind pass whether the object was found, and is None in the others."""
 
     kind: SlotKind
     text_id: int
@@ -49,12 +50,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where the item is.
+    """The derived state of an item.
 
     Attributes:
-        state: ACCEPTED stands for SURPLUS too; which of them depends on the quotas, not on the item.
-        text_id: the current text.
-        wanted: judgements still wanted; they are of the kind that the state is named after.
+        state: never SURPLUS: whether ACCEPTED becomes SURPLUS depends on the quotas (`items.settle`).
+        text_id: id of the current text.
+        wanted: how many more judgements the item needs, in the pass that the state is named after.
     """
 
     state: ItemState
@@ -63,13 +64,13 @@ class Outcome:
 
 
 def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, max_edits: int) -> Outcome:
-    """Read the judgements of one item.
+    """Derive the state of one item from its judgements.
 
     Args:
-        item: what of it never changes.
-        hashes: sha256 of each of its texts, by id.
+        item: what is known of it apart from its judgements.
+        hashes: text id -> sha256, of every text of the item.
         said: its live judgements, first to last.
-        max_edits: so many edits are followed; the next goes to the adjudicator.
+        max_edits: the next edit after this many sends the item to the adjudicator.
     """
     if item.withdrawn:
         return Outcome(ItemState.DROPPED, item.first_text_id)
@@ -79,7 +80,7 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, 
     later = [one for one in said if one.kind != SlotKind.SIGHTED]
 
     def take(kind: SlotKind) -> Said | None:
-        """The first judgement of the current text that was not used yet."""
+        """Remove and return the first unused judgement of this kind on the current text."""
         for one in later:
             if one.kind == kind and hashes[one.text_id] == hashes[text_id]:
                 later.remove(one)
@@ -110,7 +111,7 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, 
 
 
 def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Said]) -> tuple[ItemState, int]:
-    """State and text after the sighted pass."""
+    """Return the state and the text id after the sighted pass."""
     decisions = {one.decision for one in sighted}
     edits: dict[str, int] = {}
     for one in sighted:

@@ -1,7 +1,8 @@
-"""Who judges what next. A slot is handed out by one conditional UPDATE, so nobody is ever given what another has.
+"""Hands out slots: decides which item a person judges next, or says why there is none.
 
-Leases that have run out are taken over here, by whoever claims next. Everything one person asks for happens in order,
-as each transaction holds their row; what they may have is asked in the same statement that gives it to them.
+One conditional UPDATE chooses the best free slot that the person may have and leases it to them, so no slot is ever
+leased to two people. A lease that has run out is taken over by the next person who claims. The claims of one person run
+one after the other, because every transaction locks that person's row.
 """
 
 from collections.abc import Collection, Sequence
@@ -65,7 +66,7 @@ _ENDED = select(_JUDGED + _PASSED)
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """A slot, or why there is none: `why` has code, message and counts."""
+    """The id of the leased slot, or None and the reason: `why` has the keys code, message and counts."""
 
     slot_id: int | None
     why: dict[str, Any] | None = None
@@ -73,7 +74,7 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
-    """Who asks, and what they hold: items, and videos in which they are to find something they must not have seen."""
+    """The person who asks, and what they hold: item ids, and the videos of the blind slots among them."""
 
     id: int
     settings: Settings
@@ -84,12 +85,12 @@ class _Asker:
 
     @property
     def until(self) -> float:
-        """End of a lease that begins now."""
+        """When a lease that begins now ends."""
         return self.now + (self.settings.prefetch_lease_s if self.prefetch else self.settings.lease_s)
 
     @property
     def started(self) -> float | None:
-        """When they begin to look at what they are given; None: later."""
+        """When the person begins to look at the item; None if it is prefetched for later."""
         return None if self.prefetch else self.now
 
 
@@ -106,12 +107,12 @@ def claim(
 
     Args:
         connection: in a transaction.
-        person_id: who asks.
-        role: theirs; only adjudicators and admins are given what reviewers disagree on.
-        kinds: passes to choose from. In the entry test there is only that.
-        now: of the server's clock.
-        prefetch: reserve the one after the present one, for a short time. Otherwise a slot that the person already
-            has comes again, also one that was prefetched.
+        person_id: the person who asks.
+        role: their role; only adjudicators and admins are given items that reviewers disagree on.
+        kinds: the passes to choose from; ignored in the entry test.
+        now: the time of the server's clock.
+        prefetch: reserve the item after the present one, for a short time. If False, a slot that the person already
+            holds is returned again, also one that was prefetched.
     """
     settings = Settings.load(connection)
     me = lock_person(connection, person_id)
@@ -149,10 +150,10 @@ def claim(
 
 
 def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -> list[Row[Any]]:
-    """The person's leases, also those that have run out; what they look at first.
+    """Return the person's leases, also those that have run out; the one that they look at comes first.
 
-    Put back by the way: what was prefetched of a kind no longer asked for, and a blind item whose video they have seen
-    since, e.g. by a link.
+    Two sorts of leases are put back here: prefetched slots of a kind that is no longer asked for, and blind slots whose
+    video the person has seen a mask of since, e.g. by a link.
     """
     held = []
     for row in connection.execute(_LEASES, {"me": person_id}).all():
@@ -170,7 +171,7 @@ def _resume(
     asked: Collection[SlotKind],
     asker: _Asker,
 ) -> int | None:
-    """A slot that the person has already, its lease renewed."""
+    """Renew the lease of a slot that the person holds already and return its id; None if they hold no such slot."""
     for row in held:
         if row.kind not in asked or (asker.prefetch and row.claimed_at is not None):
             continue
@@ -193,7 +194,7 @@ def _best(connection: Connection, asker: _Asker, asked: Sequence[SlotKind]) -> i
 
 
 def _claims(connection: Connection, asker: _Asker) -> int:
-    """How many items the person was given: judged, skipped, or held."""
+    """Count the items that the person was given so far: judged, skipped or held."""
     ended: int = connection.execute(_ENDED, {"me": asker.id}).scalar_one()
     return ended + len(asker.items)
 
@@ -231,19 +232,19 @@ def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
     return int(row.id) if row else None
 
 
-@cache  # to build it takes longer than to run it
+@cache  # to build the statement takes longer than to run it
 def _lease_best(kind: SlotKind, videos_full: bool) -> ReturningUpdate[int]:
-    """Lease the best free slot of one kind: one conditional UPDATE, whose row, if any, is the slot's id.
+    """Build the UPDATE that leases the best free slot of one kind and returns the slot's id, or no row.
 
-    Binds: `me`, `now`, `lease_until`, `claimed_at`, `per_video`, and what the person holds already: `held_items`, and
-    `blind_videos`, in which they are to find something, so must neither see it nor have it revealed by another.
+    Its parameters are `me`, `now`, `until`, `started`, `per_video` (sighted pass only), `held_items` (items that the
+    person holds) and `blind_videos` (videos of their blind slots: another item of such a video would show them a mask).
 
     Args:
         kind: the pass.
-        videos_full: whether the split takes no more videos, only more objects of those it has; of the sighted pass.
+        videos_full: the split takes no more videos, only more objects of those it has; for the sighted pass.
     """
     free = slot.alias("free")
-    # written out, not bound: it must be seen to imply the condition of ix_slot_free
+    # literals, not parameters: the planner uses the partial index ix_slot_free only if it sees these values
     pending = free.c.state.in_([literal_column("'open'"), literal_column("'leased'")])
     best = (
         select(free.c.id)
@@ -273,7 +274,7 @@ def _lease_best(kind: SlotKind, videos_full: bool) -> ReturningUpdate[int]:
 
 
 def _is_eligible(kind: SlotKind, videos_full: bool) -> ColumnElement[bool]:
-    """SQL: the person may judge an `item` row in this pass."""
+    """Build the condition that the person `me` may judge an `item` row in this pass."""
     judged = select(judgement.c.id).where(
         judgement.c.item_id == item.c.id,
         judgement.c.person_id == _ME,
@@ -312,14 +313,17 @@ _MESSAGES = {
 
 
 def _barred(standing: Standing) -> dict[str, Any]:
-    """Why a person whose standing forbids it is given nothing."""
+    """Return the reason for a person whose standing does not allow any judgement."""
     return _reason("entry_failed" if standing == Standing.FAILED else "stopped")
 
 
 def _why_none(
     connection: Connection, asked: Collection[SlotKind], settings: Settings, now: float, *, in_entry: bool
 ) -> dict[str, Any]:
-    """Why there is nothing of these kinds. `counts`: open and held slots, and when the first lease ends."""
+    """Return the reason why there is no slot of these kinds, with counts of open and held slots.
+
+    `next_free_at` is the time when the first of the held leases ends.
+    """
     if in_entry:
         return _reason("entry_held")
     held = and_(slot.c.state == SlotState.LEASED, slot.c.lease_until >= now)

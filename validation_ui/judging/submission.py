@@ -1,4 +1,4 @@
-"""Keep what a reviewer decided: once for each key, of the text they saw, for the slot they hold."""
+"""Stores the decision of a reviewer on a slot that they hold: once per idempotency key, for the text that they saw."""
 
 import hashlib
 import json
@@ -57,17 +57,17 @@ def submit(
     verdict: Verdict,
     now: float,
 ) -> dict[str, Any]:
-    """Keep a judgement; {"judgement": its id, "undo": how many of theirs can be undone}.
+    """Store a judgement; return {"judgement": its id, "undo": how many judgements the person can undo now}.
 
     Args:
         connection: in a transaction.
-        person_id: who judges.
-        role: theirs.
-        slot_id: which they hold, or held last if nobody took it since.
-        key: of this request: a repeat of it is given the first answer.
-        version: of the item, as the person saw it.
-        verdict: what they say.
-        now: of the server's clock.
+        person_id: the person who judges.
+        role: their role.
+        slot_id: the slot that they hold, or held last if nobody took it since.
+        key: the idempotency key of the request: a repeated request gets the response to the first one.
+        version: the version of the item that the person saw.
+        verdict: their decision and its grounds.
+        now: the time of the server's clock.
 
     Raises:
         Problem: 403 barred, 409 lease_lost, 412 text_changed (with both texts), 422 invalid or key_reused.
@@ -116,13 +116,15 @@ def submit(
 
 
 def asks_short(connection: Connection, about: Row[Any], kind: SlotKind, settings: Settings) -> bool:
-    """Whether the sighted reviewer of this item is to write a short expression: once an item, until there are enough.
+    """Return whether the sighted reviewer of this item is asked to write a short expression.
+
+    That is asked once for an item, and no longer when the quota of short expressions is filled.
 
     Args:
-        connection: to read by.
+        connection: a connection to read from.
         about: the item's row.
         kind: the slot's pass.
-        settings: of the project.
+        settings: the settings of the project.
     """
     if kind != SlotKind.SIGHTED or not about.wants_short:
         return False
@@ -132,7 +134,7 @@ def asks_short(connection: Connection, about: Row[Any], kind: SlotKind, settings
 
 
 def _given(connection: Connection, person_id: int, key: str, request_sha256: str) -> dict[str, Any] | None:
-    """The first answer to a request with this key."""
+    """Return the response to the first request with this key, or None if this is the first."""
     first = connection.execute(_REPLY, {"me": person_id, "with_key": key}).first()
     if first is None:
         return None
@@ -156,7 +158,7 @@ def _check_version(connection: Connection, row: Row[Any], about: Row[Any], versi
 
 
 def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
-    """End the lease; the count of rows decides whether it was still theirs."""
+    """End the lease; if the UPDATE changes no row, the slot was not the person's any more."""
     done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}
     if connection.execute(leases.CHANGE_KEPT, {"slot": row.id, "me": person_id, **done}).rowcount != 1:
         raise leases.lease_lost()
@@ -164,7 +166,7 @@ def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
 
 def _asked(connection: Connection, row: Row[Any], about: Row[Any], settings: Settings) -> Asked:
     wanted = asks_short(connection, about, SlotKind(row.kind), settings)
-    may = row.kind == SlotKind.SIGHTED and about.wants_short  # asked when they began, though not any more
+    may = row.kind == SlotKind.SIGHTED and about.wants_short  # it was wanted when they began, and may not be any more
     return Asked(
         SlotKind(row.kind),
         about.kind,
@@ -193,7 +195,7 @@ def _keep(
     pointed: Row[Any] | None,
     now: float,
 ) -> int:
-    """Write the judgement and the texts that came with it."""
+    """Insert the judgement and the texts that came with it; return the judgement's id."""
     new_text_id = None
     if checked.new_parts is not None:
         new_text_id = items.add_text(
@@ -226,7 +228,7 @@ def _keep(
 
 
 def _add_short(connection: Connection, about: Row[Any], text: str, author_id: int, now: float) -> int:
-    """A new item for the short expression; the blind pass is its first."""
+    """Insert an item for a short expression, which begins with the blind pass; return the item's id."""
     values: Mapping[str, Any] = {
         "public_id": secrets.token_urlsafe(9),
         "masklet_id": about.masklet_id,
@@ -255,7 +257,7 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
 
 
 def _score(connection: Connection, me: Row[Any], settings: Settings, now: float) -> None:
-    """After a gold answer: end the entry test, or stop somebody who falls below the gate."""
+    """After an answer to a gold item: end the entry test, or stop a person who falls below the gold gate."""
     if me.standing == Standing.ENTRY:
         gold.finish_entry(connection, me.id, me.entry_round, settings, now)
     elif gold.fails_gate(connection, me.id, settings):

@@ -1,4 +1,4 @@
-"""Take judgements back: one's own last ones, and those of somebody who fell below the gold gate."""
+"""Undoes judgements: the last ones of a person at their request, or of somebody who fell below the gold gate."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -16,10 +16,10 @@ from validation_ui.settings import Settings
 
 
 def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, int | None]:
-    """Take back the person's last judgement: its slot is theirs again, with what they said as a draft.
+    """Undo the person's last judgement: they hold its slot again, with their answer as a draft.
 
     Returns:
-        The judgement's id, and the slot's, None if it is not wanted any more.
+        The judgement's id, and the slot's id or None if the item needs no such judgement any more.
 
     Raises:
         Problem: 409 cannot_undo.
@@ -34,7 +34,7 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
     lock_item(connection, last.item_id)
     last = next(
         row for row in _last(connection, person_id, settings, judgement) if row.id == last.id
-    )  # as it is under the lock
+    )  # read again, now that the item is locked
     if last.fixed:
         raise _cannot("an adjudicator settled it since, it was exported, or the entry test that it belongs to is over")
     lease = {"state": SlotState.LEASED, "holder_id": person_id, "claimed_at": now}
@@ -58,13 +58,13 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
 
 
 def count(connection: Connection, person_id: int, settings: Settings) -> int:
-    """How many judgements the person can undo, one after the other."""
+    """Return how many judgements the person can undo, one after the other."""
     last = _last(connection, person_id, settings, judgement.c.undone_at)
     return sum(1 for _ in takewhile(lambda row: not row.fixed, _live(last)))
 
 
 def mine(connection: Connection, person_id: int) -> list[dict[str, Any]]:
-    """The person's last judgements, newest first."""
+    """Return the person's last judgements as the page gets them, newest first."""
     settings = Settings.load(connection)
     live = list(_live(_last(connection, person_id, settings, judgement)))
     undoable = count(connection, person_id, settings)
@@ -82,7 +82,10 @@ def mine(connection: Connection, person_id: int) -> list[dict[str, Any]]:
 
 
 def ask_again(connection: Connection, person_id: int, settings: Settings, now: float) -> None:
-    """Undo the last judgements of somebody who fell below the gate; their slots go to others, never to them again."""
+    """Undo the last judgements of a person who fell below the gold gate, and open their slots to others.
+
+    The person is never given these items again.
+    """
     last = (
         select(judgement.c.id, judgement.c.item_id)
         .where(judgement.c.person_id == person_id, judgement.c.gold_right.is_(None), judgement.c.undone_at.is_(None))
@@ -121,7 +124,7 @@ def _take_back(connection: Connection, row: Row[Any], by: str, settings: Setting
 
 
 def _last(connection: Connection, person_id: int, settings: Settings, what: Table | Column[Any]) -> Sequence[Row[Any]]:
-    """The person's last judgements, newest first, undone ones too: so far back and no further."""
+    """Return the person's last `undo_last` judgements, newest first; undone ones are included and count."""
     return connection.execute(_last_ones(what), {"me": person_id, "most": settings.undo_last}).all()
 
 
@@ -137,7 +140,10 @@ def _live(rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
 
 
 def _judgements(what: Table | Column[Any]) -> Select[Any]:
-    """Judgements, each with `fixed`: it was adjudicated since, exported, or belongs to a finished entry test."""
+    """Build a query of judgements with the flag `fixed`: they cannot be undone any more.
+
+    A judgement is fixed if its item was adjudicated since or exported, or if it belongs to an entry test that is over.
+    """
     later, short, judge = judgement.alias("later"), item.alias("short"), person.alias("judge")
     adjudicated = select(later.c.id).where(
         or_(
@@ -159,7 +165,7 @@ def _judgements(what: Table | Column[Any]) -> Select[Any]:
 
 
 def _save_draft(connection: Connection, row: Row[Any], now: float) -> None:
-    """What was said, as the review page keeps it before it is sent."""
+    """Store an undone judgement as a draft, in the form in which the review page keeps it."""
     body: dict[str, Any] = {key: getattr(row, key) for key in ("decision", "parts", "reasons", "note", "watched_frac")}
     for key, text_id in (("text", row.new_text_id), ("short", _short_text(connection, row.short_item_id))):
         parts = (

@@ -1,4 +1,4 @@
-"""What a reviewer sends, and whether it hangs together."""
+"""The verdict that a reviewer sends, and the rules that it must keep."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from validation_ui.settings import MAX_TEXT_CHARS, REASONS, Settings
 
 # Cc control, Cf format (direction marks, zero-width), Co private, Cs surrogate, Zl Zp line separators
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-MIN_WATCHED_FRAC = 0.95  # of the visible span, before a long expression is found right: the whole, but for rounding
-_MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # room for space around it; what is left is counted when it is cleaned
+MIN_WATCHED_FRAC = 0.95  # of the visible span must be played before a long expression is accepted; below 1 for rounding
+_MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # before spaces are stripped; `clean` applies the real limit
 
 
 class Verdict(BaseModel):
-    """The body of a submit: a decision and what it rests on."""
+    """The body of a submit request: a decision and its grounds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,13 +33,13 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the slot asks for.
+    """What a slot asks of the reviewer.
 
     Attributes:
-        kind: its pass.
+        kind: the pass of the slot.
         item_kind: long or short.
-        parts: the text that is judged.
-        short: whether a short expression is wanted, may be given, or is not asked for.
+        parts: the text that is judged, part name -> text.
+        short: whether a short expression must be written, may be written, or is not asked for.
     """
 
     kind: SlotKind
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A verdict that hangs together, its texts cleaned."""
+    """The cleaned texts of a verdict that keeps all rules."""
 
     new_parts: dict[str, str] | None
     note: str
@@ -58,10 +58,10 @@ class Checked:
 
 
 def check(verdict: Verdict, asked: Asked, settings: Settings) -> Checked:
-    """Clean a verdict's texts and hold it against the rules.
+    """Clean the texts of a verdict and check all rules.
 
     Raises:
-        Problem: 422 invalid; `fields` names each field that breaks a rule, and the rule.
+        Problem: 422 invalid; `fields` maps every field that breaks a rule to a message.
     """
     fields: dict[str, str] = {}
     note = _clean(fields, "note", verdict.note)
@@ -109,7 +109,7 @@ def _check_reasons(fields: dict[str, str], verdict: Verdict, asked: Asked, note:
 
 
 def _new_parts(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> dict[str, str] | None:
-    """The whole new text of an edit."""
+    """Return all parts of the text after an edit, or None for other decisions."""
     if verdict.decision != Decision.EDIT:
         if verdict.text is not None:
             fields["text"] = "only an edit has a new text"
@@ -126,7 +126,7 @@ def _new_parts(fields: dict[str, str], verdict: Verdict, asked: Asked, settings:
 
 
 def _short(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> str | None:
-    """The short expression that came along."""
+    """Return the short expression that was written along with a sighted judgement, or None."""
     if verdict.short is None:
         if asked.short == "wanted" and _is_for(verdict):
             fields["short"] = (
@@ -140,7 +140,7 @@ def _short(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Set
 
 
 def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None = None, *, empty: bool = True) -> str:
-    """The text as it is kept; what is wrong with it goes to `fields`."""
+    """Return the text as it is stored; if it breaks a rule, put the message into `fields`."""
     try:
         return clean_short(text, short) if short else clean(text, lines=empty, empty=empty)
     except ValueError as error:
@@ -149,10 +149,10 @@ def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None
 
 
 def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
-    """The text as it is kept: NFC, without space around it.
+    """Return a text as it is stored: normalised to NFC, without white space around it.
 
     Args:
-        text: as it came.
+        text: the text as it was sent.
         lines: whether it may have more than one line.
         empty: whether it may be empty.
 
@@ -171,10 +171,10 @@ def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
 
 
 def clean_short(text: str, settings: Settings) -> str:
-    """A short expression as it is kept.
+    """Return a short expression as it is stored.
 
     Raises:
-        ValueError: as `clean`, or it has too few or too many words.
+        ValueError: as for `clean`, or it has too few or too many words.
     """
     kept = clean(text)
     words, least, most = len(kept.split()), settings.short_words_min, settings.short_words_max

@@ -1,7 +1,7 @@
-"""Who may do what: sessions, roles, and the proof that a write comes from our own page.
+"""Decides who may do what: sessions, roles, and the CSRF token that proves that a write comes from our own page.
 
-A session is 32 random bytes in a cookie; the table has only their sha256. Every write shows the session's token of
-`csrf_token` in a header, which another site cannot read; `security.Guard` has checked where it comes from.
+A session is 32 random bytes in a cookie; the table has only their sha256. Every write carries the `csrf_token` of the
+session in a header, which another site cannot read; `web.guard.Guard` has checked the origin of the request before.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from validation_ui.schema import Role, Standing, person, session
 from validation_ui.serving import Serving
 from validation_ui.web.guard import READS
 
-SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, used or not
-_RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # each may do what those before it may
+SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, whether it is used or not
+_RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # every role includes the rights of those before it
 _SIGNED_IN = (
     select(person.c.id, person.c.name, person.c.role, person.c.standing)
     .join_from(session, person)
@@ -32,7 +32,7 @@ _SIGNED_IN = (
 
 @dataclass(frozen=True)
 class Caller:
-    """The person behind a request."""
+    """The signed-in person who sent a request."""
 
     id: int
     name: str
@@ -41,26 +41,26 @@ class Caller:
     session_hash: str
 
 
-async def database_of(request: Request) -> Database:  # FastAPI hands what is not async to a thread, which takes longer
-    """The app's database."""
+async def database_of(request: Request) -> Database:  # async, as FastAPI runs other dependencies in a thread: slower
+    """Return the app's database; a FastAPI dependency."""
     database: Database = request.app.state.database
     return database
 
 
 async def serving_of(request: Request) -> Serving:
-    """How the app is served."""
+    """Return how the app is reached; a FastAPI dependency."""
     serving: Serving = request.app.state.serving
     return serving
 
 
 async def data_of(request: Request) -> Path:
-    """The project's folder."""
+    """Return the data folder of the project; a FastAPI dependency."""
     data: Path = request.app.state.data
     return data
 
 
 async def caller_of(request: Request) -> Caller | None:
-    """Whoever is signed in, by one read."""
+    """Return the signed-in person, or None, with one query; a FastAPI dependency."""
     database, serving = await database_of(request), await serving_of(request)
     token = request.cookies.get(cookie_name(serving))
     if not token:
@@ -72,9 +72,9 @@ async def caller_of(request: Request) -> Caller | None:
 
 
 def need(*roles: Role) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that lets through people of `roles` and those above them; anyone signed in if none is named.
+    """Return a FastAPI dependency that admits people of `roles` and of the roles above; all who are signed in if empty.
 
-    READER stands beside the others: it passes only where it is named, and opens nothing else.
+    READER is not part of that order: a reader is admitted only where READER is named.
 
     Raises:
         Problem: 401 nobody is signed in, 403 the role is not enough or a write lacks the page's token.
@@ -100,17 +100,17 @@ def need(*roles: Role) -> Callable[..., Awaitable[Caller]]:
 
 
 def csrf_token(serving: Serving, session_hash: str) -> str:
-    """What a page of this session shows with every write."""
+    """Return the token that the pages of this session send with every write."""
     return hmac.new(serving.secret, f"csrf:{session_hash}".encode(), hashlib.sha256).hexdigest()
 
 
 def hash_token(token: str) -> str:
-    """What the tables keep of a secret token."""
+    """Return the sha256 of a secret token, which is what the tables store of it."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def open_session(connection: Connection, person_id: int, now: float) -> str:
-    """Begin a session; the token for the cookie. Sessions that are over are removed by the way."""
+    """Begin a session and return the token for its cookie; sessions that have ended are removed from the table."""
     token = secrets.token_urlsafe(32)
     connection.execute(delete(session).where(session.c.expires_at <= now))
     row = {"token_hash": hash_token(token), "person_id": person_id, "created_at": now, "expires_at": now + SESSION_S}
@@ -124,17 +124,17 @@ def close_session(connection: Connection, token_hash: str) -> None:
 
 
 def close_sessions(connection: Connection, person_id: int) -> int:
-    """End all sessions of a person; how many there were."""
+    """End all sessions of a person and return how many there were."""
     return connection.execute(delete(session).where(session.c.person_id == person_id)).rowcount
 
 
 def cookie_name(serving: Serving) -> str:
-    """Under TLS a name that browsers accept only with Secure, Path=/ and no Domain."""
+    """Return the cookie's name; under TLS it has the prefix with which browsers demand Secure, Path=/ and no Domain."""
     return "__Host-refsav" if serving.tls else "refsav"
 
 
 def set_cookie(response: Response, serving: Serving, token: str) -> None:
-    """Give the session to the browser."""
+    """Set the session cookie on a response."""
     response.set_cookie(
         cookie_name(serving),
         token,
@@ -147,5 +147,5 @@ def set_cookie(response: Response, serving: Serving, token: str) -> None:
 
 
 def clear_cookie(response: Response, serving: Serving) -> None:
-    """Take the session from the browser."""
+    """Delete the session cookie with a response."""
     response.delete_cookie(cookie_name(serving), path="/", secure=serving.tls, httponly=True, samesite="lax")

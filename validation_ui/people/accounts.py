@@ -1,6 +1,7 @@
-"""People: their names, invites, logins and roles. Every change of these is in the audit log.
+"""Accounts: names, invites, logins and roles. Every change of them is recorded in the audit log.
 
-Nobody registers by themselves: an invite is a signed link with an end, good once; the table has only its hash.
+Nobody can register without an invite. An invite is a signed link that expires and works once; the table has only its
+hash.
 """
 
 import hashlib
@@ -19,24 +20,24 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, invite, login_failure, person, session
 
 INVITE_S = 7 * 24 * 3600.0
-FREE_FAILURES = 4  # wrong passwords before one has to wait
+FREE_FAILURES = 4  # wrong passwords before a person has to wait
 MAX_WAIT_S = 900.0
 _FORGET_FAILURES_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name as shown, and what must differ between two people."""
+    """A person's name as it is shown, and its key, which no two people share."""
 
     shown: str
     key: str
 
     @classmethod
     def of(cls, text: str) -> "Name":
-        """Clean a name.
+        """Normalise a name and derive its key.
 
         Raises:
-            Problem: 422; it is empty, too long, or has characters that names do not need.
+            Problem: 422; the name is empty, too long, or has characters that are not allowed in names.
         """
         shown = unicodedata.normalize("NFC", " ".join(text.split()))
         key = unicodedata.normalize("NFKC", shown).casefold()
@@ -48,7 +49,7 @@ class Name:
 
 
 def make_invite(connection: Connection, secret: bytes, *, role: Role, by: int | None, now: float) -> tuple[str, float]:
-    """Write an invite; its token, which is nowhere else, and when it ends."""
+    """Store an invite; return its token, which is stored nowhere, and when it expires."""
     expires_at = now + INVITE_S
     token = _signer(secret).dumps([secrets.token_urlsafe(24), expires_at])
     row = {"token_hash": hash_token(token), "role": role, "created_by": by, "created_at": now, "expires_at": expires_at}
@@ -58,7 +59,10 @@ def make_invite(connection: Connection, secret: bytes, *, role: Role, by: int | 
 
 
 def first_invite(connection: Connection, secret: bytes, now: float) -> str | None:
-    """Token of an invite for the first admin; None if there is an admin. Earlier ones that were not used end."""
+    """Make an invite for the first admin and return its token; None if there is an admin.
+
+    Earlier invites of this kind that were not used are revoked.
+    """
     if connection.execute(select(person.c.id).where(person.c.role == Role.ADMIN).limit(1)).first():
         return None
     unused = invite.c.created_by.is_(None), invite.c.used_at.is_(None), invite.c.revoked_at.is_(None)
@@ -67,10 +71,10 @@ def first_invite(connection: Connection, secret: bytes, now: float) -> str | Non
 
 
 def open_invite(connection: Connection, secret: bytes, token: str, now: float) -> tuple[int, Role]:
-    """Id and role of an invite that can be accepted.
+    """Return the id and the role of an invite that can be accepted.
 
     Raises:
-        Problem: 410 it was tampered with, used, revoked, or has ended; all in the same words.
+        Problem: 410; the token is forged, or the invite was used, was revoked or has expired. The message is the same.
     """
     ended = Problem(410, "invite", "This invite does not work: it was used or revoked, or is over. Ask for a new one.")
     try:
@@ -93,10 +97,10 @@ def open_invite(connection: Connection, secret: bytes, token: str, now: float) -
 def accept_invite(
     connection: Connection, secret: bytes, *, token: str, name: Name, password_hash: str, now: float
 ) -> str:
-    """Add the person and sign them in; the token of their session.
+    """Add a person, sign them in and return the token of their session.
 
     Raises:
-        Problem: 410 as `open_invite`, 409 somebody has this name.
+        Problem: 410 as for `open_invite`, 409 somebody has this name.
     """
     invite_id, role = open_invite(connection, secret, token, now)
     row = {
@@ -122,10 +126,10 @@ def accept_invite(
 
 
 def revoke_invite(connection: Connection, invite_id: int, *, by: int, now: float) -> None:
-    """End an invite that nobody used.
+    """Revoke an invite that nobody has used.
 
     Raises:
-        Problem: 404 there is none.
+        Problem: 404 there is no such open invite.
     """
     unused = invite.c.id == invite_id, invite.c.used_at.is_(None), invite.c.revoked_at.is_(None)
     if connection.execute(update(invite).where(*unused).values(revoked_at=now)).rowcount != 1:
@@ -134,10 +138,13 @@ def revoke_invite(connection: Connection, invite_id: int, *, by: int, now: float
 
 
 def begin_login(connection: Connection, *, name: str, address: str, now: float) -> str:
-    """Count an attempt before it is looked at, so that many at once gain nothing; the key to clear on success.
+    """Count an attempt to log in before the password is checked, so that many attempts at once are counted too.
+
+    Returns:
+        The key of the counter, to be cleared when the password was right.
 
     Raises:
-        Problem: 429; too many wrong passwords for this account from this address, whether or not it exists.
+        Problem: 429; too many wrong passwords for this account from this address, whether or not the account exists.
     """
     folded = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
     key = hashlib.sha256(f"{folded}\n{address}".encode()).hexdigest()
@@ -151,7 +158,7 @@ def begin_login(connection: Connection, *, name: str, address: str, now: float) 
         try:
             with connection.begin_nested():
                 connection.execute(insert(login_failure), {"key": key, "count": 1, "last_at": now})
-        except IntegrityError as error:  # two first attempts in one moment, on PostgreSQL
+        except IntegrityError as error:  # two first attempts at the same moment, on PostgreSQL
             raise Problem(429, "wait", "One attempt at a time. Try again.", retry_after_s=1) from error
         return key
     over = row.failures - FREE_FAILURES
@@ -165,7 +172,7 @@ def begin_login(connection: Connection, *, name: str, address: str, now: float) 
 
 
 def sign_in(connection: Connection, person_id: int, *, key: str, old_session: str | None, now: float) -> str:
-    """A new session after the right password; the one that the browser had before ends."""
+    """Begin a session after the right password and return its token; the browser's earlier session ends."""
     connection.execute(delete(login_failure).where(login_failure.c.key == key))
     if old_session is not None:
         connection.execute(delete(session).where(session.c.token_hash == old_session))
@@ -173,14 +180,14 @@ def sign_in(connection: Connection, person_id: int, *, key: str, old_session: st
 
 
 def find(connection: Connection, name: str) -> tuple[int, str] | None:
-    """Id and password hash of the person of this name."""
+    """Return the id and the password hash of the person of this name, or None."""
     key = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
     row = connection.execute(select(person.c.id, person.c.password_hash).where(person.c.name_key == key)).first()
     return (row.id, row.password_hash) if row else None
 
 
 def set_password(connection: Connection, person_id: int, *, password_hash: str, key: str, now: float) -> str:
-    """Change it and end all sessions; the token of a new one."""
+    """Change a person's password and end all their sessions; return the token of a new one."""
     connection.execute(delete(login_failure).where(login_failure.c.key == key))
     connection.execute(update(person).where(person.c.id == person_id).values(password_hash=password_hash))
     close_sessions(connection, person_id)
@@ -192,10 +199,11 @@ def set_password(connection: Connection, person_id: int, *, password_hash: str, 
 def change(
     connection: Connection, person_id: int, *, by: Caller, role: Role | None, standing: Standing | None, now: float
 ) -> None:
-    """Change somebody's role or standing. A new role ends their sessions; ENTRY starts the entry test anew.
+    """Change the role or the standing of another person. A new role ends their sessions; ENTRY restarts the entry test.
 
     Raises:
-        Problem: 403 one's own, 404 there is no such person, 422 FAILED, which only the entry test gives.
+        Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of
+            the entry test.
     """
     if person_id == by.id:
         raise Problem(403, "own", "Nobody changes their own role or standing. Ask another admin.")
@@ -219,7 +227,7 @@ def change(
 
 
 def people(connection: Connection, now: float) -> list[dict[str, Any]]:
-    """Everybody, in the order they joined, with the number of their open sessions."""
+    """Return all people in the order in which they joined, with the number of their open sessions."""
     sessions = (
         select(func.count())
         .where(session.c.person_id == person.c.id, session.c.expires_at > now)
@@ -231,7 +239,7 @@ def people(connection: Connection, now: float) -> list[dict[str, Any]]:
 
 
 def invites(connection: Connection, now: float) -> list[dict[str, Any]]:
-    """Invites that can still be accepted; their links were shown once."""
+    """Return the invites that can still be accepted, without their links, which were shown only once."""
     shown = invite.c.id, invite.c.role, invite.c.created_by, invite.c.created_at, invite.c.expires_at
     usable = invite.c.used_at.is_(None), invite.c.revoked_at.is_(None), invite.c.expires_at > now
     return [dict(row) for row in connection.execute(select(*shown).where(*usable).order_by(invite.c.id)).mappings()]

@@ -1,4 +1,4 @@
-"""Passwords: what is allowed, and argon2id off the event loop, two at a time (each takes 64 MiB)."""
+"""Passwords: which are allowed, and their argon2id hashes, made in threads, two at a time (64 MiB of memory each)."""
 
 from functools import cache, partial
 
@@ -20,8 +20,12 @@ qwertyqwerty abcdefghijkl abc123abc123 football1234 sunshine1234 princess1234 dr
 def check(password: str, name_key: str) -> None:
     """Refuse a password that is easy to guess.
 
+    Args:
+        password: the password.
+        name_key: key of the person's name (`accounts.Name.key`); a password must be more than the name.
+
     Raises:
-        Problem: 422; says which rule.
+        Problem: 422; the message says which rule was broken.
     """
     plain = password.casefold()
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
@@ -33,18 +37,18 @@ def check(password: str, name_key: str) -> None:
 
 
 class Passwords:
-    """Makes and checks hashes."""
+    """Makes and checks argon2id hashes without blocking the event loop."""
 
     def __init__(self) -> None:
         self._hasher, self._at_once = PasswordHasher(), CapacityLimiter(2)
         self._nobodys = _nobodys_hash()
 
     async def hash(self, password: str) -> str:
-        """Argon2id hash of a password."""
+        """Return the argon2id hash of a password."""
         return await to_thread.run_sync(self._hasher.hash, password, limiter=self._at_once)
 
     async def fits(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password; for nobody's hash False, after the same work."""
+        """Return whether the password has this hash; for None (no such person) False, after the same work."""
         check_ = partial(self._fits, password_hash or self._nobodys, password)
         return await to_thread.run_sync(check_, limiter=self._at_once) and password_hash is not None
 

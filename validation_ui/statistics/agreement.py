@@ -1,9 +1,10 @@
-"""Agreement of a project: who is compared with whom, in figures of `agreement.py` and with intervals by video.
+"""The agreement of a project's reviewers: which judgements are compared, with the coefficients of `coefficients.py`.
 
-Only live judgements of real items count. Two sighted judgements of an item are independent and of the same text: the
-measure of the reviewers. A sighted and a blind one of the same text are compared as well, but only texts that the first
-accepted come to the second, so kappa and alpha of their decisions are near 0 by construction; the blind hit rate is
-what that pass measures. Counted is the first blind answer to an item: no adjudicator had a hand in it.
+Only live judgements of real items count. Two sighted judgements of an item are independent and of the same text: they
+measure how reliable the reviewers are. A sighted and a blind judgement of the same text are compared too, but the blind
+reviewer only gets texts that the sighted one accepted, so kappa and alpha of their decisions are near 0 by
+construction. What the blind pass measures is the hit rate; the first blind answer to an item counts, before any
+adjudication.
 """
 
 import math
@@ -20,16 +21,16 @@ from validation_ui.settings import PARTS, Settings
 from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap
 from validation_ui.statistics.progress import Judged, Share
 
-DECISIONS = {Decision.REJECT: 0, Decision.ACCEPT: 1, Decision.EDIT: 1}  # a flag is no verdict
+DECISIONS = {Decision.REJECT: 0, Decision.ACCEPT: 1, Decision.EDIT: 1}  # a flag is not a decision
 VERDICTS = {"right": 0, "wrong": 1, "unsure": 2}
 
 Pair = tuple[str, Judged, Judged | None]  # video id, first judgement, second one or None (a missing cell)
-Answer = tuple[str, int, int]  # the same as ratings, -1 = none
+RatingPair = tuple[str, int, int]  # video id, first rating, second rating; -1 = none
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure and its 95% interval; None where it is undefined."""
+    """A coefficient and its 95% interval; None where it is undefined."""
 
     value: float | None
     low: float | None
@@ -38,57 +39,57 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Agreement on one question."""
+    """The agreement on one question."""
 
     n: int  # items with two answers
-    videos: int  # that these items stand in
+    videos: int  # videos of these items
     figures: dict[str, Figure]  # raw, kappa, alpha, ac1
 
 
 @dataclass(frozen=True)
 class Blind:
-    """How often the object was found from the text alone."""
+    """How often the object was found from the text alone, and how often it would be by chance."""
 
     hit: Share
-    chance_area_frac: float | None  # by a random point: mean share of the frame that the object covers
-    chance_object_frac: float | None  # by a random object: mean of 1 / objects in the video
+    chance_area_frac: float | None  # for a random point: mean fraction of the frame that the object covers
+    chance_object_frac: float | None  # for a random object: mean of 1 / number of objects in the video
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Figures of the items of one kind."""
+    """The figures of the items of one stratum."""
 
-    items: int  # that were judged
-    accepted: Share  # by the first sighted judgement, or the first blind one of a short expression
+    items: int  # judged items
+    accepted: Share  # by the first judgement: a sighted one, or a blind one for short expressions
     sighted: Comparison
     blind_hit: Share
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Everything that is published on agreement."""
+    """All published figures of agreement."""
 
-    sighted: dict[str, Comparison]  # decision and each part
+    sighted: dict[str, Comparison]  # of the decision and of every part
     sighted_blind: dict[str, Comparison]
     blind: Blind
     strata: dict[str, dict[str, Stratum]]  # kind, size, length, … -> value -> figures
 
 
 def agreement(connection: Connection) -> Agreement:
-    """The figures as of now; the same judgements give the same intervals."""
+    """Compute the figures from all judgements so far; the same judgements give the same intervals."""
     seed = Settings.load(connection).seed
     by_item: dict[int, list[Judged]] = defaultdict(list)
     for row in _judgements(connection):
         by_item[row.item_id].append(row)
     answers = [_Answers.of(rows) for rows in by_item.values()]
     strata: dict[str, dict[str, list[_Answers]]] = defaultdict(lambda: defaultdict(list))
-    for each in answers:
-        for name, value in {"kind": each.first.item_kind, **each.first.strata}.items():
-            strata[name][str(value)].append(each)
+    for answer in answers:
+        for name, value in {"kind": answer.first.item_kind, **answer.first.strata}.items():
+            strata[name][str(value)].append(answer)
     return Agreement(
-        sighted=_questions([each.sighted for each in answers if each.sighted], seed),
-        sighted_blind=_questions([each.crossed for each in answers if each.crossed], seed),
-        blind=_blind(connection, [each.blind for each in answers if each.blind]),
+        sighted=_questions([answer.sighted for answer in answers if answer.sighted], seed),
+        sighted_blind=_questions([answer.crossed for answer in answers if answer.crossed], seed),
+        blind=_blind(connection, [answer.blind for answer in answers if answer.blind]),
         strata={
             name: {value: _stratum(group, seed) for value, group in sorted(values.items())}
             for name, values in sorted(strata.items())
@@ -98,12 +99,12 @@ def agreement(connection: Connection) -> Agreement:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What was said of one item."""
+    """The judgements of one item, paired for the comparisons."""
 
     first: Judged
-    sighted: Pair | None  # of the overlap
-    crossed: Pair | None  # the first sighted and the first blind judgement of one text
-    blind: Judged | None  # the first
+    sighted: Pair | None  # the two sighted judgements, if the item is in the overlap
+    crossed: Pair | None  # the first sighted and the first blind judgement, if they are of the same text
+    blind: Judged | None  # the first blind judgement
 
     @classmethod
     def of(cls, rows: Sequence[Judged]) -> Self:
@@ -137,27 +138,27 @@ def _judgements(connection: Connection) -> Sequence[Judged]:
 
 
 def _questions(pairs: Sequence[Pair], seed: int) -> dict[str, Comparison]:
-    found = {"decision": _compare(_decisions(pairs), 2, seed)}
+    comparisons = {"decision": _compare(_decisions(pairs), 2, seed)}
     for part in (part for parts in PARTS.values() for part in parts):
-        found[part] = _compare(_verdicts(pairs, part), len(VERDICTS), seed)
-    return found
+        comparisons[part] = _compare(_verdicts(pairs, part), len(VERDICTS), seed)
+    return comparisons
 
 
-def _decisions(pairs: Iterable[Pair]) -> list[Answer]:
+def _decisions(pairs: Iterable[Pair]) -> list[RatingPair]:
     return [
         (video, DECISIONS.get(one.decision, -1), DECISIONS.get(other.decision, -1) if other else -1)
         for video, one, other in pairs
     ]
 
 
-def _verdicts(pairs: Iterable[Pair], part: str) -> list[Answer]:
+def _verdicts(pairs: Iterable[Pair], part: str) -> list[RatingPair]:
     return [
         (video, VERDICTS.get(one.parts.get(part), -1), VERDICTS.get(other.parts.get(part), -1) if other else -1)
         for video, one, other in pairs
     ]
 
 
-def _compare(answers: Sequence[Answer], categories: int, seed: int) -> Comparison:
+def _compare(answers: Sequence[RatingPair], categories: int, seed: int) -> Comparison:
     answers = [answer for answer in answers if max(answer[1:]) >= 0]
     ratings_N2 = np.array([answer[1:] for answer in answers], np.int64).reshape(-1, 2)
     names, videos_N = np.unique([answer[0] for answer in answers] or np.zeros(0, str), return_inverse=True)
@@ -184,12 +185,12 @@ def _hits(rows: Iterable[Judged]) -> Share:
 
 
 def _stratum(group: Sequence[_Answers], seed: int) -> Stratum:
-    kept = sum(DECISIONS.get(each.first.decision) == 1 for each in group)
+    kept = sum(DECISIONS.get(answers.first.decision) == 1 for answers in group)
     return Stratum(
         items=len(group),
         accepted=Share.of(kept, len(group)),
-        sighted=_compare(_decisions([each.sighted for each in group if each.sighted]), 2, seed),
-        blind_hit=_hits(each.blind for each in group if each.blind),
+        sighted=_compare(_decisions([answers.sighted for answers in group if answers.sighted]), 2, seed),
+        blind_hit=_hits(answers.blind for answers in group if answers.blind),
     )
 
 

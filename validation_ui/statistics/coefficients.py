@@ -1,11 +1,17 @@
-"""How far people agree, by four figures: what is published, and each says something that the others hide.
+"""Coefficients of agreement (raw, Cohen's kappa, Krippendorff's alpha, Gwet's AC1) and their 95% intervals.
 
-Shapes: ratings_NR are N items x R judgements, integers from 0, -1 where there is none; C categories. Raters differ from
-item to item, so a column is no person: it is the first, the second, … judgement. Each figure is made of sums over items
-(`Sums`), so that a resample of items is a product of matrices.
+Sources: Cohen 1960, Educ. Psychol. Meas. 20(1); Krippendorff, Content Analysis, chapter on reliability (nominal data);
+Gwet 2008, Br. J. Math. Stat. Psychol. 61(1); Wilson 1927, JASA 22(158). Why all four: docs/validation.md.
 
-Undefined is nan: no item has two judgements, or chance alone explains everything (kappa and alpha when one category
-was used throughout). AC1 knows all C categories, also those that nobody used, and so is 1 there.
+Shapes: ratings_NR are N items x R judgements, integers from 0, or -1 where there is none; C categories. Raters differ
+from item to item, so column 0 holds the first judgements of the items, column 1 the second ones, and so on. Every
+coefficient is computed from sums over items (`Sums`), so all resamples of items are one product of matrices.
+
+An undefined coefficient is nan: no item has two judgements, or (kappa and alpha) only one category was ever used, so
+that chance explains everything. AC1 counts all C categories, also unused ones, and is 1 in that case.
+
+Intervals of coefficients are made by a bootstrap over whole videos, as judgements of one video's objects are not
+independent of each other.
 """
 
 import math
@@ -23,16 +29,17 @@ Ratings = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over items; leading axes (resamples) are free, written … here.
+    """Sums over items, from which the coefficients are computed; "…" stands for any leading axes, e.g. of resamples.
 
     Attributes:
-        paired: items with at least two judgements, shape (…).
-        agreeing: of each such item the share of its pairs that agree, shape (…).
-        rated: items with at least one judgement, shape (…).
-        shares: of each such item the share of judgements in a category, shape (…, C).
-        values: judgements of paired items by category, shape (…, C).
-        matches: pairs that agree over one less than the item's judgements (the diagonal of coincidences), shape (…).
-        crossed: items by their first and second judgement, shape (…, C, C).
+        paired: number of items with at least two judgements, shape (…).
+        agreeing: sum over these items of the fraction of their pairs of judgements that agree, shape (…).
+        rated: number of items with at least one judgement, shape (…).
+        shares: sum over these items of the fraction of their judgements in a category, shape (…, C).
+        values: number of judgements of paired items in a category, shape (…, C).
+        matches: sum over items of agreeing ordered pairs / (judgements of the item - 1), shape (…): the diagonal of
+            Krippendorff's matrix of coincidences.
+        crossed: number of items by first and second judgement, shape (…, C, C).
     """
 
     paired: Floats
@@ -45,10 +52,14 @@ class Sums:
 
     @classmethod
     def of(cls, ratings_NR: Ratings, categories: int | None = None) -> Self:
-        """One entry an item, leading axis N.
+        """Make the sums of every item by itself: the leading axis is N.
+
+        Args:
+            ratings_NR: the judgements.
+            categories: C; None = the highest rating + 1.
 
         Raises:
-            ValueError: a rating is below -1, or not below `categories` (default: the highest rating and one).
+            ValueError: a rating is below -1, or not below `categories`.
         """
         ratings_NR = np.asarray(ratings_NR, np.int64)
         top = int(ratings_NR.max(initial=-1)) + 1
@@ -75,20 +86,21 @@ class Sums:
         )
 
     def total(self) -> Self:
-        """The sums over all items: no leading axis."""
+        """Return the sums over all items, without a leading axis."""
         return type(self)(**{name: value.sum(axis=0) for name, value in vars(self).items()})
 
     def weighted(self, weights_DN: Floats) -> Self:
-        """The sums of D resamples, in which item n stands weights_DN[d, n] times."""
+        """Return the sums of D resamples, in which item n occurs weights_DN[d, n] times."""
         size = len(self.paired)
         columns = [value.reshape(size, -1) for value in vars(self).values()]
         ends = np.cumsum([column.shape[1] for column in columns])
-        parts = np.split(weights_DN @ np.hstack(columns), ends[:-1], axis=1)  # one product is much faster than seven
+        # one product of all columns is much faster than one for every field
+        parts = np.split(weights_DN @ np.hstack(columns), ends[:-1], axis=1)
         shapes = [(len(weights_DN), *value.shape[1:]) for value in vars(self).values()]
         return type(self)(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
 
     def grouped(self, groups_N: NDArray[np.int64]) -> Self:
-        """The sums of each group of items (0, 1, …): what a resample by group weights."""
+        """Return the sums of every group of items; groups_N has the group of every item, counted from 0."""
         size = int(groups_N.max(initial=-1)) + 1
         sums = {}
         for name, value in vars(self).items():
@@ -101,12 +113,12 @@ Figure = Callable[[Sums], Floats]
 
 
 def raw_of(sums: Sums) -> Floats:
-    """Share of agreeing pairs, averaged over items with two judgements."""
+    """Return the fraction of agreeing pairs, averaged over the items with at least two judgements."""
     return _ratio(sums.agreeing, sums.paired)
 
 
 def kappa_of(sums: Sums) -> Floats:
-    """Cohen's kappa of the first against the second judgement."""
+    """Return Cohen's kappa of the first and the second judgement."""
     counted = sums.crossed.sum(axis=(-2, -1))
     observed = _ratio(np.trace(sums.crossed, axis1=-2, axis2=-1), counted)
     chance = _ratio((sums.crossed.sum(axis=-1) * sums.crossed.sum(axis=-2)).sum(axis=-1), counted**2)
@@ -114,13 +126,13 @@ def kappa_of(sums: Sums) -> Floats:
 
 
 def alpha_of(sums: Sums) -> Floats:
-    """Krippendorff's alpha for nominal categories; items with one judgement say nothing."""
+    """Return Krippendorff's alpha for nominal categories; items with one judgement do not count."""
     n = sums.values.sum(axis=-1)
     return 1 - _ratio((n - 1) * (n - sums.matches), n**2 - (sums.values**2).sum(axis=-1))
 
 
 def ac1_of(sums: Sums) -> Floats:
-    """Gwet's AC1; chance is estimated from all items, also those with one judgement."""
+    """Return Gwet's AC1; chance agreement is estimated from all items, also those with one judgement."""
     categories = sums.shares.shape[-1]
     shares = _ratio(sums.shares, sums.rated[..., None])
     chance = (shares * (1 - shares)).sum(axis=-1) / max(categories - 1, 1)
@@ -131,12 +143,12 @@ FIGURES: dict[str, Figure] = {"raw": raw_of, "kappa": kappa_of, "alpha": alpha_o
 
 
 def raw(ratings_NR: Ratings) -> float:
-    """Raw agreement, 0 to 1."""
+    """Return the raw agreement of these ratings, 0 to 1."""
     return float(raw_of(Sums.of(ratings_NR).total()))
 
 
 def cohen_kappa(ratings_NR: Ratings) -> float:
-    """Cohen's kappa of two columns; items that lack one of them are left out.
+    """Return Cohen's kappa of two columns of ratings; items that lack one of them are left out.
 
     Raises:
         ValueError: there are not two columns.
@@ -147,17 +159,17 @@ def cohen_kappa(ratings_NR: Ratings) -> float:
 
 
 def krippendorff_alpha(ratings_NR: Ratings) -> float:
-    """Krippendorff's alpha, nominal."""
+    """Return Krippendorff's alpha of these ratings for nominal categories."""
     return float(alpha_of(Sums.of(ratings_NR).total()))
 
 
 def gwet_ac1(ratings_NR: Ratings, categories: int | None = None) -> float:
-    """Gwet's AC1 with `categories` possible ones (default: the highest rating and one)."""
+    """Return Gwet's AC1 of these ratings for `categories` possible categories (None = the highest rating + 1)."""
     return float(ac1_of(Sums.of(ratings_NR, categories).total()))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Quotient, nan where below is 0 (or is that but for rounding)."""
+    """Divide; the result is nan where the divisor is 0 (or within 1e-12 of it, by rounding)."""
     below = np.where(np.abs(below) < 1e-12, np.nan, below)
     return np.asarray(above / below, np.float64)
 
@@ -176,17 +188,17 @@ def bootstrap(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> dict[str, Interval]:
-    """Percentile intervals of several figures over the same resamples of videos.
+    """Compute percentile intervals of several coefficients over the same resamples of videos.
 
     Args:
-        sums_N: one entry an item.
-        videos_N: the video of each item, any integers.
-        figures: name to figure.
-        seed: of the resamples; the same seed and items give the same intervals.
+        sums_N: the sums of every item (`Sums.of`).
+        videos_N: the video of every item, as any integers.
+        figures: name -> function that computes the coefficient.
+        seed: seed of the resamples; the same seed and items give the same intervals.
         draws: number of resamples.
 
     Returns:
-        Name to (low, high); (nan, nan) if there are fewer than two videos or no resample has the figure.
+        Name -> (low, high); (nan, nan) if there are fewer than two videos or the coefficient is undefined everywhere.
     """
     names, groups_N = np.unique(videos_N, return_inverse=True)
     count = len(names)
@@ -194,25 +206,25 @@ def bootstrap(
         return dict.fromkeys(figures, (math.nan, math.nan))
     weights_DV = _weights(count, draws, seed)
     resampled = sums_N.grouped(groups_N).weighted(weights_DV)
-    found = {}
+    intervals = {}
     for name, figure in figures.items():
         values_D = figure(resampled)
         values_D = values_D[np.isfinite(values_D)]
         low, high = np.quantile(values_D, [0.025, 0.975]) if len(values_D) else (math.nan, math.nan)
-        found[name] = (float(low), float(high))
-    return found
+        intervals[name] = (float(low), float(high))
+    return intervals
 
 
 @lru_cache(maxsize=4)
 def _weights(count: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """How often each of `count` videos stands in each resample, shape (draws, count): the questions share them."""
+    """Return how often every one of `count` videos occurs in every resample, shape (draws, count)."""
     picks = np.random.default_rng(seed).integers(count, size=(draws, count))
     picks += np.arange(draws)[:, None] * count  # one histogram for all resamples
     return np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
 
 
 def wilson(hits: int, n: int) -> Interval:
-    """Interval of a rate, `hits` of `n`; (nan, nan) for n = 0."""
+    """Return Wilson's 95% interval of the rate `hits` / `n`; (nan, nan) for n = 0."""
     if n == 0:
         return math.nan, math.nan
     rate, z2 = hits / n, Z**2 / n

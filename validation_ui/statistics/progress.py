@@ -1,7 +1,7 @@
-"""How far the project is and how each reviewer does; live judgements alone (`undone_at` is null).
+"""How far the project is and how well every reviewer works; only live judgements count (`undone_at` is null).
 
-A reviewer must not learn which items were gold from a number that moves, or does not, after an answer: their own
-figures count gold like any other work, and the states of items are not for them (`Progress.without_states`).
+A reviewer must not be able to tell gold items by watching a number change, or not change, after an answer. Therefore
+their own figures count gold items like all others, and they do not see the states of items (`Progress.without_states`).
 """
 
 from collections import defaultdict
@@ -16,16 +16,16 @@ from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item,
 from validation_ui.settings import Settings
 from validation_ui.statistics.coefficients import wilson
 
-IDLE_S = 300.0  # a longer gap between two judgements was no work
-PACE_S = 6 * 3600.0  # what the estimate of the end looks back on
+IDLE_S = 300.0  # a longer gap between two judgements does not count as working time
+PACE_S = 6 * 3600.0  # the pace of this last time is used to estimate the end
 KINDS = ("long", "short")
 
-Judged = Row[*tuple[Any, ...]]  # a judgement with what belongs to it
+Judged = Row[*tuple[Any, ...]]  # a row of a judgement joined with its item and pointing
 
 
 @dataclass(frozen=True)
 class Share:
-    """A count of a count with its 95% interval after Wilson; the fractions are None while `n` is 0."""
+    """A rate, `hits` of `n`, with Wilson's 95% interval; the fractions are None if `n` is 0."""
 
     hits: int
     n: int
@@ -35,27 +35,27 @@ class Share:
 
     @classmethod
     def of(cls, hits: int, n: int) -> Self:
-        """`hits` of `n`."""
+        """Make the rate of `hits` out of `n`."""
         low, high = wilson(hits, n)
         return cls(hits, n, hits / n, low, high) if n else cls(0, 0, None, None, None)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """How much of a quota is filled."""
+    """How far a quota is filled."""
 
     accepted: int
     quota: int
-    surplus: int = 0  # accepted after a quota was full
+    surplus: int = 0  # accepted after a quota was filled
 
 
 @dataclass(frozen=True)
 class Own:
-    """What a person did, gold items included."""
+    """The work of a person, gold items included."""
 
     judged: int
-    per_h: float | None  # over active time
-    median_s: dict[str, float]  # by pass, from the claim to the answer
+    per_h: float | None  # judgements per hour of working time
+    median_s: dict[str, float]  # pass -> median time from the claim to the answer
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ class Progress:
     """How far the project is."""
 
     quotas: dict[str, Quota]  # videos, long, short
-    per_h: float  # accepted expressions, over the last hours
-    eta_s: float | None  # until the quotas are full at this pace; None if nothing was accepted lately
+    per_h: float  # accepted expressions per hour, over the last PACE_S
+    eta_s: float | None  # time until the quotas are filled at this pace; None if nothing was accepted lately
     states: dict[str, dict[str, int]] | None  # long, short -> state of item -> number
     slots: dict[str, dict[str, int]] | None  # pass -> {"open", "leased"}
 
     def without_states(self) -> Self:
-        """What a reviewer may see."""
+        """Return a copy without the fields that a reviewer must not see."""
         return replace(self, states=None, slots=None)
 
 
 @dataclass(frozen=True)
 class Reviewer:
-    """How a person does; gold items count in `work` and `gold` alone."""
+    """The figures of one person; gold items count in `work` and `gold` only."""
 
     id: int
     name: str
@@ -85,14 +85,14 @@ class Reviewer:
     judged: int
     accept_frac: float | None
     edit_frac: float | None
-    gold: Share  # right ones of the last `gold_window`
+    gold: Share  # right answers among the last `gold_window` to gold items
     blind_hit: Share
-    final_accepts: int  # accepted expressions whose last accept was theirs
+    final_accepts: int  # accepted expressions whose last accept was by this person
     final_frac: float | None
 
 
 def progress(connection: Connection, now: float) -> Progress:
-    """Counts of items and slots; three small queries, for a page that asks again and again."""
+    """Count items and slots, with three small queries, as pages ask for this often."""
     settings = Settings.load(connection)
     states = {kind: {str(state): 0 for state in ItemState if state != ItemState.GOLD} for kind in KINDS}
     for kind, state, count in connection.execute(
@@ -126,19 +126,19 @@ def progress(connection: Connection, now: float) -> Progress:
 
 
 def own(connection: Connection, person_id: int) -> Own:
-    """What one person did."""
+    """Return the work of one person."""
     return _work(_judgements(connection, person_id))
 
 
 def reviewers(connection: Connection) -> list[Reviewer]:
-    """Everybody who judged something, by name."""
+    """Return the figures of everybody who judged something, sorted by name."""
     window = Settings.load(connection).gold_window
     by_person: dict[int, list[Judged]] = defaultdict(list)
     for row in _judgements(connection):
         by_person[row.person_id].append(row)
     finals = _final_accepts(connection)
     people = connection.execute(select(person.c.id, person.c.name, person.c.role, person.c.standing))
-    found = []
+    figures = []
     for who in sorted(people, key=lambda who: (who.name, who.id)):
         rows = by_person.get(who.id)
         if not rows:
@@ -147,7 +147,7 @@ def reviewers(connection: Connection) -> list[Reviewer]:
         gold = [row.gold_right for row in rows if row.gold and not row.retired and row.gold_right is not None][-window:]
         pointed = [bool(row.hit) for row in real if row.pointing_id]
         finished = finals.get(who.id, 0)
-        found.append(
+        figures.append(
             Reviewer(
                 *who,
                 work=_work(rows),
@@ -160,11 +160,11 @@ def reviewers(connection: Connection) -> list[Reviewer]:
                 final_frac=_frac(finished, sum(finals.values())),
             )
         )
-    return found
+    return figures
 
 
 def _judgements(connection: Connection, person_id: int | None = None) -> Sequence[Judged]:
-    """Live judgements in the order they were made."""
+    """Return the live judgements, of one person or all, in the order in which they were made."""
     columns = (judgement.c.person_id, judgement.c.kind, judgement.c.decision, judgement.c.spent_s)
     query = (
         select(
@@ -196,7 +196,7 @@ def _work(rows: Sequence[Judged]) -> Own:
 
 
 def _final_accepts(connection: Connection) -> dict[int, int]:
-    """Person to number of accepted expressions whose last live accept they gave."""
+    """Return person id -> number of accepted expressions whose last live accept was by this person."""
     last = (
         select(func.max(judgement.c.id))
         .join(item, item.c.id == judgement.c.item_id)

@@ -1,4 +1,4 @@
-"""One's own account: sign in and out, accept an invite, settings, password."""
+"""API of one's own account: sign in and out, accept an invite, change settings and password."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -33,7 +33,7 @@ play previous next back1 on1 back10 on10 home end previousChange nextChange loop
 mask holdMask opacity style zoomIn zoomOut zoomReset zoomToObject
 accept edit reject flag note short submit skip undo point ambiguous absent second help
 pick_1 pick_2 pick_3 pick_4 pick_5 pick_6 pick_7 pick_8 pick_9
-"""  # as static/player/actions.js and static/review/keys.js name them
+"""  # the names in static/player/actions.js and static/review/keys.js
 _NAMED_KEYS = """
 Space Enter Backspace Delete Insert Home End PageUp PageDown ArrowLeft ArrowRight ArrowUp ArrowDown
 Comma Period Slash Semicolon Quote BracketLeft BracketRight Backslash IntlBackslash Minus Equal Backquote
@@ -56,7 +56,7 @@ SomeoneDep = Annotated[Caller, Depends(need())]
 
 
 def passwords_of(request: Request) -> Passwords:
-    """The app's hasher."""
+    """Return the app's password hasher; a FastAPI dependency."""
     hasher: Passwords = request.app.state.passwords
     return hasher
 
@@ -65,26 +65,26 @@ PasswordsDep = Annotated[Passwords, Depends(passwords_of)]
 
 
 class Body(BaseModel):
-    """A request's JSON: no field but those named."""
+    """A JSON body of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Login(Body):
-    """Name and password."""
+    """The body of a login."""
 
     name: str = Field(max_length=80)
     password: str = Field(max_length=passwords.MAX_CHARS)
 
 
 class Accept(Login):
-    """An invite's token, and who accepts it."""
+    """The body that accepts an invite: its token, with the new person's name and password."""
 
     token: str = Field(max_length=300)
 
 
 class Preferences(Body):
-    """How the pages look and behave for one person."""
+    """How the pages look and behave for a person."""
 
     theme: Literal["auto", "light", "dark"] = "auto"
     light_mode: bool = False  # fetch annotated frames only
@@ -92,14 +92,14 @@ class Preferences(Body):
 
 
 class Me(Body):
-    """What people change of themselves; what is left out stays."""
+    """The body that changes one's own settings; a field that is missing stays as it is."""
 
     hotkeys: dict[str, str] | None = Field(default=None, max_length=len(HOTKEY_ACTIONS))
     preferences: Preferences | None = None
 
 
 class NewPassword(Body):
-    """The password, and the next."""
+    """The body that changes a password: the present one and the new one."""
 
     old: str = Field(max_length=passwords.MAX_CHARS)
     new: str = Field(max_length=passwords.MAX_CHARS)
@@ -109,7 +109,7 @@ class NewPassword(Body):
 async def login(
     body: Login, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep, before: AnyoneDep
 ) -> Response:
-    """Sign in. A wrong name and a wrong password take the same time and get the same answer."""
+    """Sign in. A wrong name and a wrong password take the same time and get the same response."""
     now = database.now()
     address = request.client.host if request.client else ""
     key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
@@ -133,13 +133,13 @@ def logout(database: DatabaseDep, serving: ServingDep, caller: SomeoneDep) -> Re
 
 @router.post("/api/invites/accept", status_code=204)
 async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep) -> Response:
-    """Join by an invite, signed in."""
+    """Accept an invite: make the account and sign in."""
     name = accounts.Name.of(body.name)
     passwords.check(body.password, name.key)
     work: Callable[[Connection], Any] = partial(
         accounts.open_invite, secret=serving.secret, token=body.token, now=database.now()
     )
-    await database.awrite(work)  # before the hash, which is dear
+    await database.awrite(work)  # checked before the hash, which is expensive
     work = partial(
         accounts.accept_invite,
         secret=serving.secret,
@@ -153,7 +153,7 @@ async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hashe
 
 @router.get("/api/me")
 def me(database: DatabaseDep, caller: SomeoneDep) -> dict[str, Any]:
-    """Who is signed in, and their settings."""
+    """Return who is signed in, and their settings."""
     with database.read() as connection:
         row = connection.execute(select(person.c.hotkeys, person.c.preferences).where(person.c.id == caller.id)).one()
     return {
@@ -188,7 +188,7 @@ async def change_password(
     hasher: PasswordsDep,
     caller: SomeoneDep,
 ) -> Response:
-    """Change one's own password; every other session of this person ends. Guesses are held back as at the login."""
+    """Change one's own password and end all other sessions; wrong guesses are limited as in the login."""
     passwords.check(body.new, accounts.Name.of(caller.name).key)
     now = database.now()
     address = request.client.host if request.client else ""
@@ -213,10 +213,12 @@ def _signed_in(serving: Serving, token: str) -> Response:
 
 
 def check_hotkeys(hotkeys: Mapping[str, str]) -> dict[str, str]:
-    """The same keys, each allowed, none used twice.
+    """Check that actions and keys are on the closed lists and that no key is used twice, and return them.
+
+    The lists are closed because free text here was a vulnerability elsewhere (CVE-2026-22033).
 
     Raises:
-        Problem: 422; without repeating what was sent.
+        Problem: 422; the message does not repeat what was sent.
     """
     if not (hotkeys.keys() <= HOTKEY_ACTIONS and set(hotkeys.values()) <= HOTKEY_CODES):
         raise Problem(422, "invalid", "A key is set for an action of the list, to a key of the list.")

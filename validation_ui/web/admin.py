@@ -1,4 +1,4 @@
-"""What admins do: people, invites, gold items, the audit log."""
+"""API for admins: people, invites, gold items, the audit log."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -21,34 +21,34 @@ Id = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class Change(Body):
-    """A new role or standing."""
+    """The body that changes a person's role or standing."""
 
     role: Role | None = None
     standing: Standing | None = None
 
 
 class Invite(Body):
-    """Whom to invite."""
+    """The body that makes an invite for a role."""
 
     role: Role
 
 
 class Retire(Body):
-    """Whether a gold item is out of use."""
+    """The body that takes a gold item out of use or back into it."""
 
     retired: bool
 
 
 @router.get("/api/people")
 def list_people(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
-    """Everybody."""
+    """List all people."""
     with database.read() as connection:
         return {"people": accounts.people(connection, database.now())}
 
 
 @router.patch("/api/people/{person_id}", status_code=204)
 def change_person(person_id: Id, body: Change, database: DatabaseDep, caller: AdminDep) -> None:
-    """Change somebody's role or standing."""
+    """Change the role or the standing of a person."""
     work = partial(
         accounts.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=database.now()
     )
@@ -57,7 +57,7 @@ def change_person(person_id: Id, body: Change, database: DatabaseDep, caller: Ad
 
 @router.post("/api/people/{person_id}/sessions/revoke")
 def revoke_sessions(person_id: Id, database: DatabaseDep, caller: AdminDep) -> dict[str, int]:
-    """Sign somebody out everywhere, at once."""
+    """End all sessions of a person at once."""
 
     def work(connection: Connection) -> int:
         count = close_sessions(connection, person_id)
@@ -76,7 +76,7 @@ def revoke_sessions(person_id: Id, database: DatabaseDep, caller: AdminDep) -> d
 
 @router.get("/api/invites")
 def list_invites(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
-    """Invites that nobody has accepted yet."""
+    """List the invites that can still be accepted."""
     with database.read() as connection:
         return {"invites": accounts.invites(connection, database.now())}
 
@@ -85,7 +85,7 @@ def list_invites(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 def invite(
     body: Invite, request: Request, database: DatabaseDep, serving: ServingDep, caller: AdminDep
 ) -> dict[str, Any]:
-    """Invite somebody; the link is shown this once."""
+    """Make an invite and return its link, which cannot be shown again."""
     work = partial(accounts.make_invite, secret=serving.secret, role=body.role, by=caller.id, now=database.now())
     token, expires_at = database.write(work)
     base = serving.public_url.rstrip("/") or str(request.base_url).rstrip("/")
@@ -94,13 +94,13 @@ def invite(
 
 @router.delete("/api/invites/{invite_id}", status_code=204)
 def revoke_invite(invite_id: Id, database: DatabaseDep, caller: AdminDep) -> None:
-    """Make an invite's link useless."""
+    """Revoke an invite, so that its link no longer works."""
     database.write(partial(accounts.revoke_invite, invite_id=invite_id, by=caller.id, now=database.now()))
 
 
 @router.get("/api/gold")
 def list_gold(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
-    """Gold items with their texts and how often they were judged right: a good reviewer's misses show a bad item."""
+    """List the gold items with their texts, and how often they were judged and judged right, to find bad ones."""
     live = judgement.c.item_id == item.c.id, judgement.c.undone_at.is_(None), judgement.c.gold_right.is_not(None)
     right = func.coalesce(func.sum(case((judgement.c.gold_right.is_(True), 1), else_=0)), 0)
     wanted = (
@@ -125,7 +125,7 @@ def list_gold(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 def retire_gold(
     public_id: Annotated[str, Path(max_length=24)], body: Retire, database: DatabaseDep, caller: AdminDep
 ) -> None:
-    """Take a gold item that is wrong itself out of use, or back in."""
+    """Take a gold item whose known answer is wrong out of use, or put it back."""
 
     def work(connection: Connection) -> None:
         which = item.c.public_id == public_id, item.c.gold != Gold.NONE
@@ -149,7 +149,7 @@ def list_audit(
     after: Annotated[int, Query(ge=0, le=_MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
-    """Rows of the log, oldest first, and the number of the last."""
+    """List rows of the audit log, oldest first, and the id of the last row of all."""
     wanted = select(audit_table).where(audit_table.c.id > after).order_by(audit_table.c.id).limit(limit)
     with database.read() as connection:
         rows = [dict(row) for row in connection.execute(wanted).mappings()]
@@ -159,7 +159,7 @@ def list_audit(
 
 @router.get("/api/audit/verify")
 def verify_audit(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
-    """Whether the log is as it was written."""
+    """Check the hash chain of the audit log and return the result."""
     with database.read() as connection:
         try:
             return {"whole": True, "rows": audit.verify(connection), "message": ""}

@@ -1,4 +1,4 @@
-"""The app: everything it needs is handed to the factory, and there are no globals."""
+"""The factory of the FastAPI app. All that the app needs is passed to the factory; there are no globals."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -20,25 +20,25 @@ __all__ = ["Serving", "create_app", "load_secret"]
 
 
 def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
-    """The app of one project.
+    """Build the app of one project.
 
     Args:
-        database: its database.
-        data: its folder: pictures, secret.
+        database: the project's database.
+        data: the project's data folder, with the images and the secret.
         sav_root: the folder that holds `sav_train/`, for the source videos.
-        serving: how it is reached.
+        serving: how the app is reached.
     """
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (review, files, account, admin, stats, pages):  # most asked for first
+    for module in (review, files, account, admin, stats, pages):  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failure)
-    # around Starlette's own outermost layer, so that the answer to a crash has the headers too
+    # outside of Starlette's outermost layer, so that the response to a crash has the security headers too
     app.middleware_stack = Guard(app.build_middleware_stack(), serving)
     return app
 
@@ -49,13 +49,13 @@ def _problem(request: Request, error: Exception) -> Response:
 
 
 def _invalid(request: Request, error: Exception) -> Response:
-    """Which fields are wrong and why, never what they held."""
+    """Name the fields that are wrong and the reasons, but never the values that were sent."""
     assert isinstance(error, RequestValidationError)
     fields = {}
-    for each in error.errors():
-        extra = each["type"] == "extra_forbidden"  # its name is the caller's
-        where = ".".join(str(part) for part in each["loc"][1:] if str(part).isidentifier() or isinstance(part, int))
-        fields["" if extra else where] = "A field that is not known." if extra else each["msg"]
+    for fault in error.errors():
+        extra = fault["type"] == "extra_forbidden"  # the caller chose its name
+        where = ".".join(str(part) for part in fault["loc"][1:] if str(part).isidentifier() or isinstance(part, int))
+        fields["" if extra else where] = "A field that is not known." if extra else fault["msg"]
     return _answer(request, Problem(422, "invalid", "Some of what was sent is not as it must be.", fields=fields))
 
 
@@ -72,7 +72,7 @@ def _failure(request: Request, _error: Exception) -> Response:
 
 
 def _answer(request: Request, problem: Problem, headers: object = None) -> Response:
-    """JSON for scripts, a page for people."""
+    """Return the error as JSON for scripts, or as a page for people."""
     more = dict(headers) if isinstance(headers, dict) else {}
     if "retry_after_s" in problem.extra:
         more["Retry-After"] = str(problem.extra["retry_after_s"])

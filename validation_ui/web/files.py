@@ -1,7 +1,7 @@
-"""Files that the app hands out: chunks of pictures by their hash, source videos by a random id. Nothing else.
+"""The files that the app serves: chunks of images, source videos, and the package's own scripts and styles.
 
-A path never comes from a request: a name must look like a hash, a video is looked up in the database, and what comes
-out of either must lie inside the folder that it is meant to lie in.
+A path never comes from a request: a chunk is named by its hash, a video by a random id that is looked up in the
+database, a script by a name on a closed list; and the file must lie inside the folder that it belongs to.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ router = APIRouter()
 SignedIn = Annotated[Caller, Depends(need())]
 _CHUNK = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
-_MAX_RANGE_CHARS = 64  # CVE-2025-62727: what is longer asks for many ranges
+_MAX_RANGE_CHARS = 64  # a longer header asks for many ranges, which cost quadratic time (CVE-2025-62727)
 _FIXED = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
 
 
 def chunk_path(data: Path, name: str) -> Path | None:
-    """The chunk of this hash in a project's folder; None if there is none."""
+    """Return the file of the chunk with this hash in a project's data folder, or None if there is none."""
     if not _CHUNK.fullmatch(name):
         return None
     frames = data / "frames"
@@ -41,14 +41,14 @@ def chunk_path(data: Path, name: str) -> Path | None:
 
 
 def answer(path: Path, media_type: str, headers: Headers, *, etag: str, immutable: bool) -> Response:
-    """The file, part of it, or the word that the browser has it already.
+    """Respond with the file, with a range of it, or with 304 if the browser has it already.
 
     Args:
         path: an existing file.
-        media_type: fixed by the kind of file, never by its name.
-        headers: of the request.
-        etag: with its quotes.
-        immutable: it never changes under this address.
+        media_type: the MIME type, decided by the caller and not by the file's name.
+        headers: the headers of the request.
+        etag: the ETag with its quotes.
+        immutable: the file never changes under this URL.
     """
     fixed = _FIXED | {
         "ETag": etag,
@@ -68,9 +68,9 @@ def answer(path: Path, media_type: str, headers: Headers, *, etag: str, immutabl
 
 
 def satisfiable(ranges: list[str], size: int) -> bool:
-    """True if Range headers ask for nothing, or for one part of a file of `size` bytes.
+    """Return True if there is no Range header, or one that asks for a single part of a file of `size` bytes.
 
-    Starlette answers the rest; it is only ever given what passes here.
+    Only such requests are passed on to Starlette, which serves the range.
     """
     if not ranges:
         return True
@@ -90,7 +90,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class StaticFiles:
-    """Answers by exact name alone, so no name leads out of the package."""
+    """Serves the package's scripts, styles and icons from a closed table of names, so no name leads elsewhere."""
 
     def __init__(self) -> None:
         self._paths = {
@@ -98,7 +98,7 @@ class StaticFiles:
         }
 
     async def answer(self, request: Request) -> Response:
-        """The file, or 304 if the browser has it; browsers ask each time, so an upgrade is seen at once."""
+        """Respond with the file, or 304 if the browser has it; browsers ask every time, so upgrades show at once."""
         path = self._paths.get(request.path_params["name"])
         if path is None:
             raise HTTPException(404)
@@ -111,7 +111,7 @@ class StaticFiles:
 
 @router.api_route("/media/frames/{name}.bin", methods=["GET", "HEAD"])
 def frames(name: str, request: Request, _caller: SignedIn, data: Annotated[Path, Depends(data_of)]) -> Response:
-    """A chunk of pictures."""
+    """Serve a chunk of images. Everyone who is signed in may have any: it does not tell which object is meant."""
     path = chunk_path(data, name)
     if path is None:
         raise Problem(404, "no_such_file", "There are no pictures of this name. Reload the page.")
@@ -122,7 +122,7 @@ def frames(name: str, request: Request, _caller: SignedIn, data: Annotated[Path,
 def source(
     media_id: str, request: Request, _caller: SignedIn, database: Annotated[Database, Depends(database_of)]
 ) -> Response:
-    """A source video, whole or one range of it."""
+    """Serve a source video or one range of it. Everyone who is signed in may have any, as for chunks."""
     with database.read() as connection:
         row = connection.execute(select(video.c.path, video.c.sha256).where(video.c.media_id == media_id)).first()
     if row is None:

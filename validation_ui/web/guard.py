@@ -1,4 +1,4 @@
-"""What holds for every request and every answer, whatever the route: one layer around the whole app."""
+"""The checks and headers that apply to every request and response, as one ASGI layer around the app."""
 
 import json
 from collections.abc import MutableMapping
@@ -28,7 +28,11 @@ _HEADERS = {
 
 
 class Guard:
-    """The outermost layer: refuses what no route should see and puts the security headers on every answer."""
+    """The outermost ASGI layer: refuses unsafe requests and puts the security headers on every response.
+
+    Refused are foreign host names, long Range headers, bodies that are too large or not JSON, and writes that come from
+    another site.
+    """
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._app, self._names = app, serving.names
@@ -38,7 +42,7 @@ class Guard:
         self._ours = {name for name, _ in self._headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request: check it, read its body, pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -74,7 +78,7 @@ class Guard:
         if method not in READS:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
             ours = origin is None or _netloc(origin) in {headers["host"], self._public} - {""}  # "" is that of "null"
-            # browsers send at least one of the two with a write; what sends neither has no one's cookies
+            # browsers send at least one of the two with a write; a client that sends neither carries nobody's cookies
             if site not in (None, "same-origin") or not ours:
                 raise Problem(403, "origin", "This change was asked for by another site's page.")
 
@@ -90,7 +94,7 @@ class _GoneError(Exception):
 
 
 async def _read(receive: Receive) -> bytes:
-    """The whole body, whatever Content-Length said."""
+    """Read the complete body; its real size counts, not the Content-Length header."""
     body, more = bytearray(), True
     while more:
         message = await receive()
@@ -126,7 +130,7 @@ async def _refuse(problem: Problem, send: Send) -> None:
 
 
 def _host(value: str) -> str:
-    """Name in a Host header, without the port."""
+    """Return the host name of a Host header, without the port."""
     try:
         return urlsplit(f"//{value}").hostname or ""
     except ValueError:

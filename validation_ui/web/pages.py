@@ -1,4 +1,4 @@
-"""The pages. Each is a template with no data but who is signed in; its script asks the API for the rest."""
+"""The pages: templates that contain no data but who is signed in; the scripts ask the API for the rest."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,85 +22,85 @@ AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
 
 
 def templates() -> Jinja2Templates:
-    """The package's templates; what is put into them is escaped, always."""
-    found = Jinja2Templates(directory=Path(__file__).parent / "templates")
-    found.env.autoescape = True
-    return found
+    """Load the package's templates, with escaping of all values."""
+    jinja_templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+    jinja_templates.env.autoescape = True
+    return jinja_templates
 
 
 @router.get("/login")
 def login(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]) -> HTMLResponse:
-    """Sign in."""
+    """Show the login page."""
     return _page(request, "login.html", caller)
 
 
 @router.get("/invite/{token}")
 def invite(request: Request, token: str) -> HTMLResponse:
-    """Accept an invite; its script reads the token from the address."""
+    """Show the page that accepts an invite; its script reads the token from the URL."""
     return _page(request, "invite.html", None)
 
 
 @router.get("/")
 def home(request: Request, caller: SomeoneDep) -> HTMLResponse:
-    """What there is to do."""
+    """Show the start page: what there is to do."""
     return _page(request, "home.html", caller)
 
 
 @router.get("/review")
 def review(request: Request, caller: JudgeDep) -> HTMLResponse:
-    """The screen on which items are judged."""
+    """Show the page on which items are judged."""
     return _page(request, "review.html", caller)
 
 
 @router.get("/i/{public_id}")
 def item(request: Request, public_id: str, caller: SomeoneDep) -> HTMLResponse:
-    """One item by its link; whether the person may see it is for the API to say."""
+    """Show the page of one item; the API decides whether the person may see the item."""
     return _page(request, "item.html", caller)
 
 
 @router.get("/guide")
 def guide(request: Request, caller: SomeoneDep) -> HTMLResponse:
-    """How to judge."""
+    """Show the guide for reviewers."""
     return _page(request, "guide.html", caller)
 
 
 @router.get("/me")
 def me(request: Request, caller: SomeoneDep) -> HTMLResponse:
-    """One's own settings."""
+    """Show the page of one's own settings."""
     return _page(request, "me.html", caller)
 
 
 @router.get("/dashboard")
 def dashboard(request: Request, caller: ObserverDep) -> HTMLResponse:
-    """Progress, people's figures, agreement."""
+    """Show the page of progress, reviewers' figures and agreement."""
     return _page(request, "dashboard.html", caller)
 
 
 @router.get("/people")
 def people(request: Request, caller: AdminDep) -> HTMLResponse:
-    """Roles, standings, invites."""
+    """Show the page of people's roles, standings and invites."""
     return _page(request, "people.html", caller)
 
 
 @router.get("/gold")
 def gold(request: Request, caller: AdminDep) -> HTMLResponse:
-    """Gold items."""
+    """Show the page of gold items."""
     return _page(request, "gold.html", caller)
 
 
 @router.get("/log")
 def log(request: Request, caller: AdminDep) -> HTMLResponse:
-    """The audit log."""
+    """Show the page of the audit log."""
     return _page(request, "log.html", caller)
 
 
 def error_page(request: Request, problem: Problem) -> HTMLResponse:
-    """A page that says what went wrong."""
+    """Return a page that tells what went wrong."""
     return _page(request, "error.html", None, problem.status, problem=problem)
 
 
 def login_address(request: Request) -> str:
-    """Of the login page, which leads back to where the person wanted to go."""
+    """Return the URL of the login page, which leads back to the requested page afterwards."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"/login?next={quote(request.url.path + query, safe='')}"
 
@@ -119,5 +119,5 @@ def _page(request: Request, name: str, caller: Caller | None, status: int = 200,
         "reasons": REASONS,
         **more,
     }
-    found: Jinja2Templates = request.app.state.templates
-    return found.TemplateResponse(request, name, context, status_code=status)
+    jinja_templates: Jinja2Templates = request.app.state.templates
+    return jinja_templates.TemplateResponse(request, name, context, status_code=status)

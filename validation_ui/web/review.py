@@ -1,4 +1,4 @@
-"""Judging: take an item, point, decide, undo; and links to items."""
+"""API of the review page: claim an item, point, decide, undo; and the items behind links."""
 
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -28,40 +28,40 @@ PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Body(BaseModel):
-    """A request's JSON: no field but those named."""
+    """A JSON body of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Claim(Body):
-    """Passes to choose from, and whether it is for later."""
+    """The body of a claim: the passes to choose from, and whether the item is reserved for later."""
 
     kinds: list[SlotKind] = Field(min_length=1, max_length=len(SlotKind))
     prefetch: bool = False
 
 
 class Skip(Body):
-    """Why it is left to others."""
+    """The body of a skip: why the person leaves the item to others."""
 
     reason: str = Field(default="", max_length=40)
 
 
 class Draft(Body):
-    """A draft, and the version that it follows."""
+    """The body that saves a draft, with the version of the draft that it replaces."""
 
     body: dict[str, Any] = Field(max_length=40)
     version: int = Field(ge=0, le=2**31 - 1)
 
 
 class Extent(Body):
-    """Which of the outlines is meant."""
+    """The body that chooses one of the outlines under the points."""
 
     choice: int = Field(ge=0, le=99)
 
 
 @router.post("/api/claim")
 async def claim(body: Claim, database: DatabaseDep, caller: ReviewerDep) -> Response:
-    """The next item, or why there is none."""
+    """Lease the next item to the caller, or tell why there is none."""
     now = database.now()
 
     def work(connection: Connection) -> dict[str, Any]:
@@ -76,21 +76,21 @@ async def claim(body: Claim, database: DatabaseDep, caller: ReviewerDep) -> Resp
 
 @router.get("/api/slots/{slot_id}")
 def show(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
-    """An item that the caller holds."""
+    """Return an item that the caller holds."""
     with database.read() as connection:
         return _found(item_views.slot_view(connection, caller.id, slot_id, database.now()))
 
 
 @router.get("/api/slots/{slot_id}/masks")
 def slot_masks(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
-    """Its masks; in the blind pass only after the answer."""
+    """Return the masks of an item that the caller holds; in the blind pass only after they answered."""
     with database.read() as connection:
         return _json(_found(item_views.slot_masks(connection, caller.id, slot_id)))
 
 
 @router.post("/api/slots/{slot_id}/heartbeat")
 async def heartbeat(body: Body, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, float]:
-    """Go on holding it."""
+    """Renew the lease of a slot."""
     now = database.now()
     until = await database.awrite(partial(leases.heartbeat, person_id=caller.id, slot_id=slot_id, now=now))
     return {"lease_until": until, "server_now": now}
@@ -98,20 +98,20 @@ async def heartbeat(body: Body, slot_id: SlotId, database: DatabaseDep, caller: 
 
 @router.post("/api/slots/{slot_id}/release", status_code=204)
 async def release(body: Body, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> None:
-    """Let others have it."""
+    """Release a slot to others."""
     await database.awrite(partial(leases.release, person_id=caller.id, slot_id=slot_id, now=database.now()))
 
 
 @router.post("/api/slots/{slot_id}/skip", status_code=204)
 async def skip(body: Skip, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> None:
-    """Leave it to others for good."""
+    """Release a slot to others and never get its item again."""
     work = partial(leases.skip, person_id=caller.id, slot_id=slot_id, reason=body.reason, now=database.now())
     await database.awrite(work)
 
 
 @router.put("/api/slots/{slot_id}/draft")
 async def save_draft(body: Draft, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, int]:
-    """Keep what is written so far."""
+    """Save the draft of an answer."""
     work = partial(
         leases.save_draft,
         person_id=caller.id,
@@ -127,7 +127,7 @@ async def save_draft(body: Draft, slot_id: SlotId, database: DatabaseDep, caller
 async def point(
     body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep
 ) -> dict[str, Any]:
-    """Answer the blind question."""
+    """Answer a blind item by pointing at the object, or by saying that it is ambiguous or absent."""
 
     def find() -> pointing.PointResult:
         with database.read() as connection:
@@ -144,7 +144,7 @@ async def point(
 
 @router.post("/api/slots/{slot_id}/extent")
 async def choose(body: Extent, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
-    """Say which of the outlines was meant."""
+    """Choose the outline that was meant, if there are several under the points."""
     now = database.now()
 
     def work(connection: Connection) -> dict[str, Any] | None:
@@ -163,7 +163,7 @@ async def submit(
     idempotency_key: Annotated[str, Header(pattern=r"^[A-Za-z0-9-]{8,64}$")],
     if_match: Annotated[str, Header(pattern=r'^"[0-9]{1,9}"$')],
 ) -> Response:
-    """Decide."""
+    """Submit the decision on an item; a repeated request with the same Idempotency-Key gets the first response."""
     work = partial(
         submission.submit,
         person_id=caller.id,
@@ -179,7 +179,7 @@ async def submit(
 
 @router.post("/api/undo")
 async def undo(body: Body, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
-    """Take the last decision back."""
+    """Undo the caller's last decision."""
     now = database.now()
 
     def work(connection: Connection) -> dict[str, Any]:
@@ -192,21 +192,21 @@ async def undo(body: Body, database: DatabaseDep, caller: ReviewerDep) -> dict[s
 
 @router.get("/api/mine")
 def mine(database: DatabaseDep, caller: ReviewerDep) -> list[dict[str, Any]]:
-    """The caller's last decisions."""
+    """List the caller's last decisions."""
     with database.read() as connection:
         return undoing.mine(connection, caller.id)
 
 
 @router.get("/api/items/{public_id}")
 def show_item(public_id: PublicId, database: DatabaseDep, caller: LookerDep) -> dict[str, Any]:
-    """An item by its link."""
+    """Return the item behind a link."""
     with database.read() as connection:
         return _found(item_views.item_view(connection, caller.id, caller.role, public_id))
 
 
 @router.get("/api/items/{public_id}/masks")
 async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerDep) -> Response:
-    """Its masks; whoever looks at them finds nothing in this video blind any more."""
+    """Return the masks of the item behind a link; the caller gets no blind items of this video from now on."""
 
     def look() -> tuple[str, bytes] | None:
         with database.read() as connection:
@@ -223,10 +223,11 @@ def history(
     database: DatabaseDep,
     caller: Annotated[Caller, Depends(need(Role.READER, Role.REVIEWER))],
 ) -> dict[str, Any]:
-    """Judgements that stand, oldest first, without names: `{"judgements": [{label, mine, kind, decision, …}]}`.
+    """List the live judgements of an item, oldest first, without names.
 
-    Readers and admins see all, adjudicators all of what is settled; else people see their own, lest what others said
-    sway them.
+    The response is `{"judgements": [{label, mine, kind, decision, …}]}`. Admins see all judgements, readers all of
+    items that are not gold, adjudicators all of settled items. Otherwise people see their own only, so that the
+    judgements of others do not influence them.
     """
     with database.read() as connection:
         about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
@@ -241,7 +242,7 @@ def history(
         ).all()
     settled = caller.role == Role.ADJUDICATOR and about.state in _SETTLED
     if not (caller.role == Role.ADMIN or (caller.role == Role.READER and not about.gold) or settled):
-        rows = [row for row in rows if row.person_id == caller.id]  # of gold items too: nothing tells them from others
+        rows = [row for row in rows if row.person_id == caller.id]  # also of gold items, which must look like others
     people: dict[int, str] = {}
     return {
         "judgements": [

@@ -1,6 +1,6 @@
-"""Figures of the project: progress for everybody, people and agreement for those who do not only judge.
+"""API of the project's figures: progress for everybody; reviewers and agreement for all roles but reviewers.
 
-Fractions are 0 to 1, times seconds, and null means that there is nothing yet to say.
+Fractions are from 0 to 1, times are seconds, and null means that there is no data yet.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Watcher = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 @dataclass(frozen=True)
 class ProgressView:
-    """How far the project is, and what the caller did."""
+    """The response of `/api/progress`: how far the project is, and what the caller did."""
 
     project: Progress
     mine: Own
@@ -29,7 +29,7 @@ class ProgressView:
 
 @dataclass(frozen=True)
 class StatsView:
-    """Everybody who judged something."""
+    """The response of `/api/stats`: everybody who judged something."""
 
     reviewers: list[Reviewer]
 
@@ -38,7 +38,7 @@ class StatsView:
 def get_progress(
     caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
 ) -> ProgressView:
-    """How far the project is; `states` and `slots` are null for reviewers, whom they would tell which items are gold.
+    """Return how far the project is; reviewers get null for `states` and `slots`, as these would give away gold items.
 
     `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus"}}, "per_h", "eta_s"|null,`
     `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"}}|null,`
@@ -46,14 +46,14 @@ def get_progress(
     `"mine": {"judged", "per_h"|null, "median_s": {"sighted": s, …}}}`
     """
     with database.read() as connection:
-        whole = progress(connection, database.now())
+        project = progress(connection, database.now())
         mine = own(connection, caller.id)
-    return ProgressView(whole.without_states() if caller.role == Role.REVIEWER else whole, mine)
+    return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
 
 
 @router.get("/api/stats")
 def get_stats(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
-    """How each reviewer does; gold items count in `work` and `gold` alone.
+    """Return the figures of every reviewer; gold items count in `work` and `gold` only.
 
     `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "per_h"|null, "median_s": {pass: s}},`
     `"judged", "accept_frac"|null, "edit_frac"|null, "gold": SHARE (the last 40), "blind_hit": SHARE,`
@@ -65,7 +65,7 @@ def get_stats(_caller: Watcher, database: Annotated[Database, Depends(database_o
 
 @router.get("/api/agreement")
 def get_agreement(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
-    """Agreement with 95% intervals (bootstrap by video; Wilson for a SHARE, as in `/api/stats`).
+    """Return the agreement with 95% intervals (bootstrap over videos; Wilson for a SHARE, as in `/api/stats`).
 
     `{"sighted": {"decision"|"object"|"scene"|"video"|"short": COMPARISON}, "sighted_blind": the same,`
     `"blind": {"hit": SHARE, "chance_area_frac"|null, "chance_object_frac"|null},`
