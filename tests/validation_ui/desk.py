@@ -71,7 +71,7 @@ class Desk:
             found = pointing.find(connection, self.ids[who], slot_id, said)
         self.store.write(
             lambda c: pointing.record(
-                c, person_id=self.ids[who], slot_id=slot_id, answer=said, found=found, now=self.store.now()
+                c, person_id=self.ids[who], slot_id=slot_id, answer=said, result=found, now=self.store.now()
             )
         )
 

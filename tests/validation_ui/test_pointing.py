@@ -51,7 +51,7 @@ class Blind(Desk):
             found = pointing.find(connection, ben, self.slot_id, said)
         self.store.write(
             lambda c: pointing.record(
-                c, person_id=ben, slot_id=self.slot_id, answer=said, found=found, now=self.store.now()
+                c, person_id=ben, slot_id=self.slot_id, answer=said, result=found, now=self.store.now()
             )
         )
         return self.view()

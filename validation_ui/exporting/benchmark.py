@@ -161,7 +161,7 @@ _NAMED = 10  # ids in a message
 
 
 class ExportError(ValueError):
-    """An export was refused and nothing was written; the message has the rule, what was found, and what to do."""
+    """An export was refused and nothing was written; the message has the rule, the value that broke it, what to do."""
 
 
 def named(ids: Sequence[str]) -> str:

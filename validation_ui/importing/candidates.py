@@ -201,8 +201,8 @@ def _read(out: Folder, name: str, columns: Sequence[str], rule: pc.Expression) -
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:
-    whole = arrow_schema(AnnotationRow)
-    return pa.schema([whole.field(name) for name in columns])
+    full_schema = arrow_schema(AnnotationRow)
+    return pa.schema([full_schema.field(name) for name in columns])
 
 
 def _clip(row: Mapping[str, Any]) -> Clip:

@@ -121,11 +121,11 @@ def _said(connection: Connection, item_id: int) -> list[Said]:
 def _slots(connection: Connection, row: Row[Any], first_text_id: int, outcome: Outcome) -> None:
     """Keep the pending slots that are still wanted, void the others, and open those that are missing."""
     missing = outcome.wanted
-    for found in connection.execute(_PENDING_SLOTS, {"item": row.id}).all():
-        if missing and found.kind == outcome.state and (found.text_id or first_text_id) == outcome.text_id:
+    for pending in connection.execute(_PENDING_SLOTS, {"item": row.id}).all():
+        if missing and pending.kind == outcome.state and (pending.text_id or first_text_id) == outcome.text_id:
             missing -= 1
         else:
-            connection.execute(_VOID, {"slot": found.id})
+            connection.execute(_VOID, {"slot": pending.id})
     if not missing:
         return
     last = connection.execute(_LAST_N, {"item": row.id, "pass": outcome.state}).scalar_one()

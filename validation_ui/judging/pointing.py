@@ -105,7 +105,7 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: PointAnsw
 
 
 def record(
-    connection: Connection, *, person_id: int, slot_id: int, answer: PointAnswer, found: PointResult, now: float
+    connection: Connection, *, person_id: int, slot_id: int, answer: PointAnswer, result: PointResult, now: float
 ) -> None:
     """Store an answer; a person answers an item once, and the same answer again changes nothing.
 
@@ -135,16 +135,16 @@ def record(
         "answer": answer.answer,
         "points": points,
         "candidates": answer.candidates,
-        "outlines": found.outlines,
-        "hit": found.hit,
-        "chance_frac": found.chance_frac,
+        "outlines": result.outlines,
+        "hit": result.hit,
+        "chance_frac": result.chance_frac,
         "answer_s": max(0.0, now - (row.claimed_at or now)),
         "created_at": now,
     }
     connection.execute(_KEEP, values)
-    if found.hit is not None:
+    if result.hit is not None:
         leases.see(connection, person_id, row.video_id, now)
-    body = {"answer": answer.answer, "hit": found.hit}
+    body = {"answer": answer.answer, "hit": result.hit}
     audit.append(
         connection, at=now, actor=f"person:{person_id}", action="pointing", subject=f"slot:{slot_id}", body=body
     )
@@ -158,18 +158,18 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
     """
     leases.lock_person(connection, person_id)
     row = leases.kept_slot(connection, person_id, slot_id)
-    found = _mine(connection, person_id, slot_id)
-    if found is None or choice >= len(found.outlines):
+    answered = _mine(connection, person_id, slot_id)
+    if answered is None or choice >= len(answered.outlines):
         message = f"There is no outline {choice} to choose."
         raise Problem(422, "invalid", message, fields={"choice": message})
-    extent_id = found.outlines[choice]
-    if found.hit is not None:
-        if found.extent_id == extent_id:
+    extent_id = answered.outlines[choice]
+    if answered.hit is not None:
+        if answered.extent_id == extent_id:
             return
         raise Problem(409, "already_answered", "You chose already, and the object was shown. The first choice counts.")
     leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
     hit = extent_id == row.masklet_id
-    connection.execute(update(pointing).where(pointing.c.id == found.id).values(extent_id=extent_id, hit=hit))
+    connection.execute(update(pointing).where(pointing.c.id == answered.id).values(extent_id=extent_id, hit=hit))
     leases.see(connection, person_id, row.video_id, now)
     body = {"choice": choice, "hit": hit}
     audit.append(connection, at=now, actor=f"person:{person_id}", action="extent", subject=f"slot:{slot_id}", body=body)
@@ -177,25 +177,25 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
 
 def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
     """Return a person's answer as the page gets it (type PointingView in review/types.js); None before they answer."""
-    found = _mine(connection, person_id, slot_id)
-    if found is None:
+    answered = _mine(connection, person_id, slot_id)
+    if answered is None:
         return None
-    needs_extent = found.hit is None
+    needs_extent = answered.hit is None
     return {
-        "answer": found.answer,
+        "answer": answered.answer,
         "needs_extent": needs_extent,
-        "outlines": _outlines(connection, found) if needs_extent else [],
+        "outlines": _outlines(connection, answered) if needs_extent else [],
         "revealed": not needs_extent,
-        "hit": found.hit,
+        "hit": answered.hit,
     }
 
 
-def _outlines(connection: Connection, found: Row[Any]) -> list[dict[str, Any]]:
-    frame = found.points[0]["frame"]
+def _outlines(connection: Connection, answered: Row[Any]) -> list[dict[str, Any]]:
+    frame = answered.points[0]["frame"]
     rows = connection.execute(
         select(masklet.c.id, masklet.c.rles, video.c.height_px, video.c.width_px)
         .join_from(masklet, video)
-        .where(masklet.c.id.in_(found.outlines))
+        .where(masklet.c.id.in_(answered.outlines))
     )
     by_id = {row.id: row for row in rows}
     return [
@@ -205,7 +205,7 @@ def _outlines(connection: Connection, found: Row[Any]) -> list[dict[str, Any]]:
             "size": [by_id[masklet_id].height_px, by_id[masklet_id].width_px],
             "counts": _at(masks.unpack(by_id[masklet_id].rles), frame),
         }
-        for choice, masklet_id in enumerate(found.outlines)
+        for choice, masklet_id in enumerate(answered.outlines)
     ]
 
 

@@ -223,10 +223,10 @@ def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
         "blind_videos": asker.blind_videos,
     }
     if kind == SlotKind.SIGHTED:
-        found = items.count_accepted(connection)
-        if found.is_full("long", asker.settings):
+        accepted = items.count_accepted(connection)
+        if accepted.is_full("long", asker.settings):
             return None
-        videos_full = found.videos >= asker.settings.videos
+        videos_full = accepted.videos >= asker.settings.videos
         binds["per_video"] = asker.settings.per_video
     row = connection.execute(_lease_best(kind, videos_full), binds).first()
     return int(row.id) if row else None

@@ -176,13 +176,13 @@ def _asked(connection: Connection, row: Row[Any], about: Row[Any], settings: Set
 
 
 def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
-    found = connection.execute(
+    pointed = connection.execute(
         select(pointing).where(pointing.c.slot_id == slot_id, pointing.c.person_id == person_id)
     ).first()
-    if found is None or found.hit is None:
+    if pointed is None or pointed.hit is None:
         message = "First point at the object, or say that it is ambiguous or not there."
         raise Problem(422, "invalid", message, fields={"pointing": message})
-    return found
+    return pointed
 
 
 def _keep(

@@ -92,10 +92,10 @@ def ask_again(connection: Connection, person_id: int, settings: Settings, now: f
         .order_by(judgement.c.id.desc())
         .limit(settings.gold_window)
     )
-    found = connection.execute(last).all()
-    for item_id in sorted({row.item_id for row in found}):
+    last_rows = connection.execute(last).all()
+    for item_id in sorted({row.item_id for row in last_rows}):
         lock_item(connection, item_id)
-    ids = [row.id for row in found]
+    ids = [row.id for row in last_rows]
     again = _judgements(judgement).where(judgement.c.id.in_(ids)).order_by(judgement.c.id)
     rows = [row for row in connection.execute(again).all() if not row.fixed]
     leases.put_back_all(connection, person_id)

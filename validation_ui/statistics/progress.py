@@ -225,5 +225,5 @@ def _slots(connection: Connection, now: float) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _frac(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _frac(part: int, total: int) -> float | None:
+    return part / total if total else None

@@ -113,12 +113,12 @@ async def login(
     now = database.now()
     address = request.client.host if request.client else ""
     key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
-    found = await run_in_threadpool(_find, database, body.name)
-    fits = await hasher.fits(found[1] if found else None, body.password)
-    if found is None or not fits:
+    account = await run_in_threadpool(_find, database, body.name)
+    fits = await hasher.fits(account[1] if account else None, body.password)
+    if account is None or not fits:
         raise Problem(401, "wrong", "Name or password is wrong.")
     old = before.session_hash if before else None
-    token = await database.awrite(lambda c: accounts.sign_in(c, found[0], key=key, old_session=old, now=now))
+    token = await database.awrite(lambda c: accounts.sign_in(c, account[0], key=key, old_session=old, now=now))
     return _signed_in(serving, token)
 
 
@@ -193,8 +193,8 @@ async def change_password(
     now = database.now()
     address = request.client.host if request.client else ""
     key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))
-    found = await run_in_threadpool(_find, database, caller.name)
-    if found is None or not await hasher.fits(found[1], body.old):
+    account = await run_in_threadpool(_find, database, caller.name)
+    if account is None or not await hasher.fits(account[1], body.old):
         raise Problem(403, "wrong", "The present password is wrong.", fields={"old": "The present password is wrong."})
     password_hash = await hasher.hash(body.new)
     work = partial(accounts.set_password, person_id=caller.id, password_hash=password_hash, key=key, now=now)

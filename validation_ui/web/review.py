@@ -133,10 +133,10 @@ async def point(
         with database.read() as connection:
             return pointing.find(connection, caller.id, slot_id, body)
 
-    found, now = await anyio.to_thread.run_sync(find), database.now()
+    result, now = await anyio.to_thread.run_sync(find), database.now()
 
     def work(connection: Connection) -> dict[str, Any] | None:
-        pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, found=found, now=now)
+        pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, result=result, now=now)
         return pointing.view(connection, caller.id, slot_id)
 
     return _found(await database.awrite(work))
