@@ -176,7 +176,7 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
 
 
 def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """Return a person's answer as the page gets it (type PointingView in review/types.js); None before they answer."""
+    """Return a person's answer as the page gets it (type Pointing in review/types.js); None before they answer."""
     answered = _mine(connection, person_id, slot_id)
     if answered is None:
         return None

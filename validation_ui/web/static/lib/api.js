@@ -1,6 +1,6 @@
 /** Requests to the server's API. */
 
-/** An answer other than success: `error` is the server's `{code, message, …}`; status 0 means that none came. */
+/** A response other than success: `error` is the server's `{code, message, …}`; status 0 means that none came. */
 export class ApiError extends Error {
   /**
    * @param {number} status

@@ -45,7 +45,7 @@ export function field(id) {
 }
 
 /**
- * Show what went wrong where the page has its place for it.
+ * Show an error in the page's place for errors.
  *
  * @param {unknown} error
  */
@@ -56,7 +56,7 @@ export function showError(error) {
   place.scrollIntoView({ block: "nearest" });
 }
 
-/** Take it away again. */
+/** Hide the error message. */
 export function clearError() {
   byId("error").hidden = true;
 }
@@ -78,7 +78,7 @@ export async function attempt(work) {
 }
 
 /**
- * Say it on the page and to screen readers.
+ * Show a text on the page and have screen readers say it.
  *
  * @param {string} text
  */
@@ -87,7 +87,7 @@ export function say(text) {
 }
 
 /**
- * Put `children` in the place of what the element with this id holds.
+ * Replace the children of the element with this id.
  *
  * @param {string} id
  * @param {...Node} children

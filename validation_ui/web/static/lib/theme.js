@@ -10,7 +10,7 @@ const signOut = document.getElementById("sign-out");
 const signedIn = document.querySelector('meta[name="csrf-token"]') !== null;
 
 function name() {
-  const theme = THEMES.find((each) => each === root.dataset.theme) ?? "auto";
+  const theme = THEMES.find((name) => name === root.dataset.theme) ?? "auto";
   toggle?.setAttribute("aria-label", `Theme: ${NAMES[theme]}`);
   toggle?.setAttribute("title", `Theme: ${NAMES[theme]}`);
   return theme;

@@ -1,4 +1,4 @@
-/** Progress, reviewers, agreement; asked for again each half minute while the page is looked at. */
+/** Progress, reviewers and agreement, fetched again every half minute while the page is visible. */
 
 import { api } from "../lib/api.js";
 import { clearError, duration, figure, fill, h, percent, showError, table } from "../lib/dom.js";
@@ -22,10 +22,10 @@ function shareCell(share) {
   return h("span", {}, percent(share.frac), " ", h("span", { class: "hint" }, interval));
 }
 
-/** @param {Figure | undefined} each */
-function figureCell(each) {
-  if (!each || each.value === null) return h("span", {}, "–");
-  return h("span", {}, figure(each.value), " ", h("span", { class: "hint" }, `${figure(each.low)} to ${figure(each.high)}`));
+/** @param {Figure | undefined} coefficient */
+function figureCell(coefficient) {
+  if (!coefficient || coefficient.value === null) return h("span", {}, "–");
+  return h("span", {}, figure(coefficient.value), " ", h("span", { class: "hint" }, `${figure(coefficient.low)} to ${figure(coefficient.high)}`));
 }
 
 /**
@@ -52,10 +52,10 @@ async function showReviewers() {
   const { reviewers } = await api("GET", "/api/stats");
   const columns = [{ label: "Name" }, { label: "Standing" }, number("Judged"), number("Items an hour"), number("Median, sighted"),
     number("Median, blind"), number("Accepts"), number("Edits"), number("Gold right"), number("Blind hits"), number("Share of final accepts")];
-  fill("reviewers", table("Everybody who judged something", columns, reviewers.map((/** @type {any} */ each) => [
-    each.name, `${each.role}, ${each.standing}`, each.judged, figure(each.work.per_h, 0),
-    duration(each.work.median_s.sighted ?? null), duration(each.work.median_s.blind ?? null),
-    percent(each.accept_frac), percent(each.edit_frac), shareCell(each.gold), shareCell(each.blind_hit), percent(each.final_frac)])));
+  fill("reviewers", table("Everybody who judged something", columns, reviewers.map((/** @type {any} */ reviewer) => [
+    reviewer.name, `${reviewer.role}, ${reviewer.standing}`, reviewer.judged, figure(reviewer.work.per_h, 0),
+    duration(reviewer.work.median_s.sighted ?? null), duration(reviewer.work.median_s.blind ?? null),
+    percent(reviewer.accept_frac), percent(reviewer.edit_frac), shareCell(reviewer.gold), shareCell(reviewer.blind_hit), percent(reviewer.final_frac)])));
 }
 
 async function showAgreement() {
@@ -64,8 +64,8 @@ async function showAgreement() {
     `. By chance: ${percent(blind.chance_area_frac)} for a random point, ${percent(blind.chance_object_frac)} for a random object.`);
   const groups = Object.entries(/** @type {Record<string, Record<string, any>>} */ (strata)).map(([name, values]) => table(`By ${name.replace("_", " ")}`,
     [{ label: name.replace("_", " ") }, number("Items"), number("Accepted"), number("Pairs"), ...Object.values(FIGURES).map(number), number("Blind hits")],
-    Object.entries(values).map(([value, each]) => [value, each.items, shareCell(each.accepted), each.sighted.n,
-      ...Object.keys(FIGURES).map((key) => figureCell(each.sighted.figures[key])), shareCell(each.blind_hit)])));
+    Object.entries(values).map(([value, stratum]) => [value, stratum.items, shareCell(stratum.accepted), stratum.sighted.n,
+      ...Object.keys(FIGURES).map((key) => figureCell(stratum.sighted.figures[key])), shareCell(stratum.blind_hit)])));
   fill("agreement", found, comparisonTable("Two sighted reviewers", "Question", sighted),
     comparisonTable("Sighted and blind reviewer", "Question", sighted_blind), ...groups);
 }

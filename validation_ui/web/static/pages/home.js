@@ -26,10 +26,10 @@ async function showLast() {
   /** @type {Mine[]} */
   const last = await api("GET", "/api/mine");
   byId("undo").hidden = !last[0]?.can_undo;
-  fill("last", ...last.map((each) => h("li", {},
-    h("a", { href: `/i/${encodeURIComponent(each.public_id)}` }, DECISIONS[/** @type {keyof DECISIONS} */ (each.decision)] ?? each.decision),
-    h("span", {}, PASSES[/** @type {keyof PASSES} */ (each.kind)] ?? each.kind),
-    h("span", { class: "when" }, time(each.at)))));
+  fill("last", ...last.map((judgement) => h("li", {},
+    h("a", { href: `/i/${encodeURIComponent(judgement.public_id)}` }, DECISIONS[/** @type {keyof DECISIONS} */ (judgement.decision)] ?? judgement.decision),
+    h("span", {}, PASSES[/** @type {keyof PASSES} */ (judgement.kind)] ?? judgement.kind),
+    h("span", { class: "when" }, time(judgement.at)))));
   if (!last.length) byId("last").append(h("li", { class: "empty" }, "Nothing yet."));
 }
 

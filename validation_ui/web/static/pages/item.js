@@ -13,18 +13,18 @@ import { Player } from "../player/player.js";
 
 const STYLES = /** @type {const} */ (["fill", "outline", "spotlight"]);
 
-/** @param {Judgement} each */
-function row(each) {
-  const found = each.answer === "pointed" ? (each.hit ? "found it" : "missed it") : each.answer;
-  const parts = Object.entries(each.parts).map(([part, verdict]) => `${part} ${verdict}`).join(", ");
-  const reasons = each.reasons.map((reason) => reason.replaceAll("_", " ")).join(", ");
+/** @param {Judgement} judgement */
+function row(judgement) {
+  const pointed = judgement.answer === "pointed" ? (judgement.hit ? "found it" : "missed it") : judgement.answer;
+  const parts = Object.entries(judgement.parts).map(([part, verdict]) => `${part} ${verdict}`).join(", ");
+  const reasons = judgement.reasons.map((reason) => reason.replaceAll("_", " ")).join(", ");
   return h("li", {},
-    h("b", {}, `${each.mine ? "You" : each.label}: ${each.decision}`),
-    h("span", {}, [each.kind, found].filter(Boolean).join(", ")),
-    h("span", { class: "when" }, time(each.at)),
+    h("b", {}, `${judgement.mine ? "You" : judgement.label}: ${judgement.decision}`),
+    h("span", {}, [judgement.kind, pointed].filter(Boolean).join(", ")),
+    h("span", { class: "when" }, time(judgement.at)),
     h("span", { class: "detail" }, [parts, reasons].filter(Boolean).join(" · ")),
-    each.note && h("span", { class: "detail" }, `“${each.note}”`),
-    each.text && h("span", { class: "detail" }, `New text: ${Object.values(each.text).join(" ")}`));
+    judgement.note && h("span", { class: "detail" }, `“${judgement.note}”`),
+    judgement.text && h("span", { class: "detail" }, `New text: ${Object.values(judgement.text).join(" ")}`));
 }
 
 async function show() {

@@ -32,7 +32,7 @@ function showKeys(focus) {
   fill("keys", table("Keys of the review screen", [{ label: "Action" }, { label: "Group" }, { label: "Key" }],
     ACTIONS.map(({ name, label, group, defaultKey }) => {
       const key = keyOf(name, defaultKey);
-      const clash = used.filter((each) => each === key).length > 1;
+      const clash = used.filter((other) => other === key).length > 1;
       const button = h("button", { type: "button", id: `key-${name}`, class: clash ? "clash" : "",
         onclick: () => listen(name, button), "aria-label": `Key for ${label}: ${keyLabel(key)}${clash ? ", used twice" : ""}` },
         clash ? `${keyLabel(key)} (twice)` : keyLabel(key));

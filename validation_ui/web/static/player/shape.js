@@ -5,7 +5,7 @@ import { boxOf, fillBox, parseRuns } from "./rle.js";
 
 /** @typedef {import("./rle.js").Box} Box */
 
-const COLOUR = [255, 45, 149]; // rare in pictures, and told from white and black outlines by any eye
+const COLOUR = [255, 45, 149]; // rare in images, and easy to tell from white and black outlines
 const ABGR = (0xff << 24) | ((COLOUR[2] ?? 0) << 16) | ((COLOUR[1] ?? 0) << 8) | (COLOUR[0] ?? 0);
 
 export class Shape {

@@ -134,7 +134,7 @@ export class AimForm {
     this.context.player.setPoints(points);
   }
 
-  /** @returns {boolean} true if it can be sent; else what misses is told at its place */
+  /** @returns {boolean} true if the answer can be sent; else a message beside the field says what is missing */
   check() {
     const { answer, points, candidates, brief } = this.aim;
     const [input] = this.answer.inputs.values();

@@ -14,7 +14,7 @@ import { Verdicts, blank } from "./verdicts.js";
 /** @typedef {import("./types.js").Pointing} Pointing */
 
 /** @param {Pointing} pointing */
-function told({ answer, hit }) {
+function resultText({ answer, hit }) {
   if (hit) return "Hit: you found the object.";
   if (answer === "pointed") return "Miss: the text means the object that is marked now.";
   return "This is the object that the text means.";
@@ -76,7 +76,7 @@ export class Blind {
       decisions: ["accept", "edit", "reject", "flag"], onChange: changed });
     verdicts.restore(this.judged);
     this.verdicts = verdicts;
-    const head = h("p", { class: `reveal ${pointing.hit ? "is-hit" : "is-miss"}`, tabIndex: -1 }, told(pointing));
+    const head = h("p", { class: `reveal ${pointing.hit ? "is-hit" : "is-miss"}`, tabIndex: -1 }, resultText(pointing));
     fill(this.head, head);
     fill(this.body, verdicts.root);
     head.focus();

@@ -77,7 +77,7 @@ export class Drafts {
     this.serverTimer ??= setTimeout(() => this.saveServer(), SERVER_MS);
   }
 
-  /** Write down at once what waits. */
+  /** Save at once what is waiting to be saved. */
   async flush() {
     if (this.localTimer === undefined) return;
     await this.saveLocal();

@@ -1,4 +1,4 @@
-/** What stands there when there is no item: why, and what can be done. */
+/** The page that is shown when there is no item: it says why, and what can be done. */
 
 import { h } from "./build.js";
 

@@ -72,7 +72,7 @@ export class ExtentForm {
     if (here[0]) this.choose(here[0].choice);
   }
 
-  /** @returns {number | null} null: nothing is chosen, which is told */
+  /** @returns {number | null} null: nothing is chosen yet, and a message says so */
   check() {
     const [first] = this.options.inputs.values();
     const { value } = this.options;

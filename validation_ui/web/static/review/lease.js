@@ -1,7 +1,7 @@
 /**
  * The reservation of an item: renewed while somebody works on it, given back when the page is left.
  *
- * Only the server's clock counts: a lease is good for `lease_until - server_now` seconds from the moment it was told.
+ * Only the server's clock counts: a lease is good for `lease_until - server_now` seconds from the moment of the response.
  */
 
 import { ApiError, api } from "../lib/api.js";
@@ -9,13 +9,13 @@ import { ApiError, api } from "../lib/api.js";
 const HEARTBEAT_MS = 60_000;
 const IDLE_MS = 600_000; // nobody touched anything: let the item go to somebody else
 
-/** @typedef {{lease_until: number, server_now: number}} Told */
+/** @typedef {{lease_until: number, server_now: number}} LeaseTimes */
 
 /**
- * @param {Told} told
+ * @param {LeaseTimes} times
  * @returns {number} on the clock of performance.now(), in ms
  */
-export const endOf = (told) => performance.now() + (told.lease_until - told.server_now) * 1000;
+export const endOf = (times) => performance.now() + (times.lease_until - times.server_now) * 1000;
 
 export class Lease {
   /**

@@ -32,7 +32,7 @@ export class Outbox {
     this.onChange = onChange;
     /** @type {Entry[]} */
     this.entries = [];
-    /** @type {Map<string, Outcome>} what this page was told, by key */
+    /** @type {Map<string, Outcome>} key -> the outcome, as this page knows it */
     this.outcomes = new Map();
     this.trouble = ""; // why the server takes nothing now
     this.retryMs = FIRST_RETRY_MS;
@@ -43,7 +43,7 @@ export class Outbox {
     addEventListener("online", () => this.flush());
   }
 
-  /** Take up what an earlier page left. */
+  /** Load the answers that an earlier page left unsent. */
   async start() {
     /** @type {Entry[]} */
     const kept = await all("outbox").catch(() => []);
@@ -77,7 +77,7 @@ export class Outbox {
     return { entry, outcome: this.outcomes.get(entry.key) ?? { state: "waiting" } };
   }
 
-  /** Send what waits, oldest first. */
+  /** Send the waiting answers, oldest first. */
   flush() {
     this.sending = this.sending.then(async () => {
       clearTimeout(this.timer);

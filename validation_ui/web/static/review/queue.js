@@ -29,7 +29,7 @@ export class Queue {
     this.aside = false;
   }
 
-  /** Another item comes in between; the present one is next. */
+  /** Put another item before the present one, which comes after it. */
   putAside() {
     this.ahead = null;
     this.aside = true;

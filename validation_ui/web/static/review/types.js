@@ -1,9 +1,9 @@
 /**
- * What the server says and what a person answers (facts: HTTP API of the validation app). Types only.
+ * The types of the review API: what the server sends (validation_ui/judging/item_views.py) and what the page sends.
  *
  * @typedef {{name: string, text: string}} Part
  * @typedef {{size: [number, number], annotated: number[], rles: (string | null)[]}} Masks
- * @typedef {{frame: number, x: number, y: number}} Point  x and y are shares of the picture's width and height
+ * @typedef {{frame: number, x: number, y: number}} Point  x and y are fractions of the image's width and height
  * @typedef {{choice: number, frame: number, size: [number, number], counts: string}} Outline
  * @typedef {{answer: "pointed" | "ambiguous" | "absent", needs_extent: boolean, outlines: Outline[],
  *   revealed: boolean, hit: boolean | null}} Pointing

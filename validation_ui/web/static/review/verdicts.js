@@ -166,7 +166,7 @@ export class Verdicts {
     this.show();
   }
 
-  /** Bring the form up to `judged`. */
+  /** Update the form to show the state in `judged`. */
   show() {
     const { decision, parts, note } = this.judged;
     const short = this.judged.short ?? "";
@@ -192,7 +192,7 @@ export class Verdicts {
   }
 
   /**
-   * What still misses, told at its place; the first of them gets the focus.
+   * Show beside every field that is missing what is missing; the first of them gets the focus.
    *
    * @returns {boolean} true if it can be sent
    */
