@@ -1,6 +1,6 @@
 /** Pointing at the picture without a pointer: a crosshair that arrow keys move. */
 
-/** Shares of the picture that an arrow key moves it by, without and with Shift. */
+/** How far an arrow key moves the crosshair, in fractions of the image: without and with Shift. */
 const FINE = 0.01;
 const COARSE = 0.1;
 /** @type {Record<string, [number, number]>} */
@@ -23,7 +23,7 @@ export class Aim {
   }
 }
 
-/** The way of an arrow key, in fractions of the frame. @param {KeyboardEvent} event @returns {[number, number] | null} */
+/** Returns how far an arrow key moves the crosshair, (x, y) in fractions of the frame. @param {KeyboardEvent} event @returns {[number, number] | null} */
 export function wayOf(event) {
   const [dx, dy] = ARROWS[event.key] ?? [];
   const by = event.shiftKey ? COARSE : FINE;

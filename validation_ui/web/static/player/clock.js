@@ -4,7 +4,7 @@ import { placeOf } from "./track.js";
 
 export class Clock {
   #request = 0;
-  /** Since when, and from which place in the order. */
+  /** When playback started, and at which index of the order of frames. */
   #since = { ms: 0, place: 0 };
   /** @type {number[]} */
   #order = [];

@@ -78,7 +78,7 @@ export class Frames {
     this.#ask();
   }
 
-  /** Why a frame does not come; null where it may still come. @param {number} frame @returns {string | null} */
+  /** Returns why a frame cannot be loaded; null if it may still be. @param {number} frame @returns {string | null} */
   error(frame) {
     return this.#failed.get(this.#urls.get(frame) ?? "") ?? this.#failed.get("") ?? null;
   }

@@ -1,4 +1,4 @@
-/** The strip below the picture: where the object is seen, the loop, the points, the position; a slider for every hand. */
+/** The strip below the picture: where the object is seen, the loop, the points, the position. It is a slider for mouse, touch and keyboard. */
 
 import { build } from "./build.js";
 
@@ -42,7 +42,7 @@ export class Timeline {
     );
   }
 
-  /** @param {number} frame @param {string} text what stands for it */
+  /** @param {number} frame @param {string} text what screen readers say for it */
   show(frame, text) {
     this.element.setAttribute("aria-valuenow", String(frame));
     this.element.setAttribute("aria-valuetext", text);

@@ -13,7 +13,7 @@ const KINDS = /** @type {Record<string, string>} */ ({ sighted: "saw the mask", 
   adjudicate: "adjudicated" });
 
 /** @param {NonNullable<Opinion["pointing"]>} pointing */
-function toldOf(pointing) {
+function resultText(pointing) {
   if (pointing.answer === "ambiguous") return "Found several objects that fit.";
   if (pointing.answer === "absent") return "Found no such object.";
   const where = pointing.points.map(({ frame }) => frame).join(" and ");
@@ -48,7 +48,7 @@ export class Adjudicate {
     return h("article", { class: "opinion" },
       h("h2", {}, `${label}: ${DECIDED[decision] ?? decision} `, h("small", {}, KINDS[kind] ?? kind)),
       verdicts.length > 0 && h("ul", { class: "verdict-list" }, ...verdicts),
-      pointing && h("p", { class: "pointed" }, toldOf(pointing), " ", pointing.points.length > 0 &&
+      pointing && h("p", { class: "pointed" }, resultText(pointing), " ", pointing.points.length > 0 &&
         h("button", { type: "button", class: "quiet", onclick: () => this.showPoints(pointing.points) }, "Show the points")),
       reasons.length > 0 && h("ul", { class: "reason-list" },
         ...reasons.map((reason) => h("li", {}, REASONS[reason] ?? reason))),
