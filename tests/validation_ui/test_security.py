@@ -1,4 +1,4 @@
-"""What holds for every answer and every request: the list of facts/validation.md, section 2."""
+"""What holds for every response and every request."""
 
 import ast
 import contextlib

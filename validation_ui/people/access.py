@@ -19,8 +19,8 @@ from validation_ui.database import Database
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, person, session
 from validation_ui.serving import Serving
-from validation_ui.web.guard import READS
 
+SAFE_METHODS = frozenset({"GET", "HEAD"})  # requests that change nothing (RFC 9110, section 9.2.1)
 SESSION_S = 14 * 24 * 3600.0  # a session ends this long after the login, whether it is used or not
 _RANK = (Role.REVIEWER, Role.ADJUDICATOR, Role.ADMIN)  # every role includes the rights of those before it
 _SIGNED_IN = (
@@ -87,7 +87,7 @@ def need(*roles: Role) -> Callable[..., Awaitable[Caller]]:
             raise Problem(
                 401, "signed_out", "You are signed out. Sign in again; what you wrote is kept in this browser."
             )
-        if request.method not in READS:
+        if request.method not in SAFE_METHODS:
             given = request.headers.get("x-csrf-token", "")
             wanted = csrf_token(await serving_of(request), caller.session_hash)
             if not hmac.compare_digest(given.encode(), wanted.encode()):

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from validation_ui.people.access import SAFE_METHODS
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving
 
-READS = frozenset({"GET", "HEAD"})
 MAX_BODY = 64 * 1024
 MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
 _HEADERS = {
@@ -75,7 +75,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
             raise Problem(413, "too_large", f"A request may have {MAX_BODY} bytes.")
-        if method not in READS:
+        if method not in SAFE_METHODS:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
             ours = origin is None or _netloc(origin) in {headers["host"], self._public} - {""}  # "" is that of "null"
             # browsers send at least one of the two with a write; a client that sends neither carries nobody's cookies
