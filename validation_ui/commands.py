@@ -24,7 +24,7 @@ from validation_ui.importing.sample import set_overlap
 from validation_ui.people import accounts
 from validation_ui.project import Project, is_imported
 from validation_ui.schema import Role
-from validation_ui.serving import Listening, Serving, load_secret
+from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
 from validation_ui.web.app import create_app
 
@@ -34,13 +34,13 @@ logger = logging.getLogger("refsav")
 def serve(project: Project, options: argparse.Namespace) -> None:
     """Import the annotation run if that was not done yet, then serve the app until interrupted."""
     names = ("host", "port", "tls_cert", "tls_key", "public_url", "plain_http")
-    listening = Listening(**{name: getattr(options, name) for name in names})
+    listen = ListenOptions(**{name: getattr(options, name) for name in names})
     with _opened(project) as database:
         if not is_imported(database):
             _import(project, database, options)
         elif options.set:
             raise ValueError("this project has its settings already: change them with `python -m validation_ui set`")
-        _run_server(project, database, listening)
+        _run_server(project, database, listen)
 
 
 def import_run(project: Project, options: argparse.Namespace) -> None:
@@ -159,20 +159,20 @@ def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _run_server(project: Project, database: Database, listening: Listening) -> None:
+def _run_server(project: Project, database: Database, listen: ListenOptions) -> None:
     """Serve until interrupted; log the address and, as long as there is no admin, an invite for the first one."""
-    sock = _bind(listening.host, listening.port)
-    scheme = "https" if listening.tls_cert else "http"
-    host = f"[{listening.host}]" if ":" in listening.host else listening.host
-    url = (listening.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}").rstrip("/")
-    serving = Serving(load_secret(project.data), tls=listening.is_https, public_url=url, hosts=(listening.host,))
+    sock = _bind(listen.host, listen.port)
+    scheme = "https" if listen.tls_cert else "http"
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    url = (listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}").rstrip("/")
+    serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
     config = uvicorn.Config(
         create_app(database, project.data, project.sav_root, serving),
         log_level="warning",
         server_header=False,
-        proxy_headers=listening.public_url is not None,  # else anyone could say where they come from
-        ssl_certfile=listening.tls_cert,
-        ssl_keyfile=listening.tls_key,
+        proxy_headers=listen.public_url is not None,  # else anyone could say where they come from
+        ssl_certfile=listen.tls_cert,
+        ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
     )
     sock.listen()  # whoever follows the address now waits for the answer

@@ -13,7 +13,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listening:
+class ListenOptions:
     """The options of `serve`, checked: where the app listens and whether passwords are safe on the way.
 
     Args:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.judging import leases, pointing, queue, submission, undoing
-from validation_ui.judging.items import _facts, _hashes, _said, count_accepted
+from validation_ui.judging.items import _facts, _hashes, _judgements, count_accepted
 from validation_ui.judging.protocol import derive
 from validation_ui.judging.verdict import Verdict
 from validation_ui.schema import Role, SlotKind, item, judgement, masklet, person, slot, text_version
@@ -190,7 +190,10 @@ def check(store: Database) -> None:
                 continue
             hashes = _hashes(connection, row.id)
             outcome = derive(
-                _facts(connection, row, min(hashes)), hashes, _said(connection, row.id), max_edits=settings.max_edits
+                _facts(connection, row, min(hashes)),
+                hashes,
+                _judgements(connection, row.id),
+                max_edits=settings.max_edits,
             )
             assert row.text_id == outcome.text_id
             assert row.state in ({"accepted", "surplus"} if outcome.state == "accepted" else {outcome.state})

@@ -10,7 +10,7 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
 from validation_ui.judging import leases
-from validation_ui.judging.leases import see
+from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
 from validation_ui.schema import audit, person, slot
 
@@ -127,7 +127,7 @@ def test_no_mask_of_a_video_while_something_in_it_is_to_be_found(desk: Desk) -> 
 def test_a_blind_item_whose_video_was_seen_meanwhile_goes_to_others(desk: Desk, clock: Clock) -> None:
     desk.do("ann", "accept", "sighted")
     blind = desk.claim("cy", "blind")
-    desk.store.write(lambda c: see(c, desk.ids["cy"], "v0", clock.now))
+    desk.store.write(lambda c: mark_seen(c, desk.ids["cy"], "v0", clock.now))
     with pytest.raises(Problem) as seen:
         desk.point("cy", blind)
     assert seen.value.code == "already_seen"

@@ -19,7 +19,7 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Decision, ItemState, Role, SlotKind, SlotState, Standing, item, judgement, slot
 from validation_ui.statistics.agreement import agreement
 from validation_ui.statistics.coefficients import cohen_kappa, gwet_ac1, krippendorff_alpha
-from validation_ui.statistics.progress import own, progress, reviewers
+from validation_ui.statistics.progress import progress, reviewers, work_of
 from validation_ui.web.stats import router
 
 ACCEPT, EDIT, REJECT, FLAG = Decision
@@ -72,7 +72,7 @@ def test_an_untouched_project_has_no_estimate(store: Database, clock: Clock) -> 
         found = progress(connection, clock.now)
         assert (found.per_h, found.eta_s) == (0, None)
         assert reviewers(connection) == []
-        assert own(connection, 1).per_h is None
+        assert work_of(connection, 1).per_h is None
 
 
 def test_a_break_is_no_work(store: Database) -> None:
@@ -85,7 +85,7 @@ def test_a_break_is_no_work(store: Database) -> None:
 
     store.write(work)
     with store.read() as connection:
-        found = own(connection, ids["ann"])
+        found = work_of(connection, ids["ann"])
     # 50 s of the first, 100 and 300 s in a row, a break, 50 s and 30 s
     assert found.per_h == pytest.approx(5 / 530 * 3600)
     assert found.median_s == {"sighted": 50.0, "blind": 25.0}

@@ -40,7 +40,7 @@ def is_due(settings: Settings, person_id: int, claims: int) -> bool:
     return seeded_frac(settings.seed, "due", person_id, claims) < settings.gold_frac
 
 
-def hand_out(
+def lease_gold(
     connection: Connection,
     *,
     person_id: int,

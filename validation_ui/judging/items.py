@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from validation_ui.judging.protocol import ItemFacts, Outcome, Said, derive
+from validation_ui.judging.protocol import ItemFacts, Judgement, Outcome, derive
 from validation_ui.schema import (
     Decision,
     ItemState,
@@ -50,7 +50,7 @@ _LOCK = select(item).where(item.c.id == _ITEM).with_for_update(key_share=True)
 _CHANGE = update(item).where(item.c.id == _ITEM)
 _SOURCE = select(judgement.c.id).where(judgement.c.short_item_id == _ITEM, judgement.c.undone_at.is_(None))
 _TEXTS = select(text_version.c.id, text_version.c.sha256).where(text_version.c.item_id == _ITEM)
-_SAID = (
+_JUDGEMENTS = (
     select(judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.new_text_id, pointing.c.hit)
     .outerjoin_from(judgement, pointing, pointing.c.id == judgement.c.pointing_id)
     .where(judgement.c.item_id == _ITEM, judgement.c.undone_at.is_(None))
@@ -82,7 +82,10 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     hashes = _hashes(connection, item_id)
     first_text_id = min(hashes)
     outcome = derive(
-        _facts(connection, before, first_text_id), hashes, _said(connection, item_id), max_edits=settings.max_edits
+        _facts(connection, before, first_text_id),
+        hashes,
+        _judgements(connection, item_id),
+        max_edits=settings.max_edits,
     )
     state = outcome.state
     if state is ItemState.ACCEPTED and before.state in _ACCEPTED:
@@ -111,10 +114,10 @@ def _hashes(connection: Connection, item_id: int) -> dict[int, str]:
     return {row.id: row.sha256 for row in connection.execute(_TEXTS, {"item": item_id})}
 
 
-def _said(connection: Connection, item_id: int) -> list[Said]:
+def _judgements(connection: Connection, item_id: int) -> list[Judgement]:
     return [
-        Said(SlotKind(row.kind), row.text_id, Decision(row.decision), row.new_text_id, row.hit)
-        for row in connection.execute(_SAID, {"item": item_id})
+        Judgement(SlotKind(row.kind), row.text_id, Decision(row.decision), row.new_text_id, row.hit)
+        for row in connection.execute(_JUDGEMENTS, {"item": item_id})
     ]
 
 

@@ -129,7 +129,7 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
     return slot_row(connection, slot_id)
 
 
-def see(connection: Connection, person_id: int, video_id: str, now: float) -> None:
+def mark_seen(connection: Connection, person_id: int, video_id: str, now: float) -> None:
     """Record that the person saw a mask of the video: from now on they get no blind items of this video."""
     connection.execute(_SEE, {"me": person_id, "video": video_id, "now": now})
 

@@ -143,7 +143,7 @@ def record(
     }
     connection.execute(_KEEP, values)
     if result.hit is not None:
-        leases.see(connection, person_id, row.video_id, now)
+        leases.mark_seen(connection, person_id, row.video_id, now)
     body = {"answer": answer.answer, "hit": result.hit}
     audit.append(
         connection, at=now, actor=f"person:{person_id}", action="pointing", subject=f"slot:{slot_id}", body=body
@@ -170,7 +170,7 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
     leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
     hit = extent_id == row.masklet_id
     connection.execute(update(pointing).where(pointing.c.id == answered.id).values(extent_id=extent_id, hit=hit))
-    leases.see(connection, person_id, row.video_id, now)
+    leases.mark_seen(connection, person_id, row.video_id, now)
     body = {"choice": choice, "hit": hit}
     audit.append(connection, at=now, actor=f"person:{person_id}", action="extent", subject=f"slot:{slot_id}", body=body)
 

@@ -38,7 +38,7 @@ class ItemFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Judgement:
     """One live judgement; `hit` tells in the blind pass whether the object was found, and is None in the others."""
 
     kind: SlotKind
@@ -63,23 +63,23 @@ class Outcome:
     wanted: int = 0
 
 
-def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, max_edits: int) -> Outcome:
+def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judgement], *, max_edits: int) -> Outcome:
     """Derive the state of one item from its judgements.
 
     Args:
         item: what is known of it apart from its judgements.
         hashes: text id -> sha256, of every text of the item.
-        said: its live judgements, first to last.
+        judgements: its live judgements, first to last.
         max_edits: the next edit after this many sends the item to the adjudicator.
     """
     if item.withdrawn:
         return Outcome(ItemState.DROPPED, item.first_text_id)
-    sighted = [one for one in said if one.kind == SlotKind.SIGHTED]
+    sighted = [one for one in judgements if one.kind == SlotKind.SIGHTED]
     if len(sighted) < item.sighted:
         return Outcome(ItemState.SIGHTED, item.first_text_id, item.sighted - len(sighted))
-    later = [one for one in said if one.kind != SlotKind.SIGHTED]
+    later = [one for one in judgements if one.kind != SlotKind.SIGHTED]
 
-    def take(kind: SlotKind) -> Said | None:
+    def take(kind: SlotKind) -> Judgement | None:
         """Remove and return the first unused judgement of this kind on the current text."""
         for one in later:
             if one.kind == kind and hashes[one.text_id] == hashes[text_id]:
@@ -110,7 +110,7 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], said: Sequence[Said], *, 
     return Outcome(ItemState.DROPPED, text_id)
 
 
-def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Said]) -> tuple[ItemState, int]:
+def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Judgement]) -> tuple[ItemState, int]:
     """Return the state and the text id after the sighted pass."""
     decisions = {one.decision for one in sighted}
     edits: dict[str, int] = {}

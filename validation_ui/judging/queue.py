@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from validation_ui.judging import gold, items
-from validation_ui.judging.leases import lock_person, log, put_back, see, slot_row
+from validation_ui.judging.leases import lock_person, log, mark_seen, put_back, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -144,7 +144,7 @@ def claim(
         return ClaimResult(None, _why_none(connection, asked, settings, now, in_entry=in_entry))
     row = slot_row(connection, slot_id)
     if row.kind != SlotKind.BLIND:
-        see(connection, person_id, row.video_id, now)
+        mark_seen(connection, person_id, row.video_id, now)
     log(connection, now, person_id, "prefetch" if prefetch else "claim", slot_id, {"item": row.public_id})
     return ClaimResult(slot_id)
 
@@ -200,7 +200,7 @@ def _claims(connection: Connection, asker: _Asker) -> int:
 
 
 def _gold(connection: Connection, asker: _Asker, entry_round: int | None = None) -> int | None:
-    return gold.hand_out(
+    return gold.lease_gold(
         connection,
         person_id=asker.id,
         until=asker.until,

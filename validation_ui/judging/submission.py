@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert
 from validation_ui import audit
 from validation_ui.judging import gold, items, leases, undoing
 from validation_ui.judging.items import lock_item, settle
-from validation_ui.judging.verdict import Asked, Checked, Verdict, check
+from validation_ui.judging.verdict import CheckedVerdict, Task, Verdict, check
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -86,8 +86,8 @@ def submit(
     about = lock_item(connection, row.item_id)
     _check_version(connection, row, about, version)
     _take_slot(connection, row, person_id)
-    asked = _asked(connection, row, about, settings)
-    checked = check(verdict, asked, settings)
+    task = _task(connection, row, about, settings)
+    checked = check(verdict, task, settings)
     pointed = _pointing(connection, slot_id, person_id) if row.kind == SlotKind.BLIND else None
     judgement_id = _keep(connection, row, about, me, checked, verdict, pointed, now)
     connection.execute(_NO_DRAFT, {"slot": slot_id, "me": person_id})
@@ -107,7 +107,7 @@ def submit(
             "judgement": judgement_id,
             "item": about.public_id,
             "decision": verdict.decision,
-            "text_sha256": items.text_sha256(asked.parts),
+            "text_sha256": items.text_sha256(task.parts),
             "new_text_sha256": items.text_sha256(checked.new_parts) if checked.new_parts else None,
             "state": state,
         },
@@ -164,10 +164,10 @@ def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
         raise leases.lease_lost()
 
 
-def _asked(connection: Connection, row: Row[Any], about: Row[Any], settings: Settings) -> Asked:
+def _task(connection: Connection, row: Row[Any], about: Row[Any], settings: Settings) -> Task:
     wanted = asks_short(connection, about, SlotKind(row.kind), settings)
     may = row.kind == SlotKind.SIGHTED and about.wants_short  # it was wanted when they began, and may not be any more
-    return Asked(
+    return Task(
         SlotKind(row.kind),
         about.kind,
         items.text_parts(connection, about.text_id),
@@ -190,7 +190,7 @@ def _keep(
     row: Row[Any],
     about: Row[Any],
     me: Row[Any],
-    checked: Checked,
+    checked: CheckedVerdict,
     verdict: Verdict,
     pointed: Row[Any] | None,
     now: float,

@@ -32,7 +32,7 @@ class Verdict(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Task:
     """What a slot asks of the reviewer.
 
     Attributes:
@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedVerdict:
     """The cleaned texts of a verdict that keeps all rules."""
 
     new_parts: dict[str, str] | None
@@ -57,7 +57,7 @@ class Checked:
     short: str | None
 
 
-def check(verdict: Verdict, asked: Asked, settings: Settings) -> Checked:
+def check(verdict: Verdict, task: Task, settings: Settings) -> CheckedVerdict:
     """Clean the texts of a verdict and check all rules.
 
     Raises:
@@ -65,11 +65,11 @@ def check(verdict: Verdict, asked: Asked, settings: Settings) -> Checked:
     """
     fields: dict[str, str] = {}
     note = _clean(fields, "note", verdict.note)
-    _check_parts(fields, verdict, asked)
-    _check_reasons(fields, verdict, asked, note)
-    new_parts = _new_parts(fields, verdict, asked, settings)
-    short = _short(fields, verdict, asked, settings)
-    needs_watching = asked.kind == SlotKind.SIGHTED and asked.item_kind == "long" and _is_for(verdict)
+    _check_parts(fields, verdict, task)
+    _check_reasons(fields, verdict, task, note)
+    new_parts = _new_parts(fields, verdict, task, settings)
+    short = _short(fields, verdict, task, settings)
+    needs_watching = task.kind == SlotKind.SIGHTED and task.item_kind == "long" and _is_for(verdict)
     if needs_watching and verdict.watched_frac < MIN_WATCHED_FRAC:
         fields["watched_frac"] = (
             f"watch the object's whole visible span once before you accept or edit; so far it was "
@@ -77,63 +77,63 @@ def check(verdict: Verdict, asked: Asked, settings: Settings) -> Checked:
         )
     if fields:
         raise Problem(422, "invalid", "Some of it is missing or does not fit: see the marked fields.", fields=fields)
-    return Checked(new_parts, note, short)
+    return CheckedVerdict(new_parts, note, short)
 
 
 def _is_for(verdict: Verdict) -> bool:
     return verdict.decision in (Decision.ACCEPT, Decision.EDIT)
 
 
-def _check_parts(fields: dict[str, str], verdict: Verdict, asked: Asked) -> None:
-    unknown = verdict.parts.keys() - asked.parts.keys()
+def _check_parts(fields: dict[str, str], verdict: Verdict, task: Task) -> None:
+    unknown = verdict.parts.keys() - task.parts.keys()
     if unknown:
-        fields["parts"] = f"the parts of this text are {', '.join(asked.parts)}; got {', '.join(sorted(unknown))[:80]}"
+        fields["parts"] = f"the parts of this text are {', '.join(task.parts)}; got {', '.join(sorted(unknown))[:80]}"
     if verdict.decision == Decision.ACCEPT:
-        missing = [part for part in asked.parts if part not in verdict.parts]
-        wrong = [part for part in asked.parts if verdict.parts.get(part) == "wrong"]
+        missing = [part for part in task.parts if part not in verdict.parts]
+        wrong = [part for part in task.parts if verdict.parts.get(part) == "wrong"]
         if missing:
             fields["parts"] = f"judge every part before you accept; not judged yet: {', '.join(missing)}"
         elif wrong:
             fields["parts"] = f"a text with a wrong part is edited or rejected, not accepted; wrong: {', '.join(wrong)}"
 
 
-def _check_reasons(fields: dict[str, str], verdict: Verdict, asked: Asked, note: str) -> None:
+def _check_reasons(fields: dict[str, str], verdict: Verdict, task: Task, note: str) -> None:
     if len(set(verdict.reasons)) != len(verdict.reasons) or not set(verdict.reasons) <= set(REASONS):
         fields["reasons"] = f"give each reason once, of: {', '.join(REASONS)}"
     if verdict.decision == Decision.REJECT and not verdict.reasons:
         fields["reasons"] = "say why you reject it"
     if verdict.decision == Decision.FLAG and not verdict.reasons and not note:
         fields["reasons"] = "say why you flag it: a reason or a note"
-    if verdict.decision == Decision.FLAG and asked.kind == SlotKind.ADJUDICATE:
+    if verdict.decision == Decision.FLAG and task.kind == SlotKind.ADJUDICATE:
         fields["decision"] = "you are the one it was flagged to: accept, edit or reject it, or skip it"
 
 
-def _new_parts(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> dict[str, str] | None:
+def _new_parts(fields: dict[str, str], verdict: Verdict, task: Task, settings: Settings) -> dict[str, str] | None:
     """Return all parts of the text after an edit, or None for other decisions."""
     if verdict.decision != Decision.EDIT:
         if verdict.text is not None:
             fields["text"] = "only an edit has a new text"
         return None
-    new = dict(asked.parts)
+    new = dict(task.parts)
     for part, text in (verdict.text or {}).items():
-        if part not in asked.parts:
-            fields["text"] = f"the parts of this text are {', '.join(asked.parts)}"
+        if part not in task.parts:
+            fields["text"] = f"the parts of this text are {', '.join(task.parts)}"
             return None
         new[part] = _clean(fields, f"text.{part}", text, settings if part == "short" else None, empty=False)
-    if new == dict(asked.parts) and not any(field.startswith("text") for field in fields):
+    if new == dict(task.parts) and not any(field.startswith("text") for field in fields):
         fields["text"] = "an edit changes the text; this one is as it was"
     return new
 
 
-def _short(fields: dict[str, str], verdict: Verdict, asked: Asked, settings: Settings) -> str | None:
+def _short(fields: dict[str, str], verdict: Verdict, task: Task, settings: Settings) -> str | None:
     """Return the short expression that was written along with a sighted judgement, or None."""
     if verdict.short is None:
-        if asked.short == "wanted" and _is_for(verdict):
+        if task.short == "wanted" and _is_for(verdict):
             fields["short"] = (
                 f"write a short expression too, {settings.short_words_min} to {settings.short_words_max} words"
             )
         return None
-    if asked.short == "no" or not _is_for(verdict):
+    if task.short == "no" or not _is_for(verdict):
         fields["short"] = "no short expression is asked for here"
         return None
     return _clean(fields, "short", verdict.short, settings, empty=False)

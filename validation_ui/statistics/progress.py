@@ -50,7 +50,7 @@ class Quota:
 
 
 @dataclass(frozen=True)
-class Own:
+class PersonWork:
     """The work of a person, gold items included."""
 
     judged: int
@@ -81,7 +81,7 @@ class Reviewer:
     name: str
     role: str
     standing: str
-    work: Own
+    work: PersonWork
     judged: int
     accept_frac: float | None
     edit_frac: float | None
@@ -125,7 +125,7 @@ def progress(connection: Connection, now: float) -> Progress:
     )
 
 
-def own(connection: Connection, person_id: int) -> Own:
+def work_of(connection: Connection, person_id: int) -> PersonWork:
     """Return the work of one person."""
     return _work(_judgements(connection, person_id))
 
@@ -182,7 +182,7 @@ def _judgements(connection: Connection, person_id: int | None = None) -> Sequenc
     return connection.execute(query).all()
 
 
-def _work(rows: Sequence[Judged]) -> Own:
+def _work(rows: Sequence[Judged]) -> PersonWork:
     active_s, before_at = 0.0, float("-inf")
     by_pass: dict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -192,7 +192,7 @@ def _work(rows: Sequence[Judged]) -> Own:
         active_s += gap_s if gap_s <= IDLE_S else min(took_s, IDLE_S)
         before_at = row.created_at
     per_h = len(rows) / active_s * 3600 if active_s else None
-    return Own(len(rows), per_h, {kind: median(times) for kind, times in sorted(by_pass.items())})
+    return PersonWork(len(rows), per_h, {kind: median(times) for kind, times in sorted(by_pass.items())})
 
 
 def _final_accepts(connection: Connection) -> dict[int, int]:

@@ -213,7 +213,7 @@ async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerD
             return item_views.item_masks(connection, caller.id, caller.role, public_id)
 
     video_id, masks = _found(await anyio.to_thread.run_sync(look))
-    await database.awrite(lambda c: leases.see(c, caller.id, video_id, database.now()))
+    await database.awrite(lambda c: leases.mark_seen(c, caller.id, video_id, database.now()))
     return _json(masks)
 
 

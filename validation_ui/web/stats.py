@@ -12,7 +12,7 @@ from validation_ui.database import Database
 from validation_ui.people.access import Caller, database_of, need
 from validation_ui.schema import Role
 from validation_ui.statistics.agreement import Agreement, agreement
-from validation_ui.statistics.progress import Own, Progress, Reviewer, own, progress, reviewers
+from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, progress, reviewers, work_of
 
 router = APIRouter()
 
@@ -24,7 +24,7 @@ class ProgressView:
     """The response of `/api/progress`: how far the project is, and what the caller did."""
 
     project: Progress
-    mine: Own
+    mine: PersonWork
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def get_progress(
     """
     with database.read() as connection:
         project = progress(connection, database.now())
-        mine = own(connection, caller.id)
+        mine = work_of(connection, caller.id)
     return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
 
 
