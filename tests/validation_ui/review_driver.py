@@ -21,7 +21,7 @@ from sqlalchemy import Connection, update
 from tests.browser import FLAGS, find_chromium
 from tests.validation_ui import rows
 from validation_ui.database import Database
-from validation_ui.importing.frames import CHUNK_FRAMES, pack
+from validation_ui.importing.source_video import CHUNK_FRAMES, pack
 from validation_ui.people.access import cookie_name, open_session
 from validation_ui.schema import video
 from validation_ui.serving import Serving

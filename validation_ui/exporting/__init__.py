@@ -29,7 +29,7 @@ from validation_ui.exporting.benchmark import (
     read_clips,
     write_masks,
 )
-from validation_ui.exporting.frames import write_frames
+from validation_ui.exporting.jpegs import write_frames
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
 from validation_ui.exporting.training_file import check_train, held_out
 from validation_ui.schema import ItemState, item

@@ -16,8 +16,8 @@ from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.importing import fingerprint, sample
 from validation_ui.importing.candidates import Clip, Run, read_run
-from validation_ui.importing.frames import Decoded, decode
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
+from validation_ui.importing.source_video import Decoded, decode
 from validation_ui.schema import meta, video
 from validation_ui.settings import Settings
 

@@ -28,10 +28,8 @@ _SAME_FRAMES = 3  # this many sparse frames must be found in the other video; al
 _FLAT_LEVELS = 5.0  # standard deviation of the 16 x 17 grey levels; below it the bits are noise
 _BLOCK = 4096  # number of frames of either side that are compared at once: 64 MB
 
-Bytes = NDArray[np.uint8]
 
-
-def of_frame(grey_HW: Bytes) -> bytes:
+def of_frame(grey_HW: NDArray[np.uint8]) -> bytes:
     """Return the 32-byte hash of an upright grey image, or no bytes if it is flat (e.g. a black frame)."""
     small = np.asarray(cv2.resize(grey_HW, (17, 16), interpolation=cv2.INTER_AREA), np.int16)
     if small.std() < _FLAT_LEVELS:
@@ -62,7 +60,7 @@ def near_duplicates(dense: Mapping[str, bytes], sparse: Mapping[str, bytes]) -> 
     ]
 
 
-def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], Bytes, NDArray[np.int64]]:
+def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], NDArray[np.uint8], NDArray[np.int64]]:
     """Return (video names, all hashes, index of the video of every hash)."""
     names = list(fingerprints)
     counts = [len(fingerprints[name]) // BYTES for name in names]
@@ -70,7 +68,9 @@ def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], Bytes, NDA
     return names, bytes_F32, np.repeat(np.arange(len(names)), counts)
 
 
-def _same(dense_D32: Bytes, sparse_S32: Bytes) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _same(
+    dense_D32: NDArray[np.uint8], sparse_S32: NDArray[np.uint8]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return the indices (dense, sparse) of frames that count as the same, in blocks.
 
     The bits become -1 and 1, so that a product of matrices is the number of equal minus that of unequal bits. This is
@@ -87,5 +87,5 @@ def _same(dense_D32: Bytes, sparse_S32: Bytes) -> list[tuple[NDArray[np.int64], 
     return matches
 
 
-def _signs(bytes_F32: Bytes) -> NDArray[np.float32]:
+def _signs(bytes_F32: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.unpackbits(bytes_F32, axis=1).astype(np.float32) * 2 - 1

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from validation_ui.importing.candidates import Candidate, Run
-from validation_ui.importing.frames import Decoded
 from validation_ui.importing.sample import Drawn, GoldItem
+from validation_ui.importing.source_video import Decoded
 from validation_ui.judging import items
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 
