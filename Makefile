@@ -47,7 +47,7 @@ check: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(VENV)/bin/node $(VENV)/node/node_modules/typescript/bin/tsc --project validation_ui/static/jsconfig.json
+	$(VENV)/bin/node $(VENV)/node/node_modules/typescript/bin/tsc --project validation_ui/web/static/jsconfig.json
 	$(PY) -m pipeline.annotate --shard demo --check
 
 # Measure speed against named references and print the ratios

@@ -14,7 +14,8 @@ import numpy as np
 from pycocotools import mask as coco
 from sqlalchemy import Connection, insert
 
-from validation_ui.access import csrf_token, hash_token
+from validation_ui.database import Database
+from validation_ui.people.access import csrf_token, hash_token
 from validation_ui.schema import (
     ItemState,
     Role,
@@ -29,9 +30,8 @@ from validation_ui.schema import (
     text_version,
     video,
 )
-from validation_ui.security import Serving
+from validation_ui.serving import Serving
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 HEIGHT_PX, WIDTH_PX, FRAMES, FPS = 480, 848, 336, 24.0  # 14 s
 OBJECTS = 3  # a video
@@ -40,7 +40,7 @@ PICTURE_BYTES = 25_000
 SETTINGS = Settings(videos=10**6, long=10**6, short=0, gold_frac=0.0, entry_items=0)
 
 
-def people(store: Store, secret: bytes, count: int) -> list[dict[str, str]]:
+def people(store: Database, secret: bytes, count: int) -> list[dict[str, str]]:
     """Make reviewers; cookie and page token of each."""
     now = store.now()
     tokens = [secrets.token_urlsafe(32) for _ in range(count)]
@@ -74,7 +74,7 @@ def pictures(data: Path) -> list[dict[str, Any]]:
     return [{"first": first, "key": names[0], "rest": names[1]} for first in range(0, FRAMES, CHUNK)]
 
 
-def items(store: Store, chunks: list[dict[str, Any]], count: int, *, first: int, together: int) -> Iterator[None]:
+def items(store: Database, chunks: list[dict[str, Any]], count: int, *, first: int, together: int) -> Iterator[None]:
     """Add expressions `first` to `first + count`, `together` in a transaction; yields after each."""
     masks = [_masks(n) for n in range(OBJECTS)]
     for start in range(first, first + count, together):

@@ -29,10 +29,10 @@ from sqlalchemy import MetaData, create_engine, func, inspect, select
 from benchmarks.load_project import items, people, pictures
 from tests.running import ROOT
 from validation_ui import audit
-from validation_ui.app import create_app
+from validation_ui.database import Database
 from validation_ui.schema import judgement
-from validation_ui.security import Serving, load_secret
-from validation_ui.store import Store
+from validation_ui.serving import Serving, load_secret
+from validation_ui.web.app import create_app
 
 REVIEWERS, PER_MIN = 50, 4
 CLIENTS = 200
@@ -53,7 +53,7 @@ class Bench:
     data: Path
     url: str
     port: int
-    store: Store
+    store: Database
     sessions: list[dict[str, str]]
     chunks: list[dict[str, Any]]
     server: subprocess.Popen[bytes] | None = None
@@ -138,7 +138,7 @@ def bench(database: str | None, count: int, reviewers: int) -> Iterator[Bench]:
         url = database or f"sqlite:///{data}/validation.sqlite3"
         if database and inspect(create_engine(database)).get_table_names():
             raise ValueError(f"--database must name an empty database, and {database} has tables; create another")
-        store = Store(url)
+        store = Database(url)
         store.create()
         chunks = pictures(data)
         made = Bench(data, url, _free_port(), store, people(store, load_secret(data), reviewers), chunks)
@@ -279,7 +279,7 @@ def nothing(name: str, found: dict[str, Any]) -> Row:
 
 def serve(data: Path, port: int, url: str) -> None:
     """The real app."""
-    app = create_app(Store(url), data, data, Serving(load_secret(data)))
+    app = create_app(Database(url), data, data, Serving(load_secret(data)))
     uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning")).run()
 
 

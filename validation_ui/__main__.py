@@ -18,7 +18,7 @@ Command = Callable[[Project, argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 something was wrong with what was asked."""
+    """Run one sub-command and return the exit code: 0 = done, 2 = a user error, which is logged."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The sub-commands and their options."""
+    """Build the parser of the sub-commands and their options."""
     command = argparse.ArgumentParser(prog="python -m validation_ui", description=__doc__)
     add_command = command.add_subparsers(required=True, metavar="COMMAND").add_parser
 

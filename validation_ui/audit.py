@@ -1,4 +1,7 @@
-"""The audit log: append-only rows, each hashed with the one before, written in the same transaction as the change."""
+"""The audit log: append-only rows in a hash chain, written in the same transaction as the change that they record.
+
+The hash of a row covers the row and the hash of the row before it, so a later change of any row can be detected.
+"""
 
 import hashlib
 import json
@@ -17,7 +20,7 @@ _APPEND, _MOVE_HEAD = insert(audit), update(audit_head)
 def append(
     connection: Connection, *, at: float, actor: str, action: str, subject: str, body: Mapping[str, Any] | None = None
 ) -> None:
-    """Add a row. Call it last in a transaction: on PostgreSQL it holds the log's lock until the commit."""
+    """Add a row. Call this last in a transaction: on PostgreSQL it holds the lock of the log until the commit."""
     last_id, previous = connection.execute(_HEAD).one()
     row = {
         "id": last_id + 1,
@@ -33,10 +36,10 @@ def append(
 
 
 def verify(connection: Connection) -> int:
-    """Number of rows of the log, each checked.
+    """Check the hash of every row and return the number of rows.
 
     Raises:
-        ValueError: a row was changed, removed or added from outside; names the first.
+        ValueError: a row was changed, removed or added from outside; the message names the first one.
     """
     previous, count = _START, 0
     for row in rows(connection):
@@ -54,7 +57,7 @@ def verify(connection: Connection) -> int:
 
 
 def rows(connection: Connection) -> Iterator[dict[str, Any]]:
-    """The log in order."""
+    """Iterate over the rows of the log, oldest first."""
     for row in connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id)).mappings():
         yield dict(row)
 

@@ -1,15 +1,15 @@
-"""What goes wrong in a request, as the caller is told it."""
+"""The error that a request can end in, after "Problem Details for HTTP APIs" (RFC 9457)."""
 
 from typing import Any
 
 
 class Problem(Exception):
-    """An answer other than success: `{"error": {"code": …, "message": …, …}}` with an HTTP status.
+    """An error that is sent to the client as `{"error": {"code": …, "message": …, …}}` with an HTTP status.
 
     Args:
-        status: of HTTP, 400 to 599.
-        code: a word that scripts look at.
-        message: a sentence for people: the rule, what was got, what to do.
+        status: the HTTP status, 400 to 599.
+        code: one word, which scripts compare.
+        message: a sentence for people: the rule, the value that broke it, what to do.
         extra: more fields of `error`.
     """
 

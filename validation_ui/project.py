@@ -1,4 +1,4 @@
-"""Where a validation project lives: the annotation run it judges, its data folder and its database."""
+"""Where the files of a validation project are: the annotation run it judges, its data folder and its database."""
 
 import json
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from pathlib import Path
 from sqlalchemy import select
 
 from manifests.io import Folder
+from validation_ui.database import Database
 from validation_ui.schema import meta
-from validation_ui.store import Store
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project by its folders.
+    """The folders and the database of a validation project.
 
     Attributes:
-        out: the annotation run.
-        data: local folder of the pictures, the secret and, unless `database` is given, the SQLite database.
-        sav: SAV_ROOT if it was named; else the one that the run was made from.
-        database: SQLAlchemy's address of another database, e.g. `postgresql+psycopg://user@host/name`.
+        out: the folder of the annotation run.
+        data: local folder of the images, the secret and, unless `database` is given, the SQLite database.
+        sav: SAV_ROOT if the command named one; None = take it from the run.
+        database: SQLAlchemy URL of another database, e.g. `postgresql+psycopg://user@host/name`.
     """
 
     out: Folder
@@ -33,7 +33,7 @@ class Project:
         """The folder that holds `sav_train/`.
 
         Raises:
-            ValueError: the run does not say which, or the folder is not there.
+            ValueError: the run does not name its SAV_ROOT, or this folder does not exist here.
         """
         root = self.sav
         if root is None:
@@ -50,18 +50,30 @@ class Project:
 
     @property
     def url(self) -> str:
-        """Address of the database."""
+        """SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.data.resolve()}/validation.sqlite3"
 
-    def open(self) -> Store:
-        """The database, made if need be and brought to the schema of this release."""
+    def open(self) -> Database:
+        """Open the database; its tables are created if they are missing, and migrated to this release's schema."""
         self.data.mkdir(parents=True, exist_ok=True)
-        store = Store(self.url)
-        store.create()
-        return store
+        database = Database(self.url)
+        database.create()
+        return database
 
 
-def is_imported(store: Store) -> bool:
-    """True once an annotation run is in the database."""
-    with store.read() as connection:
+def is_imported(database: Database) -> bool:
+    """Return True if the import of an annotation run into this database was completed."""
+    with database.read() as connection:
         return connection.execute(select(meta.c.key).where(meta.c.key == "run")).first() is not None
+
+
+def inside(root: Path, name: str) -> Path:
+    """Return `root / name` with symbolic links resolved.
+
+    Raises:
+        ValueError: the resolved path is not inside `root`.
+    """
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError(f"a file must lie inside {root}, got {name!r}: it leads to {path}")
+    return path

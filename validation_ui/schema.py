@@ -1,8 +1,8 @@
-"""Every table of the validation app, once, for SQLite and PostgreSQL.
+"""Every table of the validation app, for SQLite and PostgreSQL.
 
-Times are seconds since 1970 by the server's clock (`_at`), durations seconds (`_s`), points (x, y) / (width, height).
-A *video* is shared by the masklets of an annotation run; an *item* is one expression to be judged; a *slot* is one
-judgement that is wanted of it (facts: HULK leases of Labello, ConfLab); a *judgement* is what a person said.
+Times (`_at`) are seconds since 1970 by the server's clock, durations (`_s`) are seconds, points are (x, y) as fractions
+of width and height. A *video* is shared by the masklets of an annotation run. An *item* is one expression that is
+judged. A *slot* is one judgement that an item needs; a person leases it for some time. A *judgement* is one answer.
 """
 
 from enum import StrEnum
@@ -37,7 +37,7 @@ metadata = MetaData(
 
 
 class Role(StrEnum):
-    """What a person may do; each may do what stands before it, but for READER, who only looks."""
+    """What a person may do. Every role includes the rights of the one above it, except that READER only looks."""
 
     READER = "reader"  # progress, agreement and items; judges nothing
     REVIEWER = "reviewer"  # sighted and blind pass
@@ -45,29 +45,32 @@ class Role(StrEnum):
     ADMIN = "admin"  # also people, invites, gold items and settings
 
 
-class Standing(StrEnum):
-    """Whether a reviewer is given real work."""
+ADJUDICATORS = (Role.ADJUDICATOR, Role.ADMIN)
 
-    ENTRY = "entry"  # has the entry test before them
+
+class Standing(StrEnum):
+    """Whether a reviewer is given real items."""
+
+    ENTRY = "entry"  # takes the entry test
     ACTIVE = "active"
-    FAILED = "failed"  # the entry test; an admin may let them try again
-    STOPPED = "stopped"  # fell below the gold gate, or stopped by an admin
+    FAILED = "failed"  # failed the entry test; an admin may let them try again
+    STOPPED = "stopped"  # fell below the gold gate, or was stopped by an admin
 
 
 class ItemState(StrEnum):
-    """Where an item is. ACCEPTED, SURPLUS and DROPPED are final until something is undone."""
+    """The state of an item. ACCEPTED, SURPLUS and DROPPED are final until a judgement is undone."""
 
     SIGHTED = "sighted"
     BLIND = "blind"
     ADJUDICATE = "adjudicate"
     ACCEPTED = "accepted"
-    SURPLUS = "surplus"  # accepted when the quota of its kind, its video or all videos was full
+    SURPLUS = "surplus"  # accepted after the quota of its kind, of its video or of all videos was filled
     DROPPED = "dropped"
-    GOLD = "gold"  # its answer is known: entry test and hidden checks
+    GOLD = "gold"  # an item whose right answer is known: for the entry test and hidden checks
 
 
 class SlotKind(StrEnum):
-    """Which pass a slot belongs to."""
+    """The pass that a slot belongs to."""
 
     SIGHTED = "sighted"
     BLIND = "blind"
@@ -75,21 +78,21 @@ class SlotKind(StrEnum):
 
 
 class SlotState(StrEnum):
-    """State of a slot. A lease that has run out counts as open and is taken over when somebody claims it."""
+    """The state of a slot. A lease that has run out counts as open and is taken over when somebody claims it."""
 
     OPEN = "open"
     LEASED = "leased"
     DONE = "done"
-    VOID = "void"  # no longer wanted: its item was settled, or its text changed
+    VOID = "void"  # no longer needed: its item was settled, or the text changed
 
 
 class Decision(StrEnum):
-    """What a judgement comes to."""
+    """The decision of a judgement."""
 
     ACCEPT = "accept"
     EDIT = "edit"
     REJECT = "reject"
-    FLAG = "flag"  # to the adjudicator, with a reason
+    FLAG = "flag"  # leave it to the adjudicator, with a reason
 
 
 class Gold(StrEnum):
@@ -97,7 +100,7 @@ class Gold(StrEnum):
 
     NONE = ""
     GOOD = "good"  # the text is right: accept (or edit) is right
-    SWAPPED = "swapped"  # the text is another object's: reject is right
+    SWAPPED = "swapped"  # the text describes another object: reject is right
 
 
 def _is_one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
@@ -111,13 +114,13 @@ person = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(40), nullable=False),
-    Column("name_key", String(80), nullable=False, unique=True),  # casefolded: two people never look alike
+    Column("name_key", String(80), nullable=False, unique=True),  # casefolded: no two names look the same
     Column("role", String(12), nullable=False),
     Column("standing", String(8), nullable=False),
     Column("password_hash", String(200), nullable=False),  # argon2id
-    Column("hotkeys", JSON, nullable=False, default=dict),  # {action: KeyboardEvent.code}, changes only
+    Column("hotkeys", JSON, nullable=False, default=dict),  # {action: KeyboardEvent.code}; defaults are not stored
     Column("preferences", JSON, nullable=False, default=dict),  # {theme, light_mode, hotkeys_off}
-    Column("entry_round", Integer, nullable=False, default=0),  # an admin's "try again" starts the next
+    Column("entry_round", Integer, nullable=False, default=0),  # raised when an admin lets them try again
     Column("created_at", Float, nullable=False),
     _is_one_of("role", Role),
     _is_one_of("standing", Standing),
@@ -126,7 +129,7 @@ person = Table(
 session = Table(
     "session",
     metadata,
-    Column("token_hash", String(64), primary_key=True),  # sha256 of the cookie: the table alone opens no session
+    Column("token_hash", String(64), primary_key=True),  # sha256 of the cookie: who reads the table gets no session
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -138,7 +141,7 @@ invite = Table(
     Column("id", Integer, primary_key=True),
     Column("token_hash", String(64), nullable=False, unique=True),
     Column("role", String(12), nullable=False),
-    Column("created_by", ForeignKey("person.id"), nullable=True),  # null: the one printed at first start
+    Column("created_by", ForeignKey("person.id"), nullable=True),  # null: made by the command line
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("used_by", ForeignKey("person.id"), nullable=True),
@@ -159,20 +162,20 @@ video = Table(
     "video",
     metadata,
     Column("id", String(80), primary_key=True),
-    Column("media_id", String(24), nullable=False, unique=True),  # random: what addresses name it by
+    Column("media_id", String(24), nullable=False, unique=True),  # random; the video's name in URLs
     Column("split", String(10), nullable=False),  # benchmark or train; never changes after the import
-    Column("path", String(500), nullable=False),  # of the source, relative to SAV_ROOT
-    Column("sha256", String(64), nullable=False),  # of the source; empty if it was not read whole
-    Column("height_px", Integer, nullable=False),  # of the upright source
+    Column("path", String(500), nullable=False),  # of the source file, relative to SAV_ROOT
+    Column("sha256", String(64), nullable=False),  # of the source file; empty if it was not read completely
+    Column("height_px", Integer, nullable=False),  # of the source after rotation (upright)
     Column("width_px", Integer, nullable=False),
-    Column("shown_height_px", Integer, nullable=False, default=0),  # of the pictures in the chunks
+    Column("shown_height_px", Integer, nullable=False, default=0),  # of the images in the chunks
     Column("shown_width_px", Integer, nullable=False, default=0),
     Column("fps", Float, nullable=False),
     Column("frame_count", Integer, nullable=False),
     Column("pts_s", JSON, nullable=False, default=list),  # time of each source frame
-    # [{"first": 0, "key": "<sha256>.bin", "rest": "<sha256>.bin"}]: 24 source frames each; key = the annotated ones
-    Column("chunks", JSON, nullable=False, default=list),  # empty: nobody looks at this video
-    Column("fingerprints", LargeBinary, nullable=False, default=b""),  # 32 bytes a sampled frame (fingerprint.py)
+    # [{"first": 0, "key": "<sha256>.bin", "rest": "<sha256>.bin"}]: 24 frames per chunk; key: annotated ones
+    Column("chunks", JSON, nullable=False, default=list),  # empty: no item of this video is shown to anybody
+    Column("fingerprints", LargeBinary, nullable=False, default=b""),  # 32 bytes per sampled frame (fingerprint.py)
     CheckConstraint("split IN ('benchmark', 'train')", name="split"),
 )
 
@@ -190,26 +193,26 @@ item = Table(
     "item",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("public_id", String(24), nullable=False, unique=True),  # random: what links name it by
+    Column("public_id", String(24), nullable=False, unique=True),  # random; the item's name in links
     Column("masklet_id", ForeignKey("masklet.id"), nullable=False, index=True),
     Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
-    Column("kind", String(5), nullable=False),  # long: by the pipeline, short: by a person
+    Column("kind", String(5), nullable=False),  # long: written by the pipeline, short: written by a person
     Column("gold", String(7), nullable=False, default=""),
     Column("retired", Boolean, nullable=False, default=False),  # a gold item that an admin found to be wrong
     Column("state", String(10), nullable=False),
-    Column("priority", Integer, nullable=False),  # small first: the seeded order of the strata
-    Column("overlap", Boolean, nullable=False, default=False),  # wants a second, independent sighted judgement
-    Column("wants_short", Boolean, nullable=False, default=False),  # its sighted reviewer is asked for a short one
+    Column("priority", Integer, nullable=False),  # small ones are judged first: the seeded order over the strata
+    Column("overlap", Boolean, nullable=False, default=False),  # needs a second, independent sighted judgement
+    Column("wants_short", Boolean, nullable=False, default=False),  # the reviewer is asked for a short expression
     Column("strata", JSON, nullable=False, default=dict),  # {size, length, motion, camera, occlusion, look_alikes}
     Column("author_id", ForeignKey("person.id"), nullable=True),  # who wrote the short expression
     Column("text_id", Integer, nullable=True),  # the current text
-    Column("version", Integer, nullable=False, default=1),  # rises when the current text changes: If-Match
+    Column("version", Integer, nullable=False, default=1),  # rises with every change of the current text; for If-Match
     Column("settled_at", Float, nullable=True),
-    Column("exported_at", Float, nullable=True),  # from then on nothing can be undone
+    Column("exported_at", Float, nullable=True),  # its judgements cannot be undone after that
     CheckConstraint("kind IN ('long', 'short')", name="kind"),
     _is_one_of("state", ItemState),
     _is_one_of("gold", Gold),
-    Index("ix_item_state_kind", "state", "kind", "video_id"),  # covers the quotas
+    Index("ix_item_state_kind", "state", "kind", "video_id"),  # covers the query that counts for the quotas
 )
 
 text_version = Table(
@@ -218,7 +221,7 @@ text_version = Table(
     Column("id", Integer, primary_key=True),
     Column("item_id", ForeignKey("item.id"), nullable=False, index=True),
     Column("parts", JSON, nullable=False),  # {"object": …, "scene": …, "video": …} or {"short": …}
-    Column("sha256", String(64), nullable=False),  # of the parts; judgements hold for this text alone
+    Column("sha256", String(64), nullable=False),  # of the parts; a judgement holds for texts with the same hash
     Column("author_id", ForeignKey("person.id"), nullable=True),  # null: the pipeline
     Column("parent_id", Integer, nullable=True),
     Column("created_at", Float, nullable=False),
@@ -232,16 +235,16 @@ slot = Table(
     Column("kind", String(10), nullable=False),
     Column("n", Integer, nullable=False),  # 1, 2, … for each item and kind
     Column("state", String(6), nullable=False),
-    Column("holder_id", ForeignKey("person.id"), nullable=True),  # of a slot not leased: who held it last
+    Column("holder_id", ForeignKey("person.id"), nullable=True),  # of a slot that is not leased: the last holder
     Column("lease_until", Float, nullable=True),
-    Column("claimed_at", Float, nullable=True),  # null while leased: prefetched, nobody looks at it yet
+    Column("claimed_at", Float, nullable=True),  # null in a leased slot: it is prefetched, nobody looks at it yet
     Column("version", Integer, nullable=False, default=1),  # rises with every change of holder
-    Column("priority", Integer, nullable=False),  # the item's
-    Column("text_id", Integer, nullable=True),  # the text it asks about; null: the item's first
+    Column("priority", Integer, nullable=False),  # that of the item
+    Column("text_id", Integer, nullable=True),  # the text that is to be judged; null: the item's first text
     UniqueConstraint("item_id", "kind", "n"),
     _is_one_of("kind", SlotKind),
     _is_one_of("state", SlotState),
-    # what a claim looks through: only slots that may be free, best first
+    # for the query of a claim: only slots that may be free, best first
     Index(
         "ix_slot_free",
         "kind",
@@ -253,7 +256,7 @@ slot = Table(
     Index("ix_slot_holder_id", "holder_id"),
 )
 
-pointing = Table(  # what a person answered in the blind pass, before anything was revealed; never changed
+pointing = Table(  # the answer of a person in the blind pass, given before the object was revealed
     "pointing",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -263,10 +266,10 @@ pointing = Table(  # what a person answered in the blind pass, before anything w
     Column("points", JSON, nullable=False, default=list),  # [{"frame": source frame, "x": frac, "y": frac}]
     Column("candidates", Integer, nullable=True),  # how many objects fit, if ambiguous
     Column("outlines", JSON, nullable=False, default=list),  # masklet ids under the points, in the order shown
-    Column("extent_id", ForeignKey("masklet.id"), nullable=True),  # which of them the person meant
-    Column("hit", Boolean, nullable=True),  # null: the extent is still to be said
-    Column("chance_frac", Float, nullable=False, default=0.0),  # mean area of the target where it was pointed at
-    Column("answer_s", Float, nullable=False),  # from the claim to the answer
+    Column("extent_id", ForeignKey("masklet.id"), nullable=True),  # the one of them that the person meant
+    Column("hit", Boolean, nullable=True),  # null: the person still has to choose one of the outlines
+    Column("chance_frac", Float, nullable=False, default=0.0),  # mean area of the target in the frames of the points
+    Column("answer_s", Float, nullable=False),  # time from the claim to the answer
     Column("created_at", Float, nullable=False),
     UniqueConstraint("slot_id", "person_id"),
 )
@@ -285,19 +288,19 @@ judgement = Table(
     Column("reasons", JSON, nullable=False, default=list),
     Column("note", Text, nullable=False, default=""),
     Column("new_text_id", ForeignKey("text_version.id"), nullable=True),  # what an edit wrote
-    Column("short_item_id", ForeignKey("item.id"), nullable=True),  # the short expression written along the way
+    Column("short_item_id", ForeignKey("item.id"), nullable=True),  # item of the short expression written with it
     Column("pointing_id", ForeignKey("pointing.id"), nullable=True),
-    Column("gold_right", Boolean, nullable=True),  # of gold items
-    Column("entry_round", Integer, nullable=True),  # of the entry test: which time the person took it
-    Column("spent_s", Float, nullable=False),  # from the claim, or from the reveal in the blind pass
-    Column("watched_frac", Float, nullable=False, default=0.0),  # share of the visible span that was played
+    Column("gold_right", Boolean, nullable=True),  # whether the answer to a gold item was right; null: a real item
+    Column("entry_round", Integer, nullable=True),  # which time the person took the entry test; null: not in the test
+    Column("spent_s", Float, nullable=False),  # time since the claim, or since the reveal in the blind pass
+    Column("watched_frac", Float, nullable=False, default=0.0),  # fraction of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
     Column("undone_by", String(12), nullable=True),  # person, gold_gate
     _is_one_of("decision", Decision),
     Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),
-    # one judgement a slot, by the database's own word
+    # the database itself allows one live judgement per slot
     Index(
         "uq_judgement_slot_id_live",
         "slot_id",
@@ -307,7 +310,7 @@ judgement = Table(
     ),
 )
 
-seen = Table(  # who has seen any mask of a video: never asked to find something in it blind
+seen = Table(  # people who have seen a mask of a video: they get no blind items of this video
     "seen",
     metadata,
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
@@ -334,7 +337,7 @@ draft = Table(
     Column("saved_at", Float, nullable=False),
 )
 
-reply = Table(  # the first answer to a request with this Idempotency-Key, given again to every repeat
+reply = Table(  # the response to the first request with an Idempotency-Key; every repeated request gets it again
     "reply",
     metadata,
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
@@ -353,11 +356,11 @@ audit = Table(
     Column("actor", String(60), nullable=False),  # "person:3", "cli"
     Column("action", String(40), nullable=False),
     Column("subject", String(80), nullable=False),  # "slot:12"
-    Column("body", Text, nullable=False),  # JSON, as hashed
-    Column("hash", String(64), nullable=False),  # over this row and the hash of the one before
+    Column("body", Text, nullable=False),  # JSON, exactly as it was hashed
+    Column("hash", String(64), nullable=False),  # sha256 of this row and the hash of the row before it
 )
 
-audit_head = Table(  # the last row of the log: cutting the end off shows; its lock orders writers on PostgreSQL
+audit_head = Table(  # names the last row of the log, so that removed rows are noticed; locked by writers on PostgreSQL
     "audit_head",
     metadata,
     Column("id", Integer, primary_key=True),

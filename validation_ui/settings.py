@@ -1,5 +1,6 @@
-"""What can be chosen of a validation project. Fixed at import and kept in the database, but for `Serving`."""
+"""The settings of a validation project: chosen at the import, kept in the database, changed by `set`."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -29,28 +30,28 @@ _KINDS = {int: "a whole number", float: "a number"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """A project's settings; defaults are the paper's figures or those of facts/validation.md, section 5.
+    """The settings of a project. Why the defaults are what they are: docs/validation.md, "Where the numbers come from".
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a fraction is outside of [0, 1], or a value is negative.
     """
 
     seed: int = 0
     videos: int = 1147  # quota, paper section 3.3
     long: int = 1694  # quota of long expressions
     short: int = 251  # quota of short ones
-    per_video: int = 3  # objects of one video in the split
-    pass_frac: float = 0.65  # share of candidates expected to be accepted: how many more than the quota are drawn
-    overlap_frac: float = 0.15  # items with a second sighted judgement
-    gold_frac: float = 0.05  # of sighted claims that are gold items
-    entry_items: int = 20
-    entry_right_frac: float = 0.85
-    gold_right_frac: float = 0.85  # over the last `gold_window` gold answers, or the last judgements are asked again
+    per_video: int = 3  # most objects of one video in the split
+    pass_frac: float = 0.65  # fraction of candidates expected to be accepted: decides how many more are drawn
+    overlap_frac: float = 0.15  # fraction of items with a second sighted judgement
+    gold_frac: float = 0.05  # fraction of sighted claims that are gold items
+    entry_items: int = 20  # gold items of the entry test
+    entry_right_frac: float = 0.85  # fraction of right answers that passes the entry test
+    gold_right_frac: float = 0.85  # of the last `gold_window` gold answers; below it the person is stopped
     gold_window: int = 40
-    max_edits: int = 2  # one more goes to the adjudicator
+    max_edits: int = 2  # the next edit sends the item to the adjudicator
     lease_s: float = 900.0
-    prefetch_lease_s: float = 120.0
-    undo_last: int = 20
+    prefetch_lease_s: float = 120.0  # for the item that is loaded before the person begins with it
+    undo_last: int = 20  # judgements that a person can take back
     short_words_min: int = 3
     short_words_max: int = 20
 
@@ -63,17 +64,17 @@ class Settings:
                 raise ValueError(f"{field.name} must not be negative, got {value}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Every setting by its name."""
+        """Return every setting by its name."""
         return asdict(self)
 
     def changed(self, pairs: Sequence[str]) -> Self:
-        """These settings with some of them changed.
+        """Return a copy of these settings with some of them changed.
 
         Args:
-            pairs: `name=value`, e.g. `overlap_frac=0.3`.
+            pairs: strings `name=value`, e.g. `overlap_frac=0.3`.
 
         Raises:
-            ValueError: no such setting, or a value that it cannot have.
+            ValueError: a name is not that of a setting, or a value is not allowed for it.
         """
         kinds = {name: type(value) for name, value in asdict(self).items()}
         given: dict[str, Any] = {}
@@ -88,19 +89,25 @@ class Settings:
         return replace(self, **given)
 
     def save(self, connection: Connection) -> None:
-        """Write them; an import does this once."""
+        """Write these settings into the database, in place of those that were there."""
         connection.execute(meta.delete().where(meta.c.key == "settings"))
         connection.execute(meta.insert().values(key="settings", value=self.as_dict()))
 
     @staticmethod
     def load(connection: Connection) -> "Settings":
-        """The project's settings; the defaults if nothing was imported yet."""
+        """Read the settings of the project; the defaults if nothing was imported yet."""
         return _parsed(connection.execute(_STORED).scalar() or "{}")
 
 
 _STORED = select(cast(meta.c.value, Text)).where(meta.c.key == "settings")
 
 
-@lru_cache(maxsize=8)  # the same text each time, but after a change by whatever process
+@lru_cache(maxsize=8)  # the text changes only when some process changes the settings
 def _parsed(stored: str) -> Settings:
     return Settings(**json.loads(stored))
+
+
+def seeded_frac(seed: int, *names: object) -> float:
+    """Return a number in [0, 1) that looks random but is always the same for the same seed and names."""
+    digest = hashlib.sha256("\n".join(map(str, (seed, *names))).encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56

@@ -13,10 +13,10 @@ from filelock import FileLock
 from sqlalchemy import make_url
 
 from manifests.io import Folder
+from validation_ui.database import Database
 from validation_ui.importing import import_run
 from validation_ui.project import Project
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 SETTINGS = Settings(entry_items=4, gold_frac=0.0)
 
@@ -71,7 +71,7 @@ def with_tables(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
         folder = tmp_path_factory.mktemp("tables")
         sqlite = f"sqlite:///{folder}/validation.sqlite3"
         url = sqlite if kind == "sqlite" else _database(request.getfixturevalue("postgres"))
-        store = Store(url)
+        store = Database(url)
         store.create()
         store.close()
         return url
@@ -80,13 +80,13 @@ def with_tables(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def empty_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Database]:
     """A database without tables, of each kind, with the fake `clock`."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/validation.sqlite3"
     else:
         url = request.getfixturevalue("new_postgres")
-    store = Store(url, now=clock)
+    store = Database(url, now=clock)
     yield store
     store.close()
 
@@ -94,14 +94,14 @@ def empty_store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) ->
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, with_tables: Callable[[str], str]
-) -> Iterator[Store]:
+) -> Iterator[Database]:
     """An empty project on each kind of database."""
     url = make_url(with_tables(request.param))
     if request.param == "sqlite":
         new = f"sqlite:///{shutil.copy(str(url.database), tmp_path)}"
     else:
         new = _database(request.getfixturevalue("postgres"), str(url.database))
-    store = Store(new, now=clock)
+    store = Database(new, now=clock)
     yield store
     store.close()
 

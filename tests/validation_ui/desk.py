@@ -6,14 +6,15 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from validation_ui import audit, judging, leases, pointing, queue, quota, undoing
-from validation_ui.protocol import derive
+from validation_ui import audit
+from validation_ui.database import Database
+from validation_ui.judging import leases, pointing, queue, submission, undoing
+from validation_ui.judging.items import _facts, _hashes, _judgements, count_accepted
+from validation_ui.judging.protocol import derive
+from validation_ui.judging.verdict import Verdict
 from validation_ui.schema import Role, SlotKind, item, judgement, masklet, person, slot, text_version
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
-from validation_ui.settle import _facts, _hashes, _said
-from validation_ui.store import Store
-from validation_ui.verdict import Verdict
 
 _KEYS = itertools.count()
 
@@ -21,7 +22,7 @@ _KEYS = itertools.count()
 class Desk:
     """What people do, by their names in `ids`, at the store's time."""
 
-    def __init__(self, store: Store, ids: dict[str, int]) -> None:
+    def __init__(self, store: Database, ids: dict[str, int]) -> None:
         self.store, self.ids = store, ids
 
     def claim(self, who: str, *kinds: str, prefetch: bool = False) -> int | None:
@@ -65,12 +66,12 @@ class Desk:
         if answer == "pointed":
             at = self.row(slot_id).object_n * 20 + 10 if hit else 159
             points = [{"frame": k * 4, "x": (at + k * hit) / 160, "y": 0.5} for k in (0, 6)]
-        said = pointing.Answer.model_validate({"answer": answer, "points": points})
+        said = pointing.PointAnswer.model_validate({"answer": answer, "points": points})
         with self.store.read() as connection:
             found = pointing.find(connection, self.ids[who], slot_id, said)
         self.store.write(
             lambda c: pointing.record(
-                c, person_id=self.ids[who], slot_id=slot_id, answer=said, found=found, now=self.store.now()
+                c, person_id=self.ids[who], slot_id=slot_id, answer=said, result=found, now=self.store.now()
             )
         )
 
@@ -89,7 +90,7 @@ class Desk:
             body.setdefault("reasons", ["other"])
         return int(
             self.store.write(
-                lambda c: judging.submit(
+                lambda c: submission.submit(
                     c,
                     person_id=self.ids[who],
                     role=Role(c.execute(select(person.c.role).where(person.c.id == self.ids[who])).scalar_one()),
@@ -148,7 +149,7 @@ class _Slot:
         self.object_n = int(row.object_id.rpartition("/")[2])
 
 
-def check(store: Store) -> None:
+def check(store: Database) -> None:
     """Everything that must hold of a project at any time."""
     with store.read() as connection:
         settings = Settings.load(connection)
@@ -177,7 +178,7 @@ def check(store: Store) -> None:
                 ]
                 assert all(answer.created_at <= at for at in saw), "pointed in a video whose masks they had seen"
         accepted = [row for row in items.values() if row.state == "accepted"]
-        assert quota.filled(connection).videos == len({row.video_id for row in accepted}) <= settings.videos
+        assert count_accepted(connection).videos == len({row.video_id for row in accepted}) <= settings.videos
         for kind, most in (("long", settings.long), ("short", settings.short)):
             assert sum(row.kind == kind for row in accepted) <= most
         objects = Counter(video for video, _ in {(row.video_id, row.masklet_id) for row in accepted})
@@ -189,7 +190,10 @@ def check(store: Store) -> None:
                 continue
             hashes = _hashes(connection, row.id)
             outcome = derive(
-                _facts(connection, row, min(hashes)), hashes, _said(connection, row.id), max_edits=settings.max_edits
+                _facts(connection, row, min(hashes)),
+                hashes,
+                _judgements(connection, row.id),
+                max_edits=settings.max_edits,
             )
             assert row.text_id == outcome.text_id
             assert row.state in ({"accepted", "surplus"} if outcome.state == "accepted" else {outcome.state})

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-STATIC = Path(__file__).parents[2] / "validation_ui" / "static"
+STATIC = Path(__file__).parents[2] / "validation_ui" / "web" / "static"
 PAGES = Path(__file__).parent / "pages"
 COUNT, FPS, EVERY, IN_CHUNK = 102, 24.0, 4, 24
 HEIGHT, WIDTH = 192, 300

@@ -20,11 +20,12 @@ from sqlalchemy import Connection, update
 
 from tests.browser import FLAGS, find_chromium
 from tests.validation_ui import rows
-from validation_ui.access import cookie_name, open_session
-from validation_ui.app import Serving, create_app
-from validation_ui.importing.frames import CHUNK_FRAMES, pack
+from validation_ui.database import Database
+from validation_ui.importing.source_video import CHUNK_FRAMES, pack
+from validation_ui.people.access import cookie_name, open_session
 from validation_ui.schema import video
-from validation_ui.store import Store
+from validation_ui.serving import Serving
+from validation_ui.web.app import create_app
 
 SECRET = bytes(range(32))
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -45,7 +46,7 @@ class Running:
     """A project that is being served."""
 
     url: str
-    store: Store
+    store: Database
     clock: Clock
     browser: Browser
     ids: dict[str, int]
@@ -111,7 +112,7 @@ def running(
 ) -> Iterator[Running]:
     """Serve a project made by `fill`, with pictures; afterwards no page may have complained."""
     clock = Clock()
-    store = Store(f"sqlite:///{folder}/validation.sqlite3", now=clock)
+    store = Database(f"sqlite:///{folder}/validation.sqlite3", now=clock)
     store.create()
     ids = store.write(fill)
     store.write(lambda connection: draw(connection, folder / "frames"))
@@ -125,7 +126,7 @@ def running(
 
 
 @contextlib.contextmanager
-def serve(store: Store, data: Path, sav_root: Path) -> Iterator[str]:
+def serve(store: Database, data: Path, sav_root: Path) -> Iterator[str]:
     """The app at a free port, as it is really served."""
     app = create_app(store, data, sav_root, Serving(SECRET))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))

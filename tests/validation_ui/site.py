@@ -15,10 +15,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from tests.validation_ui.judged import judge
 from tests.validation_ui.rows import add_person, fill
-from validation_ui import access
-from validation_ui.app import Serving, create_app
+from validation_ui.database import Database
+from validation_ui.people import access
 from validation_ui.schema import ItemState, Role, SlotKind, SlotState, item, slot
-from validation_ui.store import Store
+from validation_ui.serving import Serving
+from validation_ui.web.app import create_app
 
 SECRET = bytes(range(7, 39))
 BASE = "http://127.0.0.1:8300"
@@ -31,7 +32,7 @@ class Site:
     """An app and its rows. `ann` holds a sighted slot of v0_o0 and a blind one of v1_o0, and has judged v2_o0."""
 
     app: FastAPI
-    store: Store
+    store: Database
     serving: Serving
     ids: dict[str, int]
     slots: dict[str, int]
@@ -56,7 +57,7 @@ class Site:
 def make_site(folder: Path, clock: Callable[[], float] = time.time, serving: Serving | None = None) -> Site:
     """The app on a new database in `folder`, with rows, a chunk of pictures and a source video. Close its store."""
     serving = serving or Serving(SECRET)
-    store = Store(f"sqlite:///{folder}/validation.sqlite3", now=clock)
+    store = Database(f"sqlite:///{folder}/validation.sqlite3", now=clock)
     store.create()
     (folder / "frames").mkdir()
     (folder / "frames" / f"{CHUNK}.bin").write_bytes(b"pictures")

@@ -14,9 +14,9 @@ from sqlalchemy import Engine, event, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.site import SECRET, Site, make_site, served
-from validation_ui import access
-from validation_ui.app import Serving
+from validation_ui.people import access
 from validation_ui.schema import Role, login_failure, person, session
+from validation_ui.serving import Serving
 
 RIGHT, WRONG = "a lake in early spring", "a lake in late spring"
 HASH = PasswordHasher().hash(RIGHT)

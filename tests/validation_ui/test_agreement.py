@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from irrCAC.raw import CAC
 
-from validation_ui.agreement import Ratings, cohen_kappa, gwet_ac1, krippendorff_alpha, raw
+from validation_ui.statistics.coefficients import Ratings, cohen_kappa, gwet_ac1, krippendorff_alpha, raw
 
 # Cohen's kappa in textbooks: 50 grant applications, two readers: both yes 20, both no 15, 5 and 10 apart
 GRANTS = np.array([[1, 1]] * 20 + [[1, 0]] * 5 + [[0, 1]] * 10 + [[0, 0]] * 15)

@@ -23,12 +23,12 @@ from pipeline.evaluation.split import read_split
 from tests.validation_ui.judged import accept, judge, settle
 from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill
 from validation_ui import audit, exporting
+from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
-from validation_ui.exporting.report import safe_cell
+from validation_ui.exporting.agreement_report import safe_cell
 from validation_ui.importing.fingerprint import of_frame
 from validation_ui.schema import Decision, SlotKind, item, judgement, masklet, meta, text_version, video
 from validation_ui.schema import audit as audit_table
-from validation_ui.store import Store
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # where the database makes no difference
 
@@ -64,7 +64,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Case:
     """A project in OUT/validation, and what was exported from it."""
 
-    def __init__(self, store: Store, sav_root: Path, folder: Path) -> None:
+    def __init__(self, store: Database, sav_root: Path, folder: Path) -> None:
         self.store, self.sav_root, self.folder = store, sav_root, folder
         self.data = folder / "out" / "validation"
         self.data.mkdir(parents=True)
@@ -95,7 +95,7 @@ class Case:
 
 
 @pytest.fixture
-def case(store: Store, sources: Path, tmp_path: Path) -> Case:
+def case(store: Database, sources: Path, tmp_path: Path) -> Case:
     """Three videos; accepted: both objects of v0, one of v1 and a short expression of it; v2 has nothing accepted."""
     case = Case(store, sources, tmp_path)
 

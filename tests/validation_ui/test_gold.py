@@ -9,11 +9,11 @@ from sqlalchemy import select, update
 
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
-from validation_ui import gold
+from validation_ui.database import Database
+from validation_ui.judging import gold
 from validation_ui.problem import Problem
 from validation_ui.schema import Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
 HIDDEN = replace(SMALL, gold_frac=0.5, gold_window=12)
@@ -36,12 +36,12 @@ def start(desk: Desk, who: str) -> None:
     )
 
 
-def project(store: Store, settings: Settings, **kwargs: int) -> Desk:
+def project(store: Database, settings: Settings, **kwargs: int) -> Desk:
     return Desk(store, store.write(lambda c: fill(c, settings=settings, **kwargs)))
 
 
 @pytest.mark.parametrize(("wrong", "standing", "code"), [(1, "active", None), (2, "failed", "entry_failed")])
-def test_entry(store: Store, wrong: int, standing: str, code: str | None) -> None:
+def test_entry(store: Database, wrong: int, standing: str, code: str | None) -> None:
     desk = project(store, ENTRY, gold=6)
     start(desk, "ann")
     had = set()
@@ -61,7 +61,7 @@ def test_entry(store: Store, wrong: int, standing: str, code: str | None) -> Non
     check(store)
 
 
-def test_a_second_try_gives_other_items_first(store: Store) -> None:
+def test_a_second_try_gives_other_items_first(store: Database) -> None:
     desk = project(store, ENTRY, gold=6)
     rounds = []
     for _ in range(2):
@@ -77,14 +77,14 @@ def test_a_second_try_gives_other_items_first(store: Store) -> None:
     assert len(set(rounds[1])) == 4
 
 
-def test_entry_without_gold_items_is_no_test(store: Store) -> None:
+def test_entry_without_gold_items_is_no_test(store: Database) -> None:
     desk = project(store, ENTRY)
     start(desk, "ann")
     assert desk.claim("ann") is not None
     assert desk.standing("ann") == "active"
 
 
-def test_an_undone_answer_of_the_entry_test_is_asked_again(store: Store) -> None:
+def test_an_undone_answer_of_the_entry_test_is_asked_again(store: Database) -> None:
     desk = project(store, ENTRY, gold=6)
     start(desk, "ann")
     slot_id = desk.claim("ann")
@@ -105,7 +105,7 @@ def answers(desk: Desk, who: str, right: bool) -> Iterator[bool]:
         yield is_gold
 
 
-def test_hidden_gold_comes_by_chance_and_never_twice(store: Store) -> None:
+def test_hidden_gold_comes_by_chance_and_never_twice(store: Database) -> None:
     desk = project(store, HIDDEN, videos=8, objects=2, gold=8)
     was = list(islice(answers(desk, "ann", right=True), 12))
     assert 2 <= sum(was) <= 8
@@ -121,7 +121,7 @@ def test_hidden_gold_comes_by_chance_and_never_twice(store: Store) -> None:
     check(store)
 
 
-def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_others(store: Store) -> None:
+def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_others(store: Database) -> None:
     desk = project(store, replace(HIDDEN, gold_frac=0.8), videos=6, objects=1, gold=16)
     golds = 0
     for is_gold in answers(desk, "ann", right=False):
@@ -160,7 +160,7 @@ def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_o
     check(store)
 
 
-def test_a_retired_item_counts_no_more(store: Store) -> None:
+def test_a_retired_item_counts_no_more(store: Database) -> None:
     desk = project(store, ENTRY, gold=5)
     start(desk, "ann")
     first = desk.claim("ann")
@@ -174,7 +174,7 @@ def test_a_retired_item_counts_no_more(store: Store) -> None:
     assert desk.standing("ann") == "active"
 
 
-def test_a_gold_item_that_is_let_go_is_for_nobody_else(store: Store) -> None:
+def test_a_gold_item_that_is_let_go_is_for_nobody_else(store: Database) -> None:
     desk = project(store, ENTRY, gold=6)
     start(desk, "ann")
     slot_id = desk.claim("ann")

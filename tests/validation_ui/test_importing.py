@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from manifests.io import Folder
 from tests.validation_ui.conftest import SETTINGS
 from validation_ui import audit
+from validation_ui.database import Database
 from validation_ui.importing import ImportReport, import_run
 from validation_ui.importing.candidates import read_run
 from validation_ui.project import Project, is_imported
 from validation_ui.schema import item, masklet, meta, slot, text_version, video
 from validation_ui.settings import PARTS, Settings
-from validation_ui.store import Store
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def run_folder(demo_run: Path) -> Folder:
     return Folder(str(demo_run))
 
 
-def open_store(folder: Path) -> Store:
-    store = Store(f"sqlite:///{folder}/validation.sqlite3", now=lambda: 1000.0)
+def open_store(folder: Path) -> Database:
+    store = Database(f"sqlite:///{folder}/validation.sqlite3", now=lambda: 1000.0)
     store.create()
     return store
 
 
 @pytest.fixture
-def imported(demo_project: Project) -> Iterator[tuple[Store, Path, ImportReport]]:
+def imported(demo_project: Project) -> Iterator[tuple[Database, Path, ImportReport]]:
     store = demo_project.open()
     done = import_run(demo_project.out, demo_project.sav_root, demo_project.data, store, SETTINGS, workers=2)
     yield store, demo_project.data, done
@@ -54,7 +54,7 @@ def test_every_kept_expression_of_the_demo_can_be_used(run_folder: Folder) -> No
         assert candidate.parts["video"].startswith("Throughout the video")
 
 
-def test_videos_items_and_slots_fit_together(imported: tuple[Store, Path, ImportReport], run_folder: Folder) -> None:
+def test_videos_items_and_slots_fit_together(imported: tuple[Database, Path, ImportReport], run_folder: Folder) -> None:
     store, data, report = imported
     run = read_run(run_folder)
     with store.read() as connection:
@@ -88,7 +88,7 @@ def test_videos_items_and_slots_fit_together(imported: tuple[Store, Path, Import
         assert bool(row.chunks) == bool([each for each in items if each.video_id == row.id])
 
 
-def test_what_could_not_be_used_is_told(imported: tuple[Store, Path, ImportReport]) -> None:
+def test_what_could_not_be_used_is_told(imported: tuple[Database, Path, ImportReport]) -> None:
     store, _, report = imported
     assert list(report.unusable) == ["sav_train/demo/demo_000008_manual.json"]
     with store.read() as connection:
@@ -101,7 +101,7 @@ def test_what_could_not_be_used_is_told(imported: tuple[Store, Path, ImportRepor
 
 
 def test_the_same_run_again_does_nothing(
-    imported: tuple[Store, Path, ImportReport], run_folder: Folder, demo_root: Path
+    imported: tuple[Database, Path, ImportReport], run_folder: Folder, demo_root: Path
 ) -> None:
     store, data, report = imported
     before = {file: file.stat().st_mtime_ns for file in (data / "frames").iterdir()}
@@ -114,7 +114,7 @@ def test_the_same_run_again_does_nothing(
 
 
 def test_another_run_is_refused(
-    imported: tuple[Store, Path, ImportReport], run_folder: Folder, demo_root: Path, tmp_path: Path
+    imported: tuple[Database, Path, ImportReport], run_folder: Folder, demo_root: Path, tmp_path: Path
 ) -> None:
     store, data, _ = imported
     shutil.copytree(run_folder.path("annotations"), tmp_path / "annotations")

@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from validation_ui.agreement import FIGURES, Sums, raw_of
-from validation_ui.intervals import bootstrap, wilson
+from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap, raw_of, wilson
 
 
 def items(videos: int, each: int, *, alike: bool, seed: int = 1) -> tuple[Sums, np.ndarray]:
@@ -66,7 +65,7 @@ def test_one_video_has_no_interval(videos: int) -> None:
 
 
 def test_wilson_as_published() -> None:
-    # facts/validation.md 5.7: 95% at n = 300 is 91.9 to 96.9
+    # 95% at n = 300 is 91.9 to 96.9
     assert wilson(285, 300) == (pytest.approx(0.919, abs=5e-4), pytest.approx(0.969, abs=5e-4))
     # Newcombe 1998, table I: 81/263 and 0/20
     assert wilson(81, 263) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))

@@ -10,15 +10,15 @@ from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui import audit
+from validation_ui.database import Database
 from validation_ui.problem import Problem
 from validation_ui.schema import draft, item, judgement, slot, text_version
-from validation_ui.store import Store
 
 RIGHT = {"object": "right", "scene": "right", "video": "right"}
 
 
 @pytest.fixture
-def desk(store: Store) -> Desk:
+def desk(store: Database) -> Desk:
     return Desk(store, store.write(lambda c: fill(c, videos=2, objects=2, wants_short=False)))
 
 
@@ -182,7 +182,7 @@ def test_undo_ends_where_somebody_settled_it(desk: Desk) -> None:
     check(desk.store)
 
 
-def test_undo_ends_at_the_export_and_after_the_last_few(store: Store) -> None:
+def test_undo_ends_at_the_export_and_after_the_last_few(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, settings=replace(SMALL, undo_last=2))))
     for _ in range(3):
         about = desk.do("ann", "accept", "sighted")
@@ -197,7 +197,7 @@ def test_undo_ends_at_the_export_and_after_the_last_few(store: Store) -> None:
     assert (exported.value.status, exported.value.code) == (409, "cannot_undo")
 
 
-def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: Store) -> None:
+def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, wants_short=True)))
     slot_id = desk.claim("ann")
     for short in (None, "too short", "word " * 21):
@@ -218,7 +218,7 @@ def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: 
     check(store)
 
 
-def test_a_short_expression_goes_with_the_judgement_it_came_with(store: Store) -> None:
+def test_a_short_expression_goes_with_the_judgement_it_came_with(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, wants_short=True)))
     desk.judge("ann", desk.claim("ann"), short="the left red bar")
     _, slot_id = desk.undo("ann")

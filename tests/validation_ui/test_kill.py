@@ -11,15 +11,15 @@ from sqlalchemy import select
 
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import fill
+from validation_ui.database import Database
 from validation_ui.schema import judgement
-from validation_ui.store import Store
 
 PEOPLE = tuple(f"p{k}" for k in range(8))
 
 
 def serve(path: Path, ids: dict[str, int], out: int) -> None:
     """Several people judge at once; each judgement's id is written out when, and only when, it was acknowledged."""
-    desk = Desk(Store(f"sqlite:///{path}"), ids)
+    desk = Desk(Database(f"sqlite:///{path}"), ids)
 
     def work(who: str) -> None:
         while (slot_id := desk.claim(who)) is not None:
@@ -39,7 +39,7 @@ def serve(path: Path, ids: dict[str, int], out: int) -> None:
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "v.sqlite3"
-    store = Store(f"sqlite:///{path}")
+    store = Database(f"sqlite:///{path}")
     store.create()
     ids = store.write(lambda c: fill(c, videos=40, objects=3, reviewers=PEOPLE))
     store.close()
@@ -60,7 +60,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         os.close(end)
         whole = said[: said.rfind(b"\n") + 1].decode().splitlines()
         acknowledged |= {int(line.split()[0]): line.split()[1] for line in whole}
-        store = Store(f"sqlite:///{path}")
+        store = Database(f"sqlite:///{path}")
         check(store)
         with store.read() as connection:
             kept = {row.id: row.decision for row in connection.execute(select(judgement))}

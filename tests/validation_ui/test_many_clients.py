@@ -10,15 +10,15 @@ from sqlalchemy import func, insert, select
 
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
+from validation_ui.database import Database
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, item, judgement, person, slot
-from validation_ui.store import Store
 
 CLIENTS, VIDEOS, OBJECTS = 200, 12, 3
 SETTINGS = replace(SMALL, long=15, videos=10, per_video=2)  # all three run out while many are at work
 
 
-def test_many_clients(store: Store) -> None:
+def test_many_clients(store: Database) -> None:
     names = [f"p{k}" for k in range(CLIENTS)]
 
     def project(connection):
@@ -69,13 +69,13 @@ def test_many_clients(store: Store) -> None:
     assert 0 < states["accepted"] <= SETTINGS.long
 
 
-def test_one_person_in_many_tabs_is_given_one_item(store: Store) -> None:
+def test_one_person_in_many_tabs_is_given_one_item(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c)))
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(lambda _: desk.claim("ann"), range(16)))) == 1
 
 
-def test_one_submit_sent_many_times_is_kept_once(store: Store) -> None:
+def test_one_submit_sent_many_times_is_kept_once(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c)))
     slot_id = desk.claim("ann")
     with ThreadPoolExecutor(16) as pool:
@@ -84,7 +84,7 @@ def test_one_submit_sent_many_times_is_kept_once(store: Store) -> None:
     check(store)
 
 
-def test_one_slot_is_answered_once(store: Store) -> None:
+def test_one_slot_is_answered_once(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c)))
     slot_id = desk.claim("ann")
 

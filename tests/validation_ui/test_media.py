@@ -10,12 +10,14 @@ from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from tests.validation_ui.rows import add_person, add_video
-from validation_ui.access import open_session
-from validation_ui.app import Serving, create_app
-from validation_ui.media import chunk_path, inside, satisfiable
-from validation_ui.routes import media
+from validation_ui.database import Database
+from validation_ui.people.access import open_session
+from validation_ui.project import inside
 from validation_ui.schema import Role, video
-from validation_ui.store import Store
+from validation_ui.serving import Serving
+from validation_ui.web import files
+from validation_ui.web.app import create_app
+from validation_ui.web.files import chunk_path, satisfiable
 
 CHUNK = bytes(range(256)) * 40
 NAME = hashlib.sha256(CHUNK).hexdigest()
@@ -34,7 +36,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder.mkdir(parents=True)
     (folder / "v0.mp4").write_bytes(MP4)
     (sav_root.parent / "outside.mp4").write_bytes(b"outside")
-    store = Store(f"sqlite:///{data}/validation.sqlite3")
+    store = Database(f"sqlite:///{data}/validation.sqlite3")
     store.create()
 
     def project(connection: object) -> str:
@@ -47,7 +49,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     token = store.write(project)
     app = create_app(store, data, sav_root, Serving(secret=secrets.token_bytes(32)))
     if not any(route.path.startswith("/media/") for route in app.routes if hasattr(route, "path")):
-        app.include_router(media.router)
+        app.include_router(files.router)
     with TestClient(
         app, base_url="http://localhost", cookies={"refsav": token}, raise_server_exceptions=False
     ) as signed_in:

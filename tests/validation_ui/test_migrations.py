@@ -7,15 +7,15 @@ from sqlalchemy import Connection, inspect
 
 from tests.validation_ui.rows import fill
 from validation_ui import audit, migrations
+from validation_ui.database import Database
 from validation_ui.schema import metadata
-from validation_ui.store import Store
 
 
 def tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
 
 
-def test_up_makes_the_declared_tables_and_down_removes_them(empty_store: Store) -> None:
+def test_up_makes_the_declared_tables_and_down_removes_them(empty_store: Database) -> None:
     def up_and_down(connection: Connection) -> None:
         migrations.upgrade(connection)
         assert tables(connection) == {*metadata.tables, "alembic_version"}
@@ -30,7 +30,7 @@ def test_up_makes_the_declared_tables_and_down_removes_them(empty_store: Store) 
     empty_store.write(up_and_down)
 
 
-def test_upgrading_twice_changes_nothing(empty_store: Store) -> None:
+def test_upgrading_twice_changes_nothing(empty_store: Database) -> None:
     empty_store.write(migrations.upgrade)
     empty_store.write(fill)
     empty_store.write(migrations.upgrade)
@@ -38,7 +38,7 @@ def test_upgrading_twice_changes_nothing(empty_store: Store) -> None:
         assert len(connection.execute(metadata.tables["item"].select()).all()) == 6
 
 
-def test_a_schema_that_drifts_from_its_migrations_is_noticed(empty_store: Store) -> None:
+def test_a_schema_that_drifts_from_its_migrations_is_noticed(empty_store: Database) -> None:
     def drift(connection: Connection) -> None:
         migrations.upgrade(connection)
         connection.exec_driver_sql("ALTER TABLE item DROP COLUMN exported_at")

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, update
 from tests.browser import FLAGS, find_chromium
 from tests.validation_ui.judged import judge
 from tests.validation_ui.site import Site, make_site, served
-from validation_ui import hotkeys
 from validation_ui.schema import judgement, person, text_version
+from validation_ui.web.account import HOTKEY_ACTIONS, HOTKEY_CODES
 
 EVIL = '"><svg onload="window.hacked=1"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 PAGES = {
@@ -189,8 +189,8 @@ def test_the_server_allows_the_actions_of_the_scripts_and_no_others(context: Bro
     actions = page.evaluate(
         "import('/static/review/keys.js').then((m) => m.ACTIONS.map((a) => [a.name, a.defaultKey]))"
     )
-    assert {name for name, _ in actions} == hotkeys.ACTIONS
-    assert {key for _, key in actions} <= hotkeys.CODES
+    assert {name for name, _ in actions} == HOTKEY_ACTIONS
+    assert {key for _, key in actions} <= HOTKEY_CODES
 
 
 def test_an_admin_invites_revokes_and_verifies(context: BrowserContext, site: Site, url: str) -> None:

@@ -10,36 +10,37 @@ from sqlalchemy import select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.rows import add_person
 from tests.validation_ui.site import SECRET, Site, make_site
-from validation_ui import access, hotkeys, passwords, people
-from validation_ui.access import Caller
+from validation_ui.database import Database
+from validation_ui.people import access, accounts, passwords
+from validation_ui.people.access import Caller
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, audit, invite, person, session
-from validation_ui.store import Store
+from validation_ui.web.account import check_hotkeys
 
 
-def make(store: Store, role: Role = Role.REVIEWER, by: int | None = None) -> str:
-    return store.write(lambda c: people.make_invite(c, SECRET, role=role, by=by, now=store.now()))[0]
+def make(store: Database, role: Role = Role.REVIEWER, by: int | None = None) -> str:
+    return store.write(lambda c: accounts.make_invite(c, SECRET, role=role, by=by, now=store.now()))[0]
 
 
-def accept(store: Store, token: str, name: str = "Zoë", secret: bytes = SECRET) -> str:
+def accept(store: Database, token: str, name: str = "Zoë", secret: bytes = SECRET) -> str:
     return store.write(
-        lambda c: people.accept_invite(
-            c, secret, token=token, name=people.Name.of(name), password_hash="$", now=store.now()
+        lambda c: accounts.accept_invite(
+            c, secret, token=token, name=accounts.Name.of(name), password_hash="$", now=store.now()
         )
     )
 
 
-def person_of(store: Store, name: str) -> dict[str, object]:
+def person_of(store: Database, name: str) -> dict[str, object]:
     with store.read() as connection:
         return dict(connection.execute(select(person).where(person.c.name == name)).mappings().one())
 
 
-def actions(store: Store) -> list[str]:
+def actions(store: Database) -> list[str]:
     with store.read() as connection:
         return list(connection.scalars(select(audit.c.action).order_by(audit.c.id)))
 
 
-def test_an_invite_is_good_once(store: Store) -> None:
+def test_an_invite_is_good_once(store: Database) -> None:
     token = make(store)
     accept(store, token)
     assert person_of(store, "Zoë")["role"] == Role.REVIEWER
@@ -49,12 +50,12 @@ def test_an_invite_is_good_once(store: Store) -> None:
     assert actions(store) == ["invite", "join"]
 
 
-def test_two_people_at_once_share_no_invite(store: Store) -> None:
+def test_two_people_at_once_share_no_invite(store: Database) -> None:
     token = make(store)
     futures = [
         store.submit(
-            lambda c, n=n: people.accept_invite(
-                c, SECRET, token=token, name=people.Name.of(f"P{n}"), password_hash="$", now=store.now()
+            lambda c, n=n: accounts.accept_invite(
+                c, SECRET, token=token, name=accounts.Name.of(f"P{n}"), password_hash="$", now=store.now()
             )
         )
         for n in range(6)
@@ -66,25 +67,25 @@ def test_two_people_at_once_share_no_invite(store: Store) -> None:
         assert len(connection.execute(select(person)).all()) == 1
 
 
-def test_an_invite_ends_after_7_days(store: Store, clock: Clock) -> None:
+def test_an_invite_ends_after_7_days(store: Database, clock: Clock) -> None:
     token = make(store)
     clock.now += 7 * 24 * 3600
     with pytest.raises(Problem, match="does not work"):
         accept(store, token)
 
 
-def test_a_revoked_invite_is_useless(store: Store) -> None:
+def test_a_revoked_invite_is_useless(store: Database) -> None:
     token = make(store)
     with store.read() as connection:
         (number,) = connection.scalars(select(invite.c.id))
-    store.write(lambda c: people.revoke_invite(c, number, by=1, now=store.now()))
+    store.write(lambda c: accounts.revoke_invite(c, number, by=1, now=store.now()))
     with pytest.raises(Problem, match="does not work"):
         accept(store, token)
     with pytest.raises(Problem, match="no open invite"):
-        store.write(lambda c: people.revoke_invite(c, number, by=1, now=store.now()))
+        store.write(lambda c: accounts.revoke_invite(c, number, by=1, now=store.now()))
 
 
-def test_a_tampered_or_foreign_invite_is_useless(store: Store) -> None:
+def test_a_tampered_or_foreign_invite_is_useless(store: Database) -> None:
     token = make(store)
     payload, signature = token.rsplit(".", 1)
     forged = URLSafeSerializer(b"x" * 32, salt="invite").dumps(["guess", store.now() + 1e6])
@@ -97,7 +98,7 @@ def test_a_tampered_or_foreign_invite_is_useless(store: Store) -> None:
     accept(store, token)
 
 
-def test_the_table_holds_no_invite_that_could_be_used(store: Store) -> None:
+def test_the_table_holds_no_invite_that_could_be_used(store: Database) -> None:
     token = make(store)
     with store.read() as connection:
         row = connection.execute(select(invite)).one()
@@ -105,19 +106,19 @@ def test_the_table_holds_no_invite_that_could_be_used(store: Store) -> None:
     assert row.token_hash == access.hash_token(token)
 
 
-def test_the_first_admin_is_invited_until_there_is_one(store: Store) -> None:
-    first = store.write(lambda c: people.first_invite(c, SECRET, store.now()))
-    second = store.write(lambda c: people.first_invite(c, SECRET, store.now()))
+def test_the_first_admin_is_invited_until_there_is_one(store: Database) -> None:
+    first = store.write(lambda c: accounts.first_invite(c, SECRET, store.now()))
+    second = store.write(lambda c: accounts.first_invite(c, SECRET, store.now()))
     assert first
     assert second
     with pytest.raises(Problem, match="does not work"):
         accept(store, first)
     accept(store, second)
     assert (person_of(store, "Zoë")["role"], person_of(store, "Zoë")["standing"]) == (Role.ADMIN, Standing.ACTIVE)
-    assert store.write(lambda c: people.first_invite(c, SECRET, store.now())) is None
+    assert store.write(lambda c: accounts.first_invite(c, SECRET, store.now())) is None
 
 
-def test_no_two_people_look_alike(store: Store) -> None:
+def test_no_two_people_look_alike(store: Database) -> None:
     accept(store, make(store), "Zoë  Q")
     for same in ("zoe\u0308 q", "ZOË Q", "  Zoë\tQ ", "\uff3aoë Q"):
         with pytest.raises(Problem, match="Somebody has this name") as caught:
@@ -128,7 +129,7 @@ def test_no_two_people_look_alike(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["Zoë", "Ng", "Anne-Marie d'Arc", "李雷", "محمد", "J. R. 2", "a" * 40])
 def test_names_of_people(name: str) -> None:
-    assert people.Name.of(name).shown == name
+    assert accounts.Name.of(name).shown == name
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_names_of_people(name: str) -> None:
 )  # fmt: skip
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(Problem) as caught:
-        people.Name.of(name)
+        accounts.Name.of(name)
     assert "name" in caught.value.extra["fields"]
     assert name not in caught.value.message or len(name) < 2
 
@@ -174,16 +175,16 @@ def test_of_a_password_only_its_argon2id_hash_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def admin(store: Store) -> Caller:
+def admin(store: Database) -> Caller:
     number = store.write(lambda c: add_person(c, "ada", Role.ADMIN))
     return Caller(number, "ada", Role.ADMIN, Standing.ACTIVE, "")
 
 
-def change(store: Store, who: int, by: Caller, role: Role | None = None, standing: Standing | None = None) -> None:
-    store.write(lambda c: people.change(c, who, by=by, role=role, standing=standing, now=store.now()))
+def change(store: Database, who: int, by: Caller, role: Role | None = None, standing: Standing | None = None) -> None:
+    store.write(lambda c: accounts.change(c, who, by=by, role=role, standing=standing, now=store.now()))
 
 
-def test_nobody_raises_themselves(store: Store, admin: Caller) -> None:
+def test_nobody_raises_themselves(store: Database, admin: Caller) -> None:
     """CVE-2026-23526."""
     for role, standing in ((Role.READER, None), (None, Standing.STOPPED)):
         with pytest.raises(Problem, match="their own") as caught:
@@ -192,7 +193,7 @@ def test_nobody_raises_themselves(store: Store, admin: Caller) -> None:
     assert person_of(store, "ada")["role"] == Role.ADMIN
 
 
-def test_a_role_change_is_audited_and_ends_sessions(store: Store, admin: Caller) -> None:
+def test_a_role_change_is_audited_and_ends_sessions(store: Database, admin: Caller) -> None:
     ben = store.write(lambda c: add_person(c, "ben"))
     store.write(lambda c: access.open_session(c, ben, store.now()))
     change(store, ben, admin, role=Role.ADJUDICATOR)
@@ -204,7 +205,7 @@ def test_a_role_change_is_audited_and_ends_sessions(store: Store, admin: Caller)
     assert row.body == '{"from": {"role": "reviewer"}, "to": {"role": "adjudicator"}}'
 
 
-def test_trying_again_starts_the_next_round(store: Store, admin: Caller) -> None:
+def test_trying_again_starts_the_next_round(store: Database, admin: Caller) -> None:
     ben = store.write(lambda c: add_person(c, "ben", standing=Standing.FAILED))
     change(store, ben, admin, standing=Standing.ENTRY)
     assert (person_of(store, "ben")["standing"], person_of(store, "ben")["entry_round"]) == ("entry", 1)
@@ -234,14 +235,14 @@ def test_trying_again_starts_the_next_round(store: Store, admin: Caller) -> None
 def test_hotkeys_are_of_closed_lists(keys: dict[str, str]) -> None:
     """CVE-2026-22033: custom hotkeys were free text."""
     with pytest.raises(Problem) as caught:
-        hotkeys.check(keys)
+        check_hotkeys(keys)
     assert caught.value.status == 422
     assert not any(text in caught.value.message for pair in keys.items() for text in pair)
 
 
 def test_hotkeys_that_are_fine() -> None:
     keys = {"accept": "KeyQ", "next": "Shift+ArrowRight", "help": "F1"}
-    assert hotkeys.check(keys) == keys
+    assert check_hotkeys(keys) == keys
 
 
 def test_settings_take_known_fields_alone(site: Site) -> None:

@@ -33,7 +33,7 @@ from tests.validation_ui.player_fixture import (
     picture,
     serve,
 )
-from validation_ui import hotkeys
+from validation_ui.web.account import HOTKEY_ACTIONS, check_hotkeys
 
 WIDE, NARROW = {"width": 800, "height": 600}, {"width": 360, "height": 780}
 Open = Callable[..., Page]
@@ -619,8 +619,8 @@ def test_accessible_and_fits_a_narrow_screen(open_player: Open, scheme: str) -> 
 def test_every_action_has_a_key_that_may_be_changed(open_player: Open) -> None:
     page = open_player()
     actions = page.evaluate("ACTIONS.map(({name, defaultKey}) => [name, defaultKey])")
-    assert {name for name, _ in actions} <= hotkeys.ACTIONS
-    hotkeys.check(dict(actions))
+    assert {name for name, _ in actions} <= HOTKEY_ACTIONS
+    check_hotkeys(dict(actions))
     play = page.get_by_role("button", name="Play")
     assert play.get_attribute("title") == "Play (Space)"
     page.evaluate("player.setKeys({play: 'P'})")

@@ -11,11 +11,12 @@ from sqlalchemy import select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
-from validation_ui import masks, pointing
+from validation_ui import stored_masks
+from validation_ui.database import Database
+from validation_ui.judging import pointing
 from validation_ui.problem import Problem
 from validation_ui.schema import pointing as pointings
 from validation_ui.schema import video
-from validation_ui.store import Store
 
 # Object 0 is a bar at x = 5 … 15 px; NEST is a bigger one that has it inside.
 ON_0 = [{"frame": 0, "x": 10 / 160, "y": 0.5}, {"frame": 24, "x": 16 / 160, "y": 0.5}]
@@ -36,7 +37,7 @@ def nest() -> list[str | None]:
 class Blind(Desk):
     """Ben before the blind item of object 0."""
 
-    def __init__(self, store: Store, **kwargs: Any) -> None:
+    def __init__(self, store: Database, **kwargs: Any) -> None:
         super().__init__(store, store.write(lambda c: fill(c, videos=1, objects=2)))
         if kwargs.get("nested"):
             store.write(lambda c: add_masklet(c, "v0", 7, nest()))
@@ -44,13 +45,13 @@ class Blind(Desk):
         self.slot_id = self.claim("ben", "blind")
 
     def answer(self, **body: Any) -> dict[str, Any]:
-        said = pointing.Answer.model_validate({"answer": "pointed"} | body)
+        said = pointing.PointAnswer.model_validate({"answer": "pointed"} | body)
         ben = self.ids["ben"]
         with self.store.read() as connection:
             found = pointing.find(connection, ben, self.slot_id, said)
         self.store.write(
             lambda c: pointing.record(
-                c, person_id=ben, slot_id=self.slot_id, answer=said, found=found, now=self.store.now()
+                c, person_id=ben, slot_id=self.slot_id, answer=said, result=found, now=self.store.now()
             )
         )
         return self.view()
@@ -87,7 +88,7 @@ class Blind(Desk):
         ({"points": ON_0[:1], "brief": True}, False),  # it is visible for longer than a second
     ],
 )
-def test_hit_or_miss(store: Store, clock: Clock, body: dict[str, Any], hit: bool) -> None:
+def test_hit_or_miss(store: Database, clock: Clock, body: dict[str, Any], hit: bool) -> None:
     blind = Blind(store)
     clock.now += 9
     view = blind.answer(**body)
@@ -103,7 +104,7 @@ def test_hit_or_miss(store: Store, clock: Clock, body: dict[str, Any], hit: bool
     assert kept.chance_frac == pytest.approx(600 / (90 * 160) if "points" in body else 0)
 
 
-def test_one_point_is_enough_for_what_is_brief(store: Store) -> None:
+def test_one_point_is_enough_for_what_is_brief(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, videos=0)))
 
     def add(connection: Any) -> None:
@@ -114,12 +115,12 @@ def test_one_point_is_enough_for_what_is_brief(store: Store) -> None:
     store.write(add)
     desk.do("ann", "accept")
     slot_id = desk.claim("ben", "blind")
-    said = pointing.Answer.model_validate({"answer": "pointed", "points": ON_0[:1], "brief": True})
+    said = pointing.PointAnswer.model_validate({"answer": "pointed", "points": ON_0[:1], "brief": True})
     with store.read() as connection:
         assert pointing.find(connection, desk.ids["ben"], slot_id, said).hit is True
 
 
-def test_nested_masks_are_told_apart_by_their_outlines(store: Store) -> None:
+def test_nested_masks_are_told_apart_by_their_outlines(store: Database) -> None:
     blind = Blind(store, nested=True)
     view = blind.answer(points=ON_0)
     assert (view["needs_extent"], view["revealed"], view["hit"]) == (True, False, None)
@@ -137,14 +138,14 @@ def test_nested_masks_are_told_apart_by_their_outlines(store: Store) -> None:
         blind.choose(1)
 
 
-def test_the_wrong_extent_is_a_miss(store: Store) -> None:
+def test_the_wrong_extent_is_a_miss(store: Database) -> None:
     blind = Blind(store, nested=True)
     blind.answer(points=ON_0)
     view = blind.choose(1)
     assert (view["hit"], view["revealed"], view["outlines"]) == (False, True, [])
 
 
-def test_an_answer_is_given_once(store: Store) -> None:
+def test_an_answer_is_given_once(store: Database) -> None:
     blind = Blind(store)
     first = blind.answer(points=ON_1)
     assert blind.answer(points=ON_1) == first
@@ -157,14 +158,14 @@ def test_an_answer_is_given_once(store: Store) -> None:
     ("frames", "message"),
     [((0, 22), "annotated"), ((0, 20), r"1 s apart; these are 0.83 s"), ((24, 48), "got frame 48")],
 )
-def test_points_are_in_annotated_frames_and_apart(store: Store, frames: tuple[int, int], message: str) -> None:
+def test_points_are_in_annotated_frames_and_apart(store: Database, frames: tuple[int, int], message: str) -> None:
     blind = Blind(store)
     with pytest.raises(Problem, match=message) as refused:
         blind.answer(points=[{"frame": frame, "x": 0.1, "y": 0.5} for frame in frames])
     assert (refused.value.status, list(refused.value.extra["fields"])) == (422, ["points"])
 
 
-def test_seconds_between_points_are_the_videos_own(store: Store) -> None:
+def test_seconds_between_points_are_the_videos_own(store: Database) -> None:
     """Eight frames a second at first, then 240."""
     blind = Blind(store)
     times_s = [k / 8 if k < 8 else 1 + (k - 8) / 240 for k in range(48)]
@@ -189,7 +190,7 @@ def test_seconds_between_points_are_the_videos_own(store: Store) -> None:
 )
 def test_answers_hang_together(body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        pointing.Answer.model_validate({"answer": "pointed"} | body)
+        pointing.PointAnswer.model_validate({"answer": "pointed"} | body)
 
 
 def test_a_small_object_is_hit_by_a_point_near_it() -> None:
@@ -199,7 +200,7 @@ def test_a_small_object_is_hit_by_a_point_near_it() -> None:
     big[100:140, 200:240] = 1
 
     def is_hit(mask_HW: np.ndarray, row: int, column: int) -> bool:
-        return masks.contains(encode(mask_HW), size, (column + 0.5) / 400, (row + 0.5) / 300)
+        return stored_masks.contains(encode(mask_HW), size, (column + 0.5) / 400, (row + 0.5) / 300)
 
     assert is_hit(small, 105, 205)
     assert is_hit(small, 105, 195)
@@ -209,6 +210,6 @@ def test_a_small_object_is_hit_by_a_point_near_it() -> None:
     assert is_hit(big, 139, 239)
     assert not is_hit(big, 140, 239)
     assert not is_hit(big, 100, 199)
-    assert masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
-    assert not masks.contains(None, size, 0.5, 0.5)
+    assert stored_masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
+    assert not stored_masks.contains(None, size, 0.5, 0.5)
     assert not is_hit(np.zeros(size, np.uint8), 5, 5)

@@ -1,13 +1,13 @@
 import pytest
 
-from validation_ui.protocol import ItemFacts, Outcome, Said, derive
+from validation_ui.judging.protocol import ItemFacts, Judgement, Outcome, derive
 from validation_ui.schema import Decision, ItemState, SlotKind
 
 HASHES = {0: "a", 1: "b", 2: "c", 3: "d", 4: "e", 10: "a", 11: "b"}  # 10 says what 0 says, 11 what 1 says
 LONG, TWICE, SHORT = ItemFacts(0, 1), ItemFacts(0, 2), ItemFacts(0, 0)
 
 
-def said(text: str) -> list[Said]:
+def said(text: str) -> list[Judgement]:
     """Judgements from e.g. "S accept 0, B+ edit 0>1, B- accept 1, A reject 1": pass, hit, decision, text > new text."""
     result = []
     for each in filter(None, text.split(", ")):
@@ -15,7 +15,7 @@ def said(text: str) -> list[Said]:
         old, _, new = on.partition(">")
         kind = {"S": SlotKind.SIGHTED, "B": SlotKind.BLIND, "A": SlotKind.ADJUDICATE}[who[0]]
         hit = {"+": True, "-": False, "": None}[who[1:]]
-        result.append(Said(kind, int(old), Decision(decision), int(new) if new else None, hit))
+        result.append(Judgement(kind, int(old), Decision(decision), int(new) if new else None, hit))
     return result
 
 

@@ -8,15 +8,15 @@ from sqlalchemy import select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
-from validation_ui import drafts
-from validation_ui.leases import see
+from validation_ui.database import Database
+from validation_ui.judging import leases
+from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
 from validation_ui.schema import audit, person, slot
-from validation_ui.store import Store
 
 
 @pytest.fixture
-def desk(store: Store) -> Desk:
+def desk(store: Database) -> Desk:
     return Desk(store, store.write(lambda c: fill(c, videos=2, objects=2)))
 
 
@@ -58,7 +58,7 @@ def test_a_draft_outlives_the_lease(desk: Desk, clock: Clock) -> None:
 
     def save(version: int, text: str) -> int:
         return desk.store.write(
-            lambda c: drafts.save(
+            lambda c: leases.save_draft(
                 c, person_id=ann, slot_id=slot_id, body={"note": text}, version=version, now=clock.now
             )
         )
@@ -72,7 +72,7 @@ def test_a_draft_outlives_the_lease(desk: Desk, clock: Clock) -> None:
     assert (conflict.value.status, conflict.value.extra["theirs"]) == (412, {"body": {"note": "two"}, "version": 2})
     with pytest.raises(Problem, match="no longer yours"):
         desk.store.write(
-            lambda c: drafts.save(c, person_id=desk.ids["cy"], slot_id=slot_id, body={}, version=0, now=clock.now)
+            lambda c: leases.save_draft(c, person_id=desk.ids["cy"], slot_id=slot_id, body={}, version=0, now=clock.now)
         )
 
 
@@ -127,7 +127,7 @@ def test_no_mask_of_a_video_while_something_in_it_is_to_be_found(desk: Desk) -> 
 def test_a_blind_item_whose_video_was_seen_meanwhile_goes_to_others(desk: Desk, clock: Clock) -> None:
     desk.do("ann", "accept", "sighted")
     blind = desk.claim("cy", "blind")
-    desk.store.write(lambda c: see(c, desk.ids["cy"], "v0", clock.now))
+    desk.store.write(lambda c: mark_seen(c, desk.ids["cy"], "v0", clock.now))
     with pytest.raises(Problem) as seen:
         desk.point("cy", blind)
     assert seen.value.code == "already_seen"
@@ -143,7 +143,7 @@ def test_only_adjudicators_who_did_not_judge_it_adjudicate(desk: Desk) -> None:
     assert desk.ask("eve", "adjudicate").why["code"] == "not_for_you"
 
 
-def test_new_items_stop_at_the_quota(store: Store) -> None:
+def test_new_items_stop_at_the_quota(store: Database) -> None:
     settings = replace(SMALL, long=1)
     desk = Desk(store, store.write(lambda c: fill(c, videos=3, objects=1, settings=settings)))
     desk.do("ann", "accept", "sighted")
@@ -155,7 +155,7 @@ def test_new_items_stop_at_the_quota(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("changes", "left"), [({"per_video": 1}, "p_v1_o0"), ({"videos": 1}, "p_v0_o1")])
-def test_new_items_come_from_videos_with_room(store: Store, changes: dict[str, int], left: str) -> None:
+def test_new_items_come_from_videos_with_room(store: Database, changes: dict[str, int], left: str) -> None:
     settings = replace(SMALL, **changes)
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=2, settings=settings)))
     desk.do("ann", "accept", "sighted")

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
+from validation_ui.database import Database
 from validation_ui.problem import Problem
 from validation_ui.schema import Standing, item, person, slot
-from validation_ui.store import Store
 
 PEOPLE = ("ann", "ben", "cy", "dan", "eve", "fay")
 SETTINGS = replace(SMALL, long=4, short=2, per_video=1, videos=2, gold_frac=0.2, entry_items=2, gold_window=3)
@@ -34,7 +34,7 @@ def _project() -> tuple[Path, dict[str, int]]:
     """A database to copy: making it takes longer than an example."""
     if not _EMPTY:
         path = Path(tempfile.mkdtemp(dir=_FAST)) / "empty.sqlite3"
-        store = Store(f"sqlite:///{path}")
+        store = Database(f"sqlite:///{path}")
         store.create()
 
         def work(connection):
@@ -69,7 +69,7 @@ class People(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir=empty.parent))
         shutil.copy(empty, self.folder / "v.sqlite3")
         self.clock = Clock()
-        self.store = Store(f"sqlite:///{self.folder}/v.sqlite3", now=self.clock)
+        self.store = Database(f"sqlite:///{self.folder}/v.sqlite3", now=self.clock)
         self.desk = Desk(self.store, ids)
         self.had: dict[str, list[int]] = {who: [] for who in PEOPLE}
 

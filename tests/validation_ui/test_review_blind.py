@@ -29,10 +29,10 @@ from tests.validation_ui.review_driver import (
     wait_for_frame,
     wait_for_text,
 )
-from validation_ui import judging, queue
+from validation_ui.judging import queue, submission
+from validation_ui.judging.verdict import Verdict
 from validation_ui.schema import Decision, ItemState, Role, SlotKind, item, judgement, masklet, pointing, seen
 from validation_ui.settings import PARTS
-from validation_ui.verdict import Verdict
 
 BESIDE = (0.9, 0.9)
 
@@ -45,7 +45,7 @@ def fill(connection: Connection, *, nested: bool = False) -> dict[str, int]:
     for n in range(4):
         slot_id = queue.claim(connection, kinds=[SlotKind.SIGHTED], **who).slot_id
         assert slot_id
-        judging.submit(connection, slot_id=slot_id, key=f"sighted-{n}", version=1, verdict=accept, **who)
+        submission.submit(connection, slot_id=slot_id, key=f"sighted-{n}", version=1, verdict=accept, **who)
     if nested:
         rows.add_masklet(connection, "v0", 7, box_counts(5, 85, 2, 60))
     return ids

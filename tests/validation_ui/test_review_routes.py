@@ -15,10 +15,11 @@ from sqlalchemy import update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import ANNOTATED, SMALL, bar, fill
-from validation_ui import access
-from validation_ui.app import Serving, create_app
+from validation_ui.database import Database
+from validation_ui.people import access
 from validation_ui.schema import Gold, Role, item, masklet, person, video
-from validation_ui.store import Store
+from validation_ui.serving import Serving
+from validation_ui.web.app import create_app
 
 ORIGIN = "http://127.0.0.1:8000"
 RIGHT = {"object": "right", "scene": "right", "video": "right"}
@@ -28,7 +29,7 @@ ON_0 = [{"frame": 0, "x": 10 / 160, "y": 0.5}, {"frame": 24, "x": 16 / 160, "y":
 class Project(Desk):
     """A served project; `client(who)` is somebody's browser."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Database, folder: Path) -> None:
         super().__init__(store, store.write(lambda c: fill(c, videos=2, objects=2, gold=2)))
         self.serving = Serving(secret=os.urandom(32))
         self.app = create_app(store, folder, folder, self.serving)
@@ -47,7 +48,7 @@ class Project(Desk):
 
 @pytest.fixture
 def project(tmp_path: Path, clock: Clock) -> Iterator[Project]:
-    store = Store(f"sqlite:///{tmp_path}/v.sqlite3", now=clock)
+    store = Database(f"sqlite:///{tmp_path}/v.sqlite3", now=clock)
     store.create()
     yield Project(store, tmp_path)
     store.close()

@@ -21,8 +21,8 @@ from tests.validation_ui.review_driver import (
     wait_for_text,
 )
 from tests.validation_ui.review_driver import watch as see_it_all
-from validation_ui import hotkeys
 from validation_ui.schema import SlotKind, Standing, item, judgement, person, slot, text_version
+from validation_ui.web.account import HOTKEY_ACTIONS, HOTKEY_CODES
 
 SMALL_TARGETS = """() =>
   [...document.querySelectorAll('main :is(button, a, textarea, summary, label:has(input), [role=slider])')]
@@ -222,8 +222,8 @@ def test_the_help_lists_every_key_and_each_may_be_changed(project: Running) -> N
     assert shown.keys() == {label for _, label, _ in names}
     assert (shown["Accept"], shown["Play or pause"], shown["Reject"]) == ("Q", "F2", "R")
     assert len({key for _, _, key in names}) == len(names)
-    assert {name for name, _, _ in names} == hotkeys.ACTIONS
-    assert {key for _, _, key in names} <= hotkeys.CODES
+    assert {name for name, _, _ in names} == HOTKEY_ACTIONS
+    assert {key for _, _, key in names} <= HOTKEY_CODES
     assert violations(page) == []
     press(page, "Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.site import BASE, CHUNK, ROLES, SECRET, Site, make_site
-from validation_ui.app import Serving, create_app
+from validation_ui.serving import Serving
+from validation_ui.web.app import create_app
 
 EVERYBODY = frozenset(ROLES)
 NOBODY_TOO = EVERYBODY | {"none"}

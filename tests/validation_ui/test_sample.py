@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.validation_ui.rows import SMALL, add_item, add_masklet, add_video
-from validation_ui.importing import gold_items, sample
+from validation_ui.database import Database
+from validation_ui.importing import sample
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
 from validation_ui.schema import Gold, item, slot
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 LEVELS = {
     "size": ("small", "medium", "large"),
@@ -66,7 +66,7 @@ def test_what_is_drawn_does_not_depend_on_the_order_of_rows(chosen: Settings, vi
     assert sample.split(there, chosen) == sample.split(mixed, chosen)
     assert sample.draw(there, chosen) == sample.draw(mixed, chosen)
     train = sample.split(there, chosen)[1]
-    assert gold_items.choose(there, train, chosen) == gold_items.choose(mixed, train, chosen)
+    assert sample.choose_gold(there, train, chosen) == sample.choose_gold(mixed, train, chosen)
 
 
 @given(settings, st.integers(0, 40))
@@ -146,7 +146,7 @@ def test_short_ones_are_asked_for_where_the_queue_will_come_to(chosen: Settings,
 def test_gold_items_are_of_train_videos_and_half_have_anothers_text(chosen: Settings, videos: int) -> None:
     there = candidates(videos)
     benchmark, train = sample.split(there, chosen)
-    gold = gold_items.choose(there, train, chosen)
+    gold = sample.choose_gold(there, train, chosen)
     by_id = {c.object_id: c for c in there}
     assert len({g.candidate.object_id for g in gold}) == len(gold) <= sample.gold_wanted(chosen)
     assert not {g.candidate.video_id for g in gold} & set(benchmark)
@@ -165,11 +165,11 @@ def test_gold_items_are_of_train_videos_and_half_have_anothers_text(chosen: Sett
 
 def test_gold_is_in_no_pattern() -> None:
     there = candidates(60)
-    kinds = [g.gold for g in gold_items.choose(there, [f"v{v}" for v in range(60)], Settings())]
+    kinds = [g.gold for g in sample.choose_gold(there, [f"v{v}" for v in range(60)], Settings())]
     assert max(len(list(run)) for _, run in itertools.groupby(kinds)) >= 3
 
 
-def test_overlap_can_change_in_mid_run(store: Store) -> None:
+def test_overlap_can_change_in_mid_run(store: Database) -> None:
     def project(connection: object) -> None:
         SMALL.save(connection)
         for v in range(5):
@@ -199,7 +199,7 @@ def test_overlap_can_change_in_mid_run(store: Store) -> None:
         store.write(lambda connection: sample.set_overlap(connection, 1.5, now=1.0))
 
 
-def test_items_past_the_sighted_pass_keep_their_overlap(store: Store) -> None:
+def test_items_past_the_sighted_pass_keep_their_overlap(store: Database) -> None:
     def project(connection: object) -> int:
         SMALL.save(connection)
         add_video(connection, "v0")

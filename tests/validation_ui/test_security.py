@@ -1,4 +1,4 @@
-"""What holds for every answer and every request: the list of facts/validation.md, section 2."""
+"""What holds for every response and every request."""
 
 import ast
 import contextlib
@@ -16,8 +16,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.site import CHUNK, SECRET, Site, make_site, served
-from validation_ui.app import Serving, load_secret
-from validation_ui.security import MAX_BODY
+from validation_ui.serving import Serving, load_secret
+from validation_ui.web.guard import MAX_BODY
 
 UI = Path(__file__).parents[2] / "validation_ui"
 CSP = (
@@ -214,7 +214,7 @@ def test_static_files_come_from_the_package_alone(site: Site, tmp_path: Path) ->
         assert client.get(f"/static/{name}").status_code in (404, 405), name
     answer = client.get("/static/lib/api.js")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert answer.content == (UI / "static/lib/api.js").read_bytes()
+    assert answer.content == (UI / "web/static/lib/api.js").read_bytes()
     again = client.get("/static/lib/api.js", headers={"if-none-match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
@@ -231,7 +231,7 @@ BANNED_IN_TEMPLATES = re.compile(
 
 def test_no_html_from_data_by_the_scripts() -> None:
     """CVE-2024-26152, CVE-2026-116554: text is text; and nothing comes from elsewhere."""
-    paths = list((UI / "static").rglob("*.js"))
+    paths = list((UI / "web/static").rglob("*.js"))
     assert len(paths) > 20
     found = [
         f"{path.name}: {match.group()}" for path in paths for match in BANNED_IN_SCRIPTS.finditer(path.read_text())
@@ -242,7 +242,7 @@ def test_no_html_from_data_by_the_scripts() -> None:
 
 
 def test_no_html_from_data_by_the_templates() -> None:
-    paths = list((UI / "templates").glob("*.html"))
+    paths = list((UI / "web/templates").glob("*.html"))
     assert len(paths) > 10
     found = [f"{path.name}: {hit.group()}" for path in paths for hit in BANNED_IN_TEMPLATES.finditer(path.read_text())]
     assert found == []

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from validation_ui.database import Database
 from validation_ui.settings import Settings
-from validation_ui.store import Store
 
 
 def test_changes_are_read_by_the_kind_of_the_setting() -> None:
@@ -29,7 +29,7 @@ def test_a_wrong_setting_is_told(pair: str, told: str) -> None:
         Settings().changed([pair])
 
 
-def test_a_project_keeps_its_settings(store: Store) -> None:
+def test_a_project_keeps_its_settings(store: Database) -> None:
     with store.read() as connection:
         assert Settings.load(connection) == Settings()
     store.write(Settings(long=7).save)

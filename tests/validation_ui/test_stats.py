@@ -13,20 +13,20 @@ from sqlalchemy import Connection, select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.judged import RIGHT, accept, judge, settle
 from tests.validation_ui.rows import SMALL, fill
-from validation_ui.access import Caller, caller_of
-from validation_ui.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
-from validation_ui.comparisons import agreement
+from validation_ui.database import Database
+from validation_ui.people.access import Caller, caller_of
 from validation_ui.problem import Problem
-from validation_ui.routes.stats import router
 from validation_ui.schema import Decision, ItemState, Role, SlotKind, SlotState, Standing, item, judgement, slot
-from validation_ui.stats import own, progress, reviewers
-from validation_ui.store import Store
+from validation_ui.statistics.agreement import agreement
+from validation_ui.statistics.coefficients import cohen_kappa, gwet_ac1, krippendorff_alpha
+from validation_ui.statistics.progress import progress, reviewers, work_of
+from validation_ui.web.stats import router
 
 ACCEPT, EDIT, REJECT, FLAG = Decision
 AsRole = Callable[..., TestClient]
 
 
-def test_progress_counts_items_and_slots(store: Store, clock: Clock) -> None:
+def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
     ids = store.write(lambda c: fill(c, videos=4, objects=2, gold=2, settings=replace(SMALL, long=10, short=0)))
 
     def work(c: Connection) -> int:
@@ -66,16 +66,16 @@ def test_progress_counts_items_and_slots(store: Store, clock: Clock) -> None:
     assert found.eta_s == pytest.approx(7 / 3 * hours * 3600)
 
 
-def test_an_untouched_project_has_no_estimate(store: Store, clock: Clock) -> None:
+def test_an_untouched_project_has_no_estimate(store: Database, clock: Clock) -> None:
     store.write(fill)
     with store.read() as connection:
         found = progress(connection, clock.now)
         assert (found.per_h, found.eta_s) == (0, None)
         assert reviewers(connection) == []
-        assert own(connection, 1).per_h is None
+        assert work_of(connection, 1).per_h is None
 
 
-def test_a_break_is_no_work(store: Store) -> None:
+def test_a_break_is_no_work(store: Database) -> None:
     ids = store.write(lambda c: fill(c, videos=4))
 
     def work(c: Connection) -> None:
@@ -85,13 +85,13 @@ def test_a_break_is_no_work(store: Store) -> None:
 
     store.write(work)
     with store.read() as connection:
-        found = own(connection, ids["ann"])
+        found = work_of(connection, ids["ann"])
     # 50 s of the first, 100 and 300 s in a row, a break, 50 s and 30 s
     assert found.per_h == pytest.approx(5 / 530 * 3600)
     assert found.median_s == {"sighted": 50.0, "blind": 25.0}
 
 
-def test_reviewers(store: Store) -> None:
+def test_reviewers(store: Database) -> None:
     ids = store.write(lambda c: fill(c, videos=6, gold=3, settings=replace(SMALL, gold_window=4)))
     ann, ben, cy, eve = (ids[name] for name in ("ann", "ben", "cy", "eve"))
 
@@ -123,7 +123,7 @@ def test_reviewers(store: Store) -> None:
     assert found["ben"].final_frac == pytest.approx(2 / 3)
 
 
-def test_agreement_of_the_sighted_pass(store: Store) -> None:
+def test_agreement_of_the_sighted_pass(store: Database) -> None:
     """Six overlapping items, one still with a single answer, one flagged; one item that is not of the overlap."""
     ids = store.write(lambda c: fill(c, videos=4, overlap=True, gold=1))
     ann, ben = ids["ann"], ids["ben"]
@@ -170,7 +170,7 @@ def test_agreement_of_the_sighted_pass(store: Store) -> None:
     assert found.strata["size"]["medium"] == whole
 
 
-def test_the_blind_pass(store: Store) -> None:
+def test_the_blind_pass(store: Database) -> None:
     ids = store.write(lambda c: fill(c, videos=3, objects=2))
     ann, ben, cy = ids["ann"], ids["ben"], ids["cy"]
 
@@ -194,7 +194,7 @@ def test_the_blind_pass(store: Store) -> None:
 
 
 @pytest.fixture
-def as_role(store: Store) -> AsRole:
+def as_role(store: Database) -> AsRole:
     """The routes with a caller of a role; who is who is tested where sessions are."""
 
     def client(role: Role, person_id: int = 1) -> TestClient:
@@ -205,7 +205,7 @@ def as_role(store: Store) -> AsRole:
         async def tell(_request: Request, problem: Problem) -> JSONResponse:
             return JSONResponse({"error": {"code": problem.code}}, problem.status)
 
-        app.state.store = store
+        app.state.database = store
         app.dependency_overrides[caller_of] = lambda: Caller(person_id, "x", role, Standing.ACTIVE, "")
         return TestClient(app)
 
@@ -213,7 +213,7 @@ def as_role(store: Store) -> AsRole:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_who_sees_which_figures(store: Store, as_role: AsRole, role: Role) -> None:
+def test_who_sees_which_figures(store: Database, as_role: AsRole, role: Role) -> None:
     store.write(fill)
     client = as_role(role)
     watches = 403 if role == Role.REVIEWER else 200
@@ -222,7 +222,7 @@ def test_who_sees_which_figures(store: Store, as_role: AsRole, role: Role) -> No
     assert client.get("/api/agreement").status_code == watches
 
 
-def test_nothing_a_reviewer_is_told_differs_for_gold(store: Store, as_role: AsRole) -> None:
+def test_nothing_a_reviewer_is_told_differs_for_gold(store: Database, as_role: AsRole) -> None:
     """The same answer to a real item and to a gold one moves the same numbers."""
     ids = store.write(lambda c: fill(c, videos=2, gold=1))
     told = []
@@ -238,7 +238,7 @@ def test_nothing_a_reviewer_is_told_differs_for_gold(store: Store, as_role: AsRo
     assert told[0][0]["project"]["states"] is None
 
 
-def test_a_reader_sees_the_states(store: Store, as_role: AsRole) -> None:
+def test_a_reader_sees_the_states(store: Database, as_role: AsRole) -> None:
     store.write(fill)
     project = as_role(Role.READER).get("/api/progress").json()["project"]
     assert project["states"]["long"]["sighted"] == 6

@@ -11,12 +11,12 @@ from sqlalchemy.engine import Connection
 
 from tests.validation_ui.rows import fill
 from validation_ui import audit
+from validation_ui.database import Database
 from validation_ui.schema import audit as audit_table
 from validation_ui.schema import audit_head, meta, slot
-from validation_ui.store import Store
 
 
-def test_work_that_raises_leaves_nothing_and_harms_no_other(store: Store) -> None:
+def test_work_that_raises_leaves_nothing_and_harms_no_other(store: Database) -> None:
     def half(connection: Connection) -> None:
         connection.execute(insert(meta).values(key="half", value=1))
         raise KeyError("half")
@@ -32,7 +32,7 @@ def test_work_that_raises_leaves_nothing_and_harms_no_other(store: Store) -> Non
         assert connection.scalars(select(meta.c.key)).all() == ["whole"]
 
 
-def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Store) -> None:
+def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Database) -> None:
     blocked = Event()
     first = store.submit(lambda _: blocked.wait(10))
 
@@ -54,7 +54,7 @@ def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Store) -> 
         assert sorted(map(int, connection.scalars(select(meta.c.key)))) == list(range(30))
 
 
-def test_forty_threads_count_without_losing_one(store: Store) -> None:
+def test_forty_threads_count_without_losing_one(store: Database) -> None:
     store.write(lambda c: c.execute(insert(meta).values(key="count", value=0)))
 
     def count(connection: Connection) -> None:
@@ -68,7 +68,7 @@ def test_forty_threads_count_without_losing_one(store: Store) -> None:
         assert connection.execute(select(meta.c.value)).scalar_one() == 200
 
 
-def test_a_reader_sees_what_an_event_loop_wrote(store: Store) -> None:
+def test_a_reader_sees_what_an_event_loop_wrote(store: Database) -> None:
     asyncio.run(store.awrite(fill))
     with store.read() as connection:
         assert connection.execute(select(func.count()).select_from(slot)).scalar_one() == 6
@@ -79,14 +79,14 @@ def log(connection: Connection) -> None:
 
 
 @pytest.fixture
-def logged(store: Store) -> Store:
+def logged(store: Database) -> Database:
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(store.write, log) for _ in range(20)]:
             future.result()
     return store
 
 
-def test_the_log_is_whole_after_many_writers(logged: Store) -> None:
+def test_the_log_is_whole_after_many_writers(logged: Database) -> None:
     with logged.read() as connection:
         assert audit.verify(connection) == 20
 
@@ -103,7 +103,7 @@ def test_the_log_is_whole_after_many_writers(logged: Store) -> None:
     ],
     ids=["text", "actor", "hole", "end cut off", "emptied", "head"],
 )
-def test_a_log_that_was_changed_says_so(logged: Store, tamper: Executable) -> None:
+def test_a_log_that_was_changed_says_so(logged: Database, tamper: Executable) -> None:
     logged.write(lambda connection: connection.execute(tamper).rowcount)
     with logged.read() as connection, pytest.raises(ValueError, match="not as it was written"):
         audit.verify(connection)

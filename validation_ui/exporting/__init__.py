@@ -1,7 +1,7 @@
-"""The split as files: what the official evaluation reads, all judgements, the agreement, what train must leave out.
+"""Exports the benchmark split: files for the official evaluation, all judgements, the agreement, held-out videos.
 
-The same judgements give the same bytes. An export is built in a folder beside its place and renamed: all of it is
-there, or nothing. What was exported can no longer be undone.
+The same judgements give the same bytes. An export is built in a temporary folder beside its destination and renamed, so
+it is there completely or not at all. Judgements of exported items cannot be undone any more.
 """
 
 import hashlib
@@ -17,28 +17,34 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, select, update
 
 from validation_ui import audit
-from validation_ui.comparisons import agreement
-from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions, read_chosen, read_clips, write_masks
-from validation_ui.exporting.checks import MARK, SUMS, check_chosen, check_out
-from validation_ui.exporting.errors import ExportError, named
-from validation_ui.exporting.frames import write_frames
-from validation_ui.exporting.gates import Gate, gates
+from validation_ui.database import Database
+from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
+from validation_ui.exporting.benchmark import (
+    Clip,
+    ExportError,
+    Expression,
+    meta_expressions,
+    named,
+    read_chosen,
+    read_clips,
+    write_masks,
+)
+from validation_ui.exporting.jpegs import write_frames
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
-from validation_ui.exporting.report import as_csv, markdown
-from validation_ui.exporting.train import check_train, held_out
+from validation_ui.exporting.training_file import check_train, held_out
 from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
-from validation_ui.stats import progress, reviewers
-from validation_ui.store import Store
+from validation_ui.statistics.agreement import agreement
+from validation_ui.statistics.progress import progress, reviewers
 
 __all__ = ["ExportError", "ExportReport", "export"]
 
-_TOGETHER = 500  # ids in a statement
+_TOGETHER = 500  # ids in one statement
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written."""
+    """The counts, gates and warnings of an export."""
 
     out: Path
     videos: int
@@ -49,7 +55,7 @@ class ExportReport:
     warnings: list[str]
 
     def __str__(self) -> str:
-        """For people, a line each."""
+        """Format the report for people, as lines of text."""
         return "\n".join(
             [
                 f"{self.out}: {self.long} long and {self.short} short expressions of {self.videos} videos, "
@@ -64,17 +70,17 @@ class ExportReport:
 
 
 def export(
-    store: Store, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
+    database: Database, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
 ) -> ExportReport:
     """Write the accepted expressions as a split, and mark them as exported.
 
     Args:
-        store: the project's database.
-        sav_root: where the sources are.
-        out: folder to make, or an earlier export to replace.
-        train: the `Ref-SAV.json` to compare with; None = there is none.
+        database: the project's database.
+        sav_root: the folder of the source videos.
+        out: the folder to make, or an earlier export to replace.
+        train: the `Ref-SAV.json` that the split must not overlap with; None = there is none.
         rewrite_train: also write that file without the videos of the split.
-        now: seconds since 1970; goes into the audit log, never into the files.
+        now: seconds since 1970; it goes into the audit log only, not into the files.
 
     Raises:
         ExportError: a rule is broken; nothing was written or marked.
@@ -85,7 +91,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         build = Path(scratch, "build")
         build.mkdir()
-        with store.read() as connection:
+        with database.read() as connection:
             settings = Settings.load(connection)
             chosen = read_chosen(connection)
             check_chosen(chosen, settings)
@@ -95,11 +101,11 @@ def export(
         frames = write_frames(clips, sav_root, build / "videos")
         _write_sums(build)
         build.chmod(0o755)
-        store.write(lambda connection: _mark(connection, chosen, out, now))
+        database.write(lambda connection: _mark(connection, chosen, out, now))
         if out.exists():
             out.rename(Path(scratch, "old"))
         build.rename(out)
-    kinds = Counter(each.kind for each in chosen)
+    kinds = Counter(expression.kind for expression in chosen)
     return ExportReport(out, len(clips), kinds["long"], kinds["short"], frames, checks, warnings)
 
 
@@ -111,16 +117,16 @@ def _write_texts(
     build: Path,
     warnings: Sequence[str],
 ) -> list[Gate]:
-    """Everything but the frames."""
-    raters, people, found = pseudonyms(connection), reviewers(connection), agreement(connection)
-    checks = gates(found, people, raters, settings.gold_right_frac)
+    """Write all files but the frames and the checksums; return the gates."""
+    raters, people, figures = pseudonyms(connection), reviewers(connection), agreement(connection)
+    checks = gates(figures, people, raters, settings.gold_right_frac)
     project = progress(connection, 0.0)
     _write_json(build / "meta_expressions_valid.json", meta_expressions(clips, chosen))
     write_masks(connection, clips, chosen, build / "mask_dict.json")
     pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
-    text = markdown(found, people, raters, project, checks, warnings)
+    text = markdown(figures, people, raters, project, checks, warnings)
     (build / "agreement.md").write_text(text, encoding="utf-8")
-    (build / "agreement.csv").write_text(as_csv(found, people, raters), encoding="utf-8")
+    (build / "agreement.csv").write_text(as_csv(figures, people, raters), encoding="utf-8")
     _write_json(build / MARK, _split(connection, settings, clips, chosen))
     return checks
 
@@ -128,13 +134,13 @@ def _write_texts(
 def _split(
     connection: Connection, settings: Settings, clips: Sequence[Clip], chosen: Sequence[Expression]
 ) -> dict[str, Any]:
-    """What a training set must leave out, and how the split is made up."""
+    """Return the content of `split.json`: the videos that training must leave out, and the strata of the split."""
     strata: dict[str, Counter[str]] = defaultdict(Counter)
-    strata_of: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)  # without the kind, that is type_id there
-    for each in chosen:
-        levels = {name: str(value) for name, value in sorted(each.strata.items())}
-        strata_of[each.video_id][str(each.item_id)] = levels
-        for name, level in {"kind": each.kind, **levels}.items():
+    strata_of: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)  # the kind is type_id in meta_expressions
+    for expression in chosen:
+        levels = {name: str(value) for name, value in sorted(expression.strata.items())}
+        strata_of[expression.video_id][str(expression.item_id)] = levels
+        for name, level in {"kind": expression.kind, **levels}.items():
             strata[name][level] += 1
     return {
         "seed": settings.seed,
@@ -147,15 +153,15 @@ def _split(
 
 
 def _mark(connection: Connection, chosen: Sequence[Expression], out: Path, now: float) -> None:
-    """Note that the expressions are out, unless one was undone while the files were written."""
+    """Mark the expressions as exported; raise ExportError if one was undone while the files were written."""
     accepted = select(item.c.id, item.c.text_id).where(item.c.state == ItemState.ACCEPTED)
     still = {(row.id, row.text_id) for row in connection.execute(accepted)}
-    gone = [str(each.item_id) for each in chosen if (each.item_id, each.text_id) not in still]
+    gone = [str(one.item_id) for one in chosen if (one.item_id, one.text_id) not in still]
     if gone:
         raise ExportError(
             f"what is exported stays as it is, got {len(gone)} changed meanwhile: {named(gone)}; try again"
         )
-    ids = [each.item_id for each in chosen]
+    ids = [expression.item_id for expression in chosen]
     marked = 0
     for first in range(0, len(ids), _TOGETHER):
         some = item.c.id.in_(ids[first : first + _TOGETHER])
@@ -171,10 +177,56 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _write_sums(folder: Path) -> None:
-    """`sha256sum -c SHA256SUMS` checks the export."""
+    """Write the checksums of all files, to be checked by `sha256sum -c SHA256SUMS`."""
     lines = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
     (folder / SUMS).write_text("".join(lines), encoding="ascii")
+
+
+MARK = "split.json"  # a folder with this file and SUMS is an export of ours, and may be replaced
+SUMS = "SHA256SUMS"
+
+
+def check_out(out: Path) -> None:
+    """Check that the destination is absent, an empty folder, or an earlier export, which may be replaced.
+
+    Raises:
+        ExportError: something else is there.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not all((out / name).is_file() for name in (MARK, SUMS)):
+        raise ExportError(
+            f"an export replaces nothing but an earlier export, got {out}, which has no {MARK} and {SUMS}; name a new "
+            "folder"
+        )
+
+
+def check_chosen(chosen: Sequence[Expression], settings: Settings) -> None:
+    """Check that there is something to export, and no more than the quotas allow.
+
+    Raises:
+        ExportError: nothing was accepted, or a quota was lowered below the number that was accepted before.
+    """
+    if not chosen:
+        raise ExportError("a split has at least one accepted expression, got none; the progress page tells what waits")
+    objects: dict[str, set[int]] = defaultdict(set)
+    for expression in chosen:
+        objects[expression.video_id].add(expression.masklet_id)
+    kinds = Counter(expression.kind for expression in chosen)
+    got = {"videos": len(objects), "long": kinds["long"], "short": kinds["short"]}
+    for name, count in got.items():
+        if count > getattr(settings, name):
+            raise ExportError(
+                f"a split keeps to its quotas, got {count} accepted for {name}={getattr(settings, name)}; raise it "
+                "with `python -m validation_ui set`"
+            )
+    full = sorted(video_id for video_id, ids in objects.items() if len(ids) > settings.per_video)
+    if full:
+        raise ExportError(
+            f"a video has at most per_video={settings.per_video} objects in the split, got more in {named(full)}; "
+            "raise it with `python -m validation_ui set`"
+        )

@@ -1,8 +1,9 @@
-"""The accepted expressions and their masks, as the official Sa2VA evaluation reads them.
+"""The accepted expressions and their masks, in the files that the official Sa2VA evaluation reads.
 
-`meta_expressions_valid.json` names the frames of each video and its expressions, `mask_dict.json` has for each object a
-mask or null at each of these frames. The loader sorts the frames, the scorer takes them as they come, and masks count
-by position: so names are of one width and sorted. `type_id` is 0 for long and 1 for short expressions.
+`meta_expressions_valid.json` names the frames of every video and its expressions; `mask_dict.json` has for every object
+a mask or null for every one of these frames. Masks are matched to frames by position, and the loader sorts the frames
+by name but the scorer does not: so the names all have the same length and are in order. `type_id` is 0 for long and 1
+for short expressions.
 """
 
 import json
@@ -17,7 +18,6 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from manifests.schema import MASK_STRIDE
-from validation_ui.exporting.errors import ExportError
 from validation_ui.schema import Gold, ItemState, item, masklet, text_version, video
 from validation_ui.settings import PARTS
 
@@ -27,7 +27,7 @@ _TYPE_IDS = {"long": 0, "short": 1}
 
 @dataclass(frozen=True)
 class Expression:
-    """An accepted expression. Its id in the files is that of the item: it stays when others are added."""
+    """An accepted expression. Its id in the files is the item's id, so it stays when other expressions are added."""
 
     item_id: int
     text_id: int
@@ -43,7 +43,7 @@ class Clip:
     """A video with accepted expressions."""
 
     id: str
-    path: str  # of the source below SAV_ROOT
+    path: str  # of the source file, relative to SAV_ROOT
     sha256: str
     height_px: int
     width_px: int
@@ -52,17 +52,17 @@ class Clip:
 
     @property
     def annotated(self) -> range:
-        """Source frames that have masks."""
+        """The indices of the source frames that have masks."""
         return range(0, self.frame_count, MASK_STRIDE)
 
 
 def frame_name(frame: int) -> str:
-    """Name of a source frame in the files."""
+    """Return the name of a source frame in the files, without a suffix."""
     return f"{frame:05d}"
 
 
 def read_chosen(connection: Connection) -> list[Expression]:
-    """The accepted expressions in the order of the files: by video, object, long before short."""
+    """Read the accepted expressions in the order of the files: by video, then object, long before short."""
     query = (
         select(
             *(item.c.id, item.c.text_id, item.c.masklet_id, item.c.video_id, item.c.kind, item.c.strata),
@@ -88,12 +88,12 @@ def read_chosen(connection: Connection) -> list[Expression]:
 
 
 def read_clips(connection: Connection, chosen: Sequence[Expression]) -> list[Clip]:
-    """Their videos, by id.
+    """Read the videos of the accepted expressions, sorted by id.
 
     Raises:
-        ExportError: an id cannot be a folder's name.
+        ExportError: a video id cannot be the name of a folder.
     """
-    ids = {each.video_id for each in chosen}
+    ids = {expression.video_id for expression in chosen}
     columns = (video.c.id, video.c.path, video.c.sha256, video.c.height_px, video.c.width_px, video.c.frame_count)
     rows = connection.execute(select(*columns, video.c.fingerprints)).all()
     clips = sorted((Clip(*row) for row in rows if row.id in ids), key=lambda clip: clip.id)
@@ -104,19 +104,19 @@ def read_clips(connection: Connection, chosen: Sequence[Expression]) -> list[Cli
 
 
 def meta_expressions(clips: Sequence[Clip], chosen: Sequence[Expression]) -> dict[str, Any]:
-    """The content of `meta_expressions_valid.json`."""
-    by_video = {video_id: list(group) for video_id, group in groupby(chosen, key=lambda each: each.video_id)}
+    """Return the content of `meta_expressions_valid.json`."""
+    by_video = {video_id: list(group) for video_id, group in groupby(chosen, key=lambda one: one.video_id)}
     return {
         "videos": {
             clip.id: {
                 "expressions": {
-                    str(each.item_id): {
-                        "exp": each.text,
-                        "obj_id": [each.masklet_id],
-                        "anno_id": [each.masklet_id],
-                        "type_id": _TYPE_IDS[each.kind],
+                    str(expression.item_id): {
+                        "exp": expression.text,
+                        "obj_id": [expression.masklet_id],
+                        "anno_id": [expression.masklet_id],
+                        "type_id": _TYPE_IDS[expression.kind],
                     }
-                    for each in by_video[clip.id]
+                    for expression in by_video[clip.id]
                 },
                 "frames": [frame_name(frame) for frame in clip.annotated],
                 "height": clip.height_px,
@@ -128,10 +128,10 @@ def meta_expressions(clips: Sequence[Clip], chosen: Sequence[Expression]) -> dic
 
 
 def write_masks(connection: Connection, clips: Sequence[Clip], chosen: Sequence[Expression], path: Path) -> None:
-    """Write `mask_dict.json`, an object at a time: all of them may be hundreds of MB.
+    """Write `mask_dict.json`, one object after the other, as all masks may be hundreds of MB.
 
     Raises:
-        ExportError: an object has not one mask or null for each annotated frame.
+        ExportError: the number of an object's masks and nulls is not the number of annotated frames.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         before = "{\n"
@@ -144,7 +144,7 @@ def write_masks(connection: Connection, clips: Sequence[Clip], chosen: Sequence[
 def _masks(
     connection: Connection, clips: dict[str, Clip], chosen: Sequence[Expression]
 ) -> Iterator[tuple[int, list[dict[str, Any] | None]]]:
-    for masklet_id, video_id in dict.fromkeys((each.masklet_id, each.video_id) for each in chosen):
+    for masklet_id, video_id in dict.fromkeys((one.masklet_id, one.video_id) for one in chosen):
         clip = clips[video_id]
         packed = connection.execute(select(masklet.c.rles).where(masklet.c.id == masklet_id)).scalar_one()
         counts = json.loads(zlib.decompress(packed))
@@ -155,3 +155,16 @@ def _masks(
             )
         size = [clip.height_px, clip.width_px]
         yield masklet_id, [None if text is None else {"size": size, "counts": text} for text in counts]
+
+
+_NAMED = 10  # ids in a message
+
+
+class ExportError(ValueError):
+    """An export was refused and nothing was written; the message has the rule, the value that broke it, what to do."""
+
+
+def named(ids: Sequence[str]) -> str:
+    """Return the first ids for a message, and how many more there are."""
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return ", ".join(ids[:_NAMED]) + more

@@ -1,4 +1,4 @@
-"""Every judgement as a table, undone ones too; people are r1, r2, … in the order in which they joined."""
+"""The table of all judgements, undone ones included; people are named r1, r2, … in the order in which they joined."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,13 +48,13 @@ SCHEMA = pa.schema(
 
 
 def pseudonyms(connection: Connection) -> dict[int, str]:
-    """Person id -> r1, r2, … of everybody who ever judged."""
+    """Return person id -> pseudonym (r1, r2, …) for everybody who ever judged."""
     who = select(person.c.id).where(person.c.id.in_(select(judgement.c.person_id))).order_by(person.c.id)
     return {person_id: f"r{k}" for k, person_id in enumerate(connection.scalars(who), start=1)}
 
 
 def judgements_table(connection: Connection, raters: Mapping[int, str]) -> pa.Table:
-    """All judgements in the order made."""
+    """Return all judgements in the order in which they were made."""
     texts = {row.id: row for row in connection.execute(select(text_version))}
     objects = {row.id: row.object_id for row in connection.execute(select(masklet.c.id, masklet.c.object_id))}
     answers = {row.id: row for row in connection.execute(select(pointing))}

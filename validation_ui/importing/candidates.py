@@ -1,4 +1,4 @@
-"""Candidates of a run: the kept expressions, each cut into the three parts that people judge one by one."""
+"""Reads the candidates of an annotation run: its kept expressions, cut into the three parts that people judge."""
 
 import hashlib
 import re
@@ -22,8 +22,14 @@ _FILE = ("video_id", "shard", "video_path", "height_px", "width_px", "frame_coun
 _DESCRIPTIONS = ("object_description", "scene_description", "video_description")
 _TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "contradictions", "facts", "writer")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\s\d])")
+<<<<<<< HEAD
 _OPENINGS = tuple(re.compile(start, re.I) for start in PART_STARTS)
 _OPENING_SCORE = 0.5  # of a part that begins so: as much as half of a sentence's words in common
+=======
+# compose_expression asks for a text that goes on with "It is" and closes with "Throughout the video"
+_OPENINGS = (re.compile(r"the object\b", re.I), re.compile(r"it is\b", re.I), re.compile(r"throughout\b", re.I))
+_OPENING_SCORE = 0.5  # added if a part begins with its usual words: as much as sharing half of a sentence's words
+>>>>>>> v13
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,12 @@ class Clip:
     """A video of the run.
 
     Attributes:
-        id: e.g. sav_000001.
-        path: of the mp4, relative to SAV_ROOT.
-        annotations: masklet type -> path of its annotation file, which need not be there.
-        height_px, width_px: of the upright picture.
-        frame_count: source frames, as the run counted them.
+        id: the video id, e.g. sav_000001.
+        path: path of the mp4, relative to SAV_ROOT.
+        annotations: masklet type -> path of its annotation file, which may be missing.
+        height_px: height of the upright image.
+        width_px: width of the upright image.
+        frame_count: number of source frames, as the run counted them.
     """
 
     id: str
@@ -52,10 +59,10 @@ class Candidate:
     """A kept expression.
 
     Attributes:
-        parts: text of the parts object, scene and video; together they are the expression.
-        strata: level in each facet of `strata.FACETS`.
-        clean: the run found nothing in the text that the facts rule out.
-        alike: the other candidates of the video, the one that is most easily taken for this one first.
+        parts: texts of the parts object, scene and video, which together are the expression.
+        strata: facet (`strata.FACETS`) -> level.
+        clean: the run found no contradiction between the text and the measured facts.
+        alike: ids of the video's other candidates; the one that is most easily confused with this one comes first.
     """
 
     object_id: str
@@ -68,14 +75,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run offers.
+    """The candidates of an annotation run and their videos.
 
     Attributes:
-        clips: every video with a kept expression, by id.
-        candidates: sorted by object_id.
+        clips: video id -> video, for every video with a kept expression.
+        candidates: all candidates, sorted by object_id.
         unusable: object_id -> why its expression cannot be judged.
-        writers: expressions by the writer that made them.
-        fingerprint: sha256 over ids and expressions: the same run has the same.
+        writers: writer -> number of its expressions.
+        fingerprint: sha256 of all ids and expressions, which identifies the run.
     """
 
     clips: dict[str, Clip]
@@ -86,10 +93,10 @@ class Run:
 
 
 def read_run(out: Folder) -> Run:
-    """The kept rows of a run.
+    """Read the kept rows of a run.
 
     Raises:
-        ValueError: there is none, or an older release made the run.
+        ValueError: there are none, or the run was made by an older release.
     """
     rows = _kept_rows(out)
     facts = _facts(out, sorted({row["video_id"] for row in rows}))
@@ -124,14 +131,19 @@ def read_run(out: Folder) -> Run:
 
 
 def split(expression: str | None, descriptions: Sequence[str | None]) -> dict[str, str]:
-    """The three parts of an expression, cut between its sentences.
+    """Cut an expression between its sentences into the parts object, scene and video.
 
-    Writers put the three descriptions one after the other, most word for word; some add a sentence or write them anew.
-    Each sentence goes where it shares most words with the description, in order, and a part begins with its usual
-    words if it can; a tie goes to the earlier part.
+    Most writers copy the three descriptions one after the other; some add a sentence or rewrite them. The cuts are
+    chosen so that the sentences share as many words as possible with the description of their part, and so that the
+    parts begin with their usual words. Of equally good cuts the latest are taken: a sentence in doubt goes to the
+    earlier part.
+
+    Args:
+        expression: the expression.
+        descriptions: the descriptions of object, scene and video that it was composed from.
 
     Raises:
-        ValueError: it has fewer than three sentences or characters that no text here may have.
+        ValueError: the expression has fewer than three sentences, a part is too long, or it has control characters.
     """
     text = " ".join(unicodedata.normalize("NFC", expression or "").split())
     bad = next((letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co")), None)
@@ -172,13 +184,13 @@ def _kept_rows(out: Folder) -> list[dict[str, Any]]:
 
 
 def _facts(out: Folder, videos: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
-    """Video id -> facts of all its measured objects, kept or not, by object_id."""
+    """Return video id -> facts of all its measured objects, kept or not, sorted by object_id."""
     measured = pc.is_valid(pc.field("facts")) & pc.field("video_id").isin(list(videos))
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    by_video: dict[str, list[Mapping[str, Any]]] = {}
     for name in out.names("annotations", ".parquet"):
         for row in _read(out, name, ("video_id", "facts"), measured).to_pylist():
-            found.setdefault(row["video_id"], []).append(row["facts"])
-    return {video: sorted(facts, key=lambda entry: str(entry["object_id"])) for video, facts in found.items()}
+            by_video.setdefault(row["video_id"], []).append(row["facts"])
+    return {video: sorted(facts, key=lambda entry: str(entry["object_id"])) for video, facts in by_video.items()}
 
 
 def _read(out: Folder, name: str, columns: Sequence[str], rule: pc.Expression) -> pa.Table:
@@ -195,8 +207,8 @@ def _read(out: Folder, name: str, columns: Sequence[str], rule: pc.Expression) -
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:
-    whole = arrow_schema(AnnotationRow)
-    return pa.schema([whole.field(name) for name in columns])
+    full_schema = arrow_schema(AnnotationRow)
+    return pa.schema([full_schema.field(name) for name in columns])
 
 
 def _clip(row: Mapping[str, Any]) -> Clip:

@@ -11,7 +11,7 @@ from manifests.schema import MASK_STRIDE
 from stages.base import RowError
 from stages.video.masklets import Masklets, read_masklets
 from validation_ui.importing.candidates import Clip
-from validation_ui.media import inside
+from validation_ui.project import inside
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The rows that an import writes: videos, masklets, items with their texts and first slots."""
+"""Writes the rows of an import: videos, masklets, and items with their texts and first slots."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -8,27 +8,26 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from validation_ui import texts
 from validation_ui.importing.candidates import Candidate, Run
-from validation_ui.importing.frames import Decoded
-from validation_ui.importing.gold_items import GoldItem
-from validation_ui.importing.sample import Drawn
+from validation_ui.importing.sample import Drawn, GoldItem
+from validation_ui.importing.source_video import Decoded
+from validation_ui.judging import items
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import brought in.
+    """The counts of an import.
 
     Attributes:
-        benchmark_videos: whose items are judged.
-        train_videos: all others with an expression.
-        gold_videos: those of train that gold items were taken from.
+        benchmark_videos: videos whose items are judged.
+        train_videos: all other videos with an expression.
+        gold_videos: train videos that gold items were taken from.
         items: expressions to be judged.
-        overlap: of these, to be judged twice.
-        wants_short: of these, whose reviewer is asked for a short expression.
+        overlap: those of them that are judged twice in the sighted pass.
+        wants_short: those of them whose reviewer is asked for a short expression.
         gold: gold items.
-        swapped: of these, with another object's text.
+        swapped: gold items with the text of another object.
         unusable: object_id, file or video id -> why it was left out.
     """
 
@@ -43,7 +42,7 @@ class ImportReport:
     unusable: dict[str, str]
 
     def __str__(self) -> str:
-        """For people, a line each."""
+        """Format the report for people, as lines of text."""
         return "\n".join(
             [
                 f"{self.items} expressions of {self.benchmark_videos} videos to judge, {self.overlap} of them twice; "
@@ -56,7 +55,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written, by video."""
+    """What is to be written: the benchmark videos, the drawn items and the gold items."""
 
     benchmark: frozenset[str]
     drawn: Sequence[Drawn]
@@ -64,8 +63,8 @@ class Plan:
 
     @cached_property
     def items(self) -> Mapping[str, list[tuple[Candidate, dict[str, Any]]]]:
-        """Video id -> candidates and the columns of their items; `parts` is the text."""
-        found: dict[str, list[tuple[Candidate, dict[str, Any]]]] = {}
+        """Video id -> its candidates with the columns of their items; the key `parts` has the text."""
+        by_video: dict[str, list[tuple[Candidate, dict[str, Any]]]] = {}
         for drawn in self.drawn:
             columns = {
                 "gold": Gold.NONE,
@@ -75,7 +74,7 @@ class Plan:
                 "wants_short": drawn.wants_short,
                 "parts": drawn.candidate.parts,
             }
-            found.setdefault(drawn.candidate.video_id, []).append((drawn.candidate, columns))
+            by_video.setdefault(drawn.candidate.video_id, []).append((drawn.candidate, columns))
         for planted in self.gold:
             columns = {
                 "gold": planted.gold,
@@ -83,16 +82,16 @@ class Plan:
                 "priority": planted.priority,
                 "parts": planted.parts,
             }
-            found.setdefault(planted.candidate.video_id, []).append((planted.candidate, columns))
-        return found
+            by_video.setdefault(planted.candidate.video_id, []).append((planted.candidate, columns))
+        return by_video
 
-    def needs_pictures(self, video_id: str) -> bool:
-        """True if somebody will look at this video."""
+    def needs_images(self, video_id: str) -> bool:
+        """Return True if an item of this video will be shown to people."""
         return video_id in self.items
 
 
 def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded], now: float) -> None:
-    """Videos with all that belongs to them, in one transaction: what is there of a video is all of it."""
+    """Insert videos with their masklets and items, in one transaction, so that no video is ever there in part."""
     for decoded in videos:
         clip = decoded.clip
         connection.execute(
@@ -138,7 +137,7 @@ def _insert_item(
         )
         .returning(item.c.id)
     ).scalar_one()
-    text_id = texts.add(connection, item_id, columns["parts"], author_id=None, parent_id=None, now=now)
+    text_id = items.add_text(connection, item_id, columns["parts"], author_id=None, parent_id=None, now=now)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
     if columns["state"] == ItemState.SIGHTED:
         first = {"item_id": item_id, "kind": SlotKind.SIGHTED, "state": SlotState.OPEN, "priority": columns["priority"]}
@@ -146,7 +145,7 @@ def _insert_item(
 
 
 def report(connection: Connection, run: Run, plan: Plan, faults: Mapping[str, str]) -> ImportReport:
-    """What is in the database now, and what of the run is not; drawn items that could not be made are named."""
+    """Count what is in the database now, and collect why drawn items, files or videos are not there."""
 
     def count(table: Any, *where: Any) -> int:
         return connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()

@@ -1,7 +1,12 @@
-"""What is drawn of a run: the split by video, the order in which items are judged, and what is asked along the way.
+"""Draws from a run: the videos of the benchmark, the order of the items, which are judged twice, and gold items.
 
-All of it follows from the seed. A video's place depends on its id alone, so that a split stays what it is when rows
-come in another order or another video is added beyond its end.
+Everything follows from the seed. The position of a video depends on its id only, so the split does not change if rows
+come in another order, or if a video with a later position is added.
+
+Gold items are expressions whose right answer is known, to check the people who judge. Half have their own text, in
+which the run found no contradiction: accepting is right. Half have the text of the object of the same video that is
+most easily confused with theirs: rejecting is right. All come from train videos, as whoever judges a gold item sees the
+video's masks and could not judge other items of that video blind.
 """
 
 import math
@@ -13,21 +18,20 @@ from sqlalchemy import Connection, select, update
 
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
+from validation_ui.judging.items import settle
 from validation_ui.schema import Gold, ItemState, item, masklet
-from validation_ui.seeded import place
-from validation_ui.settings import Settings
-from validation_ui.settle import settle
+from validation_ui.settings import Settings, seeded_frac
 
-SPARE_PER_VIDEO = 2  # more than may be accepted, so that rejected ones can be replaced
-_GOLD_VIDEOS_FRAC = 0.25  # of the videos at most are kept back for gold items if all are needed for the benchmark
-_FEWEST_VIDEOS = 3  # with fewer there is no gold
-_GOLD_PER_VIDEO = 4  # candidates of a video that make it a good one for gold items
-_GOLDEN = (math.sqrt(5) - 1) / 2  # multiples of it modulo 1 fill [0, 1) evenly, from any start and up to any end
+SPARE_PER_VIDEO = 2  # candidates of a video beyond `per_video`, to replace dropped ones
+_GOLD_VIDEOS_FRAC = 0.25  # at most this fraction of the videos is kept for gold items if the benchmark needs all
+_FEWEST_VIDEOS = 3  # with fewer videos there are no gold items
+_GOLD_PER_VIDEO = 4  # a video with this many candidates is good for gold items
+_GOLDEN = (math.sqrt(5) - 1) / 2  # multiples of the golden ratio modulo 1 fill [0, 1) evenly
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """An item to be made; `priority` is its place in the queue, from 0."""
+    """A benchmark item to be made; `priority` is its position in the queue, from 0."""
 
     candidate: Candidate
     priority: int
@@ -36,16 +40,16 @@ class Drawn:
 
 
 def split(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[str], list[str]]:
-    """(benchmark videos, train videos that have candidates), each in seeded order.
+    """Return (benchmark videos, train videos that have candidates), both in seeded order.
 
-    Videos are taken in the order of their `place` until those taken should cover the quotas of videos and of long
-    expressions if only `pass_frac` of the candidates is accepted. If that would take all, some stay in train for gold
-    items, a quarter at most and one at least: the last ones that have candidates enough.
+    Videos are taken in the order of their `seeded_frac` until those taken should cover the quotas of videos and of long
+    expressions if only `pass_frac` of the candidates is accepted. If that would take all videos, some stay in train for
+    gold items: at least one and at most a quarter, the last ones that have enough candidates.
     """
     counts: dict[str, int] = {}
     for candidate in candidates:
         counts[candidate.video_id] = counts.get(candidate.video_id, 0) + 1
-    order = sorted(counts, key=lambda video: place(settings.seed, "video", video))
+    order = sorted(counts, key=lambda video: seeded_frac(settings.seed, "video", video))
     pass_frac = max(settings.pass_frac, 1e-9)
     benchmark: list[str] = []
     expected = 0.0
@@ -65,12 +69,12 @@ def split(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[str
 
 
 def gold_wanted(settings: Settings) -> int:
-    """Gold items that can be of use: an entry test, and the hidden ones of all sighted judgements together."""
+    """Return how many gold items are of use: those of the entry test and the hidden ones of all sighted claims."""
     return settings.entry_items + math.ceil(settings.gold_frac * settings.long / max(settings.pass_frac, 1e-9))
 
 
 def draw(candidates: Sequence[Candidate], settings: Settings) -> list[Drawn]:
-    """The items of the benchmark's videos in the order in which they are to be judged."""
+    """Return the items of the benchmark videos in the order in which they are to be judged."""
     chosen = order(candidates, settings)
     overlap = _spread(sorted(_by_video(settings.seed, c.video_id, c.object_id) for c in chosen), settings.seed)
     short = _asked_for_short(chosen, settings)
@@ -81,14 +85,14 @@ def draw(candidates: Sequence[Candidate], settings: Settings) -> list[Drawn]:
 
 
 def order(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate]:
-    """Candidates, best first, at most `per_video` and SPARE_PER_VIDEO of a video.
+    """Sort the candidates for the queue; at most `per_video` + SPARE_PER_VIDEO of a video are kept.
 
-    In rounds: no video has its second turn before each had its first, as a quota of videos is to be filled too.
-    Within a round, the next candidate is the one whose levels have been taken least so far, summed over the facets
-    (a level taken n times counts 1 / (n + 1)); `place` settles ties. So rare levels come early, and each beginning of
-    the queue is as even over the levels of each facet as what is left allows.
+    The queue is made in rounds: no video has its second turn before all had their first, as a quota of videos is to be
+    filled too. Within a round, the next candidate is the one whose levels were taken least often so far, summed over
+    the facets (a level taken n times counts 1 / (n + 1)); `seeded_frac` decides ties. So rare levels come early, and
+    any first part of the queue is spread over the levels of every facet as evenly as possible.
     """
-    pool = sorted(candidates, key=lambda c: place(settings.seed, "object", c.object_id))
+    pool = sorted(candidates, key=lambda c: seeded_frac(settings.seed, "object", c.object_id))
     if not pool:
         return []
     levels = {name: n for n, name in enumerate(sorted({f"{f}={c.strata[f]}" for c in pool for f in FACETS}))}
@@ -97,29 +101,35 @@ def order(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate
     video_C = np.array([videos[c.video_id] for c in pool])
     taken_L = np.zeros(len(levels))
     left_C = np.ones(len(pool), bool)
-    found: list[Candidate] = []
+    queue: list[Candidate] = []
     for _ in range(settings.per_video + SPARE_PER_VIDEO):
         open_C = left_C.copy()
         while open_C.any():
             indices = np.flatnonzero(open_C)
             best = indices[(1 / (1 + taken_L))[levels_CF[indices]].sum(axis=1).argmax()]
-            found.append(pool[best])
+            queue.append(pool[best])
             taken_L[levels_CF[best]] += 1
             left_C[best] = False
             open_C &= video_C != video_C[best]
-    return found
+    return queue
 
 
 def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
-    """Change which items get a second sighted judgement; those already past the sighted pass stay as they are.
+    """Change which items get a second sighted judgement; items that are past the sighted pass stay as they are.
 
-    More adds items, less takes some back; none is exchanged for another. Their slots follow.
+    A larger fraction adds items and a smaller one removes some; no item is exchanged for another. Slots are opened or
+    voided to match.
+
+    Args:
+        connection: in a transaction.
+        frac: fraction of the items that get a second sighted judgement.
+        now: the time of the server's clock.
 
     Returns:
         How many items changed.
 
     Raises:
-        ValueError: `frac` is not a share.
+        ValueError: `frac` is not in [0, 1].
     """
     if not 0 <= frac <= 1:
         raise ValueError(f"the share of items judged twice must be in [0, 1], got {frac}")
@@ -139,19 +149,19 @@ def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
 
 
 def _by_video(seed: int, video_id: str, object_id: str) -> tuple[float, float, str]:
-    return place(seed, "video", video_id), place(seed, "object", object_id), object_id
+    return seeded_frac(seed, "video", video_id), seeded_frac(seed, "object", object_id), object_id
 
 
 def _spread(ordered: Sequence[tuple[float, float, str]], seed: int) -> Mapping[str, float]:
-    """Object id -> a number in [0, 1); those below any bound are spread evenly over `ordered`, so over the videos."""
-    start = place(seed, "overlap")
+    """Return object id -> a number in [0, 1), such that the ids below any bound are spread evenly over the videos."""
+    start = seeded_frac(seed, "overlap")
     return {object_id: (start + n * _GOLDEN) % 1 for n, (_, _, object_id) in enumerate(ordered)}
 
 
 def _asked_for_short(ordered: Sequence[Candidate], settings: Settings) -> set[str]:
-    """Objects whose reviewer is asked for a short expression: evenly over the part of the queue that will be judged.
+    """Choose the objects whose reviewer is asked for a short expression, evenly over the items that will be judged.
 
-    One a video as long as that gives enough; as many as give the quota at `pass_frac`.
+    There are as many as fill the quota if `pass_frac` of them is accepted; one per video if that gives enough.
     """
     pass_frac = max(settings.pass_frac, 1e-9)
     judged = ordered[: math.ceil(settings.long / pass_frac)]
@@ -165,3 +175,38 @@ def _asked_for_short(ordered: Sequence[Candidate], settings: Settings) -> set[st
 
 def _evenly(names: Sequence[str], count: int) -> list[str]:
     return [names[n * len(names) // count] for n in range(count)]
+
+
+@dataclass(frozen=True)
+class GoldItem:
+    """A gold item to be made."""
+
+    candidate: Candidate
+    gold: Gold
+    parts: dict[str, str]
+    priority: int
+
+
+def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings: Settings) -> list[GoldItem]:
+    """Choose the gold items from train videos, good and swapped ones alternately, every object once.
+
+    Videos are used up one after the other, beginning with the last of the seeded order, which the benchmark needs
+    least: so few videos are needed, and only these need images.
+    """
+    by_id = {candidate.object_id: candidate for candidate in candidates}
+    by_video: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_video.setdefault(candidate.video_id, []).append(candidate)
+    chosen: list[tuple[float, Candidate, Gold, dict[str, str]]] = []
+    wanted = gold_wanted(settings)
+    for video in reversed(videos):
+        for candidate in sorted(by_video[video], key=lambda c: seeded_frac(settings.seed, "gold", c.object_id)):
+            if len(chosen) == wanted:
+                break
+            turn = seeded_frac(settings.seed, "turn", candidate.object_id)
+            if len(chosen) % 2 and candidate.alike:
+                chosen.append((turn, candidate, Gold.SWAPPED, by_id[candidate.alike[0]].parts))
+            elif len(chosen) % 2 == 0 and candidate.clean:
+                chosen.append((turn, candidate, Gold.GOOD, candidate.parts))
+    chosen.sort(key=lambda entry: entry[0])  # in seeded order, so that people cannot learn a pattern
+    return [GoldItem(candidate, gold, parts, n) for n, (_, candidate, gold, parts) in enumerate(chosen)]

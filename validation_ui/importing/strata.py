@@ -1,4 +1,4 @@
-"""What a candidate is like, by measured facts: a few levels in each of six facets, for sampling and for reports."""
+"""Strata of the candidates: a level in six facets, from measured facts, for sampling and for reports."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _MOTIONS = {"none": "still", "complex": "complex", "unknown": "unknown"}
 
 
 def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The level in each facet.
+    """Return facet -> level for one object.
 
     - size: tiny, small, medium or large, by median area.
     - length: short, medium or long, by words.
@@ -22,9 +22,9 @@ def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[s
     - look_alikes: none, one or several other objects of the video with the same main colour and the same size.
 
     Args:
-        facts: of the object, as `manifests.schema.Facts` has them.
-        expression: the whole text.
-        others: facts of the other measured objects of the video.
+        facts: the measured facts of the object (`manifests.schema.Facts`).
+        expression: the complete expression.
+        others: the facts of the other measured objects of the video.
     """
     words = len(expression.split())
     alike = sum(_look_alike(facts, other) for other in others)
@@ -45,7 +45,10 @@ def _occlusion(facts: Mapping[str, Any]) -> str:
 
 
 def by_likeness(facts: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ids of other objects, the most easily confused first: look-alikes, then same colour, size, motion, then near."""
+    """Return the ids of the other objects, sorted by how easily they are confused with this one, most easily first.
+
+    Look-alikes come first, then objects with more of colour, size and motion in common, then nearer ones.
+    """
     near = [neighbour["object_id"] for neighbour in facts["neighbours"]]
 
     def likeness(other: Mapping[str, Any]) -> tuple[bool, int, int, str]:

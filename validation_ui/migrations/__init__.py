@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this release (Alembic); `versions/` has one file a change."""
+"""Migrates a database to the schema of this release (Alembic); `versions/` has one file for every change."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 
 def config(connection: Connection) -> Config:
-    """Alembic's configuration: our migrations, on `connection`, in its transaction."""
-    found = Config(attributes={"connection": connection})
-    found.set_main_option("script_location", str(Path(__file__).parent))
-    return found
+    """Return Alembic's configuration to run the migrations of this folder on `connection`, in its transaction."""
+    alembic_config = Config(attributes={"connection": connection})
+    alembic_config.set_main_option("script_location", str(Path(__file__).parent))
+    return alembic_config
 
 
 def upgrade(connection: Connection) -> None:
-    """Make the tables of an empty database, or bring older ones up to date."""
+    """Create the tables of an empty database, or apply the migrations that an older one lacks."""
     command.upgrade(config(connection), "head")

@@ -1,0 +1,240 @@
+"""The report on agreement: figures, gates and reviewers, as `agreement.md` for people and `agreement.csv` for programs.
+
+The thresholds of the gates, and where they come from: docs/validation.md, "Where the numbers come from".
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from validation_ui.statistics.agreement import Agreement, Comparison
+from validation_ui.statistics.progress import Progress, Reviewer, Share
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
+
+Row = tuple[str, str, str, float | None, float | None, float | None, int]  # section, what, figure, value, low, high, n
+HEAD = ("section", "what", "figure", "value", "low", "high", "n")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A rule that a published split should meet, and whether this one does."""
+
+    name: str
+    rule: str
+    got: str
+    n: int
+    passed: bool
+
+
+def markdown(
+    figures: Agreement,
+    people: Sequence[Reviewer],
+    raters: Mapping[int, str],
+    project: Progress,
+    checks: Sequence[Gate],
+    notes: Sequence[str],
+) -> str:
+    """Return the text of `agreement.md`."""
+    quotas = [
+        (name, str(quota.accepted), str(quota.quota), str(quota.surplus)) for name, quota in project.quotas.items()
+    ]
+    blind = figures.blind
+    sections = [
+        "# How far people agree on this split",
+        "Intervals are 95%: of figures of agreement by resampling videos, of rates after Wilson. Raters differ by "
+        "item, so Cohen's kappa is of the first against the second judgement. An edit counts as keeping the text, "
+        "a flag as no verdict. Gold items and judgements that were undone are not in these figures.",
+        "## Gates",
+        table_text(
+            ("gate", "rule", "got", "n", "passed"),
+            ((gate.name, gate.rule, gate.got, str(gate.n), "yes" if gate.passed else "**no**") for gate in checks),
+        ),
+        *(f"Note: {note}" for note in notes),
+        "## What was accepted",
+        table_text(("", "accepted", "quota", "more than the quota"), quotas),
+        "## Two sighted reviewers",
+        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted)),
+        "## Sighted and blind reviewer of the same text",
+        "Only what the first accepted comes to the second: kappa and alpha of the decision are near 0 by construction.",
+        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted_blind)),
+        "## Found from the text alone",
+        table_text(
+            ("first blind answers", "hit", "chance: a random point", "chance: a random object"),
+            [
+                (
+                    str(blind.hit.n),
+                    share_text(blind.hit),
+                    percent_text(blind.chance_area_frac),
+                    percent_text(blind.chance_object_frac),
+                )
+            ],
+        ),
+        "## By stratum",
+        table_text(
+            ("stratum", "value", "items", "kept at first sight", "n of two", "raw", "AC1", "blind hit"),
+            (
+                (
+                    *(name, value, str(stratum.items), share_text(stratum.accepted), str(stratum.sighted.n)),
+                    *(number_text(stratum.sighted.figures[figure].value) for figure in ("raw", "ac1")),
+                    share_text(stratum.blind_hit),
+                )
+                for name, values in figures.strata.items()
+                for value, stratum in values.items()
+            ),
+        ),
+        "## Reviewers",
+        table_text(
+            ("reviewer", "role", "judged", "an hour", "accepted", "edited", "gold right", "blind hit", "final accepts"),
+            (
+                (
+                    *(raters[who.id], who.role, str(who.judged), number_text(who.work.per_h, 1)),
+                    *(
+                        percent_text(who.accept_frac),
+                        percent_text(who.edit_frac),
+                        share_text(who.gold),
+                        share_text(who.blind_hit),
+                    ),
+                    f"{who.final_accepts} ({percent_text(who.final_frac)})",
+                )
+                for who in sorted(people, key=lambda who: who.id)
+            ),
+        ),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def as_csv(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> str:
+    """Return the text of `agreement.csv`, with one row for every figure."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(HEAD)
+    for section, what, figure, *numbers, n in _rows(figures, people, raters):
+        cells = ["" if number is None else f"{number:.6f}" for number in numbers]
+        writer.writerow([*map(safe_cell, (section, what, figure)), *cells, n])
+    return lines.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """Return the text so that no spreadsheet takes it for a formula: a quote is put before it if needed."""
+    return f"'{text}" if text.startswith(_FORMULAS) else text
+
+
+def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[Row]:
+    for section, comparisons in (("sighted", figures.sighted), ("sighted_blind", figures.sighted_blind)):
+        for what, comparison in comparisons.items():
+            yield from _figure_rows(section, what, comparison)
+    yield _share_row("blind", "first answer", "hit", figures.blind.hit)
+    for figure, chance in (
+        ("chance_area", figures.blind.chance_area_frac),
+        ("chance_object", figures.blind.chance_object_frac),
+    ):
+        yield ("blind", "first answer", figure, chance, None, None, figures.blind.hit.n)
+    for name, values in figures.strata.items():
+        for value, stratum in values.items():
+            yield _share_row(f"stratum {name}", value, "accepted", stratum.accepted)
+            yield from _figure_rows(f"stratum {name}", value, stratum.sighted)
+            yield _share_row(f"stratum {name}", value, "blind_hit", stratum.blind_hit)
+    for who in sorted(people, key=lambda person: person.id):
+        yield _share_row("reviewer", raters[who.id], "gold", who.gold)
+        yield _share_row("reviewer", raters[who.id], "blind_hit", who.blind_hit)
+        for figure, frac in (("accept", who.accept_frac), ("edit", who.edit_frac), ("final_accepts", who.final_frac)):
+            yield ("reviewer", raters[who.id], figure, frac, None, None, who.judged)
+
+
+def _figure_rows(section: str, what: str, comparison: Comparison) -> Iterator[Row]:
+    for name, figure in comparison.figures.items():
+        yield (section, what, name, figure.value, figure.low, figure.high, comparison.n)
+
+
+def _share_row(section: str, what: str, figure: str, share: Share) -> Row:
+    return (section, what, figure, share.frac, share.low, share.high, share.n)
+
+
+_COMPARISON_HEAD = ("question", "items", "videos", "raw", "Cohen's kappa", "Krippendorff's alpha", "Gwet's AC1")
+
+
+def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, ...]]:
+    for name, comparison in comparisons.items():
+        figures = (
+            number_text(figure.value)
+            if figure.low is None
+            else f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
+            for figure in comparison.figures.values()
+        )
+        yield (name, str(comparison.n), str(comparison.videos), *figures)
+
+
+RELIABLE = 0.8  # alpha or AC1
+TENTATIVE = 0.667
+BLIND_HIT_FRAC = 0.9
+MAX_FINAL_FRAC = 0.25
+
+
+def gates(
+    figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
+) -> list[Gate]:
+    """Evaluate the gates of the protocol; a gate without data is not passed."""
+    decision = figures.sighted["decision"]
+    alpha, ac1 = (decision.figures[name].value for name in ("alpha", "ac1"))
+    best = max((value for value in (alpha, ac1) if value is not None), default=None)
+    advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
+    hit = figures.blind.hit
+    tested = [who for who in people if who.judged]
+    weak = [raters[who.id] for who in tested if who.gold.frac is None or who.gold.frac < gold_right_frac]
+    top = max(people, key=lambda who: who.final_accepts, default=None)
+    most = top.final_frac if top else None
+    return [
+        Gate(
+            "agreement of two sighted reviewers",
+            f"alpha or AC1 >= {RELIABLE}",
+            f"alpha {number_text(alpha)}, AC1 {number_text(ac1)}{advice}",
+            decision.n,
+            best is not None and best >= RELIABLE,
+        ),
+        Gate(
+            "blind hits before adjudication",
+            f">= {BLIND_HIT_FRAC:.0%}",
+            share_text(hit),
+            hit.n,
+            hit.frac is not None and hit.frac >= BLIND_HIT_FRAC,
+        ),
+        Gate(
+            "gold items of each reviewer",
+            f">= {gold_right_frac:.0%} of their last ones",
+            f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
+            sum(who.gold.n for who in tested),
+            bool(tested) and not weak,
+        ),
+        Gate(
+            "final accepts of one reviewer",
+            f"<= {MAX_FINAL_FRAC:.0%}",
+            "none" if top is None or most is None else f"{most:.1%} ({raters[top.id]})",
+            sum(who.final_accepts for who in people),
+            most is not None and most <= MAX_FINAL_FRAC,
+        ),
+    ]
+
+
+def share_text(share: Share) -> str:
+    """Format a rate with its interval."""
+    if share.frac is None or share.low is None or share.high is None:
+        return "no data"
+    return f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
+
+
+def percent_text(value: float | None) -> str:
+    """Format a fraction as a percentage."""
+    return "no data" if value is None else f"{value:.1%}"
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """Format a coefficient, or say that it is undefined."""
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def table_text(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Format a table in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

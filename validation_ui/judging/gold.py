@@ -1,0 +1,158 @@
+"""Gold items, whose right answer is known: the entry test, and hidden checks among the real items.
+
+The slot of a gold item is made when it is handed out and looks like any other slot. Answers to retired gold items are
+never counted.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+
+from validation_ui import audit
+from validation_ui.schema import (
+    Decision,
+    Gold,
+    ItemState,
+    SlotKind,
+    SlotState,
+    Standing,
+    item,
+    judgement,
+    person,
+    skipped,
+    slot,
+)
+from validation_ui.settings import Settings, seeded_frac
+
+GATE = "gold_gate"  # value of judgement.undone_by
+MIN_ANSWERS = 10  # with fewer answers the gate is not applied: one wrong answer would weigh too much
+_LAST = 2**31 - 1  # priority of the slots of gold items: after all others
+_RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
+
+
+def is_right(gold: str, decision: Decision) -> bool:
+    """Return whether a decision is the right answer to a gold item of this kind."""
+    return decision in _RIGHT[Gold(gold)]
+
+
+def is_due(settings: Settings, person_id: int, claims: int) -> bool:
+    """Return whether the person's next sighted claim gets a gold item; it depends on the seed and the count alone."""
+    return seeded_frac(settings.seed, "due", person_id, claims) < settings.gold_frac
+
+
+def lease_gold(
+    connection: Connection,
+    *,
+    person_id: int,
+    until: float,
+    started: float | None,
+    settings: Settings,
+    not_items: Collection[int],
+    not_videos: Collection[str],
+    entry_round: int | None = None,
+) -> int | None:
+    """Lease a gold item that the person has not had yet; return the slot's id, or None if there is none left.
+
+    Args:
+        connection: in a transaction that has locked the person's row.
+        person_id: the person who gets the item.
+        until: end of the lease.
+        started: when the person begins to look at the item, None if it is prefetched.
+        settings: the settings of the project.
+        not_items: ids of items that the person holds.
+        not_videos: ids of the videos of the person's blind slots.
+        entry_round: the round of the entry test; items of earlier rounds may come again, after all others.
+    """
+    mine = and_(judgement.c.item_id == item.c.id, judgement.c.person_id == person_id)
+    here = and_(mine, judgement.c.entry_round == entry_round, judgement.c.undone_at.is_(None))
+    had = select(judgement.c.id).where(mine).exists()
+    had_now = had if entry_round is None else select(judgement.c.id).where(here).exists()
+    left = select(item.c.id, item.c.gold, had.label("had")).where(
+        item.c.state == ItemState.GOLD,
+        item.c.retired.is_(False),
+        ~had_now,
+        ~select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == item.c.id).exists(),
+        item.c.id.not_in(not_items),
+        item.c.video_id.not_in(not_videos),
+    )
+    rows = connection.execute(left).all()
+    if not rows:
+        return None
+    given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
+    number = connection.execute(given).scalar_one() + len(not_items)
+    kind = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    best = min(
+        rows, key=lambda row: (row.had, row.gold != kind, seeded_frac(settings.seed, "order", person_id, row.id))
+    )
+    connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
+    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
+    values = {
+        "item_id": best.id,
+        "kind": SlotKind.SIGHTED,
+        "n": connection.execute(last).scalar_one() + 1,
+        "state": SlotState.LEASED,
+        "holder_id": person_id,
+        "lease_until": until,
+        "claimed_at": started,
+        "priority": _LAST,
+    }
+    return int(connection.execute(insert(slot).values(**values).returning(slot.c.id)).scalar_one())
+
+
+def entry_progress(connection: Connection, person_id: int, entry_round: int, settings: Settings) -> tuple[int, int]:
+    """Return how many items of this round of the entry test are answered, and how many there are."""
+    there = select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
+    of = min(settings.entry_items, connection.execute(there).scalar_one())
+    return len(_answers(connection, person_id, judgement.c.entry_round == entry_round)), of
+
+
+def finish_entry(
+    connection: Connection, person_id: int, entry_round: int, settings: Settings, now: float
+) -> Standing | None:
+    """End the entry test if all its items are answered; return the person's new standing, or None if it goes on."""
+    done, of = entry_progress(connection, person_id, entry_round, settings)
+    if done < of:
+        return None
+    right = _answers(connection, person_id, judgement.c.entry_round == entry_round)
+    passed = sum(right) >= settings.entry_right_frac * len(right)
+    standing = Standing.ACTIVE if passed else Standing.FAILED
+    connection.execute(update(person).where(person.c.id == person_id).values(standing=standing))
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{person_id}",
+        action="entry_test",
+        subject=f"person:{person_id}",
+        body={"round": entry_round, "right": sum(right), "of": len(right), "standing": standing},
+    )
+    return standing
+
+
+def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bool:
+    """Return whether too few of the person's last hidden gold answers are right.
+
+    Answers from before the last time that the gate stopped this person are not counted.
+    """
+    closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
+        judgement.c.person_id == person_id, judgement.c.undone_by == GATE
+    )
+    since = judgement.c.created_at > closed.scalar_subquery()
+    right = _answers(connection, person_id, and_(judgement.c.entry_round.is_(None), since))[: settings.gold_window]
+    return len(right) >= min(MIN_ANSWERS, settings.gold_window) and sum(right) < settings.gold_right_frac * len(right)
+
+
+def _answers(connection: Connection, person_id: int, which: ColumnElement[bool]) -> list[bool]:
+    """Return for every live gold answer whether it was right, newest first."""
+    answers = (
+        select(judgement.c.gold_right)
+        .join_from(judgement, item, item.c.id == judgement.c.item_id)
+        .where(
+            judgement.c.person_id == person_id,
+            judgement.c.gold_right.is_not(None),
+            judgement.c.undone_at.is_(None),
+            item.c.retired.is_(False),
+            which,
+        )
+        .order_by(judgement.c.id.desc())
+    )
+    return [bool(right) for right in connection.execute(answers).scalars()]

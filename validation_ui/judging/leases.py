@@ -1,0 +1,220 @@
+"""What a person holds: leases of slots, which are renewed and released, and drafts of answers that were not sent yet.
+
+After a lease has run out or was released, its last holder may still answer until somebody else claims the slot. Only
+then is the lease lost.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    String,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from validation_ui import audit
+from validation_ui.problem import Problem
+from validation_ui.schema import Gold, SlotState, draft, item, judgement, person, seen, skipped, slot
+from validation_ui.settings import Settings
+
+KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
+_ME: BindParameter[int] = bindparam("me")
+_SLOT: BindParameter[int] = bindparam("slot")
+_VIDEO: BindParameter[str] = bindparam("video")
+_PERSON = select(person).where(person.c.id == _ME).with_for_update(key_share=True)
+_ROW = (
+    select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
+    .join_from(slot, item)
+    .where(slot.c.id == _SLOT)
+)
+_KEPT = select(slot.c.id).where(slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
+# judgements of the item by this person, maybe in another slot; not of gold items, which may come again
+_JUDGED = select(judgement.c.id).where(
+    judgement.c.item_id == slot.c.item_id,
+    judgement.c.person_id == _ME,
+    judgement.c.undone_at.is_(None),
+    judgement.c.gold_right.is_(None),
+)
+CHANGE_KEPT = update(slot).where(
+    slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT), ~_JUDGED.exists()
+)  # matches the slot only if `me` may still answer it
+_RENEW = CHANGE_KEPT.values(
+    state=SlotState.LEASED,
+    lease_until=bindparam("until"),
+    claimed_at=func.coalesce(slot.c.claimed_at, bindparam("now")),
+)
+_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
+_SEE = insert(seen).from_select(
+    ["person_id", "video_id", "at"],
+    select(cast(_ME, Integer), cast(_VIDEO, String), cast(bindparam("now"), Float(53))).where(~_SEEN.exists()),
+)
+_GOLD = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
+_PUT = (
+    update(slot)
+    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
+    .values(
+        state=case((_GOLD, SlotState.VOID), else_=SlotState.OPEN),
+        lease_until=None,
+        version=slot.c.version + 1,
+    )
+)
+
+
+def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: float) -> float:
+    """Renew a lease and return its new end; also one that ran out or was released, if nobody took the slot since.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    until = now + Settings.load(connection).lease_s
+    binds = {"slot": slot_id, "me": person_id, "until": until, "now": now}
+    if connection.execute(_RENEW, binds).rowcount != 1:
+        raise lease_lost()
+    return until
+
+
+def release(connection: Connection, *, person_id: int, slot_id: int, now: float) -> None:
+    """Release a slot to others. Until somebody claims it, the person can still save its draft or answer it.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    put_back(connection, person_id, slot_id)
+    log(connection, now, person_id, "release", slot_id)
+
+
+def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, now: float) -> None:
+    """Release a slot to others and never give its item to this person again.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    lock_person(connection, person_id)
+    row = put_back(connection, person_id, slot_id, holder_id=None)
+    known = select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id)
+    if connection.execute(known).first() is None:
+        connection.execute(insert(skipped).values(person_id=person_id, item_id=row.item_id, reason=reason, at=now))
+    log(connection, now, person_id, "skip", slot_id, {"reason": reason})
+
+
+def lock_person(connection: Connection, person_id: int) -> Row[Any]:
+    """Lock a person's row until this transaction ends, so that their requests run one by one, and return it."""
+    return connection.execute(_PERSON, {"me": person_id}).one()
+
+
+def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
+    """Return the row of a slot with those columns of its item that never change."""
+    return connection.execute(_ROW, {"slot": slot_id}).one()
+
+
+def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
+    """Return `slot_row` of a slot that this person holds, or held last and nobody took since.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    if connection.execute(_KEPT, {"slot": slot_id, "me": person_id}).first() is None:
+        raise lease_lost()
+    return slot_row(connection, slot_id)
+
+
+def mark_seen(connection: Connection, person_id: int, video_id: str, now: float) -> None:
+    """Record that the person saw a mask of the video: from now on they get no blind items of this video."""
+    connection.execute(_SEE, {"me": person_id, "video": video_id, "now": now})
+
+
+def has_seen(connection: Connection, person_id: int, video_id: str) -> bool:
+    """Return whether the person has seen a mask of the video."""
+    return connection.execute(_SEEN, {"me": person_id, "video": video_id}).first() is not None
+
+
+def lease_lost() -> Problem:
+    """Return the error for a person who lost their lease."""
+    return Problem(
+        409,
+        "lease_lost",
+        "This item is no longer yours: your time for it ran out and someone else has it, or it was settled. "
+        "What you wrote stays here as a draft. Take the next item.",
+    )
+
+
+def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any) -> Row[Any]:
+    """Open a slot that the person holds and set the columns `values`; the slot of a gold item becomes void instead.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    put = _PUT.where(slot.c.id == slot_id).values(**values)
+    if connection.execute(put, {"me": person_id}).rowcount != 1:
+        raise lease_lost()
+    return slot_row(connection, slot_id)
+
+
+def put_back_all(connection: Connection, person_id: int) -> None:
+    """Open all slots that the person holds, and remove them as the last holder."""
+    connection.execute(_PUT.values(holder_id=None, claimed_at=None), {"me": person_id})
+
+
+def log(
+    connection: Connection, now: float, person_id: int, action: str, slot_id: int, body: Mapping[str, Any] | None = None
+) -> None:
+    """Record in the audit log what a person did with a slot."""
+    actor, subject = f"person:{person_id}", f"slot:{slot_id}"
+    audit.append(connection, at=now, actor=actor, action=action, subject=subject, body=body)
+
+
+_DRAFT = select(draft).where(draft.c.slot_id == bindparam("slot"), draft.c.person_id == bindparam("person"))
+
+
+def save_draft(
+    connection: Connection, *, person_id: int, slot_id: int, body: dict[str, Any], version: int, now: float
+) -> int:
+    """Store a draft and return its new version.
+
+    Args:
+        connection: in a transaction.
+        person_id: the author of the draft.
+        slot_id: a slot that the person holds or held last, or that they have a draft of.
+        body: what the page wants to keep; the server does not look into it.
+        version: the version of the draft that this one replaces, 0 for the first.
+        now: the time of the server's clock.
+
+    Raises:
+        Problem: 409 lease_lost, 412 draft_conflict with the other draft.
+    """
+    key = (draft.c.slot_id == slot_id, draft.c.person_id == person_id)
+    kept = connection.execute(select(draft).where(*key).with_for_update()).first()
+    if kept is None:
+        held = select(slot.c.id).where(slot.c.id == slot_id, slot.c.holder_id == person_id)
+        if connection.execute(held).first() is None:
+            raise lease_lost()
+    if version != (kept.version if kept else 0):
+        raise Problem(
+            412,
+            "draft_conflict",
+            "Another tab of yours has written a newer draft of this item. Choose which to keep.",
+            theirs={"body": kept.body, "version": kept.version} if kept else None,
+        )
+    values = {"body": body, "version": version + 1, "saved_at": now}
+    if kept:
+        connection.execute(update(draft).where(*key).values(**values))
+    else:
+        connection.execute(insert(draft).values(slot_id=slot_id, person_id=person_id, **values))
+    return version + 1
+
+
+def draft_view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
+    """Return the person's draft of a slot as the page gets it, or None."""
+    kept = connection.execute(_DRAFT, {"slot": slot_id, "person": person_id}).first()
+    return {"body": kept.body, "version": kept.version, "saved_at": kept.saved_at} if kept else None

@@ -1,0 +1,124 @@
+"""Derives from the judgements of one item its state, its text, and how many more judgements it needs.
+
+This is a pure function, so an undo has no rules of its own: it removes a judgement, and the state is derived again from
+those that are left. The rules (docs/validation.md, "What is asked of people"):
+
+- Sighted pass: one person sees the mask, two if the item is in the overlap. If all reject, the item is dropped. If they
+  disagree or one of them flags, it goes to the adjudicator. Otherwise the edit, if there is one, becomes the text and
+  the blind pass begins.
+- Blind pass: another person finds the object from the text alone. The item is accepted only if they hit the object and
+  accept. An edit after a hit makes a new text, to which earlier judgements do not apply. Everything else goes to the
+  adjudicator, and so does the edit after `max_edits`.
+- Adjudication: accept, drop, or edit, which goes back to a new person in the blind pass.
+
+A judgement applies to every text with the same hash as the one it was made on, and is used once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from validation_ui.schema import Decision, ItemState, SlotKind
+
+_FOR = (Decision.ACCEPT, Decision.EDIT)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFacts:
+    """What is known of an item apart from its judgements.
+
+    Attributes:
+        first_text_id: id of the text that the item started with.
+        sighted: how many sighted judgements it needs: 0 (short expression), 1, or 2 (overlap).
+        withdrawn: it is a short expression whose author undid the judgement that it was written with.
+    """
+
+    first_text_id: int
+    sighted: int
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One live judgement; `hit` tells in the blind pass whether the object was found, and is None in the others."""
+
+    kind: SlotKind
+    text_id: int
+    decision: Decision
+    new_text_id: int | None = None
+    hit: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The derived state of an item.
+
+    Attributes:
+        state: never SURPLUS: whether ACCEPTED becomes SURPLUS depends on the quotas (`items.settle`).
+        text_id: id of the current text.
+        wanted: how many more judgements the item needs, in the pass that the state is named after.
+    """
+
+    state: ItemState
+    text_id: int
+    wanted: int = 0
+
+
+def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judgement], *, max_edits: int) -> Outcome:
+    """Derive the state of one item from its judgements.
+
+    Args:
+        item: what is known of it apart from its judgements.
+        hashes: text id -> sha256, of every text of the item.
+        judgements: its live judgements, first to last.
+        max_edits: the next edit after this many sends the item to the adjudicator.
+    """
+    if item.withdrawn:
+        return Outcome(ItemState.DROPPED, item.first_text_id)
+    sighted = [one for one in judgements if one.kind == SlotKind.SIGHTED]
+    if len(sighted) < item.sighted:
+        return Outcome(ItemState.SIGHTED, item.first_text_id, item.sighted - len(sighted))
+    later = [one for one in judgements if one.kind != SlotKind.SIGHTED]
+
+    def take(kind: SlotKind) -> Judgement | None:
+        """Remove and return the first unused judgement of this kind on the current text."""
+        for one in later:
+            if one.kind == kind and hashes[one.text_id] == hashes[text_id]:
+                later.remove(one)
+                return one
+        return None
+
+    state, text_id = _sighted(item, hashes, sighted)
+    edits = int(text_id != item.first_text_id)
+    while state is not ItemState.DROPPED:
+        if state is ItemState.BLIND:
+            blind = take(SlotKind.BLIND)
+            if blind is None:
+                return Outcome(ItemState.BLIND, text_id, 1)
+            if blind.hit and blind.decision == Decision.ACCEPT:
+                return Outcome(ItemState.ACCEPTED, text_id)
+            if blind.hit and blind.new_text_id is not None and edits < max_edits:
+                text_id, edits = blind.new_text_id, edits + 1
+                continue
+        verdict = take(SlotKind.ADJUDICATE)
+        if verdict is None:
+            return Outcome(ItemState.ADJUDICATE, text_id, 1)
+        if verdict.decision == Decision.ACCEPT:
+            return Outcome(ItemState.ACCEPTED, text_id)
+        if verdict.new_text_id is None:
+            return Outcome(ItemState.DROPPED, text_id)
+        state, text_id, edits = ItemState.BLIND, verdict.new_text_id, edits + 1
+    return Outcome(ItemState.DROPPED, text_id)
+
+
+def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Judgement]) -> tuple[ItemState, int]:
+    """Return the state and the text id after the sighted pass."""
+    decisions = {one.decision for one in sighted}
+    edits: dict[str, int] = {}
+    for one in sighted:
+        if one.new_text_id is not None:
+            edits.setdefault(hashes[one.new_text_id], one.new_text_id)
+    if decisions == {Decision.REJECT}:
+        return ItemState.DROPPED, item.first_text_id
+    if not decisions <= set(_FOR) or len(edits) > 1:
+        return ItemState.ADJUDICATE, item.first_text_id
+    return ItemState.BLIND, next(iter(edits.values()), item.first_text_id)

@@ -1,0 +1,189 @@
+"""Undoes judgements: the last ones of a person at their request, or of somebody who fell below the gold gate."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import takewhile
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, func, insert, or_, select, update
+
+from validation_ui import audit
+from validation_ui.judging import gold, leases
+from validation_ui.judging.items import lock_item, settle
+from validation_ui.problem import Problem
+from validation_ui.schema import SlotKind, SlotState, Standing, draft, item, judgement, person, slot, text_version
+from validation_ui.settings import Settings
+
+
+def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, int | None]:
+    """Undo the person's last judgement: they hold its slot again, with their answer as a draft.
+
+    Returns:
+        The judgement's id, and the slot's id or None if the item needs no such judgement any more.
+
+    Raises:
+        Problem: 409 cannot_undo.
+    """
+    settings = Settings.load(connection)
+    me = leases.lock_person(connection, person_id)
+    if me.standing in (Standing.FAILED, Standing.STOPPED):
+        raise _cannot("your judgements are stopped")
+    last = next(_live(_last(connection, person_id, settings, judgement)), None)
+    if last is None:
+        raise _cannot(f"there is nothing of yours among your last {settings.undo_last} judgements")
+    lock_item(connection, last.item_id)
+    last = next(
+        row for row in _last(connection, person_id, settings, judgement) if row.id == last.id
+    )  # read again, now that the item is locked
+    if last.fixed:
+        raise _cannot("an adjudicator settled it since, it was exported, or the entry test that it belongs to is over")
+    lease = {"state": SlotState.LEASED, "holder_id": person_id, "claimed_at": now}
+    connection.execute(
+        update(slot)
+        .where(slot.c.id == last.slot_id)
+        .values(**lease, lease_until=now + settings.lease_s, version=slot.c.version + 1)
+    )
+    _save_draft(connection, last, now)
+    _take_back(connection, last, "person", settings, now)
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{person_id}",
+        action="undo",
+        subject=f"slot:{last.slot_id}",
+        body={"judgement": last.id, "decision": last.decision},
+    )
+    mine = select(slot.c.id).where(slot.c.id == last.slot_id, slot.c.state == SlotState.LEASED)
+    return last.id, connection.execute(mine).scalar()
+
+
+def count(connection: Connection, person_id: int, settings: Settings) -> int:
+    """Return how many judgements the person can undo, one after the other."""
+    last = _last(connection, person_id, settings, judgement.c.undone_at)
+    return sum(1 for _ in takewhile(lambda row: not row.fixed, _live(last)))
+
+
+def mine(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+    """Return the person's last judgements as the page gets them, newest first."""
+    settings = Settings.load(connection)
+    live = list(_live(_last(connection, person_id, settings, judgement)))
+    undoable = count(connection, person_id, settings)
+    return [
+        {
+            "id": row.id,
+            "public_id": row.public_id,
+            "kind": row.kind,
+            "decision": row.decision,
+            "at": row.created_at,
+            "can_undo": place < undoable,
+        }
+        for place, row in enumerate(live)
+    ]
+
+
+def ask_again(connection: Connection, person_id: int, settings: Settings, now: float) -> None:
+    """Undo the last judgements of a person who fell below the gold gate, and open their slots to others.
+
+    The person is never given these items again.
+    """
+    last = (
+        select(judgement.c.id, judgement.c.item_id)
+        .where(judgement.c.person_id == person_id, judgement.c.gold_right.is_(None), judgement.c.undone_at.is_(None))
+        .order_by(judgement.c.id.desc())
+        .limit(settings.gold_window)
+    )
+    last_rows = connection.execute(last).all()
+    for item_id in sorted({row.item_id for row in last_rows}):
+        lock_item(connection, item_id)
+    ids = [row.id for row in last_rows]
+    again = _judgements(judgement).where(judgement.c.id.in_(ids)).order_by(judgement.c.id)
+    rows = [row for row in connection.execute(again).all() if not row.fixed]
+    leases.put_back_all(connection, person_id)
+    for row in rows:
+        connection.execute(
+            update(slot)
+            .where(slot.c.id == row.slot_id)
+            .values(state=SlotState.OPEN, holder_id=None, claimed_at=None, version=slot.c.version + 1)
+        )
+        _take_back(connection, row, gold.GATE, settings, now)
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{person_id}",
+        action="gold_gate",
+        subject=f"person:{person_id}",
+        body={"undone": [row.id for row in rows], "standing": Standing.STOPPED},
+    )
+
+
+def _take_back(connection: Connection, row: Row[Any], by: str, settings: Settings, now: float) -> None:
+    connection.execute(update(judgement).where(judgement.c.id == row.id).values(undone_at=now, undone_by=by))
+    if row.short_item_id is not None:
+        settle(connection, row.short_item_id, settings=settings, now=now)
+    settle(connection, row.item_id, settings=settings, now=now)
+
+
+def _last(connection: Connection, person_id: int, settings: Settings, what: Table | Column[Any]) -> Sequence[Row[Any]]:
+    """Return the person's last `undo_last` judgements, newest first; undone ones are included and count."""
+    return connection.execute(_last_ones(what), {"me": person_id, "most": settings.undo_last}).all()
+
+
+@cache
+def _last_ones(what: Table | Column[Any]) -> Select[Any]:
+    own = judgement.alias("own")
+    ids = select(own.c.id).where(own.c.person_id == bindparam("me")).order_by(own.c.id.desc()).limit(bindparam("most"))
+    return _judgements(what).where(judgement.c.id.in_(ids)).order_by(judgement.c.id.desc())
+
+
+def _live(rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    return (row for row in rows if row.undone_at is None)
+
+
+def _judgements(what: Table | Column[Any]) -> Select[Any]:
+    """Build a query of judgements with the flag `fixed`: they cannot be undone any more.
+
+    A judgement is fixed if its item was adjudicated since or exported, or if it belongs to an entry test that is over.
+    """
+    later, short, judge = judgement.alias("later"), item.alias("short"), person.alias("judge")
+    adjudicated = select(later.c.id).where(
+        or_(
+            and_(later.c.item_id == judgement.c.item_id, later.c.id > judgement.c.id),
+            later.c.item_id == judgement.c.short_item_id,
+        ),
+        later.c.kind == SlotKind.ADJUDICATE,
+        later.c.undone_at.is_(None),
+    )
+    over = or_(judge.c.standing != Standing.ENTRY, judgement.c.entry_round != judge.c.entry_round)
+    tested = and_(judgement.c.entry_round.is_not(None), over)
+    fixed = or_(adjudicated.exists(), item.c.exported_at.is_not(None), short.c.exported_at.is_not(None), tested)
+    return (
+        select(what, item.c.public_id, fixed.label("fixed"))
+        .join_from(judgement, item, item.c.id == judgement.c.item_id)
+        .join(judge, judge.c.id == judgement.c.person_id)
+        .outerjoin(short, short.c.id == judgement.c.short_item_id)
+    )
+
+
+def _save_draft(connection: Connection, row: Row[Any], now: float) -> None:
+    """Store an undone judgement as a draft, in the form in which the review page keeps it."""
+    body: dict[str, Any] = {key: getattr(row, key) for key in ("decision", "parts", "reasons", "note", "watched_frac")}
+    for key, text_id in (("text", row.new_text_id), ("short", _short_text(connection, row.short_item_id))):
+        parts = (
+            connection.execute(select(text_version.c.parts).where(text_version.c.id == text_id)).scalar()
+            if text_id
+            else None
+        )
+        body[key] = parts["short"] if parts and key == "short" else parts
+    connection.execute(
+        insert(draft).values(slot_id=row.slot_id, person_id=row.person_id, body=body, version=1, saved_at=now)
+    )
+
+
+def _short_text(connection: Connection, item_id: int | None) -> int | None:
+    if item_id is None:
+        return None
+    return connection.execute(select(func.min(text_version.c.id)).where(text_version.c.item_id == item_id)).scalar()
+
+
+def _cannot(reason: str) -> Problem:
+    return Problem(409, "cannot_undo", f"This cannot be undone: {reason}.")

@@ -1,0 +1,1 @@
+"""Who may use the app: accounts, invites, roles, sessions and passwords."""

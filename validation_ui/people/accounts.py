@@ -1,0 +1,256 @@
+"""Accounts: names, invites, logins and roles. Every change of them is recorded in the audit log.
+
+Nobody can register without an invite. An invite is a signed link that expires and works once; the table has only its
+hash.
+"""
+
+import hashlib
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from validation_ui import audit
+from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, Standing, invite, login_failure, person, session
+
+INVITE_S = 7 * 24 * 3600.0
+FREE_FAILURES = 4  # wrong passwords before a person has to wait
+MAX_WAIT_S = 900.0
+_FORGET_FAILURES_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Name:
+    """A person's name as it is shown, and its key, which no two people share."""
+
+    shown: str
+    key: str
+
+    @classmethod
+    def of(cls, text: str) -> "Name":
+        """Normalise a name and derive its key.
+
+        Raises:
+            Problem: 422; the name is empty, too long, or has characters that are not allowed in names.
+        """
+        shown = unicodedata.normalize("NFC", " ".join(text.split()))
+        key = unicodedata.normalize("NFKC", shown).casefold()
+        odd = next((c for c in shown if unicodedata.category(c)[0] not in "LMN" and c not in " .'-_"), None)
+        if odd is not None or not any(c.isalnum() for c in shown) or len(shown) > 40 or len(key) > 80:
+            message = "A name has 1 to 40 letters, digits, spaces or . ' - _"
+            raise Problem(422, "invalid", message, fields={"name": message})
+        return cls(shown, key)
+
+
+def make_invite(connection: Connection, secret: bytes, *, role: Role, by: int | None, now: float) -> tuple[str, float]:
+    """Store an invite; return its token, which is stored nowhere, and when it expires."""
+    expires_at = now + INVITE_S
+    token = _signer(secret).dumps([secrets.token_urlsafe(24), expires_at])
+    row = {"token_hash": hash_token(token), "role": role, "created_by": by, "created_at": now, "expires_at": expires_at}
+    made = connection.execute(insert(invite).returning(invite.c.id), row).scalar_one()
+    _log(connection, now, by, "invite", f"invite:{made}", {"role": role})
+    return token, expires_at
+
+
+def first_invite(connection: Connection, secret: bytes, now: float) -> str | None:
+    """Make an invite for the first admin and return its token; None if there is an admin.
+
+    Earlier invites of this kind that were not used are revoked.
+    """
+    if connection.execute(select(person.c.id).where(person.c.role == Role.ADMIN).limit(1)).first():
+        return None
+    unused = invite.c.created_by.is_(None), invite.c.used_at.is_(None), invite.c.revoked_at.is_(None)
+    connection.execute(update(invite).where(*unused).values(revoked_at=now))
+    return make_invite(connection, secret, role=Role.ADMIN, by=None, now=now)[0]
+
+
+def open_invite(connection: Connection, secret: bytes, token: str, now: float) -> tuple[int, Role]:
+    """Return the id and the role of an invite that can be accepted.
+
+    Raises:
+        Problem: 410; the token is forged, or the invite was used, was revoked or has expired. The message is the same.
+    """
+    ended = Problem(410, "invite", "This invite does not work: it was used or revoked, or is over. Ask for a new one.")
+    try:
+        _, expires_at = _signer(secret).loads(token)
+    except BadSignature as error:
+        raise ended from error
+    row = connection.execute(
+        select(invite.c.id, invite.c.role).where(
+            invite.c.token_hash == hash_token(token),
+            invite.c.used_at.is_(None),
+            invite.c.revoked_at.is_(None),
+            invite.c.expires_at > now,
+        )
+    ).first()
+    if row is None or expires_at <= now:
+        raise ended
+    return row.id, Role(row.role)
+
+
+def accept_invite(
+    connection: Connection, secret: bytes, *, token: str, name: Name, password_hash: str, now: float
+) -> str:
+    """Add a person, sign them in and return the token of their session.
+
+    Raises:
+        Problem: 410 as for `open_invite`, 409 somebody has this name.
+    """
+    invite_id, role = open_invite(connection, secret, token, now)
+    row = {
+        "name": name.shown,
+        "name_key": name.key,
+        "role": role,
+        "standing": Standing.ENTRY if role in (Role.READER, Role.REVIEWER) else Standing.ACTIVE,
+        "password_hash": password_hash,
+        "created_at": now,
+    }
+    try:
+        with connection.begin_nested():
+            made = connection.execute(insert(person).returning(person.c.id), row).scalar_one()
+    except IntegrityError as error:
+        message = "Somebody has this name. Take another, or sign in."
+        raise Problem(409, "name_taken", message, fields={"name": message}) from error
+    open_ = invite.c.id == invite_id, invite.c.used_at.is_(None)
+    if connection.execute(update(invite).where(*open_).values(used_by=made, used_at=now)).rowcount != 1:
+        raise Problem(410, "invite", "This invite was used a moment ago. Ask for a new one.")
+    token = open_session(connection, made, now)
+    _log(connection, now, made, "join", f"person:{made}", {"invite": invite_id, "role": role})
+    return token
+
+
+def revoke_invite(connection: Connection, invite_id: int, *, by: int, now: float) -> None:
+    """Revoke an invite that nobody has used.
+
+    Raises:
+        Problem: 404 there is no such open invite.
+    """
+    unused = invite.c.id == invite_id, invite.c.used_at.is_(None), invite.c.revoked_at.is_(None)
+    if connection.execute(update(invite).where(*unused).values(revoked_at=now)).rowcount != 1:
+        raise Problem(404, "no_invite", "There is no open invite of that number.")
+    _log(connection, now, by, "revoke_invite", f"invite:{invite_id}")
+
+
+def begin_login(connection: Connection, *, name: str, address: str, now: float) -> str:
+    """Count an attempt to log in before the password is checked, so that many attempts at once are counted too.
+
+    Returns:
+        The key of the counter, to be cleared when the password was right.
+
+    Raises:
+        Problem: 429; too many wrong passwords for this account from this address, whether or not the account exists.
+    """
+    folded = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
+    key = hashlib.sha256(f"{folded}\n{address}".encode()).hexdigest()
+    connection.execute(delete(login_failure).where(login_failure.c.last_at < now - _FORGET_FAILURES_S))
+    row = connection.execute(
+        select(login_failure.c["count"].label("failures"), login_failure.c.last_at)
+        .where(login_failure.c.key == key)
+        .with_for_update()
+    ).first()
+    if row is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(login_failure), {"key": key, "count": 1, "last_at": now})
+        except IntegrityError as error:  # two first attempts at the same moment, on PostgreSQL
+            raise Problem(429, "wait", "One attempt at a time. Try again.", retry_after_s=1) from error
+        return key
+    over = row.failures - FREE_FAILURES
+    left_s = row.last_at + min(2.0**over, MAX_WAIT_S) - now if over > 0 else 0.0
+    if left_s > 0:
+        message = f"Too many wrong passwords. Wait {left_s:.0f} s and try again."
+        raise Problem(429, "wait", message, retry_after_s=int(left_s) + 1)
+    values = {"count": min(row.failures + 1, FREE_FAILURES + 32), "last_at": now}
+    connection.execute(update(login_failure).where(login_failure.c.key == key).values(**values))
+    return key
+
+
+def sign_in(connection: Connection, person_id: int, *, key: str, old_session: str | None, now: float) -> str:
+    """Begin a session after the right password and return its token; the browser's earlier session ends."""
+    connection.execute(delete(login_failure).where(login_failure.c.key == key))
+    if old_session is not None:
+        connection.execute(delete(session).where(session.c.token_hash == old_session))
+    return open_session(connection, person_id, now)
+
+
+def find(connection: Connection, name: str) -> tuple[int, str] | None:
+    """Return the id and the password hash of the person of this name, or None."""
+    key = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
+    row = connection.execute(select(person.c.id, person.c.password_hash).where(person.c.name_key == key)).first()
+    return (row.id, row.password_hash) if row else None
+
+
+def set_password(connection: Connection, person_id: int, *, password_hash: str, key: str, now: float) -> str:
+    """Change a person's password and end all their sessions; return the token of a new one."""
+    connection.execute(delete(login_failure).where(login_failure.c.key == key))
+    connection.execute(update(person).where(person.c.id == person_id).values(password_hash=password_hash))
+    close_sessions(connection, person_id)
+    token = open_session(connection, person_id, now)
+    _log(connection, now, person_id, "password", f"person:{person_id}")
+    return token
+
+
+def change(
+    connection: Connection, person_id: int, *, by: Caller, role: Role | None, standing: Standing | None, now: float
+) -> None:
+    """Change the role or the standing of another person. A new role ends their sessions; ENTRY restarts the entry test.
+
+    Raises:
+        Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of
+            the entry test.
+    """
+    if person_id == by.id:
+        raise Problem(403, "own", "Nobody changes their own role or standing. Ask another admin.")
+    if standing == Standing.FAILED:
+        raise Problem(422, "invalid", "Only the entry test makes somebody fail; to keep them from judging, stop them.")
+    old = connection.execute(select(person).where(person.c.id == person_id).with_for_update()).first()
+    if old is None:
+        raise Problem(404, "no_person", "There is no such person.")
+    new: dict[str, Any] = {}
+    if role is not None and role != old.role:
+        new["role"] = role
+        close_sessions(connection, person_id)
+    if standing is not None and standing != old.standing:
+        new["standing"] = standing
+        if standing == Standing.ENTRY:
+            new["entry_round"] = old.entry_round + 1
+    if new:
+        connection.execute(update(person).where(person.c.id == person_id).values(**new))
+        before = {key: old._mapping[key] for key in new}
+        _log(connection, now, by.id, "person", f"person:{person_id}", {"from": before, "to": new})
+
+
+def people(connection: Connection, now: float) -> list[dict[str, Any]]:
+    """Return all people in the order in which they joined, with the number of their open sessions."""
+    sessions = (
+        select(func.count())
+        .where(session.c.person_id == person.c.id, session.c.expires_at > now)
+        .scalar_subquery()
+        .label("sessions")
+    )
+    shown = person.c.id, person.c.name, person.c.role, person.c.standing, person.c.entry_round, person.c.created_at
+    return [dict(row) for row in connection.execute(select(*shown, sessions).order_by(person.c.id)).mappings()]
+
+
+def invites(connection: Connection, now: float) -> list[dict[str, Any]]:
+    """Return the invites that can still be accepted, without their links, which were shown only once."""
+    shown = invite.c.id, invite.c.role, invite.c.created_by, invite.c.created_at, invite.c.expires_at
+    usable = invite.c.used_at.is_(None), invite.c.revoked_at.is_(None), invite.c.expires_at > now
+    return [dict(row) for row in connection.execute(select(*shown).where(*usable).order_by(invite.c.id)).mappings()]
+
+
+def _signer(secret: bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="invite")
+
+
+def _log(
+    connection: Connection, now: float, by: int | None, action: str, subject: str, body: dict[str, Any] | None = None
+) -> None:
+    actor = "cli" if by is None else f"person:{by}"
+    audit.append(connection, at=now, actor=actor, action=action, subject=subject, body=body)

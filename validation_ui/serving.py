@@ -1,0 +1,123 @@
+"""How the app is reached: where it listens, by which host names, over TLS or not, and the secret that signs."""
+
+import ipaddress
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_SECRET_BYTES = 32
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenOptions:
+    """The options of `serve`, checked: where the app listens and whether passwords are safe on the way.
+
+    Args:
+        host: address or name to listen on.
+        port: TCP port; 0 takes any free one.
+        tls_cert: file with the certificate (PEM), if the app itself speaks HTTPS.
+        tls_key: file with the private key (PEM).
+        public_url: the URL that people use, if it is not made of host and port.
+        plain_http: the owner allows passwords to cross a network unencrypted.
+
+    Raises:
+        ValueError: a file is missing, people could not reach the app, or passwords could be read on the way.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8300
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    public_url: str | None = None
+    plain_http: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("HTTPS needs both --tls-cert and --tls-key")
+        for path in (self.tls_cert, self.tls_key):
+            if path and not Path(path).is_file():
+                raise ValueError(f"there is no file {path} for HTTPS")
+        if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ValueError(f"--public-url must be http://… or https://…, got {self.public_url!r}")
+        if self.is_local:
+            return
+        if self.host in ("0.0.0.0", "::") and not self.public_url:
+            raise ValueError(f"--host {self.host} needs --public-url: the name or address by which people reach it")
+        if not self.is_https and not self.plain_http:
+            raise ValueError(
+                f"--host {self.host} would let passwords cross the network unencrypted: give --tls-cert and --tls-key, "
+                "or the https address of a proxy before it as --public-url, or --plain-http if you accept that"
+            )
+
+    @property
+    def is_local(self) -> bool:
+        """True if only this machine can reach the app."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def is_https(self) -> bool:
+        """True if browsers reach the app by HTTPS."""
+        return bool(self.tls_cert) or (self.public_url or "").startswith("https:")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the running app knows about how it is reached.
+
+    Args:
+        secret: signs invites and CSRF tokens; from `load_secret`.
+        tls: browsers reach the app by HTTPS.
+        public_url: the URL that people use, for links; empty = the URL of the request.
+        hosts: more host names to answer to, beside the loopback names and that of `public_url`.
+
+    Raises:
+        ValueError: the secret is too short or not random.
+    """
+
+    secret: bytes
+    tls: bool = False
+    public_url: str = ""
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < _SECRET_BYTES or len(set(self.secret)) < 8:
+            raise ValueError(
+                f"the secret must be {_SECRET_BYTES} random bytes, got {len(self.secret)}; see load_secret"
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The host names that the app answers to, in lower case and without ports."""
+        public = urlsplit(self.public_url).hostname
+        return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
+
+
+def load_secret(data: Path) -> bytes:
+    """Read the secret of the project from `data/secret`; the first call makes it, readable by its owner alone.
+
+    Raises:
+        ValueError: the file is too short or not random, or other users can read it.
+    """
+    path = data / "secret"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
+    secret = path.read_bytes()
+    if len(secret) < _SECRET_BYTES or len(set(secret)) < 8:
+        raise ValueError(
+            f"{path} must hold {_SECRET_BYTES} random bytes, got {len(secret)}: remove it to get a new one"
+        )
+    return secret

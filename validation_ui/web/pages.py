@@ -1,0 +1,123 @@
+"""The pages: templates that contain no data but who is signed in; the scripts ask the API for the rest."""
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import select
+from starlette.templating import Jinja2Templates
+
+from validation_ui.people.access import Caller, caller_of, csrf_token, need
+from validation_ui.problem import Problem
+from validation_ui.schema import Role, person
+from validation_ui.settings import REASONS
+
+router = APIRouter(default_response_class=HTMLResponse)
+SomeoneDep = Annotated[Caller, Depends(need())]
+JudgeDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
+ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
+AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
+
+
+def templates() -> Jinja2Templates:
+    """Load the package's templates, with escaping of all values."""
+    jinja_templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+    jinja_templates.env.autoescape = True
+    return jinja_templates
+
+
+@router.get("/login")
+def login(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]) -> HTMLResponse:
+    """Show the login page."""
+    return _page(request, "login.html", caller)
+
+
+@router.get("/invite/{token}")
+def invite(request: Request, token: str) -> HTMLResponse:
+    """Show the page that accepts an invite; its script reads the token from the URL."""
+    return _page(request, "invite.html", None)
+
+
+@router.get("/")
+def home(request: Request, caller: SomeoneDep) -> HTMLResponse:
+    """Show the start page: what there is to do."""
+    return _page(request, "home.html", caller)
+
+
+@router.get("/review")
+def review(request: Request, caller: JudgeDep) -> HTMLResponse:
+    """Show the page on which items are judged."""
+    return _page(request, "review.html", caller)
+
+
+@router.get("/i/{public_id}")
+def item(request: Request, public_id: str, caller: SomeoneDep) -> HTMLResponse:
+    """Show the page of one item; the API decides whether the person may see the item."""
+    return _page(request, "item.html", caller)
+
+
+@router.get("/guide")
+def guide(request: Request, caller: SomeoneDep) -> HTMLResponse:
+    """Show the guide for reviewers."""
+    return _page(request, "guide.html", caller)
+
+
+@router.get("/me")
+def me(request: Request, caller: SomeoneDep) -> HTMLResponse:
+    """Show the page of one's own settings."""
+    return _page(request, "me.html", caller)
+
+
+@router.get("/dashboard")
+def dashboard(request: Request, caller: ObserverDep) -> HTMLResponse:
+    """Show the page of progress, reviewers' figures and agreement."""
+    return _page(request, "dashboard.html", caller)
+
+
+@router.get("/people")
+def people(request: Request, caller: AdminDep) -> HTMLResponse:
+    """Show the page of people's roles, standings and invites."""
+    return _page(request, "people.html", caller)
+
+
+@router.get("/gold")
+def gold(request: Request, caller: AdminDep) -> HTMLResponse:
+    """Show the page of gold items."""
+    return _page(request, "gold.html", caller)
+
+
+@router.get("/log")
+def log(request: Request, caller: AdminDep) -> HTMLResponse:
+    """Show the page of the audit log."""
+    return _page(request, "log.html", caller)
+
+
+def error_page(request: Request, problem: Problem) -> HTMLResponse:
+    """Return a page that tells what went wrong."""
+    return _page(request, "error.html", None, problem.status, problem=problem)
+
+
+def login_address(request: Request) -> str:
+    """Return the URL of the login page, which leads back to the requested page afterwards."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"/login?next={quote(request.url.path + query, safe='')}"
+
+
+def _page(request: Request, name: str, caller: Caller | None, status: int = 200, **more: Any) -> HTMLResponse:
+    theme = "auto"
+    if caller is not None:
+        with request.app.state.database.read() as connection:
+            wanted = select(person.c.preferences).where(person.c.id == caller.id)
+            theme = connection.execute(wanted).scalar_one().get("theme", "auto")
+    context = {
+        "caller": caller,
+        "csrf": csrf_token(request.app.state.serving, caller.session_hash) if caller else "",
+        "theme": theme,
+        "path": request.url.path,
+        "reasons": REASONS,
+        **more,
+    }
+    jinja_templates: Jinja2Templates = request.app.state.templates
+    return jinja_templates.TemplateResponse(request, name, context, status_code=status)

@@ -1,0 +1,85 @@
+/** Progress, reviewers and agreement, fetched again every half minute while the page is visible. */
+
+import { api } from "../lib/api.js";
+import { clearError, duration, figure, fill, h, percent, showError, table } from "../lib/dom.js";
+import { fact, quotaBars } from "./quotas.js";
+
+/**
+ * @typedef {{hits: number, n: number, frac: number | null, low: number | null, high: number | null}} Share
+ * @typedef {{value: number | null, low: number | null, high: number | null}} Figure
+ * @typedef {{n: number, videos: number, figures: Record<string, Figure>}} Comparison
+ */
+
+const EVERY_MS = 30_000;
+const FIGURES = { raw: "Raw", kappa: "Cohen’s kappa", alpha: "Krippendorff’s alpha", ac1: "Gwet’s AC1" };
+const STATES = ["sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"];
+const number = (/** @type {string} */ label) => ({ label, number: true });
+
+/** @param {Share} share */
+function shareCell(share) {
+  if (share.frac === null) return h("span", {}, "–");
+  const interval = `${share.hits} of ${share.n}, ${percent(share.low)} to ${percent(share.high)}`;
+  return h("span", {}, percent(share.frac), " ", h("span", { class: "hint" }, interval));
+}
+
+/** @param {Figure | undefined} coefficient */
+function figureCell(coefficient) {
+  if (!coefficient || coefficient.value === null) return h("span", {}, "–");
+  return h("span", {}, figure(coefficient.value), " ", h("span", { class: "hint" }, `${figure(coefficient.low)} to ${figure(coefficient.high)}`));
+}
+
+/**
+ * @param {string} caption
+ * @param {string} first
+ * @param {Record<string, Comparison>} comparisons
+ */
+function comparisonTable(caption, first, comparisons) {
+  return table(caption, [{ label: first }, number("Items"), number("Videos"), ...Object.values(FIGURES).map(number)],
+    Object.entries(comparisons).map(([name, { n, videos, figures }]) => [
+      name, n, videos, ...Object.keys(FIGURES).map((key) => figureCell(figures[key]))]));
+}
+
+async function showProgress() {
+  const { project } = await api("GET", "/api/progress");
+  fill("quotas", ...quotaBars(project.quotas));
+  fill("pace", fact("accepted an hour", figure(project.per_h, 1)), fact("time left at this pace", duration(project.eta_s)),
+    ...Object.entries(project.slots ?? {}).map(([pass, { open, leased }]) => fact(`${pass} slots`, `${open} open, ${leased} taken`)));
+  fill("states", table("Items by state", [{ label: "Kind" }, ...STATES.map(number)],
+    Object.entries(project.states ?? {}).map(([kind, states]) => [kind, ...STATES.map((state) => states[state] ?? 0)])));
+}
+
+async function showReviewers() {
+  const { reviewers } = await api("GET", "/api/stats");
+  const columns = [{ label: "Name" }, { label: "Standing" }, number("Judged"), number("Items an hour"), number("Median, sighted"),
+    number("Median, blind"), number("Accepts"), number("Edits"), number("Gold right"), number("Blind hits"), number("Share of final accepts")];
+  fill("reviewers", table("Everybody who judged something", columns, reviewers.map((/** @type {any} */ reviewer) => [
+    reviewer.name, `${reviewer.role}, ${reviewer.standing}`, reviewer.judged, figure(reviewer.work.per_h, 0),
+    duration(reviewer.work.median_s.sighted ?? null), duration(reviewer.work.median_s.blind ?? null),
+    percent(reviewer.accept_frac), percent(reviewer.edit_frac), shareCell(reviewer.gold), shareCell(reviewer.blind_hit), percent(reviewer.final_frac)])));
+}
+
+async function showAgreement() {
+  const { sighted, sighted_blind, blind, strata } = await api("GET", "/api/agreement");
+  const found = h("p", {}, "Found in the blind pass: ", shareCell(blind.hit),
+    `. By chance: ${percent(blind.chance_area_frac)} for a random point, ${percent(blind.chance_object_frac)} for a random object.`);
+  const groups = Object.entries(/** @type {Record<string, Record<string, any>>} */ (strata)).map(([name, values]) => table(`By ${name.replace("_", " ")}`,
+    [{ label: name.replace("_", " ") }, number("Items"), number("Accepted"), number("Pairs"), ...Object.values(FIGURES).map(number), number("Blind hits")],
+    Object.entries(values).map(([value, stratum]) => [value, stratum.items, shareCell(stratum.accepted), stratum.sighted.n,
+      ...Object.keys(FIGURES).map((key) => figureCell(stratum.sighted.figures[key])), shareCell(stratum.blind_hit)])));
+  fill("agreement", found, comparisonTable("Two sighted reviewers", "Question", sighted),
+    comparisonTable("Sighted and blind reviewer", "Question", sighted_blind), ...groups);
+}
+
+async function show() {
+  try {
+    await Promise.all([showProgress(), showReviewers(), showAgreement()]);
+    clearError();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+setInterval(() => {
+  if (!document.hidden && !document.activeElement?.closest(".scroll")) show();
+}, EVERY_MS);
+await show();

@@ -1,0 +1,146 @@
+/**
+ * What was entered and not yet sent: in this browser 0.3 s after a change, on the server after 5 s.
+ *
+ * A record says which version of the server's draft it grew from, so that after a crash the newer of the two is known
+ * without comparing clocks.
+ */
+
+import { ApiError, api } from "../lib/api.js";
+import { get, put, remove } from "./db.js";
+
+/** @typedef {import("./types.js").Draft} Draft */
+/** @typedef {import("./types.js").SlotView} SlotView */
+/** @typedef {{body: Draft, version: number}} Stored */
+/** @typedef {{key: string, body: Draft, version: number, dirty: boolean}} Local */
+
+const LOCAL_MS = 300;
+const SERVER_MS = 5_000;
+
+/** Which tab this is; survives a reload, not a crash. */
+const tab = sessionStorage.getItem("tab") ?? crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+sessionStorage.setItem("tab", tab);
+
+export class Drafts {
+  /**
+   * @param {number} person
+   * @param {{onSaved: () => void, choose: (mine: Draft, theirs: Draft) => Promise<"mine" | "theirs">,
+   *   onTheirs: (body: Draft) => void}} calls
+   */
+  constructor(person, calls) {
+    this.person = person;
+    this.calls = calls;
+    /** @type {{slot: number, local: Local} | null} */
+    this.current = null;
+    /** @type {number | undefined} */
+    this.localTimer = undefined;
+    /** @type {number | undefined} */
+    this.serverTimer = undefined;
+  }
+
+  /** @param {number} slot */
+  key(slot) {
+    return `${this.person}:${slot}`;
+  }
+
+  /**
+   * Begin with an item; what was entered before, or null.
+   *
+   * @param {SlotView} view
+   * @returns {Promise<Draft | null>}
+   */
+  async open(view) {
+    await this.flush();
+    const slot = view.slot.id;
+    const key = this.key(slot);
+    /** @type {Local | undefined} */
+    const local = await get("drafts", key).catch(() => undefined);
+    const server = view.draft;
+    const version = server?.version ?? 0;
+    this.current = { slot, local: { key, body: local?.body ?? {}, version, dirty: false } };
+    if (!server) return local?.body ?? null;
+    if (!local?.dirty) return server.body;
+    const isMine = local.version === version || server.body.tab === local.body.tab;
+    if (isMine || (await this.calls.choose(local.body, server.body)) === "mine") return local.body;
+    return server.body;
+  }
+
+  /**
+   * @param {Draft} body
+   */
+  change(body) {
+    if (!this.current) return;
+    const { local } = this.current;
+    local.body = { ...body, tab };
+    local.dirty = true;
+    clearTimeout(this.localTimer);
+    this.localTimer = setTimeout(() => this.saveLocal(), LOCAL_MS);
+    this.serverTimer ??= setTimeout(() => this.saveServer(), SERVER_MS);
+  }
+
+  /** Save at once what is waiting to be saved. */
+  async flush() {
+    if (this.localTimer === undefined) return;
+    await this.saveLocal();
+  }
+
+  async saveLocal() {
+    clearTimeout(this.localTimer);
+    this.localTimer = undefined;
+    if (this.current) await put("drafts", this.current.local).catch(() => {}); // private windows may forbid it
+  }
+
+  async saveServer() {
+    clearTimeout(this.serverTimer);
+    this.serverTimer = undefined;
+    if (!this.current?.local.dirty) return;
+    const { slot, local } = this.current;
+    const sent = local.body;
+    try {
+      const { version } = await api("PUT", `/api/slots/${slot}/draft`, { body: sent, version: local.version });
+      local.version = version;
+      local.dirty = local.body !== sent;
+      this.calls.onSaved();
+    } catch (error) {
+      await this.refused(slot, local, error);
+    }
+    if (this.current?.slot === slot) await this.saveLocal();
+  }
+
+  /**
+   * Another tab saved first: ask. Anything else (offline, lease lost): the browser's own copy stays, and the next
+   * change tries again.
+   *
+   * @param {number} slot
+   * @param {Local} local
+   * @param {unknown} error
+   */
+  async refused(slot, local, error) {
+    if (!(error instanceof ApiError) || error.code !== "draft_conflict") return;
+    const theirs = /** @type {Stored} */ (error.error.theirs);
+    local.version = theirs.version;
+    const keep = theirs.body.tab === tab ? "mine" : await this.calls.choose(local.body, theirs.body);
+    if (this.current?.slot !== slot) return;
+    if (keep === "mine") this.change(local.body);
+    else {
+      local.body = theirs.body;
+      local.dirty = false;
+      this.calls.onTheirs(theirs.body);
+    }
+  }
+
+  /** The item was answered: its draft is not wanted any more. */
+  async drop() {
+    if (!this.current) return;
+    const { key } = this.current.local;
+    this.leave();
+    await remove("drafts", key).catch(() => {});
+  }
+
+  /** Stop saving; what is saved stays. */
+  leave() {
+    clearTimeout(this.localTimer);
+    clearTimeout(this.serverTimer);
+    this.localTimer = this.serverTimer = undefined;
+    this.current = null;
+  }
+}

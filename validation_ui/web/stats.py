@@ -1,0 +1,77 @@
+"""API of the project's figures: progress for everybody; reviewers and agreement for all roles but reviewers.
+
+Fractions are from 0 to 1, times are seconds, and null means that there is no data yet.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from validation_ui.database import Database
+from validation_ui.people.access import Caller, database_of, need
+from validation_ui.schema import Role
+from validation_ui.statistics.agreement import Agreement, agreement
+from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, progress, reviewers, work_of
+
+router = APIRouter()
+
+Watcher = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
+
+
+@dataclass(frozen=True)
+class ProgressView:
+    """The response of `/api/progress`: how far the project is, and what the caller did."""
+
+    project: Progress
+    mine: PersonWork
+
+
+@dataclass(frozen=True)
+class StatsView:
+    """The response of `/api/stats`: everybody who judged something."""
+
+    reviewers: list[Reviewer]
+
+
+@router.get("/api/progress")
+def get_progress(
+    caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
+) -> ProgressView:
+    """Return how far the project is; reviewers get null for `states` and `slots`, as these would give away gold items.
+
+    `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus"}}, "per_h", "eta_s"|null,`
+    `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"}}|null,`
+    `"slots": {"sighted"|"blind"|"adjudicate": {"open", "leased"}}|null},`
+    `"mine": {"judged", "per_h"|null, "median_s": {"sighted": s, …}}}`
+    """
+    with database.read() as connection:
+        project = progress(connection, database.now())
+        mine = work_of(connection, caller.id)
+    return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
+
+
+@router.get("/api/stats")
+def get_stats(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
+    """Return the figures of every reviewer; gold items count in `work` and `gold` only.
+
+    `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "per_h"|null, "median_s": {pass: s}},`
+    `"judged", "accept_frac"|null, "edit_frac"|null, "gold": SHARE (the last 40), "blind_hit": SHARE,`
+    `"final_accepts", "final_frac"|null}]}` with `SHARE = {"hits", "n", "frac"|null, "low"|null, "high"|null}`
+    """
+    with database.read() as connection:
+        return StatsView(reviewers(connection))
+
+
+@router.get("/api/agreement")
+def get_agreement(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
+    """Return the agreement with 95% intervals (bootstrap over videos; Wilson for a SHARE, as in `/api/stats`).
+
+    `{"sighted": {"decision"|"object"|"scene"|"video"|"short": COMPARISON}, "sighted_blind": the same,`
+    `"blind": {"hit": SHARE, "chance_area_frac"|null, "chance_object_frac"|null},`
+    `"strata": {"kind"|"size"|"length"|…: {value: {"items", "accepted": SHARE, "sighted": COMPARISON, "blind_hit":`
+    `SHARE}}}}` with `COMPARISON = {"n", "videos", "figures": {"raw"|"kappa"|"alpha"|"ac1": {"value"|null, "low"|null,`
+    `"high"|null}}}`
+    """
+    with database.read() as connection:
+        return agreement(connection)
