@@ -22,14 +22,8 @@ _FILE = ("video_id", "shard", "video_path", "height_px", "width_px", "frame_coun
 _DESCRIPTIONS = ("object_description", "scene_description", "video_description")
 _TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "contradictions", "facts", "writer")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\s\d])")
-<<<<<<< HEAD
 _OPENINGS = tuple(re.compile(start, re.I) for start in PART_STARTS)
-_OPENING_SCORE = 0.5  # of a part that begins so: as much as half of a sentence's words in common
-=======
-# compose_expression asks for a text that goes on with "It is" and closes with "Throughout the video"
-_OPENINGS = (re.compile(r"the object\b", re.I), re.compile(r"it is\b", re.I), re.compile(r"throughout\b", re.I))
 _OPENING_SCORE = 0.5  # added if a part begins with its usual words: as much as sharing half of a sentence's words
->>>>>>> v13
 
 
 @dataclass(frozen=True)
