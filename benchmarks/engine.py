@@ -29,7 +29,7 @@ from manifests.io import Folder
 from manifests.schema import Row, Status
 from pipeline.engines.chat import body
 from pipeline.engines.exchange import Request
-from pipeline.recipes import small
+from pipeline.run.recipes import small
 from prompts import load
 from stages.render_views import RenderViews
 from tests.running import free_port

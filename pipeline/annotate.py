@@ -19,11 +19,9 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Status
-from pipeline import build_manifest, dead_letter, expected, graph, limit, resume
+from pipeline import build_manifest, dead_letter, expected, limit
 from pipeline.breaker import BAD, UselessEngineError
-from pipeline.config import ENGINES, RunConfig
 from pipeline.demo.shard import draw_demo
-from pipeline.engines import session
 from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.config import ModelConfig
 from pipeline.explain import explain
@@ -32,9 +30,11 @@ from pipeline.export.annotations import Annotations
 from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import write_exports
 from pipeline.out_folder import check_out
-from pipeline.progress import Progress
-from pipeline.recipes import RECIPES, TOKENS_PER_OBJECT
-from pipeline.run_json import begin_run, end_run, note_engine, note_useless_pass
+from pipeline.run import graph, resume, session
+from pipeline.run.config import ENGINES, RunConfig
+from pipeline.run.progress import Progress
+from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
+from pipeline.run.run_json import begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 from stages.sav_root import find_root, list_videos
@@ -152,7 +152,10 @@ def _run(
     if out.exists("manifest.parquet") and _rows(out) == len(done):
         logger.info("all %d masklets are done", len(done))
         return None
-    from pipeline import ray_adapter, ray_connect  # cost seconds that --help, --check and a finished run do not need
+    from pipeline.run import (  # cost seconds that --help, --check and a finished run do not need
+        ray_adapter,
+        ray_connect,
+    )
 
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
@@ -264,7 +267,8 @@ def parser() -> argparse.ArgumentParser:
     add("--sav-root", help="folder or fsspec URL that holds sav_train/; not needed for demo, which is drawn")
     add("--out", help="folder or fsspec URL of the run (default runs/<shard>)")
     add(
-        "--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py"
+        "--recipe",
+        help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/run/recipes.py",
     )
     add("--engine", choices=ENGINES, help="who writes: measured (no model, default), vllm (started here), http")
     add(

@@ -15,7 +15,7 @@ import prompts
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
-from pipeline import graph, resume
+from pipeline.run import graph, resume
 from stages.select_policy import STAGE as SELECT_OBJECTS
 from stages.writer import WriterStage
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeline.config import RunConfig
-from pipeline.progress import Seen
+from pipeline.run.config import RunConfig
+from pipeline.run.progress import Seen
 
 _HOUR_S = 3600
 _STAGES_ASK = 6  # both captions, consistency, scene, video, expression: what a kept object without a repair needs

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
-from pipeline import resume
-from pipeline.config import RunConfig
 from pipeline.engines import store
-from pipeline.run_stages import run_stages
+from pipeline.run import resume
+from pipeline.run.config import RunConfig
+from pipeline.run.run_stages import run_stages
 from stages.base import FatalError
 from stages.render_views import RenderViews
 

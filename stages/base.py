@@ -62,5 +62,5 @@ class AsyncStage(Stage):
         """The result for one row; exceptions as in Stage.process."""
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
-        """Not for rows in flight: `pipeline.run_stages` awaits `answer`."""
-        raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run_stages")
+        """Not for rows in flight: `pipeline.run.run_stages` awaits `answer`."""
+        raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run.run_stages")

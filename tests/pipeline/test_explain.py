@@ -12,12 +12,12 @@ import prompts
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Call, Contradiction, ManifestRow, Reason, Row, Status
-from pipeline import resume
-from pipeline.config import RunConfig
 from pipeline.engines import store
 from pipeline.engines.exchange import Answer, Request
 from pipeline.explain import explain
-from pipeline.run_stages import run_stages
+from pipeline.run import resume
+from pipeline.run.config import RunConfig
+from pipeline.run.run_stages import run_stages
 from stages.check_video import VideoFiles
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects

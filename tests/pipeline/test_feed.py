@@ -10,9 +10,9 @@ from contextlib import nullcontext
 import pytest
 
 from manifests.schema import Reason, Row, Status
-from pipeline import feed
 from pipeline.breaker import Breaker, UselessEngineError, lower_bound
-from pipeline.feed import Feed
+from pipeline.run import feed
+from pipeline.run.feed import Feed
 from stages.base import AsyncStage, FatalError, Reject, RowError, Update
 from tests.rows import make_row
 

@@ -6,8 +6,8 @@ import pytest
 
 from manifests.io import Folder
 from manifests.schema import Row
-from pipeline import graph
-from pipeline.recipes import RECIPES
+from pipeline.run import graph
+from pipeline.run.recipes import RECIPES
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import Result, Stage
 

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline import expected
-from pipeline.config import RunConfig
 from pipeline.engines.config import ModelConfig
 from pipeline.limit import chosen_videos, left_out
-from pipeline.progress import Seen
-from pipeline.recipes import modern, paper
+from pipeline.run.config import RunConfig
+from pipeline.run.progress import Seen
+from pipeline.run.recipes import modern, paper
 
 VIDEOS = [f"sav_{number:06}" for number in range(900)]
 

@@ -10,8 +10,9 @@ import pytest
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
-from pipeline import build_manifest, ray_adapter, ray_connect, resume
-from pipeline.progress import Progress
+from pipeline import build_manifest
+from pipeline.run import ray_adapter, ray_connect, resume
+from pipeline.run.progress import Progress
 from stages.base import FatalError, Result, Stage
 from tests.rows import make_row
 from tests.running import annotations

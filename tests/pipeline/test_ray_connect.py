@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ray_connect
+from pipeline.run import ray_connect
 from tests.running import ROOT, annotate, free_port
 
 LONG = "x" * 77

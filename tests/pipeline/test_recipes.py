@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import prompts
-from pipeline.config import RunConfig
 from pipeline.engines.config import ModelConfig
-from pipeline.recipes import RECIPES, demo, medium, modern, moe, paper, small
+from pipeline.run.config import RunConfig
+from pipeline.run.recipes import RECIPES, demo, medium, modern, moe, paper, small
 from stages.video.views import ViewConfig
 from tests.prompts.examples import EXAMPLES, GOAT
 

@@ -16,7 +16,7 @@ import pytest
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
-from pipeline import resume
+from pipeline.run import resume
 from tests.rows import make_row
 from tests.running import ROOT, annotate, annotations, command
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from manifests.schema import Reason, Row, Status
-from pipeline.run_stages import finish, run_stages
+from pipeline.run.run_stages import finish, run_stages
 from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage, Update
 from tests.rows import make_row
 

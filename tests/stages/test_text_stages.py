@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import prompts
 from manifests.schema import Contradiction, Reason, Row, Status
-from pipeline.run_stages import run_stages
+from pipeline.run.run_stages import run_stages
 from prompts import Prompt
 from prompts.replies import Caption
 from stages.base import FatalError, RowError

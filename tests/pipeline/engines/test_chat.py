@@ -18,7 +18,7 @@ from manifests.schema import Reason, Row, Status
 from pipeline.engines import chat
 from pipeline.engines.chat import ChatClient, Endpoint
 from pipeline.engines.exchange import Request
-from pipeline.run_stages import run_stages
+from pipeline.run.run_stages import run_stages
 from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.describe_scene import DescribeScene

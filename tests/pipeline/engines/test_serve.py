@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pipeline.engines.config import ModelConfig
 from pipeline.engines.metrics import prefix_cache
 from pipeline.engines.serve import Served, extra_slots, revision_of, serving
-from pipeline.ray_connect import connect, disconnect
+from pipeline.run.ray_connect import connect, disconnect
 from prompts.replies import REPLIES
 from stages.base import FatalError
 from tests.tiny_models import make_internvl, make_qwen

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.engines.config import ModelConfig
-from pipeline.engines.session import _named
+from pipeline.run.session import _named
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from manifests.schema import Reason, Row, Status
 from pipeline.engines.config import Sampling
-from pipeline.run_stages import finish, run_stages
+from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError
 from stages.describe_scene import DescribeScene
 from tests.misbehaving import (

@@ -27,9 +27,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
-from pipeline.feed import Feed, open_rows, open_units, processes
-from pipeline.progress import Progress, Seen
-from pipeline.run_stages import finish, run_stages
+from pipeline.run.feed import Feed, open_rows, open_units, processes
+from pipeline.run.progress import Progress, Seen
+from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError, Stage
 
 logger = logging.getLogger(__name__)

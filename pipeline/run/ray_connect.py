@@ -67,7 +67,7 @@ def disconnect() -> None:
 
 def _join(address: str) -> None:
     _set(_KEEPALIVE)
-    code = [str(Path(__file__).parent.parent / package) for package in _PACKAGES]
+    code = [str(Path(__file__).parents[2] / package) for package in _PACKAGES]
     told = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("AWS_")}
     try:
         with _silent():

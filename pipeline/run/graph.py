@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
-from pipeline.config import RunConfig
+from pipeline.run.config import RunConfig
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.io import Folder
-from pipeline.config import RunConfig
 from pipeline.engines.config import ModelConfig
 from pipeline.engines.dialect import Dialect
 from pipeline.export.run_info import EngineInfo
-from pipeline.feed import processes
+from pipeline.run.config import RunConfig
+from pipeline.run.feed import processes
 from pipeline.writers.measured import MeasuredWriter
 from stages.writer import Writer
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from manifests.io import Folder
-from pipeline.config import RunConfig
 from pipeline.engines.address import public
 from pipeline.export.run_info import EngineInfo, RunInfo
+from pipeline.run.config import RunConfig
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
 _DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction")

@@ -14,7 +14,7 @@ from typing import Any
 
 from manifests.schema import Row, Status
 from pipeline.breaker import Breaker
-from pipeline.run_stages import event_loop, run_row
+from pipeline.run.run_stages import event_loop, run_row
 from stages.base import FatalError, Stage
 
 Render = Callable[[list[Row]], Awaitable[list[Row]]]
