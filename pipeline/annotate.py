@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
+from manifests.outputs import check_out
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter, expected, limit
 from pipeline.breaker import BAD, UselessEngineError
@@ -29,7 +30,6 @@ from pipeline.export import cost, frames, outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.run_info import EngineInfo
 from pipeline.export.write import write_exports
-from pipeline.out_folder import check_out
 from pipeline.run import graph, resume, session
 from pipeline.run.config import ENGINES, RunConfig
 from pipeline.run.progress import Progress

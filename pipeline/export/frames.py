@@ -19,8 +19,8 @@ import cv2
 from tqdm import tqdm
 
 from manifests.io import Folder
+from manifests.outputs import check_out
 from pipeline.export.store_video import Outcome, StoreConfig, store_video
-from pipeline.out_folder import check_out
 from pipeline.sa2va.data.items import NothingToTrainOnError, Video, read_videos
 from pipeline.sa2va.data.store import QUALITY, SHORT_PX
 
