@@ -24,7 +24,7 @@ from pipeline import build_manifest, dead_letter, expected, limit
 from pipeline.breaker import BAD, UselessEngineError
 from pipeline.demo.shard import draw_demo
 from pipeline.engines.address import bypass_for_loopback
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import ModelConfig
 from pipeline.explain import explain
 from pipeline.export import cost, frames, outcomes
 from pipeline.export.annotations import Annotations

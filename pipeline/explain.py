@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
-from pipeline.engines import store
+from pipeline.engines import reply_store
 from pipeline.run import resume
 from pipeline.run.config import RunConfig
 from pipeline.run.run_stages import run_stages
@@ -210,7 +210,7 @@ def _calls_lines(out: Folder, row: AnnotationRow, pictures: _Pictures) -> Iterat
 
 def _exchange_lines(out: Folder, call: Call, pictures: _Pictures) -> Iterator[str]:
     try:
-        kept = store.read(out, call.key)
+        kept = reply_store.read(out, call.key)
     except (FileNotFoundError, ValueError):
         yield from _pair("kept as", f"{call.key}, but replies/ has no such file, or none that can be read")
         return

@@ -26,7 +26,7 @@ from pipeline.engines.connection import TIMEOUT, connection_fix, http_client
 from pipeline.engines.dialect import Dialect, RequestFields, body
 from pipeline.engines.exchange import Answer, Request
 from pipeline.engines.reading import ends_itself, is_whole, read_answer
-from pipeline.engines.server_words import ServerError, codes_of, fix_of, is_filtered, is_page, words_of
+from pipeline.engines.server_errors import ServerError, codes_of, fix_of, is_filtered, is_page, words_of
 from stages.base import FatalError, RowError
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from pipeline.engines.address import public
 from pipeline.engines.chat import ChatClient, StalledError
 from pipeline.engines.dialect import Dialect, next_dialect
 from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.server_words import ServerError, fix_of, speaks_of_pictures, status_of
+from pipeline.engines.server_errors import ServerError, fix_of, speaks_of_pictures, status_of
 from stages.base import FatalError
 
 logger = logging.getLogger(__name__)

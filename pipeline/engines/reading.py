@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.engines.exchange import Answer
-from pipeline.engines.server_words import ServerError, is_page, whole_characters, words_of
+from pipeline.engines.server_errors import ServerError, is_page, whole_characters, words_of
 
 BOM = "byte order mark"
 EXTRA = "extra keys"

@@ -20,8 +20,8 @@ from typing import Any
 
 import ray
 
-from pipeline.engines.config import ModelConfig
 from pipeline.engines.hub import commit_of
+from pipeline.engines.models import ModelConfig
 from stages.base import FatalError
 
 _REPLICAS_PER_INGRESS = 4  # one Python process passes on the pictures for so many

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from pipeline.engines.config import ModelConfig, Sampling
 from pipeline.engines.dialect import RequestFields, parse_fields
+from pipeline.engines.models import ModelConfig, Sampling
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 

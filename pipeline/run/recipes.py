@@ -7,7 +7,7 @@ the models are not asked; what else a recipe says holds.
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import ModelConfig
 from pipeline.run.config import RunConfig
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.io import Folder
-from pipeline.engines.config import ModelConfig
 from pipeline.engines.dialect import Dialect
+from pipeline.engines.models import ModelConfig
 from pipeline.export.run_info import EngineInfo
 from pipeline.run.config import RunConfig
 from pipeline.run.feed import processes

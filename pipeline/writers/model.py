@@ -13,9 +13,9 @@ import prompts
 from manifests.io import Folder
 from manifests.schema import Call, Reason, Row
 from pipeline.engines.chat import ChatClient, Endpoint
-from pipeline.engines.config import Sampling
 from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.store import ReplyStore, key_of, question
+from pipeline.engines.models import Sampling
+from pipeline.engines.reply_store import ReplyStore, key_of, question
 from pipeline.writers.usable import FaultError, usable
 from prompts import Prompt
 from stages.base import RowError

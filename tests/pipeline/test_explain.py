@@ -12,7 +12,7 @@ import prompts
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Call, Contradiction, ManifestRow, Reason, Row, Status
-from pipeline.engines import store
+from pipeline.engines import reply_store
 from pipeline.engines.exchange import Answer, Request
 from pipeline.explain import explain
 from pipeline.run import resume
@@ -55,8 +55,8 @@ class World:
             max_tokens=64,
         )
         prompt_id = prompts.load(name).id
-        asked = store.question(request, prompt_id, "c0ffee")
-        key = store.key_of(asked)
+        asked = reply_store.question(request, prompt_id, "c0ffee")
+        key = reply_store.key_of(asked)
         asyncio.run(store.ReplyStore(self.out).put(key, asked, answer))
         told = {"prompt": prompt_id, "model": "tiny", "revision": "c0ffee", "key": key, "temperature": 0.3, "seed": 7}
         paid = {"tokens_in": 1234, "tokens_cached": 1000, "tokens_out": 56, "seconds_s": 2.5, "resent": 1}

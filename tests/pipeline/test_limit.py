@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import expected
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import ModelConfig
 from pipeline.limit import chosen_videos, left_out
 from pipeline.run.config import RunConfig
 from pipeline.run.progress import Seen

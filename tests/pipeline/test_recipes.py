@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import prompts
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import ModelConfig
 from pipeline.run.config import RunConfig
 from pipeline.run.recipes import RECIPES, demo, medium, modern, moe, paper, small
 from stages.video.views import ViewConfig

@@ -9,7 +9,7 @@ import pytest
 from pipeline.engines import reading
 from pipeline.engines.exchange import Answer
 from pipeline.engines.reading import is_whole, read_answer
-from pipeline.engines.server_words import ServerError
+from pipeline.engines.server_errors import ServerError
 
 FIELDS = ("conflict", "verdict")
 REPLY = {"conflict": "", "verdict": "consistent"}

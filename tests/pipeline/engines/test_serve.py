@@ -16,8 +16,8 @@ from openai.types.chat import ChatCompletion
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.engines.config import ModelConfig
 from pipeline.engines.metrics import prefix_cache
+from pipeline.engines.models import ModelConfig
 from pipeline.engines.serve import Served, extra_slots, revision_of, serving
 from pipeline.run.ray_connect import connect, disconnect
 from prompts.replies import REPLIES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import ModelConfig
 from pipeline.run.session import _named
 
 

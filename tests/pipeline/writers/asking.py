@@ -13,7 +13,7 @@ from manifests.io import Folder
 from manifests.schema import Row
 from pipeline.engines import chat
 from pipeline.engines.chat import Endpoint
-from pipeline.engines.config import Sampling
+from pipeline.engines.models import Sampling
 from pipeline.run.run_stages import run_stages
 from pipeline.writers.model import Model, ModelWriter
 from stages.base import Stage

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from manifests.schema import Reason, Row, Status
-from pipeline.engines.config import Sampling
+from pipeline.engines.models import Sampling
 from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError
 from stages.describe_scene import DescribeScene

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.server_words import fix_of, is_filtered, is_page, status_of, words_of
+from pipeline.engines.server_errors import fix_of, is_filtered, is_page, status_of, words_of
 
 TOLD: dict[str, tuple[Any, str]] = {
     "OpenAI": ({"error": {"message": "too long", "type": "x", "param": "messages", "code": "y"}}, "too long"),

@@ -11,7 +11,7 @@ import pytest
 
 from manifests.io import Folder
 from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.store import ReplyStore, key_of, question, read
+from pipeline.engines.reply_store import ReplyStore, key_of, question, read
 from stages.base import FatalError
 
 REQUEST = Request(
