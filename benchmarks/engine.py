@@ -28,7 +28,7 @@ from benchmarks.whole_run import ROOT
 from manifests.io import Folder
 from manifests.schema import Row, Status
 from pipeline.engines.chat import body
-from pipeline.engines.exchange import Request
+from pipeline.engines.dialect import Request
 from pipeline.run.recipes import small
 from prompts import load
 from stages.render_views import RenderViews

@@ -21,16 +21,16 @@ import httpx2
 import openai
 
 from manifests.schema import Reason
-from pipeline.engines.address import proxy_of, public
-from pipeline.engines.connection import TIMEOUT, connection_fix, http_client
-from pipeline.engines.dialect import Dialect, RequestFields, body
-from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.reading import ends_itself, is_whole, read_answer
-from pipeline.engines.server_errors import ServerError, codes_of, fix_of, is_filtered, is_page, words_of
+from pipeline.engines.address import is_loopback, proxy_of, public
+from pipeline.engines.dialect import Dialect, Request, RequestFields, body
+from pipeline.engines.reading import ChatReply, ends_itself, is_whole, read_reply
+from pipeline.engines.server_errors import ServerError, codes_of, connection_fix, fix_of, is_filtered, is_page, words_of
 from stages.base import FatalError, RowError
 
 T = TypeVar("T")
 
+_TIMEOUT = openai.Timeout(None, connect=10.0)  # who asks knows better what silence means
+_SPARE_CONNECTIONS = 8  # for the questions whether the engine lives
 _QUIET_S = 10.0  # without an answer for so long, the engine is asked whether it lives
 _PROBE_S, _PROBES, _PROBE_PAUSE_S = 5.0, 5, 3.0  # at worst 10 + 5 x 5 + 5 x 3 s: gone is known within a minute
 _PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # of the openai package: these, then the longest each time
@@ -86,8 +86,8 @@ class ChatClient:
             base_url=base,
             api_key=endpoint.api_key,
             default_query=dict(parse_qsl(query)),
-            http_client=http_client(endpoint.url, endpoint.in_flight),
-            timeout=TIMEOUT,
+            http_client=_http_client(endpoint.url, endpoint.in_flight),
+            timeout=_TIMEOUT,
             max_retries=_tries(endpoint.patience_s),
         )
         self._slots = asyncio.Semaphore(endpoint.in_flight)
@@ -96,7 +96,7 @@ class ChatClient:
         self._heard_s = -math.inf  # when a piece of any answer came
         self._watch: asyncio.Task[str] | None = None
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request) -> ChatReply:
         """The engine's answer, whatever it is worth.
 
         Raises:
@@ -106,14 +106,14 @@ class ChatClient:
         async with self._slots, self._watched() as gone:
             started_s = time.monotonic()
             try:
-                answer: Answer = await _unless(gone, self._through_limits(request))
+                answer: ChatReply = await _unless(gone, self._through_limits(request))
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.told(error)
                 if (status in _FILTERING or isinstance(error, ServerError)) and is_filtered(
                     f"{words} {codes_of(error)}"
                 ):
-                    return Answer(text="", finish_reason="content_filter", refusal=words)
+                    return ChatReply(text="", finish_reason="content_filter", refusal=words)
                 told = f"{words} after {time.monotonic() - started_s:.0f} s"
                 if status in _NOT_FOR_US:
                     fix = fix_of(status, self._endpoint.url, model=request.model)
@@ -127,7 +127,7 @@ class ChatClient:
             self._answered_s[request.model] = time.monotonic()
             return replace(answer, seconds_s=time.monotonic() - started_s)
 
-    async def _through_limits(self, request: Request) -> Answer:
+    async def _through_limits(self, request: Request) -> ChatReply:
         """Send; what a limit of requests keeps out waits as long as others of the model get in, and then a while."""
         since_s = time.monotonic()
         while True:
@@ -140,7 +140,7 @@ class ChatClient:
                     raise
                 await asyncio.sleep(min(_LONGEST_PAUSE_S, self._endpoint.patience_s))
 
-    async def send(self, request: Request, dialect: Dialect, retries: int | None = None) -> Answer:
+    async def send(self, request: Request, dialect: Dialect, retries: int | None = None) -> ChatReply:
         """Send in a given dialect, again only if that may help: no connection, a busy engine, a broken answer.
 
         Args:
@@ -159,7 +159,7 @@ class ChatClient:
             try:
                 payload, again = await self._receive(request, dialect, retries)
                 resent += again
-                answer = read_answer(payload, tuple(request.schema.get("properties", ())))
+                answer = read_reply(payload, tuple(request.schema.get("properties", ())))
                 if not is_whole(payload) and answer.finish_reason == "no reason":
                     raise StalledError("the answer was cut off")
                 return replace(answer, resent=resent)
@@ -394,3 +394,16 @@ async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
         if any(line and not line.startswith(b":") for line in map(bytes.strip, found.splitlines())):
             break
     return found
+
+
+def _http_client(url: str, connections: int) -> openai.DefaultAsyncHttpxClient:
+    """A client that keeps so many connections, and reaches this machine without a proxy."""
+    most = connections + _SPARE_CONNECTIONS
+    limits = replace(openai.DEFAULT_CONNECTION_LIMITS, max_connections=most, max_keepalive_connections=most)
+    try:
+        return openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(url), limits=limits, timeout=_TIMEOUT)
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+        raise ValueError(
+            "what the environment says of connections cannot be used: correct or unset HTTP_PROXY, HTTPS_PROXY, "
+            f"ALL_PROXY, SSL_CERT_FILE ({error})"
+        ) from error

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from pipeline.engines.exchange import Request
-
 Format = Literal["json_schema", "json_object", "text"]
 LengthField = Literal["max_tokens", "max_completion_tokens"]
 _FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
@@ -39,6 +37,22 @@ _NAMED: tuple[tuple[str, str], ...] = (
     ),
     ("stream", r"\bstream(?:ing)?\b"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question: system text, pictures (JPEG) and then the instruction, and the JSON schema of the answer."""
+
+    model: str
+    system: str
+    pictures: tuple[bytes, ...] = field(repr=False)
+    user: str
+    schema_name: str
+    schema: dict[str, Any]
+    temperature: float
+    top_p: float
+    seed: int
+    max_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

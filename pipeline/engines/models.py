@@ -1,7 +1,12 @@
 """What models a run asks, and how."""
 
+import hashlib
+import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from stages.base import FatalError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,3 +51,59 @@ class Sampling:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+
+
+def revision_of(model: ModelConfig) -> str:
+    """Which version this is: the commit of a hub's model, a fingerprint of a local folder's files.
+
+    Raises:
+        FatalError: there is no such model, or it cannot be looked up.
+    """
+    folder = Path(model.model)
+    if folder.is_dir():
+        return fingerprint(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
+    return commit_of(model.model, model.revision)
+
+
+def _glimpse(path: Path) -> bytes:
+    """Name, size, first and last 64 KiB: weights of 150 GB need not be read to tell two versions apart."""
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(2**16)
+        file.seek(max(0, size_bytes - 2**16))
+        return f"{path.name} {size_bytes}".encode() + head + file.read()
+
+
+def fingerprint(*parts: bytes) -> str:
+    """Hash a sequence of byte strings to 8 hexadecimal digits; where one ends and the next begins counts too."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:8]
+
+
+def commit_of(model: str, revision: str | None = None) -> str:
+    """The commit of a hub's model, of `revision` or the newest; if the hub says nothing, the one in the cache.
+
+    Raises:
+        FatalError: there is no such model, or the hub cannot be asked and the cache has none.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils._http import get_session
+
+    # what a lost connection raises: huggingface_hub 1 speaks through httpx, 2 through httpx2, neither with OSErrors
+    client = importlib.import_module(type(get_session()).__module__.partition(".")[0])
+    try:
+        return str(HfApi().model_info(model, revision=revision).sha)
+    except HFValidationError as error:
+        raise FatalError(f"{model} is neither a folder nor a model's name on the hub") from error
+    except (HfHubHTTPError, OSError, client.HTTPError) as error:  # refused, offline, out of reach: so for others too
+        cached = try_to_load_from_cache(model, "config.json", revision=revision)
+        if not isinstance(cached, str):
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise FatalError(
+                f"{model} (revision {revision or 'main'}) is not in the cache, and the hub says: {told} (no network "
+                "here, HF_HUB_OFFLINE=1 set, or HF_TOKEN missing?)"
+            ) from error
+        return cached.rpartition("/snapshots/")[2].partition("/")[0]

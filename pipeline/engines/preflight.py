@@ -16,8 +16,8 @@ import openai
 import prompts
 from pipeline.engines.address import public
 from pipeline.engines.chat import ChatClient, StalledError
-from pipeline.engines.dialect import Dialect, next_dialect
-from pipeline.engines.exchange import Answer, Request
+from pipeline.engines.dialect import Dialect, Request, next_dialect
+from pipeline.engines.reading import ChatReply
 from pipeline.engines.server_errors import ServerError, fix_of, speaks_of_pictures, status_of
 from stages.base import FatalError
 
@@ -103,7 +103,7 @@ async def _settle_kind(client: ChatClient, url: str, request: Request, dialect: 
     raise ValueError(_wrong(url, request, words, _fix(words, status, url, page, request)))
 
 
-async def _sent(client: ChatClient, request: Request, dialect: Dialect) -> Answer:
+async def _sent(client: ChatClient, request: Request, dialect: Dialect) -> ChatReply:
     """Send; an engine that is busy or starts gets all its time, a 500 not: some servers refuse with it."""
     try:
         return await client.send(request, dialect, retries=_FEW)
@@ -119,7 +119,7 @@ def _names_field(words: str) -> bool:
     return any(name in words for name in ("response_format", "max_tokens", "image"))
 
 
-def _chosen(first: Settled, now: Settled, answer: Answer, request: Request) -> Settled:
+def _chosen(first: Settled, now: Settled, answer: ChatReply, request: Request) -> Settled:
     """The form that was kept to; if none was, the first that was accepted."""
     if _holds(answer, request):
         return now
@@ -130,7 +130,7 @@ def _chosen(first: Settled, now: Settled, answer: Answer, request: Request) -> S
     return first
 
 
-def _holds(answer: Answer, request: Request) -> bool:
+def _holds(answer: ChatReply, request: Request) -> bool:
     """Whether a reply is the object that was asked for; one that was cut off or refused tells nothing."""
     if answer.finish_reason != "stop" or answer.refusal:
         return True

@@ -1,4 +1,4 @@
-"""Reads what a server sent, in any of the forms that OpenAI-compatible servers use, into one `Answer`.
+"""Reads what a server sent, in any of the forms that OpenAI-compatible servers use, into one `ChatReply`.
 
 A body is a completion or a stream of its pieces (server-sent events), whatever its header says. A reply in an unusual
 form is read and the form is named, because most of them say that a setting of the server is wrong: a reasoning
@@ -8,9 +8,9 @@ parser that is missing, a schema that is not enforced.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.engines.exchange import Answer
 from pipeline.engines.server_errors import ServerError, is_page, whole_characters, words_of
 
 BOM = "byte order mark"
@@ -44,7 +44,34 @@ _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts")
 _DECODER = json.JSONDecoder(strict=False)  # a line break inside a string is forgiven
 
 
-def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
+@dataclass(frozen=True, kw_only=True)
+class ChatReply:
+    """What came back; whether it is worth anything is not judged here.
+
+    Attributes:
+        text: the JSON object that was asked for, or all that was said if there is none in it.
+        finish_reason: stop, length, content_filter, or the server's own word for another end.
+        refusal: what the server or the model said instead of an answer.
+        tokens_in: tokens of the question.
+        tokens_cached: those of them that the engine had in its prefix cache.
+        tokens_out: tokens of the answer.
+        seconds_s: from sending to the whole answer.
+        resent: times that the request was sent again.
+        forms: in which ways the answer differs from a plain one, see `pipeline/engines/reading.py`.
+    """
+
+    text: str
+    finish_reason: str
+    refusal: str | None = None
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    seconds_s: float = 0.0
+    resent: int = 0
+    forms: tuple[str, ...] = ()
+
+
+def read_reply(body: bytes, properties: Sequence[str]) -> ChatReply:
     """Read the body of a response with status 200.
 
     Args:
@@ -72,7 +99,7 @@ def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
     if None in figures:
         forms.append(NO_USAGE)
     details = usage.get("prompt_tokens_details")
-    return Answer(
+    return ChatReply(
         text=_after_thought(content).strip() if found is None else found,
         finish_reason=_finish(choice.get("finish_reason"), found is not None, forms),
         refusal=whole_characters(refusal) if isinstance(refusal, str) and refusal else None,

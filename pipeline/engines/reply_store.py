@@ -12,7 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from manifests.io import Folder
-from pipeline.engines.exchange import Answer, Request
+from pipeline.engines.dialect import Request
+from pipeline.engines.reading import ChatReply
 from stages.base import FatalError
 
 
@@ -22,7 +23,7 @@ class ReplyStore:
     def __init__(self, out: Folder) -> None:
         self._out = out
 
-    async def get(self, key: str) -> Answer | None:
+    async def get(self, key: str) -> ChatReply | None:
         """The answer kept under `key`; None if there is none, or none that can be read (a machine that went down).
 
         Raises:
@@ -31,13 +32,13 @@ class ReplyStore:
         try:
             kept = await asyncio.to_thread(read, self._out, key)
             answer = kept["answer"]
-            return Answer(**{**answer, "forms": tuple(answer.get("forms", ()))})
+            return ChatReply(**{**answer, "forms": tuple(answer.get("forms", ()))})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
             raise FatalError(f"replies cannot be read from {self._out.path('replies')}: {error}") from error
 
-    async def put(self, key: str, asked: dict[str, Any], answer: Answer) -> None:
+    async def put(self, key: str, asked: dict[str, Any], answer: ChatReply) -> None:
         """Keep an answer, with what was asked (`question`); it is kept too if the run is stopped meanwhile.
 
         Raises:

@@ -4,7 +4,6 @@ An application is named after its run and its models. One that a killed run left
 same, else removed. Replicas log where Ray Serve does: in `logs` of the session's folder, on each node.
 """
 
-import hashlib
 import importlib
 import logging
 import math
@@ -20,8 +19,7 @@ from typing import Any
 
 import ray
 
-from pipeline.engines.hub import commit_of
-from pipeline.engines.models import ModelConfig
+from pipeline.engines.models import ModelConfig, fingerprint, revision_of
 from stages.base import FatalError
 
 _REPLICAS_PER_INGRESS = 4  # one Python process passes on the pictures for so many
@@ -61,7 +59,7 @@ def serving(
     """
     distinct = list({model.model: model for model in models}.values())
     on_gpu = _on_gpu(distinct)
-    app = f"{name}-{_sha8(*(f'{model} {revision_of(model)}'.encode() for model in distinct))}"
+    app = f"{name}-{fingerprint(*(f'{model} {revision_of(model)}'.encode() for model in distinct))}"
     _import_quietly()
     from ray import serve
 
@@ -93,34 +91,6 @@ def serving(
 def extra_slots(models: Sequence[ModelConfig]) -> int:
     """CPU slots that a local Ray needs for replicas, beside those of the stages; the rest of Serve takes none."""
     return sum({model.model: model.max_replicas for model in models}.values())
-
-
-def revision_of(model: ModelConfig) -> str:
-    """Which version this is: the commit of a hub's model, a fingerprint of a local folder's files.
-
-    Raises:
-        FatalError: there is no such model, or it cannot be looked up.
-    """
-    folder = Path(model.model)
-    if folder.is_dir():
-        return _sha8(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
-    return commit_of(model.model, model.revision)
-
-
-def _glimpse(path: Path) -> bytes:
-    """Name, size, first and last 64 KiB: weights of 150 GB need not be read to tell two versions apart."""
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(2**16)
-        file.seek(max(0, size_bytes - 2**16))
-        return f"{path.name} {size_bytes}".encode() + head + file.read()
-
-
-def _sha8(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:8]
 
 
 def _on_gpu(models: Sequence[ModelConfig]) -> bool:

@@ -144,6 +144,15 @@ def fix_of(status: int | None, url: str, *, page: bool = False, model: str = "")
     }.get(status or 0, "")
 
 
+def connection_fix(words: str) -> str:
+    """What to try when a connection fails because of a setting; empty if there is nothing to guess."""
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return "; SSL_CERT_FILE names a file with the certificate that signed the server's"
+    if "WRONG_VERSION_NUMBER" in words or "RECORD_LAYER" in words:
+        return "; does the address begin with http://?"
+    return ""
+
+
 def _words(value: Any) -> Iterator[str]:
     """Texts that tell what went wrong, the server's own before what it passes on."""
     if isinstance(value, str):

@@ -5,15 +5,18 @@ import hashlib
 import json
 import logging
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.io import Folder
+from pipeline.engines.address import is_loopback
 from pipeline.engines.dialect import Dialect
-from pipeline.engines.models import ModelConfig
+from pipeline.engines.models import ModelConfig, revision_of
 from pipeline.export.run_info import EngineInfo
 from pipeline.run.config import RunConfig
 from pipeline.run.feed import processes
@@ -26,6 +29,8 @@ if TYPE_CHECKING:  # the base install has no openai
 
 logger = logging.getLogger(__name__)
 
+_HITS, _QUERIES = "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"
+_METRICS_TIMEOUT_S = 10.0
 _NAMES_SHOWN = 12
 _REPLACED_S = 1200.0  # a replica of ours that died is loaded anew; requests wait for it
 
@@ -153,7 +158,6 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
 def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[Session]:
     from pipeline.engines.address import api_key, public
     from pipeline.engines.chat import Endpoint
-    from pipeline.engines.metrics import prefix_cache
 
     endpoint = Endpoint(
         url=url,
@@ -182,6 +186,31 @@ def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[S
         after = prefix_cache(url)
         if before and after:
             info["prefix_hits"], info["prefix_queries"] = after[0] - before[0], after[1] - before[1]
+
+
+def prefix_cache(url: str) -> tuple[float, float] | None:
+    """Tokens of prompts that were found in the prefix cache, and all that were looked up, of all models and replicas.
+
+    The counts are of processes: they begin anew with a replica that was replaced.
+
+    Args:
+        url: OpenAI base url, ends in /v1; the metrics are beside it.
+
+    Returns:
+        (hits, queries), or None if the engine tells neither.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        direct = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
+        page = f"{url.rstrip('/').removesuffix('/v1')}/metrics"
+        with urllib.request.build_opener(*direct).open(page, timeout=_METRICS_TIMEOUT_S) as reply:
+            text = reply.read().decode()
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    except (OSError, ValueError, HTTPException):  # no such page, no answer, or another page
+        return None
+    hits, queries = ([sample.value for sample in samples if sample.name == counted] for counted in (_HITS, _QUERIES))
+    return (sum(hits), sum(queries)) if queries else None
 
 
 async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settled]":
@@ -213,16 +242,12 @@ def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> Writer:
 def _revision(config: RunConfig, model: ModelConfig) -> str:
     if config.engine == "http":
         return model.revision or ""
-    from pipeline.engines import serve
-
-    return serve.revision_of(model)
+    return revision_of(model)
 
 
 def _pinned(model: ModelConfig) -> ModelConfig:
     """The commit that was written down is the one that all replicas load, today and after a restart."""
-    from pipeline.engines import serve
-
-    return model if Path(model.model).is_dir() else replace(model, revision=serve.revision_of(model))
+    return model if Path(model.model).is_dir() else replace(model, revision=revision_of(model))
 
 
 def _models(config: RunConfig) -> list[ModelConfig]:

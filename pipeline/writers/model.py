@@ -13,8 +13,9 @@ import prompts
 from manifests.io import Folder
 from manifests.schema import Call, Reason, Row
 from pipeline.engines.chat import ChatClient, Endpoint
-from pipeline.engines.exchange import Answer, Request
+from pipeline.engines.dialect import Request
 from pipeline.engines.models import Sampling
+from pipeline.engines.reading import ChatReply
 from pipeline.engines.reply_store import ReplyStore, key_of, question
 from pipeline.writers.usable import FaultError, usable
 from prompts import Prompt
@@ -100,7 +101,7 @@ class ModelWriter:
         steps = self._sampling.temperatures * (attempts + 1 + self._passes)
         return ((temperature, self._sampling.seed + number) for number, temperature in enumerate(steps))
 
-    async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[Answer, Call]:
+    async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[ChatReply, Call]:
         asked = question(request, prompt.id, model.revision, self._endpoint.fields.deciding)
         key = key_of(asked)
         opened = self._open()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from manifests.schema import Reason
-from pipeline.engines.exchange import Answer
+from pipeline.engines.reading import ChatReply
 from prompts import Prompt
 from prompts.replies import Caption, Consistency, Expression
 from stages.compose_expression import marker_leak
@@ -43,7 +43,7 @@ class FaultError(Exception):
         self.reason = reason
 
 
-def usable(prompt: Prompt[R], answer: Answer) -> R:
+def usable(prompt: Prompt[R], answer: ChatReply) -> R:
     """The reply in `answer`.
 
     Raises:

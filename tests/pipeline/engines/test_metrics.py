@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from pipeline.engines.metrics import prefix_cache
+from pipeline.run.session import prefix_cache
 
 PAGE = """\
 # HELP vllm:prefix_cache_queries_total Prefix cache queries, in terms of number of queried tokens.

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from manifests.io import Folder
-from pipeline.engines.exchange import Answer, Request
+from pipeline.engines.dialect import Request
+from pipeline.engines.reading import ChatReply
 from pipeline.engines.reply_store import ReplyStore, key_of, question, read
 from stages.base import FatalError
 
@@ -26,7 +27,7 @@ REQUEST = Request(
     seed=7,
     max_tokens=64,
 )
-ANSWER = Answer(text="“Ein Hund” 🐕\u2028", finish_reason="stop", tokens_in=3, tokens_out=4, seconds_s=0.5, resent=1)
+ANSWER = ChatReply(text="“Ein Hund” 🐕\u2028", finish_reason="stop", tokens_in=3, tokens_out=4, seconds_s=0.5, resent=1)
 
 
 def key(prompt_id: str = "caption_crop@12345678", revision: str = "r1", **changed: Any) -> str:
@@ -66,7 +67,7 @@ def test_the_key_changes_with_nothing_else() -> None:
 def test_what_was_kept_is_found_by_others(tmp_path: Path) -> None:
     asked = question(REQUEST, "p@1", "r1")
 
-    async def both() -> tuple[Answer | None, Answer | None]:
+    async def both() -> tuple[ChatReply | None, ChatReply | None]:
         store = ReplyStore(Folder(str(tmp_path)))
         before = await store.get(key_of(asked))
         await store.put(key_of(asked), asked, ANSWER)
@@ -87,7 +88,7 @@ def test_what_a_dying_machine_left_is_not_an_answer(left: str, tmp_path: Path) -
     path.write_text(left)
     store = ReplyStore(Folder(str(tmp_path)))
 
-    async def again() -> tuple[Answer | None, Answer | None]:
+    async def again() -> tuple[ChatReply | None, ChatReply | None]:
         before = await store.get(key())
         await store.put(key(), {}, ANSWER)
         return before, await store.get(key())
@@ -134,7 +135,7 @@ def test_an_answer_that_is_here_is_kept_though_the_run_is_stopped(
 def test_many_processes_may_keep_the_same_answer(tmp_path: Path) -> None:
     store = ReplyStore(Folder(str(tmp_path)))
 
-    async def together() -> set[Answer | None]:
+    async def together() -> set[ChatReply | None]:
         await asyncio.gather(*(store.put(key(), {}, ANSWER) for _ in range(20)))
         return {await store.get(key()) for _ in range(20)}
 

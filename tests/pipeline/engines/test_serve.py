@@ -16,10 +16,10 @@ from openai.types.chat import ChatCompletion
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.engines.metrics import prefix_cache
-from pipeline.engines.models import ModelConfig
-from pipeline.engines.serve import Served, extra_slots, revision_of, serving
+from pipeline.engines.models import ModelConfig, revision_of
+from pipeline.engines.serve import Served, extra_slots, serving
 from pipeline.run.ray_connect import connect, disconnect
+from pipeline.run.session import prefix_cache
 from prompts.replies import REPLIES
 from stages.base import FatalError
 from tests.tiny_models import make_internvl, make_qwen
