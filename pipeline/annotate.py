@@ -20,21 +20,18 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.outputs import check_out
 from manifests.schema import AnnotationRow, Status
-from pipeline import build_manifest, dead_letter, expected, limit
-from pipeline.breaker import BAD, UselessEngineError
+from pipeline import build_manifest, dead_letter
 from pipeline.demo.shard import draw_demo
 from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.models import ModelConfig
 from pipeline.explain import explain
-from pipeline.export import cost, frames, outcomes
+from pipeline.export import card, cost, frames, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
-from pipeline.export.run_info import EngineInfo
-from pipeline.export.write import write_exports
-from pipeline.run import graph, resume, session
+from pipeline.run import graph, progress, resume, session
 from pipeline.run.config import ENGINES, RunConfig
-from pipeline.run.progress import Progress
+from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
-from pipeline.run.run_json import begin_run, end_run, note_engine, note_useless_pass
+from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 from stages.sav_root import find_root, list_videos
@@ -108,12 +105,16 @@ def annotate(options: argparse.Namespace) -> int:
     table = annotations.select(["object_id", "status", "stage", "reason"])
     manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
     not_taken = (
-        limit.left_out(manifest, options.limit) - set(table["object_id"].to_pylist()) if options.limit else set()
+        build_manifest.rows_left_out(manifest, options.limit) - set(table["object_id"].to_pylist())
+        if options.limit
+        else set()
     )
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
     bill = cost.cost(annotations, info)
-    write_exports(out, annotations, info, order, bill)
+    out.write_text("Ref-SAV.json", refsav_json.text(annotations))
+    out.write_text("README.md", [card.card(annotations, info, order, bill)])
+    out.write_text("report.html", report.report(annotations, info, order, bill))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
     if not_taken:
         sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
@@ -165,28 +166,30 @@ def _run(
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
         not_taken = 0
         if options.limit:
-            left_out = limit.left_out(manifest, options.limit) - done
+            left_out = build_manifest.rows_left_out(manifest, options.limit) - done
             done, not_taken = done | left_out, len(left_out)
         todo = _without(manifest, done)
         if not len(todo):
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
         pending = todo["status"].to_pylist().count(Status.PENDING)
-        plan = expected.expected(config, pending) if config.models else None
+        plan = progress.estimate_run(config, pending) if config.models else None
         if plan:
             logger.info("%d objects to describe: about %s", pending, plan)
         with session.opened(config, out) as engine:
             if plan and engine.info:
                 note_engine(out, engine.info)
-                took_h = expected.hours(plan, config.in_flight, *engine.timed)
-                logger.info("at the speed of the first request that is about %s", expected.in_words(took_h))
+                took_h = progress.estimate_h(plan, config.in_flight, *engine.timed)
+                logger.info("at the speed of the first request that is about %s", progress.in_words(took_h))
             before = f"{len(manifest) - len(todo) - not_taken} done before"
             before += f", {not_taken} left by --limit" if not_taken else ""
             logger.info("%d masklets, %s, %d workers", len(manifest), before, workers)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
-            ray_adapter.run(job, pools, Progress(len(todo), partial(expected.corrected, plan) if plan else None))
+            ray_adapter.run(
+                job, pools, Progress(len(todo), partial(progress.corrected_estimate, plan) if plan else None)
+            )
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)

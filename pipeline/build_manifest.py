@@ -13,11 +13,12 @@ from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, Status
 from stages.check_video import VideoFiles
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
@@ -26,6 +27,8 @@ from stages.shard import left_out
 logger = logging.getLogger(__name__)
 
 _TOLD = 5  # names in a line
+_GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly whatever their number
+_SEED = 0
 # map(), or anything that does the same in parallel; both arguments can be pickled and results come in order
 MapParallel = Callable[[Callable[[VideoFiles], pa.Table], Sequence[VideoFiles]], Iterable[pa.Table]]
 
@@ -72,6 +75,32 @@ def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
         rows_per_unit: a unit ends with the video that reaches this number of rows.
     """
     out.write_tables("manifest.parquet", _units(tables, rows_per_unit), arrow_schema(ManifestRow))
+
+
+def chosen_videos(video_ids: Sequence[str], number: int, seed: int = _SEED) -> list[str]:
+    """Choose `number` of the videos; the choice for a smaller number is a part of that for a larger one.
+
+    Args:
+        video_ids: of the shard, each once, sorted.
+        number: at least 1; more than there are takes all.
+        seed: another seed gives another choice.
+    """
+    keys = [((at + seed) * _GOLDEN) % 1.0 for at in range(len(video_ids))]
+    ranked = sorted(range(len(video_ids)), key=keys.__getitem__)[:number]
+    return [video_ids[at] for at in sorted(ranked)]
+
+
+def rows_left_out(manifest: pa.Table, number: int) -> set[str]:
+    """Ids of the rows of all videos but `number` of those in which something is to be described.
+
+    Args:
+        manifest: columns object_id, video_id and status of the whole manifest.
+        number: of videos to take.
+    """
+    pending = manifest.filter(pc.equal(manifest["status"], Status.PENDING.value))["video_id"]
+    chosen = chosen_videos(sorted(set(pending.to_pylist())), number)
+    out = pc.invert(pc.is_in(manifest["video_id"], value_set=pa.array(chosen, pa.string())))
+    return set(manifest.filter(out)["object_id"].to_pylist())
 
 
 def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:

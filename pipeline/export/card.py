@@ -15,7 +15,7 @@ from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, samples
-from pipeline.export.run_info import RunInfo
+from pipeline.run.run_json import RunInfo
 
 # (name, videos, objects, expressions, masks, mean words), as the paper prints them
 PAPER_TABLE_4 = (

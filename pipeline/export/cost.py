@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import prompts
 from manifests.schema import Status
 from pipeline.export.annotations import Annotations, Indices
-from pipeline.export.run_info import EngineInfo, RunInfo
+from pipeline.run.run_json import EngineInfo, RunInfo
 
 _REPAIR = "repair_"  # what the prompts of a second look are called
 _HOUR_S = 3600

@@ -22,7 +22,7 @@ from manifests.schema import Facts, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
-from pipeline.export.run_info import RunInfo
+from pipeline.run.run_json import RunInfo
 
 MAX_OBJECTS = 20_000  # listed; about 60 MB of text, which a browser still opens within seconds
 MAX_PREVIEWS = 2_000  # embedded; about 150 MB of pictures, the kept objects of one whole SA-V shard

@@ -6,14 +6,16 @@ a request that waits costs its process next to nothing.
 """
 
 import asyncio
+import math
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.schema import Row, Status
-from pipeline.breaker import Breaker
+from manifests.schema import Reason, Row, Status
 from pipeline.run.run_stages import event_loop, run_row
 from stages.base import FatalError, Stage
 
@@ -24,6 +26,12 @@ Render = Callable[[list[Row]], Awaitable[list[Row]]]
 REQUESTS_A_PROCESS = 512
 _MOST_AHEAD_ROWS = 256  # rendered rows hold about a megabyte of pictures each
 _LEAST_UNITS = 4
+
+BAD = (Reason.ENGINE_ERROR, Reason.BAD_REPLY)
+_LEAST_ROWS = 16
+_MOST_BAD_FRAC = 0.5
+_Z = 1.96  # both ends of a 95 % interval
+_EXAMPLE_CHARACTERS = 600
 
 
 def processes(in_flight: int) -> int:
@@ -43,6 +51,48 @@ def open_rows(in_flight: int) -> int:
 def open_units(in_flight: int, rows_per_unit: int) -> int:
     """Units that are open at a time: twice what the rows need, so that one stuck row does not keep others out."""
     return _LEAST_UNITS + 2 * -(-open_rows(in_flight) // rows_per_unit)
+
+
+class UselessEngineError(FatalError):
+    """Most rows ended without an answer that could be used; those rows do not count as tried."""
+
+
+@dataclass
+class Breaker:
+    """Counts rows that models were asked about for the first time, in one process."""
+
+    rows: int = 0
+    bad: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(self, row: Row) -> None:
+        """Count a row that came to its end at a stage that asks models.
+
+        Rows that were tried before do not count: they are the ones that failed, whatever the engine does.
+
+        Raises:
+            UselessEngineError: From 16 rows on, if the lower 95 % bound of the share of bad ends is above one half.
+        """
+        if row.attempts:
+            return
+        bad = row.status is Status.FAILED and row.reason in BAD
+        with self._lock:
+            self.rows += 1
+            self.bad += bad
+            if not bad or self.rows < _LEAST_ROWS or lower_bound(self.bad, self.rows) <= _MOST_BAD_FRAC:
+                return
+            told = f"{self.bad} of the first {self.rows} objects got no answer that could be used"
+        raise UselessEngineError(
+            f"{told}; they do not count as tried. Look at the model and the server's settings; one example: "
+            f"{row.object_id} at {row.stage}: {' '.join((row.detail or '').split())[:_EXAMPLE_CHARACTERS]}"
+        )
+
+
+def lower_bound(hits: int, number: int) -> float:
+    """Lower end of Wilson's 95 % interval of a share."""
+    share, z2 = hits / number, _Z * _Z
+    half = _Z * math.sqrt(share * (1 - share) / number + z2 / (4 * number * number))
+    return (share + z2 / (2 * number) - half) / (1 + z2 / number)
 
 
 class Feed:

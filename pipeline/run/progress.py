@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from pipeline.run.config import RunConfig
+
 logger = logging.getLogger(__name__)
 
 _BAR_PERIOD_S, _LOG_PERIOD_S = 0.5, 30.0
+_HOUR_S = 3600
+_STAGES_ASK = 6  # both captions, consistency, scene, video, expression: what a kept object without a repair needs
 _CORRECT_FRAC = 0.05  # of the rows: then the first figures say more than the estimate
 
 
@@ -97,3 +101,62 @@ class Progress:
         if self._correct and seen.requests and _CORRECT_FRAC * self._total <= seen.described and done < self._total:
             logger.info("%s", self._correct(seen, passed_s))
             self._correct = None
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """Requests and tokens of some objects."""
+
+    rows: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+
+    def __str__(self) -> str:
+        """The figures in words."""
+        return f"{self.requests:,} requests, {self.tokens_in:,} tokens in, {self.tokens_out:,} out"
+
+
+def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
+    """Estimate from the recipe's figures what `rows` pending objects take.
+
+    Args:
+        config: of the run; it asks models.
+        rows: objects that will be rendered.
+    """
+    models = [model for role, model in config.models.items() if role == "vlm" or model != config.vlm]
+    figures = {model.tokens_per_object for model in models}  # a recipe's one model has all, whatever took its roles
+    tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
+    return RunEstimate(rows, _STAGES_ASK * rows, tokens_in * rows, tokens_out * rows)
+
+
+def estimate_h(plan: RunEstimate, in_flight: int, seconds_s: float, tokens_out: int) -> float:
+    """Estimate hours from one request that was timed.
+
+    Args:
+        plan: what is to be asked.
+        in_flight: requests that the engine answers side by side.
+        seconds_s: that the timed request took.
+        tokens_out: of its reply; a longer reply takes longer in proportion.
+    """
+    times = max(1.0, plan.tokens_out / max(1, plan.requests) / tokens_out) if tokens_out else 1.0
+    return plan.requests * seconds_s * times / max(1, min(in_flight, plan.rows)) / _HOUR_S
+
+
+def corrected_estimate(plan: RunEstimate, seen: Seen, passed_s: float) -> str:
+    """Say what the whole run will take, from the objects that are done.
+
+    Args:
+        plan: what was expected.
+        seen: what was done and asked so far, of one object at least.
+        passed_s: seconds since the first request.
+    """
+    times = plan.rows / seen.described
+    figures = (round(figure * times) for figure in (seen.requests, seen.tokens_in, seen.tokens_out))
+    whole = f"{RunEstimate(plan.rows, *figures)}, {in_words(passed_s * times / _HOUR_S)}"
+    return f"by the first {seen.described} of {plan.rows} objects the whole takes {whole}"
+
+
+def in_words(span_h: float) -> str:
+    """A time in hours, or in minutes if it is short."""
+    return f"{span_h:,.1f} h" if span_h >= 1 else f"{max(1.0, span_h * 60):.0f} min"

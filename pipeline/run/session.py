@@ -17,9 +17,9 @@ from manifests.io import Folder
 from pipeline.engines.address import is_loopback
 from pipeline.engines.dialect import Dialect
 from pipeline.engines.models import ModelConfig, revision_of
-from pipeline.export.run_info import EngineInfo
 from pipeline.run.config import RunConfig
 from pipeline.run.feed import processes
+from pipeline.run.run_json import EngineInfo
 from pipeline.writers.measured import MeasuredWriter
 from stages.writer import Writer
 

@@ -10,9 +10,8 @@ from contextlib import nullcontext
 import pytest
 
 from manifests.schema import Reason, Row, Status
-from pipeline.breaker import Breaker, UselessEngineError, lower_bound
 from pipeline.run import feed
-from pipeline.run.feed import Feed
+from pipeline.run.feed import Breaker, Feed, UselessEngineError, lower_bound
 from stages.base import AsyncStage, FatalError, Reject, RowError, Update
 from tests.rows import make_row
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines.dialect import Dialect, RequestFields, body, next_dialect, parse_fields
-from tests.pipeline.engines.test_store import REQUEST
+from tests.pipeline.engines.test_reply_store import REQUEST
 
 
 def test_the_plain_form() -> None:
