@@ -187,9 +187,8 @@ def _run(
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
-            ray_adapter.run(
-                job, pools, Progress(len(todo), partial(progress.corrected_estimate, plan) if plan else None)
-            )
+            correct = partial(progress.corrected_estimate, plan) if plan else None
+            ray_adapter.run(job, pools, progress.Progress(len(todo), correct))
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)

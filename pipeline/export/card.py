@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.schema import AnnotationRow, Status
+from manifests.tables import markdown_table
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
@@ -210,14 +211,14 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
         prompts=", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
         example=_example(annotations, table),
-        outcome_table=_markdown(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
+        outcome_table=markdown_table(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
         totals=outcomes.as_text(table, stages).splitlines()[-1] + ".",
-        table_4=_markdown(
+        table_4=markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
         asked=_asked(bill, run),
         measured=sums.measured,
-        table_3=_markdown(
+        table_3=markdown_table(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
             (
                 (name, rule, "yes", _share(sums.having[name], sums.unknown[name], sums.measured))
@@ -225,7 +226,7 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
             ),
         ),
         limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
-        columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
+        columns=markdown_table(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
     )
 
 
@@ -240,9 +241,9 @@ def _asked(bill: Cost | None, run: RunInfo) -> str:
     return _ASKED.format(
         models=", ".join(f"`{name}`" + f" ({' and '.join(role)})" * bool(role) for name, role in roles.items()),
         sampling="; ".join(f"{name} {_plain(value)}" for name, value in sampling.items()) or "not known",
-        summary=_markdown(("", "this run"), summary(bill)),
-        prompts=_markdown(PROMPT_HEAD, prompt_lines(bill)),
-        ended=_markdown(ENDED_HEAD, ended_lines(bill)),
+        summary=markdown_table(("", "this run"), summary(bill)),
+        prompts=markdown_table(PROMPT_HEAD, prompt_lines(bill)),
+        ended=markdown_table(ENDED_HEAD, ended_lines(bill)),
     )
 
 
@@ -299,8 +300,3 @@ def _example(annotations: Annotations, table: pa.Table) -> str:
     # an escaped backtick cannot close the fence
     text = json.dumps(rows[0], indent=2, ensure_ascii=False).replace("`", "\\u0060")
     return f"The first kept row:\n\n```json\n{text}\n```"
-
-
-def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

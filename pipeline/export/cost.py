@@ -7,7 +7,6 @@ they were paid too. Requests that no row of the table shares are not counted.
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 
 import prompts
 from manifests.schema import Status
+from manifests.tables import text_table
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.run.run_json import EngineInfo, RunInfo
 
@@ -179,8 +179,8 @@ def as_text(bill: Cost | None) -> str:
         return ""
     parts = [
         [f"{name.ljust(19)}{value}" for name, value in summary(bill)],
-        _aligned(PROMPT_HEAD, prompt_lines(bill)),
-        _aligned(ENDED_HEAD, ended_lines(bill)),
+        text_table([PROMPT_HEAD, *prompt_lines(bill)], rule=True),
+        text_table([ENDED_HEAD, *ended_lines(bill)], rule=True),
     ]
     return "\n\n".join("\n".join(part) for part in parts)
 
@@ -297,11 +297,3 @@ def _share(part: Spent, whole: Spent) -> str:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
-
-
-def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
-    return [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in (head, ["-" * width for width in widths], *lines)
-    ]

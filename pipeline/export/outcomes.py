@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import Status
+from manifests.tables import text_table
 
 FINAL = (Status.KEPT, Status.REJECTED, Status.FAILED, Status.POISONED)
 _SHOWN = 5  # object ids named in an error
@@ -107,17 +108,15 @@ def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
 
 def as_text(table: pa.Table, stages: Sequence[str]) -> str:
     """The outcomes as a plain table, as printed at the end of a run: a line per stage, below it its reasons."""
-    head = ("stage", "in", "rejected", "failed", "poisoned", "out")
-    lines: list[tuple[str, ...]] = [head]
+    lines: list[tuple[str, ...]] = [("stage", "in", "rejected", "failed", "poisoned", "out")]
     for step in flow(table, stages):
         ended = [step.stopped(status) for status in FINAL[1:]]
         lines.append((step.stage, *(f"{rows:,}" for rows in (step.rows_in, *ended, step.rows_out))))
         for stop in step.stops:
             cells = (f"{stop.rows:,}" if stop.status == status else "" for status in FINAL[1:])
             lines.append((f"  {stop.reason}", "", *cells, ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    rule = "-" * (sum(widths) + 2 * (len(head) - 1))
-    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
+    text = text_table(lines)
+    rule = "-" * len(text[0])
     totals = dict.fromkeys(FINAL, 0)
     for outcome in count(table):
         totals[Status(outcome.status)] += outcome.rows

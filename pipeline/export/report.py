@@ -5,23 +5,19 @@ text only; a preview is turned into an image only while its page of objects is s
 names the hashes of the one script and the one style sheet, so nothing that came with the data can run.
 """
 
-import base64
-import hashlib
-import re
 from array import array
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic_core import to_json
 
 from manifests.schema import Facts, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
+from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
 
 MAX_OBJECTS = 20_000  # listed; about 60 MB of text, which a browser still opens within seconds
@@ -80,41 +76,33 @@ def report(
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
     }
     slots = {
-        "data": _data(annotations, head, listed, {int(at) for at in shown}),
+        "data": json_object(_data(annotations, head, listed, {int(at) for at in shown})),
         "previews": _previews(annotations, shown),
     }
-    template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    for tag in ("script", "style"):
-        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)
-        slots[f"{tag}_sha256"] = iter([base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()])
-    # one pass over the template, so that a text that looks like a slot stays a text
-    for number, part in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
-        if number % 2:
-            yield from slots[part]
-        else:
-            yield part
+    return render_page("report.html", slots)
 
 
-def _data(annotations: Annotations, head: dict[str, Any], listed: Indices, seen: set[int]) -> Iterator[str]:
-    """The object that the page's script reads: `head`, the listed rows, and the names that their calls point to."""
+def _data(
+    annotations: Annotations, head: dict[str, Any], listed: Indices, seen: set[int]
+) -> Iterator[tuple[str, object]]:
+    """Fields of the object that the page's script reads: `head`, the listed rows, the names that their calls use."""
     names: dict[str, int] = {}
-    yield f'{_json(head)[:-1]},"rows":['
-    for number, (index, row) in enumerate(zip(listed, annotations.rows(_COLUMNS, listed), strict=True)):
+    yield from head.items()
+    yield "rows", _rows(annotations, listed, seen, names)
+    yield "call_names", list(names)
+
+
+def _rows(annotations: Annotations, listed: Indices, seen: set[int], names: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """The rows to list, in their order; adds to `names` those of prompts and models that their calls name."""
+    for index, row in zip(listed, annotations.rows(_COLUMNS, listed), strict=True):
         row["preview"] = int(index) if int(index) in seen else None
         row["calls"] = [_call(call, names) for call in row["calls"]]
-        yield f"{',' * bool(number)}{_json(row)}"
-    yield f'],"call_names":{_json(list(names))}}}'
-
-
-def _json(value: object) -> str:
-    # an escaped "<" can neither close the block nor open a comment in it
-    return to_json(value, inf_nan_mode="null").decode().replace("<", "\\u003c")
+        yield row
 
 
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
     for index, row in zip(shown, annotations.rows(["preview_jpeg"], shown), strict=True):
-        picture = base64.b64encode(row["preview_jpeg"]).decode()
-        yield f'<script type="text/plain" id="preview-{index}">{picture}</script>\n'
+        yield image_block(f"preview-{index}", row["preview_jpeg"])
 
 
 def _kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
