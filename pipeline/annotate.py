@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.outputs import check_out
+from manifests.outputs import TRAIN_FILE, check_out
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
 from pipeline.demo.shard import draw_demo
@@ -35,6 +35,7 @@ from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, n
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 from stages.sav_root import find_root, list_videos
+from stages.select_policy import STAGE as SELECT_OBJECTS
 from stages.shard import shard_names
 
 logger = logging.getLogger("refsav")
@@ -100,7 +101,7 @@ def annotate(options: argparse.Namespace) -> int:
         chosen = dead_letter.take_back(out, selection, prompt_changed=options.prompt_changed)
         logger.info("%d masklets are run again", chosen)
     engine = _run(options, config, out, sav, shards)
-    order = ["select_objects", *(stage.name for stage in stages)]
+    order = [SELECT_OBJECTS, *(stage.name for stage in stages)]
     annotations = Annotations(out)
     table = annotations.select(["object_id", "status", "stage", "reason"])
     manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
@@ -112,7 +113,7 @@ def annotate(options: argparse.Namespace) -> int:
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
     bill = cost.cost(annotations, info)
-    out.write_text("Ref-SAV.json", refsav_json.text(annotations))
+    out.write_text(TRAIN_FILE, refsav_json.text(annotations))
     out.write_text("README.md", [card.card(annotations, info, order, bill)])
     out.write_text("report.html", report.report(annotations, info, order, bill))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
@@ -121,7 +122,7 @@ def annotate(options: argparse.Namespace) -> int:
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(bill)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
-    sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
+    sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path(TRAIN_FILE)}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
     states = table["status"].to_pylist()

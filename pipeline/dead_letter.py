@@ -17,7 +17,6 @@ from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.run import graph, resume
 from stages.select_policy import STAGE as SELECT_OBJECTS
-from stages.writer import WriterStage
 
 logger = logging.getLogger(__name__)
 
@@ -112,14 +111,8 @@ def _prompt_changed(row: dict[str, Any]) -> bool:
     if any(name not in prompts.NAMES for name in names) or asked != {prompts.load(name).id for name in names}:
         return True
     # A row that failed before its first answer does not say what it was asked: it could be anything.
-    stopped_at = _prompts_of().get(row["stage"], ())
+    stopped_at = graph.prompts_by_stage().get(row["stage"], ())
     return bool(stopped_at) and not names & set(stopped_at)
-
-
-def _prompts_of() -> dict[str, tuple[str, ...]]:
-    """Names of the prompts that a stage asks, by stage."""
-    kinds = [kind for kind in vars(graph).values() if isinstance(kind, type) and issubclass(kind, WriterStage)]
-    return {kind.name: kind.asks for kind in kinds}
 
 
 def _nothing(

@@ -1,10 +1,12 @@
-"""The stages of the annotation in their order, and the check that they fit together."""
+"""The stages of an annotation run in their order, the check that they fit together, and which prompts each one asks."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
 from pipeline.run.config import RunConfig
+from pipeline.writers.measured import MeasuredWriter
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
@@ -15,11 +17,19 @@ from stages.describe_video import DescribeVideo
 from stages.render_views import RenderViews
 from stages.repair_expression import RepairExpression
 from stages.repair_object import RepairObject
-from stages.writer import Writer
+from stages.writer import Writer, WriterStage
 
 
 def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
-    """The stages of a run, configured, not set up (paper, section 3.3, figure 3; facts and repair are ours)."""
+    """Make the stages of a run, configured but not set up.
+
+    The order is that of the Sa2VA paper (section 3.3, figure 3); facts and repair are ours. `select_objects` is not among them: it runs once for each video, when the manifest is built.
+
+    Args:
+        config: settings of the run.
+        sav: SAV_ROOT, where the stages find the videos.
+        writer: answers the prompts of the stages.
+    """
     return [
         RenderViews(config.views, sav),
         CaptionObject(writer),
@@ -34,10 +44,10 @@ def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
 
 
 def check(stages: Sequence[Stage]) -> None:
-    """Fail before anything starts if a stage reads what nobody wrote or writes what no row has.
+    """Check that every column that a stage reads is written before, and that a row has every column that one writes.
 
     Raises:
-        ValueError: naming the stage and the column.
+        ValueError: a column is missing, or two stages have one name; the stage and the column are named.
     """
     known = set(ManifestRow.model_fields)
     seen: set[str] = set()
@@ -52,3 +62,10 @@ def check(stages: Sequence[Stage]) -> None:
             if column not in Row.model_fields:
                 raise ValueError(f"stage {stage.name} writes {column!r}, which is not a column of manifests.schema.Row")
         known |= set(stage.writes)
+
+
+@cache
+def prompts_by_stage() -> dict[str, tuple[str, ...]]:
+    """Return the names of the prompts that a stage may ask, by the name of the stage, for all stages that ask any."""
+    stages = build(RunConfig(recipe="every stage", repair=True), Folder("."), MeasuredWriter())
+    return {stage.name: stage.asks for stage in stages if isinstance(stage, WriterStage)}

@@ -31,6 +31,8 @@ from pipeline.run.feed import Feed, open_rows, open_units, processes
 from pipeline.run.progress import Progress, Seen
 from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError, Stage
+from stages.render_views import RenderViews
+from stages.select_policy import STAGE as SELECT_OBJECTS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -218,7 +220,7 @@ class _Feeder:
         finish([row], self._max_attempts)
         sent = [call for call in row.calls if not call.stored]
         tokens_in, tokens_out = sum(call.tokens_in for call in sent), sum(call.tokens_out for call in sent)
-        described = row.stage != "select_objects"
+        described = row.stage != SELECT_OBJECTS
         asked = Counter(described=described, requests=len(sent), tokens_in=tokens_in, tokens_out=tokens_out)
         self._counter.add.remote(row.object_id, row.status.value, asked)
         for name in Row.model_fields.keys() - AnnotationRow.model_fields.keys():  # its unit may be open for long
@@ -231,7 +233,7 @@ class _Feeder:
             raise error.cause from error
         except ray.exceptions.RayError as error:  # its process died each time: a decoder that crashes, no memory left
             for row in rows:
-                row.status, row.stage, row.reason = Status.FAILED, "render_views", Reason.UNEXPECTED_ERROR
+                row.status, row.stage, row.reason = Status.FAILED, RenderViews.name, Reason.UNEXPECTED_ERROR
                 row.detail = f"the process that works on {row.video_id} dies each time: {' '.join(str(error).split())}"
             return rows
         return rendered

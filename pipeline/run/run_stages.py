@@ -15,6 +15,7 @@ from typing import Any
 
 from manifests.schema import Reason, Row, Status
 from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage
+from stages.select_policy import STAGE as SELECT_OBJECTS
 
 _DETAIL_CHARACTERS = 2000
 _LOCK = threading.Lock()
@@ -46,7 +47,7 @@ def finish(rows: Sequence[Row], max_attempts: int) -> None:
     Rows that select_objects rejected were never attempted.
     """
     for row in rows:
-        if row.stage == "select_objects":
+        if row.stage == SELECT_OBJECTS:
             continue
         row.attempts += 1
         if row.status is Status.PENDING:
