@@ -23,7 +23,8 @@ from stages.writer import Writer, WriterStage
 def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
     """Make the stages of a run, configured but not set up.
 
-    The order is that of the Sa2VA paper (section 3.3, figure 3); facts and repair are ours. `select_objects` is not among them: it runs once for each video, when the manifest is built.
+    The order is that of the Sa2VA paper (section 3.3, figure 3); facts and repair are ours. `select_objects` is
+    not among them: it runs once for each video, when the manifest is built.
 
     Args:
         config: settings of the run.
