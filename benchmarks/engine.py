@@ -130,18 +130,18 @@ def sent(sav: Path, out: Path) -> list[Request]:
     """What the pipeline asked: from its stored replies, with pictures drawn again."""
     stage = RenderViews(small().views, Folder(str(sav)))
     rows = [Row.model_validate(row) for row in Folder(str(out)).read_table("manifest.parquet").to_pylist()]
-    pictures = {}
+    images = {}
     for row in (row for row in rows if row.status is Status.PENDING):
         (views,) = stage.process([row])
         assert isinstance(views, dict), views
         for jpeg in (views["crop_jpeg"], views["masked_jpeg"], views["scene_jpeg"], *views["video_jpegs"]):
-            pictures[hashlib.sha256(jpeg).hexdigest()] = jpeg
+            images[hashlib.sha256(jpeg).hexdigest()] = jpeg
     requests = []
     for path in sorted(out.glob("replies/*/*.json"), key=lambda path: path.stat().st_mtime):
         asked = json.loads(path.read_bytes())["asked"]
         prompt = load(asked.pop("prompt").partition("@")[0])
         del asked["revision"]
-        asked["pictures"] = tuple(pictures[digest] for digest in asked["pictures"])
+        asked["images"] = tuple(images[digest] for digest in asked.pop("pictures"))
         requests.append(Request(**asked, schema_name=prompt.name, schema=prompt.reply.model_json_schema()))
     return requests
 

@@ -1,7 +1,7 @@
-"""Every reply of a model, kept under the hash of what was asked: what was answered once is not paid for again.
+"""Stores every reply of a model under the hash of its request, so that no request is paid for twice.
 
-A file a reply, `replies/<2 digits>/<key>.json`, written whole as soon as the reply is there. Pictures stand in it by
-their hash: `--explain` draws them again.
+Each reply is a file, `replies/<2 digits>/<key>.json`, that is written as soon as the reply has come. Images are not in
+it, only their SHA-256; `--explain` draws them again.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from stages.base import FatalError
 
 
 class ReplyStore:
-    """The folder `replies/` of a run; any number of processes may use it."""
+    """The folder `replies/` of a run; any number of processes may read and write it."""
 
     def __init__(self, out: Folder) -> None:
         self._out = out
 
     async def get(self, key: str) -> ChatReply | None:
-        """The answer kept under `key`; None if there is none, or none that can be read (a machine that went down).
+        """Return the reply stored under `key`; None if there is none, or its file is damaged (by a machine's crash).
 
         Raises:
             FatalError: the folder cannot be read.
@@ -39,10 +39,15 @@ class ReplyStore:
             raise FatalError(f"replies cannot be read from {self._out.path('replies')}: {error}") from error
 
     async def put(self, key: str, asked: dict[str, Any], answer: ChatReply) -> None:
-        """Keep an answer, with what was asked (`question`); it is kept too if the run is stopped meanwhile.
+        """Store a reply and its request; the file is written even if the caller is cancelled meanwhile.
+
+        Args:
+            key: from `key_of(asked)`.
+            asked: the request, from `question`.
+            answer: the reply.
 
         Raises:
-            FatalError: it cannot be written: the next one would be paid for and lost as well.
+            FatalError: it cannot be written: every further reply would be paid for and lost.
         """
         value = {"asked": asked, "answer": asdict(answer)}
         loop = asyncio.get_running_loop()
@@ -55,20 +60,20 @@ class ReplyStore:
 def question(
     request: Request, prompt_id: str, revision: str, fields: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All that decides the answer, as JSON values; pictures by their SHA-256.
+    """Return, as JSON values, everything that decides the reply to a request; images as their SHA-256.
 
     Args:
-        request: what is asked.
-        prompt_id: of its prompt; the schema is in it too.
-        revision: of the model.
-        fields: that the user set or left out, of those that can change an answer.
+        request: the request.
+        prompt_id: `name@hash` of its prompt; the hash covers the schema of the reply too.
+        revision: version of the model.
+        fields: request fields that the user set or left out, as far as they can change a reply.
     """
     asked = {
         "prompt": prompt_id,
         "model": request.model,
         "revision": revision,
         "system": request.system,
-        "pictures": [hashlib.sha256(picture).hexdigest() for picture in request.pictures],
+        "pictures": [hashlib.sha256(image).hexdigest() for image in request.images],
         "user": request.user,
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -79,15 +84,16 @@ def question(
 
 
 def key_of(asked: dict[str, Any]) -> str:
-    """The name of a question's answer."""
+    """Return the key, 32 hexadecimal digits, under which the reply to a request is stored."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read(out: Folder, key: str) -> dict[str, Any]:
-    """What is kept under `key`: `asked` and `answer`.
+    """Read the file stored under `key`: the request (`asked`) and the reply (`answer`).
 
     Raises:
-        FileNotFoundError: nothing is.
+        FileNotFoundError: there is none.
+        ValueError: it is not JSON.
     """
     kept: dict[str, Any] = json.loads(out.read_bytes(_name(key)))
     return kept

@@ -1,4 +1,4 @@
-"""What a server says when it does not answer: its own words, and the fix that they most often call for."""
+"""Error messages of servers: finds the server's own words in a response, and the fix that they most often call for."""
 
 import html
 import json
@@ -13,7 +13,7 @@ _FILTERED = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT = re.compile(r"\b(?:account|organi[sz]ation|key)\b.{0,40}\b(?:flagged|disabled|suspended)", re.IGNORECASE)
-_NO_PICTURES = re.compile(r"(?:image|picture|vision|multi-?modal|visual)", re.IGNORECASE)
+_ABOUT_IMAGES = re.compile(r"(?:image|picture|vision|multi-?modal|visual)", re.IGNORECASE)
 _WORTH = (
     (
         401,
@@ -32,26 +32,26 @@ _V1 = "does the address end in /v1?"
 
 
 class ServerError(Exception):
-    """The server answered, but with no completion."""
+    """The server responded, but without a completion."""
 
     def __init__(
         self, words: str, what: str, *, code: int | None = None, page: bool = False, broken: bool = False
     ) -> None:
-        """Say what came.
+        """Keep what the response was.
 
         Args:
-            words: of the server.
-            what: came in place of a completion.
-            code: of the error, if it has one.
-            page: it is a web page.
-            broken: it is no JSON at all.
+            words: the server's own message.
+            what: what came instead of a completion, as the start of a sentence.
+            code: number of the error, if it has one.
+            page: whether the response is a web page.
+            broken: whether it is not JSON.
         """
         super().__init__(f"{what}: {words}" if words else what)
         self.words, self.code, self.page, self.broken = words, code, page, broken
 
     @property
     def passes(self) -> bool:
-        """True for what may be gone when it is asked again: no JSON, nothing at all, a 429 or 5xx behind the server."""
+        """Whether a retry may help: the response is not JSON, is empty, or has the code 429 or 5xx."""
         return (
             self.page
             or self.broken
@@ -61,12 +61,12 @@ class ServerError(Exception):
 
 
 def words_of(body: bytes | str) -> str:
-    """Find what a server says went wrong, in any of the shapes that servers use; at most 500 characters.
+    """Return what a server says went wrong, at most 500 characters.
 
     Args:
-        body: of the response: an error object, FastAPI's `detail`, a web page, plain text.
+        body: body of the response: an error object, FastAPI's `detail`, a web page or plain text.
     """
-    text = whole_characters(body.decode("utf-8-sig", errors="replace") if isinstance(body, bytes) else body)
+    text = join_surrogates(body.decode("utf-8-sig", errors="replace") if isinstance(body, bytes) else body)
     if is_page(text):
         return f"{_page_words(text)}"[:_MOST_CHARACTERS]
     for line in (text, *(line[5:] for line in text.splitlines() if line.startswith("data:"))):
@@ -75,12 +75,12 @@ def words_of(body: bytes | str) -> str:
         except (ValueError, RecursionError):
             continue
         if words := "; ".join(dict.fromkeys(_words(value))):
-            return whole_characters(words)[:_MOST_CHARACTERS]
+            return join_surrogates(words)[:_MOST_CHARACTERS]
     return " ".join(text.split())[:_MOST_CHARACTERS]
 
 
-def whole_characters(text: str) -> str:
-    """The text with halves of characters put together, U+FFFD for a half that has no other: no file can hold that.
+def join_surrogates(text: str) -> str:
+    """Join surrogate pairs to whole characters; a surrogate without its other half, which no file can hold, is U+FFFD.
 
     JSON may write a character as two escapes, and a stream may end one of its pieces between them.
     """
@@ -88,7 +88,7 @@ def whole_characters(text: str) -> str:
 
 
 def is_page(body: bytes | str) -> bool:
-    """Tell whether a body is a web page."""
+    """Tell whether the body of a response is a web page."""
     start = (body[:500].decode("utf-8", errors="replace") if isinstance(body, bytes) else body[:500]).lstrip(
         "\ufeff \r\n\t"
     )
@@ -96,40 +96,40 @@ def is_page(body: bytes | str) -> bool:
 
 
 def is_filtered(words: str) -> bool:
-    """Tell whether an error's words say that a filter refused the content."""
+    """Tell whether an error message says that a content filter refused the request."""
     return bool(_FILTERED.search(words)) and not _ACCOUNT.search(words)
 
 
 def codes_of(error: Exception) -> str:
-    """The short names that an error's body has for what is wrong, beside its words."""
+    """Return the codes and types that an error of the `openai` package has beside its message, joined by blanks."""
     body = getattr(error, "body", None)
     inner = body.get("innererror") if isinstance(body, dict) else None
-    found = [
+    codes = [
         getattr(error, "code", None),
         getattr(error, "type", None),
         *(inner.values() if isinstance(inner, dict) else ()),
     ]
-    return " ".join(each for each in found if isinstance(each, str))
+    return " ".join(code for code in codes if isinstance(code, str))
 
 
-def speaks_of_pictures(words: str) -> bool:
-    """Tell whether an error's words are about pictures."""
-    return bool(_NO_PICTURES.search(words))
+def speaks_of_images(words: str) -> bool:
+    """Tell whether an error message is about images."""
+    return bool(_ABOUT_IMAGES.search(words))
 
 
 def status_of(words: str) -> int | None:
-    """The status that an error's words are worth, of those that some servers call 400: 401 or 404."""
+    """Return the status that an error message stands for, where some servers send 400: 401 or 404; None if neither."""
     return next((status for status, pattern in _WORTH if pattern.search(words)), None)
 
 
 def fix_of(status: int | None, url: str, *, page: bool = False, model: str = "") -> str:
-    """Say what to try for an error, as the end of a sentence; empty if there is nothing to guess.
+    """Say what to try after an error, as the end of a sentence; empty if there is no likely fix.
 
     Args:
-        status: of the response, None if it was 200.
-        url: the endpoint's address.
-        page: the body is a web page.
-        model: that was asked for.
+        status: HTTP status of the response, None if it was 200.
+        url: address of the endpoint.
+        page: whether the body is a web page.
+        model: name of the model that was asked.
     """
     if page or status == 405 or (status == 404 and not url.rstrip("/").endswith("/v1")):
         return _V1
@@ -145,7 +145,7 @@ def fix_of(status: int | None, url: str, *, page: bool = False, model: str = "")
 
 
 def connection_fix(words: str) -> str:
-    """What to try when a connection fails because of a setting; empty if there is nothing to guess."""
+    """Say what to try after a connection failed, as the end of a sentence; empty if there is no likely fix."""
     if "CERTIFICATE_VERIFY_FAILED" in words:
         return "; SSL_CERT_FILE names a file with the certificate that signed the server's"
     if "WRONG_VERSION_NUMBER" in words or "RECORD_LAYER" in words:
@@ -154,16 +154,18 @@ def connection_fix(words: str) -> str:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """Texts that tell what went wrong, the server's own before what it passes on."""
+    """Yield the texts in an error that say what went wrong: the server's own first, then those that it passes on."""
     if isinstance(value, str):
         if value.strip():
             yield " ".join(value.split())
     elif isinstance(value, list):
-        for each in value:
-            yield from _words(each)
+        for item in value:
+            yield from _words(item)
     elif isinstance(value, dict):
         where = value.get("loc")
-        if isinstance(where, list) and isinstance(value.get("msg"), str):  # FastAPI: which field, and what of it
+        if isinstance(where, list) and isinstance(
+            value.get("msg"), str
+        ):  # FastAPI: which field, and what is wrong with it
             yield f"{'.'.join(map(str, where))}: {value['msg']}"
             return
         for name in ("error", "errors", "message", "detail", "error_message", "msg", "title", "description", "reason"):
@@ -177,5 +179,4 @@ def _words(value: Any) -> Iterator[str]:
 def _page_words(text: str) -> str:
     title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text)
     body = re.sub(r"(?is)<(script|style|title)\b.*?</\1>|<[^>]*>", " ", text)
-    told = " ".join(html.unescape(f"{title.group(1) if title else ''} {body}").split())
-    return told[:200]
+    return " ".join(html.unescape(f"{title.group(1) if title else ''} {body}").split())[:200]

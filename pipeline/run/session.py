@@ -222,7 +222,7 @@ async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settle
     try:
         found = {}
         for model in _models(config):
-            kinds = {kind: roles[role].model == model.model for kind, role in (("pictures", "vlm"), ("text", "llm"))}
+            kinds = {kind: roles[role].model == model.model for kind, role in (("images", "vlm"), ("text", "llm"))}
             found[model.model] = await settle(client, endpoint.url, model.model, **kinds)
             if (dialect := found[model.model].dialect) != Dialect():
                 logger.info("%s is spoken to by %s", model.model, json.dumps(dialect.as_json()))

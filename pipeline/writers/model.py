@@ -71,7 +71,7 @@ class ModelWriter:
             request = Request(
                 model=model.name,
                 system=texts.system,
-                pictures=tuple(pictures),
+                images=tuple(pictures),
                 user=texts.user,
                 schema_name=prompt.name,
                 schema=_schema(prompt.reply),

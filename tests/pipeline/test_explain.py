@@ -46,7 +46,7 @@ class World:
         request = Request(
             model="tiny",
             system="You describe things.",
-            pictures=tuple(pictures),
+            images=tuple(pictures),
             user=f"{name}: what is it?\nIn one sentence.",
             schema_name=name,
             schema={},

@@ -32,7 +32,7 @@ __all__ = ["quick"]
 REQUEST = Request(
     model="vlm",
     system="You see.",
-    pictures=(jpeg("1"), jpeg("2")),
+    images=(jpeg("1"), jpeg("2")),
     user="What?",
     schema_name="caption_crop",
     schema={"type": "object", "properties": {"caption": {"type": "string"}}},
@@ -221,7 +221,7 @@ def test_a_slow_engine_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_loop_is_never_blocked() -> None:
-    requests = [dataclasses.replace(REQUEST, seed=seed, pictures=(jpeg("x" * 100_000),) * 8) for seed in range(8)]
+    requests = [dataclasses.replace(REQUEST, seed=seed, images=(jpeg("x" * 100_000),) * 8) for seed in range(8)]
     busy_s = []
 
     async def beat() -> None:

@@ -18,7 +18,7 @@ from stages.base import FatalError
 REQUEST = Request(
     model="vlm",
     system="You see.",
-    pictures=(b"one", b"two"),
+    images=(b"one", b"two"),
     user="What?",
     schema_name="caption_crop",
     schema={"type": "object"},
@@ -37,10 +37,10 @@ def key(prompt_id: str = "caption_crop@12345678", revision: str = "r1", **change
 @pytest.mark.parametrize(
     "changed",
     [
-        {"pictures": (b"one", b"tw0")},
-        {"pictures": (b"two", b"one")},
-        {"pictures": (b"onetwo",)},
-        {"pictures": ()},
+        {"images": (b"one", b"tw0")},
+        {"images": (b"two", b"one")},
+        {"images": (b"onetwo",)},
+        {"images": ()},
         {"prompt_id": "caption_crop@12345679"},
         {"model": "another"},
         {"revision": "r2"},
