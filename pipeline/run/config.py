@@ -1,4 +1,4 @@
-"""What a run is made of: one frozen dataclass per stage that has settings, and the run's own."""
+"""The settings of an annotation run: those of the stages that have any, of the engine, and of the run itself."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -14,34 +14,34 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Settings of a run; what changes the result is kept in run.json and must be the same on resume."""
+    """Settings of a run; run.json keeps them, and those that change the result must be the same on resume."""
 
     recipe: str
     select: SelectConfig = field(default_factory=SelectConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     engine: Engine = "measured"
-    engine_url: str | None = None  # of ENGINE=http, ends in /v1
-    vlm: ModelConfig | None = None  # asked with pictures; not needed by the measured engine
-    llm: ModelConfig | None = None  # asked with text alone; may be the same model
+    engine_url: str | None = None  # base URL for ENGINE=http, ends in /v1
+    vlm: ModelConfig | None = None  # asked with images; the measured engine needs none
+    llm: ModelConfig | None = None  # asked with text alone; may be the same as `vlm`
     sampling: Sampling = field(default_factory=Sampling)
-    repair: bool = False  # one second look at what is inconsistent or contradicted, else it is dropped (paper 3.3)
-    on_contradiction: Literal["report", "reject"] = "reject"  # of the text by the facts
-    in_flight: int = 32  # requests open at a time, of all models and all of their replicas together
-    request: tuple[str, ...] = ()  # fields of every request: name=value sets one, -name leaves it out
-    max_attempts: int = 3  # a row that failed so often is poisoned: the cause is in the row, not in the weather
-    max_failed_frac: float = 0.05  # more than one row in twenty is no bad luck with single files
-    rows_per_unit: int = 32  # rows that are read, worked on and committed together: what a kill can cost
+    repair: bool = False  # ask once more where texts contradict, else drop the object (paper, section 3.3)
+    on_contradiction: Literal["report", "reject"] = "reject"  # what to do if facts contradict a text
+    in_flight: int = 32  # most open requests, of all models and replicas together
+    request: tuple[str, ...] = ()  # request fields: name=value sets one, -name leaves one out
+    max_attempts: int = 3  # a row that failed so often is poisoned: its own data are the cause
+    max_failed_frac: float = 0.05  # a larger share of failed rows is an error of the whole run
+    rows_per_unit: int = 32  # rows that are committed together: what a kill can cost
 
     @property
     def models(self) -> dict[str, ModelConfig]:
-        """The models that are asked, by role; empty if none is."""
+        """The models that are asked, by role (`vlm`, `llm`); empty if none is asked."""
         if self.engine == "measured" or not self.vlm or not self.llm:
             return {}
         return {"vlm": self.vlm, "llm": self.llm}
 
     @property
     def request_fields(self) -> RequestFields:
-        """`request`, read."""
+        """The field `request` as names and values."""
         return parse_fields(self.request)
 
     def __post_init__(self) -> None:

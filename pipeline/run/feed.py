@@ -1,8 +1,9 @@
-"""Keeps an engine busy: rows of many units go through the stages that wait for it, each as soon as it is rendered.
+"""Keeps an engine busy: rows of many units go through the stages that wait for it, as soon as they are rendered.
 
-A unit of rows is read and committed as one, but its rows do not wait for one another: the videos of all open units
-are rendered side by side, in the order of the units, and every row goes on alone. One event loop holds all of them:
-a request that waits costs its process next to nothing.
+A unit of rows is read and committed together, but its rows do not wait for one another: the videos of all open units
+are rendered in parallel, in the order of the units, and from then on every row proceeds by itself. One event loop holds
+all of them, because a request that waits costs almost no CPU. A circuit breaker stops the run if most rows get no
+usable reply, before every object was paid for and lost.
 """
 
 import asyncio
@@ -21,57 +22,58 @@ from stages.base import FatalError, Stage
 
 Render = Callable[[list[Row]], Awaitable[list[Row]]]
 
-# A request takes a feeding process 3 to 6 ms of CPU (`benchmarks.feed --one-core`): 512 open ones that take 3 s each,
-# which is quick for a model, keep about half a core to a whole one busy.
+# A request costs 3 to 6 ms of CPU here (`benchmarks.feed --one-core`): with 512 open requests of 3 s, which is quick
+# for a model, a process uses half of a core to a full one.
 REQUESTS_A_PROCESS = 512
-_MOST_AHEAD_ROWS = 256  # rendered rows hold about a megabyte of pictures each
+_MOST_AHEAD_ROWS = 256  # a rendered row holds about a megabyte of images
 _LEAST_UNITS = 4
 
-BAD = (Reason.ENGINE_ERROR, Reason.BAD_REPLY)
+BAD = (Reason.ENGINE_ERROR, Reason.BAD_REPLY)  # reasons that the circuit breaker counts
 _LEAST_ROWS = 16
 _MOST_BAD_FRAC = 0.5
-_Z = 1.96  # both ends of a 95 % interval
+_Z = 1.96  # of a two-sided 95 % interval
 _EXAMPLE_CHARACTERS = 600
 
 
 def processes(in_flight: int) -> int:
-    """Processes that share `in_flight` open requests: one, until a core is not enough for them."""
+    """Return how many processes share `in_flight` open requests: one, until one core is not enough."""
     return max(1, -(-in_flight // REQUESTS_A_PROCESS))
 
 
 def open_rows(in_flight: int) -> int:
-    """Rows that are rendered and not finished, of one process with so many open requests.
+    """Return how many rows a process may have rendered but not finished, if it has `in_flight` open requests.
 
-    A row has one request open at a time, none where no engine is asked. More rows than requests keep the engine's queue
-    filled when a video takes long to render, and let the last rows end together instead of one after the other.
+    A row has at most one open request. More rows than requests keep the engine's queue filled while a video takes long
+    to render, and let the last rows end together instead of one after the other.
     """
     return in_flight + min(2 * in_flight, _MOST_AHEAD_ROWS) if in_flight else _MOST_AHEAD_ROWS
 
 
 def open_units(in_flight: int, rows_per_unit: int) -> int:
-    """Units that are open at a time: twice what the rows need, so that one stuck row does not keep others out."""
+    """Return how many units may be open: twice what the rows need, so that one slow row does not keep others out."""
     return _LEAST_UNITS + 2 * -(-open_rows(in_flight) // rows_per_unit)
 
 
 class UselessEngineError(FatalError):
-    """Most rows ended without an answer that could be used; those rows do not count as tried."""
+    """Most rows got no usable reply; the failed attempts of these rows do not count."""
 
 
 @dataclass
 class Breaker:
-    """Counts rows that models were asked about for the first time, in one process."""
+    """The circuit breaker of one process: counts rows for which models were asked for the first time."""
 
     rows: int = 0
     bad: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def count(self, row: Row) -> None:
-        """Count a row that came to its end at a stage that asks models.
+        """Count a row that has ended at a stage that asks models.
 
-        Rows that were tried before do not count: they are the ones that failed, whatever the engine does.
+        Rows that were tried before do not count: they are those that failed, whatever the engine does.
 
         Raises:
-            UselessEngineError: From 16 rows on, if the lower 95 % bound of the share of bad ends is above one half.
+            UselessEngineError: of at least 16 rows, the share without a usable reply is above one half, by the lower
+                bound of its 95 % interval.
         """
         if row.attempts:
             return
@@ -81,49 +83,49 @@ class Breaker:
             self.bad += bad
             if not bad or self.rows < _LEAST_ROWS or lower_bound(self.bad, self.rows) <= _MOST_BAD_FRAC:
                 return
-            told = f"{self.bad} of the first {self.rows} objects got no answer that could be used"
+            message = f"{self.bad} of the first {self.rows} objects got no answer that could be used"
         raise UselessEngineError(
-            f"{told}; they do not count as tried. Look at the model and the server's settings; one example: "
+            f"{message}; they do not count as tried. Look at the model and the server's settings; one example: "
             f"{row.object_id} at {row.stage}: {' '.join((row.detail or '').split())[:_EXAMPLE_CHARACTERS]}"
         )
 
 
 def lower_bound(hits: int, number: int) -> float:
-    """Lower end of Wilson's 95 % interval of a share."""
+    """Return the lower end of the Wilson score interval (95 %) of the share `hits` / `number`."""
     share, z2 = hits / number, _Z * _Z
     half = _Z * math.sqrt(share * (1 - share) / number + z2 / (4 * number * number))
     return (share + z2 / (2 * number) - half) / (1 + z2 / number)
 
 
 class Feed:
-    """Takes units through stages on the process's event loop; `run` may be called from many threads at once."""
+    """Runs units through stages on the event loop of this process; `run` may be called by many threads at a time."""
 
     def __init__(
         self, render: Render, stages: Sequence[Stage], rows: int, renders: int, close: Callable[[Row], None]
     ) -> None:
-        """Prepare.
+        """Make a feed without any open unit.
 
         Args:
-            render: takes the rows of one video through the stages before, elsewhere.
-            stages: those that follow.
-            rows: most rows that are rendered and not finished.
-            renders: videos that are rendered at a time.
-            close: called with each row as soon as it has come to its end.
+            render: runs the rows of one video through the stages before, in another process.
+            stages: the stages that follow, which wait for an engine.
+            rows: most rows that may be rendered and not finished.
+            renders: most videos that are rendered at a time.
+            close: called with every row as soon as it has ended.
         """
         self._render, self._stages, self._close = render, stages, close
         self._most_rows = rows
         self._rows = asyncio.Semaphore(rows)
         self._renders = asyncio.Semaphore(renders)
-        self._entering = asyncio.Lock()  # videos enter in their order, large ones are not overtaken
+        self._entering = asyncio.Lock()  # videos enter in order, so that small ones do not overtake large ones
         self._breaker = Breaker()
         self._units: set[asyncio.Task[list[Row]]] = set()
         self._fatal: FatalError | None = None
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
-        """Take the pending rows of a unit through all stages; returns all rows in their order.
+        """Run the pending rows of a unit through all stages; returns all its rows in their order.
 
         Raises:
-            FatalError: from a stage of this unit or of another one that is open; nothing of this unit counts then.
+            FatalError: a stage raised it, for this unit or for another open one; the unit is then to be thrown away.
         """
         try:
             return asyncio.run_coroutine_threadsafe(self._entered(rows), event_loop()).result()
@@ -194,7 +196,7 @@ class Feed:
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> FatalError:
-    """The first error of a group, or of a group in it."""
+    """Return the first error of a group, or of the group within it."""
     error = errors.exceptions[0]
     if isinstance(error, BaseExceptionGroup):
         return _first(error)

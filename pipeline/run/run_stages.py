@@ -1,7 +1,7 @@
-"""Takes rows through stages in plain Python: one bad row costs one row, every row ends in one state.
+"""Runs stages on rows in plain Python: an error costs only its own row, and every row ends in exactly one state.
 
-From the first asynchronous stage on, rows go through the stages one by one, many in flight: a row that waits for a
-model keeps no other waiting. The stages before it take the rows together.
+Stages before the first asynchronous one take the rows in batches. From that stage on, every row goes through the stages
+by itself, many at a time, so that a row that waits for a model does not hold up the others.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ _LOCK = threading.Lock()
 
 
 def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
-    """Run the pending rows through all `stages`, in place; rows in another state pass untouched.
+    """Run the pending rows through all `stages`, in place; rows in another state are not changed.
 
     Raises:
-        FatalError: from a stage; nothing of this batch counts then.
+        FatalError: a stage raised it; the rows are then to be thrown away.
     """
     first = next((at for at, stage in enumerate(stages) if isinstance(stage, AsyncStage)), len(stages))
     for stage in stages[:first]:
@@ -42,9 +42,10 @@ def run_stages(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
 
 
 def finish(rows: Sequence[Row], max_attempts: int) -> None:
-    """Give rows that came through their final state and count the attempt, in place.
+    """Set the final state of rows after the last stage and count this attempt, in place.
 
-    Rows that select_objects rejected were never attempted.
+    A pending row becomes kept, and a failed one becomes poisoned once it failed `max_attempts` times. Rows that
+    `select_objects` rejected were never attempted and do not change.
     """
     for row in rows:
         if row.stage == SELECT_OBJECTS:
@@ -64,7 +65,7 @@ def _start_loop() -> asyncio.AbstractEventLoop:
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """Return the one event loop of this process: a writer's connections outlive a batch, and all batches share them."""
+    """Return the event loop of this process; a writer's connections belong to it, so all batches must use the same."""
     with _LOCK:
         return _start_loop()
 
@@ -79,17 +80,19 @@ async def _run_in_flight(stages: Sequence[Stage], rows: Sequence[Row]) -> None:
 
 
 async def run_row(stages: Sequence[Stage], row: Row) -> None:
-    """Take one row through `stages` until it ends, in place.
+    """Run one row through `stages` until it is no longer pending, in place.
 
     Raises:
-        FatalError: from a stage.
+        FatalError: a stage raised it.
     """
     for stage in stages:
         if row.status is not Status.PENDING:
             return
         if isinstance(stage, AsyncStage):
             (result,) = await asyncio.gather(stage.answer(row), return_exceptions=True)
-            if isinstance(result, asyncio.CancelledError):  # not by us: to raise it would end this row in silence
+            if isinstance(
+                result, asyncio.CancelledError
+            ):  # by the stage itself: raised here, it would end the row silently
                 result = RuntimeError(f"stage {stage.name} was cancelled from within")
             if isinstance(result, FatalError) or not isinstance(result, dict | Reject | Exception):
                 raise result
@@ -116,7 +119,7 @@ def _results(stage: Stage, rows: Sequence[Row]) -> Sequence[Result]:
         results = stage.process(rows)
     except FatalError:
         raise
-    except Exception as error:  # noqa: BLE001  the one place that may catch everything: a row is lost, not the run
+    except Exception as error:  # noqa: BLE001  the only place that catches everything: an error may cost a row, not the run
         if len(rows) == 1:
             return [error]
         return [result for row in rows for result in _results(stage, [row])]
@@ -138,8 +141,8 @@ def _apply(stage: Stage, row: Row, result: Result) -> None:
     if isinstance(result, RowError):
         row.reason, row.detail = result.reason, result.detail[-_DETAIL_CHARACTERS:]
     else:
-        told = "".join(traceback.format_exception(result, limit=-3))
-        row.reason, row.detail = Reason.UNEXPECTED_ERROR, told[-_DETAIL_CHARACTERS:]
+        trace = "".join(traceback.format_exception(result, limit=-3))
+        row.reason, row.detail = Reason.UNEXPECTED_ERROR, trace[-_DETAIL_CHARACTERS:]
 
 
 def _update(stage: Stage, row: Row, update: dict[str, Any]) -> None:
