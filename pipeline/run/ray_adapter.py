@@ -1,9 +1,9 @@
-"""The only file that runs stages on Ray: functions in parallel, and the stages on Ray Data.
+"""The only file that runs stages on Ray: a parallel map, and the stages on Ray Data.
 
-Resume is Ray Data's row checkpoint (`ray.data.checkpoint`): a block's ids are written as pending, then its rows,
-then the ids are renamed to committed, so that a kill at any point leaves rows that are either committed or cleaned up.
-Its filter of done rows is replaced by our own read, which leaves out the done rows of the manifest: the filter
-operator of Ray 2.60 stalls behind a read that it cannot be fused with, and loads ids through a second dataset (10 s).
+A run is resumed by Ray Data's row checkpoint (`ray.data.checkpoint`): a block's ids are written as pending, then its
+rows, then the ids are renamed to committed. A kill at any point leaves rows that are either committed or cleaned up by
+the next call. Ray's own filter of done rows is not used: in Ray 2.60 it stalls behind a read that it cannot be fused
+with, and loads the ids through a second dataset (10 s). Instead, our datasource does not read the done rows.
 """
 
 import logging
@@ -38,14 +38,19 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-_WAITING_CPUS = 0.05  # of a process that asks others and waits
-_CRASHES = 2  # times that a video whose process died is tried again
+_WAITING_CPUS = 0.05  # reserved by a process that waits for an engine
+_CRASHES = 2  # retries of a video whose process died
 
 
 def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8) -> Iterator[R]:
-    """`map` over the cluster, results in order; `function` and items must be picklable.
+    """Apply `function` to items on all nodes of the cluster; yields the results in order.
 
-    Only a few chunks for each CPU are under way or wait to be asked for. Exceptions of `function` come out.
+    Only a few chunks per CPU are computed ahead of what was taken. An exception of `function` is raised here.
+
+    Args:
+        function: must be picklable, as must the items and the results.
+        items: its arguments.
+        chunk: how many items one task of Ray takes.
     """
 
     @ray.remote
@@ -66,7 +71,15 @@ def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8)
 
 @dataclass(frozen=True)
 class Job:
-    """What is run: the manifest below `out`, the stages, and which of its rows are done or were tried before."""
+    """What to run.
+
+    Attributes:
+        out: folder of the run, with `manifest.parquet`.
+        stages: stages for its rows.
+        done: object ids of the rows that are done.
+        attempts: by object id, how often a row was tried before.
+        max_attempts: a row that failed so often is poisoned.
+    """
 
     out: Folder
     stages: Sequence[Stage]
@@ -77,11 +90,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Pools:
-    """How many processes do what.
+    """How much is done at a time.
 
     Attributes:
-        cpus: that compute, one video at a time.
-        in_flight: requests that those which wait for an engine have open at a time, all together; 0 = there are none.
+        cpus: processes that compute, each one video at a time.
+        in_flight: open requests to the engine, of all processes together; 0 = no engine is asked.
         rows_per_unit: rows of the manifest that are committed together.
     """
 
@@ -91,13 +104,13 @@ class Pools:
 
 
 def run(job: Job, pools: Pools, progress: Progress) -> None:
-    """Take every row of the manifest that is not done through the stages, into `annotations/*.parquet`.
+    """Run the stages on every row of the manifest that is not done, and write the rows to `annotations/*.parquet`.
 
-    Stages of the pool "cpu" at the beginning compute: a Ray task takes the rows of one video through them, and a video
-    whose process dies costs its own rows. Those that follow wait for an engine: few processes hold all of their rows.
+    The first stages, those of the pool "cpu", compute: a Ray task runs them on the rows of one video, and a video whose
+    process dies costs only its own rows. The stages that follow wait for an engine: a few processes hold all rows.
 
     Raises:
-        UselessEngineError: most rows got no usable answer.
+        UselessEngineError: most rows got no usable reply.
         FatalError: a stage or Ray said that the run cannot go on; what was committed stays.
     """
     context = DataContext.get_current()
@@ -111,13 +124,15 @@ def run(job: Job, pools: Pools, progress: Progress) -> None:
         checkpoint_manager_cls=_CleanUpOnly,
     )
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    counter = _Counter.options(scheduling_strategy=here).remote()  # a node that is lost must not take it along
+    counter = _Counter.options(
+        scheduling_strategy=here
+    ).remote()  # on this node, so that it does not get lost with another
     first = next((at for at, stage in enumerate(job.stages) if stage.pool != "cpu"), len(job.stages))
-    # Without the 1, Ray splits what few read tasks give into single rows, and a video is decoded once for each.
+    # Without the 1, Ray splits the blocks of few read tasks into rows, and a video is decoded once for every row.
     dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1).map_batches(
         _Feeder,
         fn_constructor_args=(job.stages[:first], job.stages[first:], counter, job.max_attempts, pools),
-        batch_size=None,  # a unit of the manifest stays whole: it becomes one file
+        batch_size=None,  # a unit of the manifest is one batch, and becomes one file
         batch_format="pyarrow",
         compute=_few_with_many_units(pools),
         num_cpus=_WAITING_CPUS,
@@ -127,7 +142,7 @@ def run(job: Job, pools: Pools, progress: Progress) -> None:
             dataset.write_parquet(job.out.path("annotations"), filesystem=job.out.arrow_fs)
     except ray.exceptions.RayError as error:
         fatal = ray.get(counter.fatal.remote())
-        if fatal is None:  # the sink, the store or a machine: a full disk, a lost node
+        if fatal is None:  # not from a stage: a full disk, a lost node
             logger.exception("Ray could not go on")
             fatal = FatalError(str(error).strip().splitlines()[-1])
         raise fatal from error
@@ -140,12 +155,12 @@ def _few_with_many_units(pools: Pools) -> ActorPoolStrategy:
         size=number,
         max_tasks_in_flight_per_actor=units,
         max_concurrent_calls_per_actor=units,
-        enable_true_multi_threading=True,  # else calls run one at a time, whatever their number (ray/data compute.py)
+        enable_true_multi_threading=True,  # without it calls run one at a time (ray/data compute.py)
     )
 
 
 class _CleanUpOnly(IdColumnCheckpointManager):
-    """Removes half-written blocks of a killed run; done rows are left out by `_Manifest`."""
+    """Removes half-written blocks of a killed run, and filters nothing: `_Manifest` leaves out the done rows."""
 
     def load_checkpoint(self, data_file_dir: str | None = None, data_file_filesystem: Any = None) -> tuple[None, int]:
         self._clean_pending_checkpoints(data_file_dir, data_file_filesystem)
@@ -153,7 +168,7 @@ class _CleanUpOnly(IdColumnCheckpointManager):
 
 
 class _Manifest(Datasource):
-    """The undone rows of manifest.parquet, one read task per row group."""
+    """A datasource of the rows of manifest.parquet that are not done, with one read task per row group."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -197,13 +212,13 @@ def _ids_by_row_group(out: Folder) -> list[list[str]]:
 
 
 class _Feeder:
-    """Takes many units at a time through the stages: the first ones by tasks on any node, the waiting ones here."""
+    """Runs many units at a time through the stages: those that compute in tasks on any node, those that wait here."""
 
     def __init__(
         self, compute: Sequence[Stage], waiting: Sequence[Stage], counter: Any, max_attempts: int, pools: Pools
     ) -> None:
         self._counter, self._max_attempts = counter, max_attempts
-        # What only stages need is dropped where it was made if no other stage follows.
+        # If no other stage follows, columns that are not written are dropped in the task that made them.
         self._compute: Any = ray.put((list(compute), Row if waiting else AnnotationRow))
         for stage in waiting:
             stage.setup()
@@ -212,18 +227,18 @@ class _Feeder:
         self._feed = Feed(self._render if compute else _as_they_are, waiting, rows, renders, self._close)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        with _told(self._counter):
+        with _reported(self._counter):
             return to_table(self._feed.run(_rows_of(table)), AnnotationRow)
 
     def _close(self, row: Row) -> None:
-        """Give a row its final state, count it, and drop what is not written."""
+        """Set the final state of a row, count it, and drop its columns that are not written."""
         finish([row], self._max_attempts)
         sent = [call for call in row.calls if not call.stored]
         tokens_in, tokens_out = sum(call.tokens_in for call in sent), sum(call.tokens_out for call in sent)
         described = row.stage != SELECT_OBJECTS
         asked = Counter(described=described, requests=len(sent), tokens_in=tokens_in, tokens_out=tokens_out)
         self._counter.add.remote(row.object_id, row.status.value, asked)
-        for name in Row.model_fields.keys() - AnnotationRow.model_fields.keys():  # its unit may be open for long
+        for name in Row.model_fields.keys() - AnnotationRow.model_fields.keys():  # its unit may stay open for long
             setattr(row, name, Row.model_fields[name].get_default(call_default_factory=True))
 
     async def _render(self, rows: list[Row]) -> list[Row]:
@@ -231,7 +246,7 @@ class _Feeder:
             rendered: list[Row] = await _run_elsewhere.remote(self._compute, rows)
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error
-        except ray.exceptions.RayError as error:  # its process died each time: a decoder that crashes, no memory left
+        except ray.exceptions.RayError as error:  # its process died every time: the decoder crashes, or memory is short
             for row in rows:
                 row.status, row.stage, row.reason = Status.FAILED, RenderViews.name, Reason.UNEXPECTED_ERROR
                 row.detail = f"the process that works on {row.video_id} dies each time: {' '.join(str(error).split())}"
@@ -257,8 +272,8 @@ def _rows_of(table: pa.Table) -> list[Row]:
 
 
 @contextmanager
-def _told(counter: Any) -> Iterator[None]:
-    """Ray hands the driver an exception without its cause: the counter keeps the first fatal one."""
+def _reported(counter: Any) -> Iterator[None]:
+    """Report a FatalError to the counter, which keeps the first: Ray passes exceptions to the driver without cause."""
     try:
         yield
     except FatalError as error:
@@ -268,10 +283,10 @@ def _told(counter: Any) -> Iterator[None]:
 
 @ray.remote(num_cpus=0)
 class _Counter:
-    """What the driver wants to know of its workers: rows by state, what was asked, and the first fatal error."""
+    """An actor that counts, for the driver, the rows by state and what was asked, and keeps the first fatal error."""
 
     def __init__(self) -> None:
-        self._states: dict[str, str] = {}  # by object_id: a unit whose node was lost is done again
+        self._states: dict[str, str] = {}  # by object_id, because a unit whose node was lost is run again
         self._asked: Counter[str] = Counter()
         self._fatal: FatalError | None = None
 

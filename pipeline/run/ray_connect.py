@@ -1,7 +1,7 @@
-"""The one way into Ray, for annotation and training: a cluster that runs already, or a Ray of this process's own.
+"""Connects to Ray, for annotation and training: to a cluster that runs already, or by starting Ray on this machine.
 
-What Ray needs of the machine is looked at first, because it answers with a traceback, or with a quarter of an hour of
-silence. A cluster's workers are sent this project's code and what its environment says of keys and the model hub.
+What Ray needs of the machine is checked first, because Ray itself answers with a traceback, or after a quarter of an
+hour. The workers of a cluster are sent this project's code, and environment variables for keys and the model hub.
 """
 
 import logging
@@ -27,52 +27,61 @@ from stages.base import FatalError
 logger = logging.getLogger(__name__)
 
 _PACKAGES = ("manifests", "pipeline", "prompts", "stages")
-_ENVIRONMENT = ("OPENAI_API_KEY", "HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # and AWS_*: to other nodes
-_ANSWER_S = 10.0  # of a machine; Ray itself then has 40 s
-# A node whose cable was pulled answers nothing: without these Ray waits for seven minutes for what it was just asked.
+_ENVIRONMENT = (
+    "OPENAI_API_KEY",
+    "HF_HOME",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HF_ENDPOINT",
+)  # and AWS_*: sent to other nodes
+_ANSWER_S = 10.0  # for a TCP connection; Ray itself then has 40 s
+# Without these settings Ray waits for seven minutes for a node whose network connection was lost.
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
-_LOCAL_OBJECT_STORE_BYTES = 2**30  # a bound on what is in flight, well above a few units of pictures
-# What is smaller travels inside the driver, which keeps much of it to the end; the rest is shared.
+_LOCAL_OBJECT_STORE_BYTES = 2**30  # well above the images of a few units
+# Objects up to this size are kept in the driver's memory, many to the end; larger ones are in shared memory.
 _LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000"}
-_LONGEST_SOCKET = 107  # bytes of a Unix socket's path
+_LONGEST_SOCKET = 107  # bytes of the path of a Unix socket
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
-_LEAST_FREE_BYTES = 2**28  # for Ray's logs; what overflows the object store comes on top
+_LEAST_FREE_BYTES = 2**28  # for Ray's logs, not for what overflows the object store
 
 
 def connect(address: str | None, workers: int | None, more_slots: int = 0) -> int:
     """Connect to the cluster at `address`, or start Ray on this machine; returns the number of workers to use.
 
-    `more_slots` are CPU slots for what runs beside the workers here; a cluster has its own.
+    Args:
+        address: `auto` or host:port of a cluster's head; None or empty = start Ray here.
+        workers: processes that work on rows; None = as many as there are CPUs, on a cluster one less.
+        more_slots: CPU slots for what runs beside the workers, if Ray is started here.
 
     Raises:
-        ValueError: no cluster answers at `address`, or this machine has no place for a Ray of its own.
+        ValueError: no cluster answers at `address`, or Ray has no suitable folder on this machine.
         FatalError: Ray does not start here.
     """
-    # A spurious error line of every actor pool comes from Ray's C++ part (ray issue 53727).
+    # Ray's C++ part prints a false error for every actor pool (ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address:
         _join(address)
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
-    # Ray's CPUs are slots: the reading and the writing tasks need one beside the workers
+    # Tasks that read and write need a slot each, beside the workers.
     _start(workers + 2 + more_slots)
     return workers
 
 
 def disconnect() -> None:
-    """Leave the cluster, or stop the Ray of this machine."""
+    """Leave the cluster, or stop the Ray that was started on this machine."""
     ray.shutdown()
 
 
 def _join(address: str) -> None:
     _set(_KEEPALIVE)
     code = [str(Path(__file__).parents[2] / package) for package in _PACKAGES]
-    told = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("AWS_")}
+    env_vars = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT or name.startswith("AWS_")}
     try:
         with _silent():
-            _knock(address)
-            _init(address=address, runtime_env={"py_modules": code, "env_vars": told})
+            _check_answers(address)
+            _init(address=address, runtime_env={"py_modules": code, "env_vars": env_vars})
     except (ValueError, OSError, RuntimeError, RayError) as error:
         raise ValueError(
             f"no Ray cluster can be reached at {address} ({_first_line(error.__cause__ or error)}). If it asks for a "
@@ -81,42 +90,42 @@ def _join(address: str) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Find out within a minute whether a cluster answers; `ray.init` itself waits for a quarter of an hour.
+def _check_answers(address: str) -> None:
+    """Find out within a minute whether a cluster answers at `address`; `ray.init` waits for a quarter of an hour.
 
     Raises:
-        ValueError: `address` is none that can be used.
-        OSError: nobody answers there, or this machine is not one of the cluster's.
+        ValueError: `address` has a form that cannot be used.
+        OSError: nobody answers there, or this machine is not a node of the cluster.
     """
     if "://" in address:
         raise ValueError("give auto or host:port of the head, and run the command on a node of the cluster")
-    found = services.canonicalize_bootstrap_address(address)
-    if found is None:
+    resolved = services.canonicalize_bootstrap_address(address)
+    if resolved is None:
         raise ValueError('for a Ray of its own leave the address out, "local" is none')
-    host, _, port = found.rpartition(":")
+    host, _, port = resolved.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
-        GcsClient(address=found)
+        GcsClient(address=resolved)
     except RpcError as error:
-        if "auth" not in str(error).lower():  # a cluster that asks for a token is there: Ray says which it wants
+        if "auth" not in str(error).lower():  # the cluster is there and asks for a token: Ray says which
             raise ConnectionError(f"nobody answers as Ray does: {_first_line(error)}") from None
     if not services.find_node_ids():
         raise ConnectionError(
-            f"this machine is not a node of it: run the command on one, or first `ray start --address={found} "
+            f"this machine is not a node of it: run the command on one, or first `ray start --address={resolved} "
             "--num-cpus=0` here"
         )
 
 
 @cache
 def _token() -> str:
-    """One token a process: Ray's C++ part reads it once, and a second Ray of the process has to know the same."""
+    """Make one token per process: Ray's C++ part reads it once, so a second Ray must use the same."""
     return secrets.token_hex(32)
 
 
 def _start(slots: int) -> None:
-    """Start a Ray beside any other of this machine: its own folder, sockets and token."""
+    """Start Ray with a folder, sockets and a token of its own, beside any other Ray on this machine."""
     folder = _folder()
-    # A Ray of 2.60 asks for a token and would keep it in ~/.ray, where not everyone can write, and for all who follow.
+    # Ray 2.60 asks for a token and would keep it in ~/.ray, for later runs too, and where not everyone can write.
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = _token()
     _set(_LOCAL_SETTINGS)
@@ -135,17 +144,17 @@ def _start(slots: int) -> None:
 
 
 def _set(settings: Mapping[str, str]) -> None:
-    """Settings of Ray's C++ part, here and in all that is started from here, but for those that the user has set."""
+    """Set variables for Ray's C++ part, in this process and in those it starts, unless the user has set them."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    Config.initialize("")  # it has read its settings already
+    Config.initialize("")  # it has read its settings before
 
 
 def _folder() -> Path:
-    """Where a Ray of this machine keeps sockets and logs: RAY_TMPDIR, else TMPDIR, else /tmp.
+    """Return the folder for the sockets and logs of a Ray on this machine: below RAY_TMPDIR, else TMPDIR, else /tmp.
 
     Raises:
-        ValueError: none of them will do; says why.
+        ValueError: none of them can be used; the message says why.
     """
     asked = os.environ.get("RAY_TMPDIR")
     wrong: list[str] = []
@@ -163,7 +172,7 @@ def _folder() -> Path:
 
 
 def _problem(folder: Path) -> str | None:
-    """Why Ray cannot use `folder`, if so."""
+    """Say why Ray cannot use `folder`; None if it can."""
     longest = _LONGEST_SOCKET - _SOCKET_BELOW
     if (length := len(os.fsencode(folder.parent))) > longest:
         return f"is too long for its sockets ({length} characters, {longest} will do)"
@@ -184,7 +193,7 @@ def _init(**settings: Any) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Ray's C++ part writes to file descriptor 2, past Python; what goes wrong is raised."""
+    """Silence file descriptor 2, to which Ray's C++ part writes; errors are raised as exceptions all the same."""
     sys.stderr.flush()
     terminal = os.dup(2)
     try:
