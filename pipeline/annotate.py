@@ -44,10 +44,10 @@ EXIT_TOO_MANY_FAILED, EXIT_USER_ERROR, EXIT_FATAL = 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
+    """Run the command line; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped."""
     options = parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for library in ("httpx2", "openai"):  # a line for each request
+    for library in ("httpx2", "openai"):  # they would log a line for each request
         logging.getLogger(library).setLevel(logging.WARNING)
     bypass_for_loopback()
     try:
@@ -55,17 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
-    except (FatalError, OSError) as error:  # the latter: a disk that is full, gone or not to be written to
+    except (FatalError, OSError) as error:  # OSError: a disk that is full, gone or not writable
         logger.error("stopped: %s. What is done is kept; give the same command again.", error)
         return EXIT_FATAL
 
 
 def annotate(options: argparse.Namespace) -> int:
-    """Run the command described by `options`; returns the exit code.
+    """Run the command with these options; returns the exit code, 0 or 1.
 
     Raises:
-        ValueError: settings that cannot be carried out.
-        FatalError: the run stopped; the same command goes on.
+        ValueError: the settings are wrong or contradict one another.
+        FatalError: the run stopped; the same command continues it.
     """
     shards = shard_names(options.shard)
     if options.limit is not None and options.limit < 1:
@@ -73,7 +73,7 @@ def annotate(options: argparse.Namespace) -> int:
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
     config = _config(options, shards)
     sav = _sav_root(options, shards, out)
-    stages = graph.build(config, sav, MeasuredWriter())  # the order is the same whoever writes
+    stages = graph.build(config, sav, MeasuredWriter())  # only for their order, which does not depend on the writer
     graph.check(stages)
     if options.check:
         logger.info("%d stages fit together: %s", len(stages), " -> ".join(stage.name for stage in stages))
@@ -94,7 +94,7 @@ def annotate(options: argparse.Namespace) -> int:
         draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
         for shard in shards:
-            list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
+            list_videos(sav.fs, sav.path(), shard)  # raises for a wrong name, before anything is written
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay or options.prompt_changed:
         selection = dead_letter.parse(options.replay or ())
@@ -138,7 +138,7 @@ def annotate(options: argparse.Namespace) -> int:
 
 
 def _to_do(out: Folder) -> bool:
-    """Whether any row is left, so that an engine will be asked; a row that failed is."""
+    """Tell whether any row is left to do, so that an engine will be needed; a row that failed is."""
     if not out.exists("manifest.parquet"):
         return True
     table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["status"])
@@ -148,13 +148,13 @@ def _to_do(out: Folder) -> bool:
 def _run(
     options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
 ) -> EngineInfo | None:
-    """Make the manifest if there is none, and take its undone rows through the stages; what the engine did, if any."""
+    """Build the manifest if there is none, and run the stages on its undone rows; returns what the engine did."""
     attempts = resume.take_back_failed(out)
     done = resume.done_ids(out)
     if out.exists("manifest.parquet") and _rows(out) == len(done):
         logger.info("all %d masklets are done", len(done))
         return None
-    from pipeline.run import (  # cost seconds that --help, --check and a finished run do not need
+    from pipeline.run import (  # here, because Ray takes seconds to import
         ray_adapter,
         ray_connect,
     )
@@ -224,9 +224,10 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
 
 
 def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelConfig | None:
-    """The recipe's model, or the one that was named instead.
+    """Return the recipe's model, or one of the name that was given instead.
 
-    A hub's model may have a revision, `name@revision`. An endpoint's name is taken whole: what it serves tells more.
+    A name on the hub may have a revision, `name@revision`. For an endpoint the name is not split here: `session.check`
+    compares it with the names that the endpoint lists.
     """
     if not name:
         return model
@@ -234,20 +235,20 @@ def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelCon
     if engine != "http" and "@" in name and not Path(name).exists():
         name, _, revision = name.rpartition("@")
     if model is None or model.model != name:
-        # What the recipe says of its own model does not hold for this one; what an object takes is near it.
+        # The settings of the recipe's model do not hold for this one, but the tokens of an object are similar.
         tokens = model.tokens_per_object if model else TOKENS_PER_OBJECT
         model = ModelConfig(model=name, tokens_per_object=tokens)
     return replace(model, revision=revision or model.revision)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--request -seed` as one, `--request=-seed`: argparse takes the second for an option."""
+    """Join `--request -seed` to `--request=-seed`, because argparse takes `-seed` for an option."""
     joined: list[str] = []
-    for each in arguments:
-        if joined and joined[-1] == "--request" and each.startswith("-"):
-            joined[-1] = f"--request={each}"
+    for argument in arguments:
+        if joined and joined[-1] == "--request" and argument.startswith("-"):
+            joined[-1] = f"--request={argument}"
         else:
-            joined.append(each)
+            joined.append(argument)
     return joined
 
 
@@ -263,7 +264,7 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; `make annotate` sets the common ones."""
+    """Make the parser of the command's options; `make annotate` sets the common ones."""
     command = argparse.ArgumentParser(prog="python -m pipeline.annotate", description=__doc__)
     add = command.add_argument
     add("--shard", required=True, help="shard folder below SAV_ROOT/sav_train, several with commas, or demo")

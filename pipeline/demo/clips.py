@@ -1,6 +1,7 @@
-"""The clips of the demo shard: what is in them and what should become of each masklet.
+"""Describes the clips of the demo shard: what is in them, and what should become of every masklet.
 
-Between them they show every state and every reason that a row can end with. World (x, y) are pixels of the background.
+Together they show every state and every reason that a row can end with. World coordinates (x, y) are pixels of the
+background.
 """
 
 from collections.abc import Callable
@@ -13,40 +14,40 @@ from pipeline.demo.scene import Scene
 from pipeline.demo.write import Masklet
 from stages.select_policy import SelectConfig
 
-Path = Callable[[float], tuple[float, float]]
+Trajectory = Callable[[float], tuple[float, float]]  # time in s -> world (x, y)
 WIDE = (1280, 720)
 LAWN, GRAVEL, BRICK, SLATE = (92, 124, 58), (142, 132, 118), (148, 92, 74), (84, 88, 98)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned(Masklet):
-    """A masklet and what should become of it."""
+    """A masklet, and what the pipeline should make of it."""
 
-    reason: Reason | None = None  # None: an expression for it is kept
-    part_of: str | None = None  # names of other masklets of the clip
+    reason: Reason | None = None  # why it should not be kept; None = it should be
+    part_of: str | None = None  # name of another masklet of the clip
     duplicate_of: str | None = None
-    colours: tuple[str, ...] = ()  # if not those of its sprite: basic terms, dominant first
+    colours: tuple[str, ...] = ()  # basic colour terms, dominant first, if not those of its sprite
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A scene, its annotation files, and damage done to it afterwards."""
+    """A scene, its annotation files, and what is damaged after they were written."""
 
     scene: Scene
     manual: tuple[Planned, ...]
     auto: tuple[Planned, ...] = ()
     rotation_deg: int = 0  # see write_clip
-    video_broken: bool = False  # packets in the middle are destroyed
-    manual_truncated: bool = False
+    video_broken: bool = False  # packets in the middle of the video are overwritten
+    manual_truncated: bool = False  # the second half of the manual file is missing
 
 
 def clips() -> tuple[Clip, ...]:
-    """All clips of the shard, undrawn."""
+    """Return all clips of the shard; nothing is drawn yet."""
     return lawn(), road(), space(), lookalikes(), coins(), wall(), broken_video(), truncated_manual()
 
 
 def lawn() -> Clip:
-    """A cup crosses a lawn: behind a pillar, and behind a ball that comes the other way."""
+    """Make a clip in which a cup crosses a lawn, behind a pillar and behind a ball that comes the other way."""
     scene = Scene(
         video_id="demo_000001",
         width_px=WIDE[0],
@@ -74,13 +75,13 @@ def lawn() -> Clip:
 
 
 def road() -> Clip:
-    """The camera turns right with a motorcycle; a ball rolls out of view and comes back."""
+    """Make a clip in which the camera turns right with a motorcycle, and a ball rolls out of view and comes back."""
     pan = _line((640, 360), (60, 0))
     scene = Scene(
         video_id="demo_000002",
         width_px=WIDE[0],
         height_px=WIDE[1],
-        duration_s=9.875,  # 237 frames: not a multiple of 4, as in most real videos
+        duration_s=9.875,  # 237 frames, not a multiple of 4, as in most real videos
         background_HW3=cutouts.ground("gravel.png", GRAVEL, (1920, 720)),
         camera=lambda t_s: (*pan(t_s), 1.0),
         sprites=(
@@ -112,7 +113,7 @@ def road() -> Clip:
 
 
 def space() -> Clip:
-    """Portrait, stored lying: a rocket flies away upwards past two planets and an astronaut."""
+    """Make a portrait clip, stored rotated, in which a rocket flies up past two planets and an astronaut."""
     size = (720, 1280)
     scene = Scene(
         video_id="demo_000003",
@@ -153,11 +154,11 @@ def space() -> Clip:
 
 
 def lookalikes() -> Clip:
-    """Two horses that only place and path tell apart, and two twins that nothing does."""
+    """Make a clip with two horses that differ only in place and path, and two discs that differ in nothing."""
     middle = _line((560, 380), (22, 0))
 
-    def twin(turn: float) -> Path:
-        """One of two that circle each other: each is left, right, above and below the other in turn."""
+    def twin(turn: float) -> Trajectory:
+        """Return the path of one of two discs that circle one another, so that each is on every side of the other."""
 
         def at(t_s: float) -> tuple[float, float]:
             (x, y), angle = middle(t_s), pi * t_s + turn
@@ -192,8 +193,8 @@ def lookalikes() -> Clip:
 
 
 def coins() -> Clip:
-    """The camera nears a table full of coins: more than one video's share of objects."""
-    # colour, width and place, largest first, as the limit ranks them
+    """Make a clip in which the camera nears a table with more coins than `max_objects` of a video."""
+    # colour, width and place (px), largest first, as the limit ranks them
     table = (
         ("yellow", 190, 640, 360), ("red", 150, 400, 250), ("blue", 138, 880, 250), ("green", 126, 420, 480),
         ("white", 114, 860, 490), ("pink", 102, 640, 180), ("orange", 92, 640, 540), ("purple", 82, 290, 370),
@@ -220,7 +221,7 @@ def coins() -> Clip:
 
 
 def wall() -> Clip:
-    """The camera turns left along a wall; an annotator slips from one ball to another half-way."""
+    """Make a clip of a wall, along which the camera turns left; one masklet changes from a ball to another half-way."""
     pan = _line((1100, 360), (-50, 0))
     stone = cutouts.ground("brick.png", SLATE, (1500, 720), zoom=1.3)
     patch = cutouts.Cutout(texture_HW3=stone[120:250, 700:830].copy(), alpha_HW=cutouts.disc(130), colours=("grey",))
@@ -253,7 +254,7 @@ def wall() -> Clip:
 
 
 def broken_video() -> Clip:
-    """Opens, shows its first frames, and then cannot be decoded."""
+    """Make a clip whose video opens and decodes for some frames, and then cannot be decoded."""
     scene = Scene(
         video_id="demo_000007",
         width_px=WIDE[0] // 2,
@@ -271,7 +272,7 @@ def broken_video() -> Clip:
 
 
 def truncated_manual() -> Clip:
-    """Half of the manual file is missing; the automatic file and the video are sound."""
+    """Make a clip whose manual file is cut in half; its automatic file and its video are intact."""
     scene = Scene(
         video_id="demo_000008",
         width_px=WIDE[0] // 2,
@@ -290,13 +291,13 @@ def truncated_manual() -> Clip:
 
 
 def _machine(name: str) -> Planned:
-    """What a tracker found of a thing that is in the manual file too: a slightly wider outline."""
+    """Make a duplicate, with a slightly wider outline, of a masklet in the manual file, as a tracker would."""
     return Planned(name=f"{name} again", target=lambda t_s: name, grow_px=2, duplicate_of=name, reason=Reason.DUPLICATE)
 
 
-def _still(x: float, y: float) -> Path:
+def _still(x: float, y: float) -> Trajectory:
     return lambda t_s: (x, y)
 
 
-def _line(start: tuple[float, float], speed_px_s: tuple[float, float]) -> Path:
+def _line(start: tuple[float, float], speed_px_s: tuple[float, float]) -> Trajectory:
     return lambda t_s: (start[0] + speed_px_s[0] * t_s, start[1] + speed_px_s[1] * t_s)

@@ -1,4 +1,4 @@
-"""Draws the demo shard and, beside it, the truth that it was drawn from."""
+"""Draws the demo shard, and writes the truth that it was drawn from to `truth.json` beside it."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from pipeline.demo.scene import Scene, Sprite
 from pipeline.demo.write import write_clip
 
 SHARD = "demo"
-# Truth of a motion or a change of size; the clips stay well away from these bounds.
+# Bounds of the true motion and change of size; the clips stay well away from them.
 STILL_DIAGONAL_FRAC = 0.03
 TO_AND_FRO_FRAC = 0.5
 SIZE_RATIO = 1.25
@@ -27,9 +27,9 @@ DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up
 
 
 def draw_demo(sav_root: Path) -> None:
-    """Draw `sav_root/sav_train/demo/` and `sav_root/truth.json`; at once if they are there.
+    """Draw `sav_root/sav_train/demo/` and `sav_root/truth.json`, unless the shard is there already.
 
-    The shard appears whole or not at all, and two processes may draw it at the same time.
+    The shard appears at once, when it is complete, and two processes may draw it at the same time.
     """
     shard = sav_root / "sav_train" / SHARD
     if shard.is_dir():
@@ -38,7 +38,7 @@ def draw_demo(sav_root: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=sav_root) as scratch:
         drawn = Path(scratch) / SHARD
         drawn.mkdir()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV and FFmpeg let other threads run
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV and FFmpeg release the GIL
             truths = list(pool.map(lambda clip: _draw(clip, drawn), clips()))
         truth = Path(scratch) / "truth.json"
         truth.write_text(json.dumps([entry for entries in truths for entry in entries], indent=1), encoding="utf-8")
@@ -46,12 +46,12 @@ def draw_demo(sav_root: Path) -> None:
         try:
             drawn.rename(shard)
         except OSError:
-            if not shard.is_dir():  # else another process was first: the same shard
+            if not shard.is_dir():  # else another process was first, with the same shard
                 raise
 
 
 def _draw(clip: Clip, folder: Path) -> list[dict[str, Any]]:
-    """Write the files of a clip; return its entries of truth.json."""
+    """Write the files of a clip; returns its entries for truth.json."""
     video_id = clip.scene.video_id
     write_clip(clip.scene, folder, manual=clip.manual, auto=clip.auto, rotation_deg=clip.rotation_deg)
     truth = _truth(clip, folder)
@@ -66,7 +66,7 @@ def _draw(clip: Clip, folder: Path) -> list[dict[str, Any]]:
 
 
 def _destroy_middle(video: Path) -> None:
-    """Overwrite a tenth of the packets, from the middle on; the index and all others stay as they were."""
+    """Overwrite a tenth of the packets, from the middle on; the index and the other packets are not changed."""
     with av.open(video) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.pos is not None]
     with video.open("r+b") as file:
@@ -114,7 +114,7 @@ def _sprite(scene: Scene, planned: Planned, t_s: float) -> Sprite:
 
 
 def _motion(scene: Scene, planned: Planned, seen_T: NDArray[np.bool_]) -> dict[str, Any]:
-    """Motion through the world, in pixels of the screen, and change of size on it, while it is seen."""
+    """Return motion through the world, in screen pixels, and change of size on the screen, while the object is seen."""
     times_s = np.flatnonzero(seen_T) * MASK_STRIDE / scene.fps
     if not len(times_s):
         return {"motion": None, "speed_px_s": None, "size_change": None}
@@ -141,7 +141,7 @@ def _direction(places: NDArray[np.float64], diagonal_px: float) -> str:
 
 
 def _camera(scene: Scene) -> dict[str, Any]:
-    """The clips' cameras pan or zoom, evenly, and never do both."""
+    """Return the true motion of the camera; the cameras of these clips pan or zoom evenly, and never do both."""
     end_s = scene.frame_count / scene.fps
     (x0, y0, zoom0), (x1, y1, zoom1) = scene.view(0), scene.view(end_s)
     if zoom0 != zoom1:
@@ -154,7 +154,7 @@ def _camera(scene: Scene) -> dict[str, Any]:
 
 
 def _spans(seen_T: NDArray[np.bool_], scene: Scene) -> list[tuple[float, float]]:
-    """Stretches of sight as [start, end); a masklet holds until the next annotated frame."""
+    """Return the stretches of sight as [start, end) in seconds; a mask holds until the next annotated frame."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], seen_T, [False]]).astype(int)))
     end_s = scene.frame_count / scene.fps
     times_s = [round(min(edge * MASK_STRIDE / scene.fps, end_s), 3) for edge in edges.tolist()]

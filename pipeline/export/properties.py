@@ -1,7 +1,7 @@
-"""The five properties of table 3 of the Sa2VA paper, as shares of a run's kept objects.
+"""Measures the five properties of table 3 of the Sa2VA paper on a run's kept objects.
 
-The paper ticks the properties without saying where each begins; the thresholds here are ours. Where the facts do not
-know, a property is neither there nor not (None).
+The paper ticks the properties without giving thresholds; those here are ours. A property is None where the facts that
+it needs are unknown.
 """
 
 import math
@@ -15,14 +15,14 @@ from manifests.schema import Facts, Span, Status
 
 SHORT_WORDS = 20  # twice the mean of Ref-YouTube-VOS and ReVOS (9.7 and 10.5 words)
 LONG_WORDS = 40  # half of Ref-SAV's own mean (83.6), and four times that of the older sets
-LARGE_MOTION_DIAGONALS = 0.25  # of the frame's diagonal: nearly one cell of a 3x3 grid in a 16:9 frame
-LARGE_ZOOM_RATIO = 1.5  # the camera comes near enough, or backs off, for sizes to change by half
-HEAVY_OCCLUSION_FRAC = 0.25  # of the time between first and last sight spent hidden or partly covered
+LARGE_MOTION_DIAGONALS = 0.25  # share of the frame's diagonal: nearly one cell of a 3x3 grid in a 16:9 frame
+LARGE_ZOOM_RATIO = 1.5  # sizes change by half as the camera comes near or moves away
+HEAVY_OCCLUSION_FRAC = 0.25  # share of the time between first and last sight
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the properties look at in one object."""
+    """The values of one object that the properties are computed from."""
 
     words: int
     facts: Facts
@@ -30,17 +30,17 @@ class Sample:
 
 
 def short_text(sample: Sample) -> bool:
-    """At most `SHORT_WORDS` words."""
+    """Tell whether the expression has at most `SHORT_WORDS` words."""
     return sample.words <= SHORT_WORDS
 
 
 def long_text(sample: Sample) -> bool:
-    """At least `LONG_WORDS` words."""
+    """Tell whether the expression has at least `LONG_WORDS` words."""
     return sample.words >= LONG_WORDS
 
 
 def large_object_motion(sample: Sample) -> bool | None:
-    """The object's own path is long; `motion` tells a path from the jitter of an object at rest."""
+    """Tell whether the object's own path is long; an object at rest, which only jitters, has the motion "none"."""
     facts = sample.facts
     if not facts.motion_known or (facts.motion != "none" and not facts.speed_known):
         return None
@@ -48,7 +48,7 @@ def large_object_motion(sample: Sample) -> bool | None:
 
 
 def large_camera_motion(sample: Sample) -> bool | None:
-    """The camera pans or travels far, or zooms much."""
+    """Tell whether the camera pans or travels far, or zooms much."""
     if not sample.facts.camera_known:
         return None
     zoom = sample.facts.camera_zoom_ratio
@@ -59,7 +59,7 @@ def large_camera_motion(sample: Sample) -> bool | None:
 
 
 def heavy_occlusion(sample: Sample) -> bool | None:
-    """Hidden or partly covered for much of the time between first and last sight."""
+    """Tell whether the object is hidden or partly covered for much of the time between first and last sight."""
     facts = sample.facts
     if not facts.visible_spans:
         return False
@@ -96,7 +96,7 @@ PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
 
 
 def samples(table: pa.Table) -> list[Sample]:
-    """The kept rows of an annotations table that have both an expression and facts."""
+    """Return the values of the kept rows of an annotations table that have both an expression and facts."""
     kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
     rows = kept.select(["expression", "facts", "width_px", "height_px"]).to_pylist()
     return [

@@ -1,8 +1,7 @@
-"""One self-contained page of a run: `report.html` with everything in it, readable with thousands of objects.
+"""Makes `report.html`, one page with everything about a run, usable with thousands of objects.
 
-The page makes no request. Data travel as JSON in inert script blocks, which the page's own script reads and inserts as
-text only; a preview is turned into an image only while its page of objects is shown. The content security policy
-names the hashes of the one script and the one style sheet, so nothing that came with the data can run.
+How the page carries its data and images is said in `static_page.py`. A preview becomes an image only while the page of
+objects that it belongs to is shown.
 """
 
 from array import array
@@ -20,10 +19,10 @@ from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, pro
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
 
-MAX_OBJECTS = 20_000  # listed; about 60 MB of text, which a browser still opens within seconds
-MAX_PREVIEWS = 2_000  # embedded; about 150 MB of pictures, the kept objects of one whole SA-V shard
+MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
+MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
 _MAX_BINS = 14  # bars of a histogram
-_AREA_EDGES_PCT = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # areas spread over orders of magnitude
+_AREA_EDGES_PCT = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # uneven, because areas differ by orders of magnitude
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "height_px", "width_px", "frame_count", "video_fps", "part_of"),
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
@@ -44,15 +43,15 @@ def report(
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
 ) -> Iterator[str]:
-    """The page as HTML, part by part.
+    """Return the page as HTML, in parts.
 
     Args:
-        annotations: of the run.
-        run: how the run came about.
+        annotations: the rows of the run.
+        run: the content of run.json.
         stages: names of the run's stages, in their order.
-        bill: what its models cost; None if none was asked.
-        max_objects: objects to list, kept ones first; of more, this many are taken evenly, and the page says so.
-        max_previews: objects to show pictures of, kept ones first, evenly; the page says so.
+        bill: what the models cost; None if none was asked.
+        max_objects: most objects to list, kept ones first; of more, so many are chosen evenly, and the page says so.
+        max_previews: most objects to show an image of, chosen in the same way.
     """
     table = annotations.select(["video_id", "status", "stage", "reason"])
     kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()
@@ -106,13 +105,13 @@ def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
 
 
 def _kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
-    """At most `limit` of `indices`: those of kept rows, then others as far as they fit, each evenly spaced."""
+    """Choose at most `limit` of `indices`: those of kept rows, then others while they fit, both evenly spaced."""
     first = _spread(indices[kept[indices]], limit)
     return np.concatenate([first, _spread(indices[~kept[indices]], limit - len(first))])
 
 
 def _spread(indices: Indices, limit: int) -> Indices:
-    """At most `limit` of `indices`, evenly spaced, in their order."""
+    """Choose at most `limit` of `indices`, evenly spaced, in their order."""
     if len(indices) <= limit:
         return indices
     picks: Indices = indices[np.linspace(0, len(indices) - 1, limit).astype(int)]
@@ -129,9 +128,9 @@ def _funnel_step(step: outcomes.StageFlow) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any], names: dict[str, int]) -> list[Any]:
-    """A call as a short list: [prompt, model, fault, stored, *numbers], the first two by their place in `names`.
+    """Write a call as a short list, because a page may have 200,000: [prompt, model, fault, stored, *_CALL_NUMBERS].
 
-    A page may list 200,000 of them.
+    Prompt and model are places in `names`, to which new ones are added.
     """
     name = [names.setdefault(text, len(names)) for text in (call["prompt"], f"{call['model']}@{call['revision']}")]
     fault = call["fault"] and call["fault"][:_FAULT_CHARACTERS]
@@ -156,7 +155,7 @@ def _histograms(annotations: Annotations, table: pa.Table) -> list[dict[str, Any
 
 
 def _histogram(title: str, unit: str, values: Sequence[float], edges: Sequence[float] | None = None) -> dict[str, Any]:
-    """Counts between `edges`; without any, bins of a round width from zero."""
+    """Count the values between `edges`; without edges, in bins of a round width that start from 0."""
     if edges is None:
         top = max(values, default=0)
         step = next(m * 10**e for e in range(9) for m in (1, 2, 5) if top < m * 10**e * _MAX_BINS)

@@ -1,11 +1,11 @@
-"""What an earlier run into the same folder left: rows that are done, and rows that are taken back to be tried again.
+"""Resumes a run: which rows are done, and how rows are taken back so that they are tried again.
 
-Committed rows stand in `annotations/`, their ids in `checkpoint/` (written by Ray Data). A row is taken back in three
-steps: copied to `attempts/`, out of `checkpoint/`, out of `annotations/`. Each step is whole and can be repeated, and
-what a kill between two of them left is ended by the next call, whatever that one is asked to take back.
+Committed rows are in `annotations/`, their ids in `checkpoint/`, both written by Ray Data. A row is taken back in three
+steps: it is copied to `attempts/`, removed from `checkpoint/`, and removed from `annotations/`. Every step is atomic
+and can be repeated; what a kill between two steps left is finished by the next call, whatever it is asked to take back.
 
-A file of `attempts/` is called after the file of `annotations/` that its rows were in, and numbered in order of time.
-All is linear in the number of files: each is read once for its ids, and once more if rows of it are taken back.
+A file in `attempts/` is named after the file of `annotations/` that its rows were in, with a number in order of time.
+The work is linear in the number of files: one read of a file for its ids, and one more if rows of it are taken back.
 """
 
 from collections.abc import Collection
@@ -24,24 +24,24 @@ _TRIED = ["object_id", "status", "reason", "attempts"]
 
 
 def take_back_failed(out: Folder) -> dict[str, int]:
-    """Make the failed rows of the last run undone again; returns attempts so far by object_id."""
+    """Take back the failed rows of the last call; returns by object_id how often a row was tried so far."""
     left = _Left.of(out)
     left.take_back({object_id for rows in left.rows.values() for object_id, failed in rows.items() if failed})
     return left.attempts()
 
 
 def take_back(out: Folder, object_ids: Collection[str]) -> None:
-    """Make committed rows undone again; ids that have no row are passed over."""
+    """Take back committed rows, so that the next call runs them again; ids without a row are ignored."""
     _Left.of(out).take_back(object_ids)
 
 
 def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -> None:
-    """Do not count the last try of rows that failed for one of `reasons` in a call that the circuit breaker stopped.
+    """Uncount the last attempt of rows that failed in a call which the circuit breaker stopped.
 
     Args:
         out: folder of the run.
-        reasons: that say nothing of the rows themselves.
-        before: ids of the rows that were done when that call began.
+        reasons: reasons of failure that say nothing about the rows themselves.
+        before: ids of the rows that were done when that call began; they stay as they are.
     """
     schema = arrow_schema(AnnotationRow)
     for name in out.names("annotations", ".parquet"):
@@ -60,25 +60,25 @@ def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -
 
 
 def done_ids(out: Folder) -> set[str]:
-    """Ids of the committed rows."""
+    """Return the ids of the committed rows."""
     names = [name for name in out.names("checkpoint", ".parquet") if not name.endswith(_PENDING)]
     return {object_id for name in names for object_id in out.read_table(name)["object_id"].to_pylist()}
 
 
 def taken_back(out: Folder) -> list[str]:
-    """Names of the files of `attempts/`, oldest first."""
+    """Return the names of the files in `attempts/`, oldest first."""
     return sorted(out.names("attempts", ".parquet"), key=_number)
 
 
 @dataclass
 class _Left:
-    """What is in the folder of a run, by the names of its files; kept in step with what is written."""
+    """What the files in the folder of a run hold, by their names; updated with every write."""
 
     out: Folder
     rows: dict[str, dict[str, bool]]  # annotations/: object_id -> whether it failed
     committed: dict[str, pa.Table]  # checkpoint/
-    tried: dict[str, pa.Table]  # attempts/: _TRIED
-    copies: int  # number of the last of attempts/
+    tried: dict[str, pa.Table]  # attempts/: columns _TRIED
+    copies: int  # number of the last file in attempts/
 
     @classmethod
     def of(cls, out: Folder) -> "_Left":
@@ -92,7 +92,7 @@ class _Left:
         return cls(out, rows, committed, tried, max(map(_number, tried), default=0))
 
     def take_back(self, object_ids: Collection[str]) -> None:
-        """See above; ends first what a call that was cut off had copied and forgotten already."""
+        """Take back rows, in the three steps of the module's text; first finish what a killed call had begun."""
         done = {
             object_id
             for name, table in self.committed.items()
@@ -115,17 +115,18 @@ class _Left:
                 table = self._drop(name, table, gone)
             if back:
                 rows_back = table.filter(_among(table, back)).cast(arrow_schema(AnnotationRow))
-                # A row never comes back into a file that it was taken from: same file and same ids are the same rows.
+                # A row never returns to a file it was taken from: a copy with the same ids has the same rows.
                 if not any(rows_back["object_id"].equals(copy) for copy in copies.get(name, ())):
                     self._copy(name, rows_back)
-                for holder in {each for object_id in back for each in holders.get(object_id, ())}:
+                for holder in {file for object_id in back for file in holders.get(object_id, ())}:
                     self.committed[holder] = self._drop(holder, self.committed[holder], back)
                 self._drop(name, table, back)
 
     def attempts(self) -> dict[str, int]:
-        """Times that a row was tried without a usable end; one replayed after an end by design starts anew.
+        """Return by object_id how often a row was tried and failed, or was rejected for want of a usable reply.
 
-        No usable answer counts as a try: the next one asks further.
+        A row that was replayed after another rejection starts from 0. A row without a usable reply does not: its next
+        attempt goes on with seeds that were not tried yet.
         """
         tried: dict[str, int] = {}
         for table in self.tried.values():
@@ -135,7 +136,7 @@ class _Left:
         return tried
 
     def _holders(self) -> dict[str, list[str]]:
-        """Names of the files of `checkpoint/` that an id stands in."""
+        """Return by object_id the names of the files in `checkpoint/` that have it."""
         holders: dict[str, list[str]] = {}
         for name, table in self.committed.items():
             for object_id in table["object_id"].to_pylist():
@@ -149,7 +150,7 @@ class _Left:
         self.tried[copy] = rows.select(_TRIED)
 
     def _drop(self, name: str, table: pa.Table, ids: Collection[str]) -> pa.Table:
-        """Write the file again without the rows of these ids, or not at all; returns what is left."""
+        """Write a file again without the rows of these ids, or delete it if none is left; returns what is left."""
         left = table.filter(pc.invert(_among(table, ids)))
         if left.num_rows:
             self.out.write_table(name, left)

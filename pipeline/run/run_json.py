@@ -1,4 +1,4 @@
-"""run.json: what a run was asked for and with what it ran; guards a folder against a second, different run."""
+"""run.json: the settings and versions of a run; keeps a run with other settings from using the same folder."""
 
 import json
 import subprocess
@@ -17,44 +17,44 @@ _DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", 
 
 
 class EngineInfo(TypedDict):
-    """What the engine of a run did; a resumed run's calls add up."""
+    """What the engine of a run did; the calls of a resumed run are added up."""
 
     url: str
-    gpus: int  # that it held; 0 = none, or an endpoint that is not ours
-    seconds: float  # that it was held
-    prefix_hits: float | None  # tokens found in its prefix cache; None if it does not tell
+    gpus: int  # GPUs that it held; 0 = none, or an endpoint that was not started here
+    seconds: float  # time that it was held
+    prefix_hits: float | None  # tokens found in its prefix cache; None if it does not say
     prefix_queries: float | None  # tokens looked up there
-    dialects: dict[str, Any]  # by model: in which form its requests are sent, as the preflight settled it
+    dialects: dict[str, Any]  # by model: the dialect that the preflight found, see Dialect.as_json
 
 
 class RunInfo(TypedDict):
-    """How a run came about; the exports quote it, none computes it."""
+    """The content of run.json; the exports quote it."""
 
     shards: list[str]  # folders below sav_train
-    writer: str  # who wrote the texts: measured, or the name of the writer that asked models
+    writer: str  # measured, or the names of the models that wrote the texts
     models: dict[str, str] | None  # name@revision by role: vlm, llm; None if no model was asked
     engine: EngineInfo | None  # None if no model was asked
-    seconds: float  # wall time of the run
+    seconds: float  # wall time of all calls
     git_commit: str | None  # of this project; None outside a checkout
     versions: dict[str, str]  # package -> version
-    useless_passes: int  # calls that the circuit breaker stopped: their rows do not count as tried
-    config: dict[str, Any]  # the resolved configuration, JSON values only
+    useless_passes: int  # calls that the circuit breaker stopped; their attempts do not count
+    config: dict[str, Any]  # all settings, as JSON values
 
 
 def begin_run(
     out: Folder, config: RunConfig, models: Mapping[str, str] | None, sav: Folder, shards: Sequence[str]
 ) -> None:
-    """Write run.json, or check that the one that is there asks for the same.
+    """Write run.json; if there is one, first check that its settings are the same.
 
     Args:
         out: folder of the run.
-        config: its settings.
-        models: `name@revision` by role; None if no model is asked. Where they run does not matter.
+        config: settings of the run.
+        models: `name@revision` by role; None if no model is asked. Where the models run is not compared.
         sav: SAV_ROOT.
-        shards: folders below sav_train.
+        shards: names of folders below sav_train.
 
     Raises:
-        ValueError: the folder holds a run with other settings, each named with both values.
+        ValueError: the folder holds a run with other settings; the message has both values of every one.
     """
     asked: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     asked["request"] = config.request_fields.deciding
@@ -86,7 +86,7 @@ def begin_run(
 
 
 def end_run(out: Folder, seconds: float, engine: EngineInfo | None) -> RunInfo:
-    """Add the time of this call and what its engine did to run.json and return it; a resumed run's calls add up."""
+    """Add the time of this call, and what its engine did, to run.json; returns its new content."""
     info: RunInfo = json.loads(out.read_bytes("run.json"))
     info["seconds"] = round(info["seconds"] + seconds, 1)
     if engine:
@@ -96,14 +96,14 @@ def end_run(out: Folder, seconds: float, engine: EngineInfo | None) -> RunInfo:
 
 
 def note_engine(out: Folder, engine: EngineInfo) -> None:
-    """Write down at once how the engine is spoken to; the rest of `engine` is added up by `end_run`."""
+    """Write the dialects of the engine to run.json at once; `end_run` adds the other figures."""
     info: RunInfo = json.loads(out.read_bytes("run.json"))
     info["engine"] = {**(info["engine"] or engine), "dialects": engine["dialects"]}
     out.write_json("run.json", info)
 
 
 def note_useless_pass(out: Folder) -> None:
-    """Count a call that the circuit breaker stopped: the next one asks anew, past the replies that were kept."""
+    """Count a call that the circuit breaker stopped: the next call asks with new seeds, past the stored replies."""
     info: RunInfo = json.loads(out.read_bytes("run.json"))
     info["useless_passes"] += 1
     out.write_json("run.json", info)
@@ -112,8 +112,8 @@ def note_useless_pass(out: Folder) -> None:
 def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
     if before is None:
         return now
-    hits = [each["prefix_hits"] for each in (before, now) if each["prefix_hits"] is not None]
-    queries = [each["prefix_queries"] for each in (before, now) if each["prefix_queries"] is not None]
+    hits = [info["prefix_hits"] for info in (before, now) if info["prefix_hits"] is not None]
+    queries = [info["prefix_queries"] for info in (before, now) if info["prefix_queries"] is not None]
     return EngineInfo(
         url=now["url"],
         gpus=now["gpus"],
@@ -125,20 +125,20 @@ def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
 
 
 def _deciding(shards: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide what comes out, by dotted name."""
+    """Return the settings that change the result, by dotted name."""
     flat: dict[str, Any] = {"shards": list(shards)}
     for key in _DECIDE_RESULT:
         value = config.get(key)
-        flat |= {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+        flat |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
     return flat
 
 
 def _git_commit() -> str | None:
-    told = subprocess.run(
+    done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or None
+    return done.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""From settings to a writer: finds or starts the engine, and lets it go at the end."""
+"""Makes the writer of a run from its settings: finds or starts the engine, and releases it at the end."""
 
 import asyncio
 import hashlib
@@ -32,30 +32,30 @@ logger = logging.getLogger(__name__)
 _HITS, _QUERIES = "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"
 _METRICS_TIMEOUT_S = 10.0
 _NAMES_SHOWN = 12
-_REPLACED_S = 1200.0  # a replica of ours that died is loaded anew; requests wait for it
+_REPLACED_S = 1200.0  # a replica that died is loaded again; requests wait so long for it
 
 
 @dataclass
 class Session:
-    """A writer that is ready to be asked."""
+    """A writer that is ready, and what is known of its engine."""
 
     writer: Writer
-    info: EngineInfo | None = None  # what run.json keeps of the engine; seconds and cache are filled in at the end
-    timed: tuple[float, int] = (0.0, 0)  # seconds and tokens out of a request of the preflight
+    info: EngineInfo | None = None  # for run.json; seconds and cache figures are filled in at the end
+    timed: tuple[float, int] = (0.0, 0)  # of the slowest request of the preflight: seconds, and tokens of its reply
 
 
 def revisions(config: RunConfig) -> dict[str, str] | None:
-    """`name@revision` of the models by role, the name alone where no revision is known; None if no model is asked.
+    """Return `name@revision` of the models by role, the name alone if no revision is known; None if no model is asked.
 
     Raises:
-        ValueError: a local model folder is not there, or the hub does not know the model.
+        FatalError: the hub does not know a model, or does not answer.
     """
-    found = {role: (model.model, _revision(config, model)) for role, model in config.models.items()}
-    return {role: "@".join(filter(None, named)) for role, named in found.items()} or None
+    named = {role: (model.model, _revision(config, model)) for role, model in config.models.items()}
+    return {role: "@".join(filter(None, parts)) for role, parts in named.items()} or None
 
 
 def slots(config: RunConfig) -> int:
-    """CPU slots that Ray needs on this machine beside those of the rendering workers."""
+    """Return the CPU slots that Ray needs on this machine, beside those of the workers that render."""
     if config.engine != "vllm":
         return 1
     from pipeline.engines import serve
@@ -64,13 +64,13 @@ def slots(config: RunConfig) -> int:
 
 
 def check(config: RunConfig) -> RunConfig:
-    """Look at the key and at a running endpoint, before anything is made; returns the settings with its models' names.
+    """Check the key and the endpoint before any work; returns the settings with the endpoint's names of the models.
 
-    An endpoint without a list of models is left to the preflight.
+    An endpoint without a list of its models is checked by the preflight alone.
 
     Raises:
-        ValueError: it serves other models, is no such endpoint, or the key cannot be sent.
-        FatalError: it does not answer.
+        ValueError: the endpoint serves other models, the address is not that of one, or the key cannot be sent.
+        FatalError: the endpoint does not answer.
     """
     if config.engine != "http":
         return config
@@ -93,19 +93,19 @@ def check(config: RunConfig) -> RunConfig:
     if names is None:
         logger.info("%s has no list of its models: whether it serves them is seen by the first request", public(url))
         return config
-    found = {role: _named(model, names) for role, model in config.models.items()}
-    if missing := sorted({config.models[role].model for role, model in found.items() if model is None}):
+    served_as = {role: _named(model, names) for role, model in config.models.items()}
+    if missing := sorted({config.models[role].model for role, model in served_as.items() if model is None}):
         raise ValueError(
             f"{public(url)} does not serve {', '.join(missing)} but {_some(names)}: give "
             "--vlm-model and --llm-model (make: VLM_MODEL=… LLM_MODEL=…) as the endpoint calls them"
         )
-    return replace(config, vlm=found["vlm"], llm=found["llm"])
+    return replace(config, vlm=served_as["vlm"], llm=served_as["llm"])
 
 
 def _named(model: ModelConfig, names: Sequence[str]) -> ModelConfig | None:
-    """The model as the endpoint lists it: by its whole name, or by what stands before @revision; None if by neither.
+    """Return the model under the name that the endpoint lists, with or without `@revision`; None if it lists neither.
 
-    Ollama lists `name:latest`, Google `models/name`, for what is asked for as `name`.
+    Ollama lists `name:latest`, and Google `models/name`, for a model that is asked for as `name`.
     """
     before, _, revision = model.model.rpartition("@")
     for name, known in ((model.model, model.revision), (before, revision)):
@@ -115,7 +115,7 @@ def _named(model: ModelConfig, names: Sequence[str]) -> ModelConfig | None:
 
 
 def _listed_as(name: str) -> set[str]:
-    """The names under which endpoints list a model that is asked for by `name`."""
+    """Return the names under which endpoints list a model that is asked for as `name`."""
     return {name, f"{name}:latest", f"models/{name}", name.removeprefix("models/")}
 
 
@@ -126,10 +126,11 @@ def _some(names: Sequence[str]) -> str:
 
 @contextmanager
 def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
-    """The writer of a run, for the time of the block; `info` is complete after it.
+    """Open the writer of a run for the time of the block, and start vLLM if asked to; `info` is complete after it.
 
     Raises:
-        FatalError: the engine cannot be started.
+        ValueError: the preflight found no way to ask the endpoint.
+        FatalError: the engine cannot be started, or does not answer.
     """
     if config.engine == "measured":
         yield Session(MeasuredWriter())
@@ -168,16 +169,16 @@ def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[S
     if config.engine == "vllm":
         endpoint = replace(endpoint, patience_s=_REPLACED_S, timeout_s=2 * _REPLACED_S)
     settled = asyncio.run(_settled(config, endpoint))
-    endpoint = replace(endpoint, dialects={model: each.dialect for model, each in settled.items()})
+    endpoint = replace(endpoint, dialects={model: one.dialect for model, one in settled.items()})
     info = EngineInfo(
         url=public(url),
         gpus=gpus,
         seconds=0.0,
         prefix_hits=None,
         prefix_queries=None,
-        dialects={model: each.dialect.as_json() for model, each in settled.items()},
+        dialects={model: one.dialect.as_json() for model, one in settled.items()},
     )
-    slowest = max(settled.values(), key=lambda each: each.seconds_s)
+    slowest = max(settled.values(), key=lambda one: one.seconds_s)
     started_s, before = time.monotonic(), prefix_cache(url)
     try:
         yield Session(_writer(config, out, endpoint), info, (slowest.seconds_s, slowest.tokens_out))
@@ -189,15 +190,16 @@ def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[S
 
 
 def prefix_cache(url: str) -> tuple[float, float] | None:
-    """Tokens of prompts that were found in the prefix cache, and all that were looked up, of all models and replicas.
+    """Read the counts of the engine's prefix cache from its Prometheus page (vLLM and `serving` have one).
 
-    The counts are of processes: they begin anew with a replica that was replaced.
+    The counts are of processes: those of a replica that was replaced start from 0.
 
     Args:
-        url: OpenAI base url, ends in /v1; the metrics are beside it.
+        url: base URL of the OpenAI API, ends in /v1; the page is `/metrics` beside it.
 
     Returns:
-        (hits, queries), or None if the engine tells neither.
+        Tokens of prompts that were in the cache, and all that were looked up, of all models and replicas; None if the
+        engine has no such page.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -207,7 +209,7 @@ def prefix_cache(url: str) -> tuple[float, float] | None:
         with urllib.request.build_opener(*direct).open(page, timeout=_METRICS_TIMEOUT_S) as reply:
             text = reply.read().decode()
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    except (OSError, ValueError, HTTPException):  # no such page, no answer, or another page
+    except (OSError, ValueError, HTTPException):  # no such page, no answer, or a page of another kind
         return None
     hits, queries = ([sample.value for sample in samples if sample.name == counted] for counted in (_HITS, _QUERIES))
     return (sum(hits), sum(queries)) if queries else None
@@ -220,13 +222,13 @@ async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settle
     client = ChatClient(endpoint)
     roles = config.models
     try:
-        found = {}
+        settled = {}
         for model in _models(config):
             kinds = {kind: roles[role].model == model.model for kind, role in (("images", "vlm"), ("text", "llm"))}
-            found[model.model] = await settle(client, endpoint.url, model.model, **kinds)
-            if (dialect := found[model.model].dialect) != Dialect():
+            settled[model.model] = await settle(client, endpoint.url, model.model, **kinds)
+            if (dialect := settled[model.model].dialect) != Dialect():
                 logger.info("%s is spoken to by %s", model.model, json.dumps(dialect.as_json()))
-        return found
+        return settled
     finally:
         await client.close()
 
@@ -246,10 +248,10 @@ def _revision(config: RunConfig, model: ModelConfig) -> str:
 
 
 def _pinned(model: ModelConfig) -> ModelConfig:
-    """The commit that was written down is the one that all replicas load, today and after a restart."""
+    """Return the model with the commit that run.json names, so that every replica loads the same."""
     return model if Path(model.model).is_dir() else replace(model, revision=revision_of(model))
 
 
 def _models(config: RunConfig) -> list[ModelConfig]:
-    """Each model once: one may have both roles."""
+    """Return every model once: a model may have both roles."""
     return list({model.model: model for model in config.models.values()}.values())
