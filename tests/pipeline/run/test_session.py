@@ -1,4 +1,4 @@
-"""The prefix cache's counts, from pages of a real HTTP server."""
+"""Which of an endpoint's models is meant by a name; the prefix cache's counts, from pages of a real HTTP server."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -6,7 +6,8 @@ from threading import Thread
 
 import pytest
 
-from pipeline.run.session import prefix_cache
+from pipeline.engines.models import ModelConfig
+from pipeline.run.session import _named, prefix_cache
 
 PAGE = """\
 # HELP vllm:prefix_cache_queries_total Prefix cache queries, in terms of number of queried tokens.
@@ -18,6 +19,27 @@ vllm:prefix_cache_queries_created{engine="0",model_name="one"} 1.79e+09
 vllm:prefix_cache_hits_total{engine="0",model_name="one"} 256.0
 vllm:external_prefix_cache_hits_total{engine="0",model_name="one"} 7.0
 """
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed", "found"),
+    [
+        ("m-vl", ["m-vl", "other"], ("m-vl", None)),
+        ("lab/m-vl@fp8", ["lab/m-vl@fp8"], ("lab/m-vl@fp8", None)),
+        ("lab/m-vl@c0ffee", ["lab/m-vl"], ("lab/m-vl", "c0ffee")),
+        ("@cf/lab/m-vl", ["@cf/lab/m-vl"], ("@cf/lab/m-vl", None)),
+        ("m-vl", ["m-vl:latest"], ("m-vl", None)),
+        ("gemini-x", ["models/gemini-x"], ("gemini-x", None)),
+        ("m-vl", ["m-vl-2"], None),
+        ("@cf/lab/m-vl", ["m-vl"], None),
+        ("m", [], None),
+    ],
+)
+def test_names_with_revisions_and_of_other_servers(
+    asked: str, listed: list[str], found: tuple[str, str | None] | None
+) -> None:
+    model = _named(ModelConfig(model=asked), listed)
+    assert (model and (model.model, model.revision)) == found
 
 
 @pytest.fixture

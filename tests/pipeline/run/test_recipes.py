@@ -12,7 +12,7 @@ from pipeline.run.recipes import RECIPES, demo, medium, modern, moe, paper, smal
 from stages.video.views import ViewConfig
 from tests.prompts.examples import EXAMPLES, GOAT
 
-MODELS_PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text()
+MODELS_PAGE = (Path(__file__).parents[3] / "docs/models.md").read_text()
 PICTURES: dict[str, tuple[str, ...]] = {
     "caption_crop": ("crop",),
     "caption_masked": ("scene",),
