@@ -27,7 +27,7 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from manifests.schema import MASK_STRIDE
-from pipeline.demo.shard import draw_demo
+from pipeline.demo.draw_demo import draw_demo
 from pipeline.export.frames import StoreConfig, write_store
 from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig

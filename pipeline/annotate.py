@@ -21,16 +21,16 @@ from manifests.io import Folder
 from manifests.outputs import TRAIN_FILE, check_out
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
-from pipeline.demo.shard import draw_demo
+from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines.address import bypass_for_loopback
-from pipeline.engines.models import ModelConfig
+from pipeline.engines.models import EngineModel
 from pipeline.explain import explain
 from pipeline.export import card, cost, frames, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
 from pipeline.run import graph, progress, resume, session
-from pipeline.run.config import ENGINES, RunConfig
 from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
+from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
@@ -189,7 +189,7 @@ def _run(
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
             correct = partial(progress.corrected_estimate, plan) if plan else None
-            ray_adapter.run(job, pools, progress.Progress(len(todo), correct))
+            ray_adapter.run(job, pools, progress.RunProgress(len(todo), correct))
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)
@@ -223,7 +223,7 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     return replace(config, vlm=vlm, llm=llm or vlm, **given)
 
 
-def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelConfig | None:
+def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:
     """Return the recipe's model, or one of the name that was given instead.
 
     A name on the hub may have a revision, `name@revision`. For an endpoint the name is not split here: `session.check`
@@ -237,7 +237,7 @@ def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelCon
     if model is None or model.model != name:
         # The settings of the recipe's model do not hold for this one, but the tokens of an object are similar.
         tokens = model.tokens_per_object if model else TOKENS_PER_OBJECT
-        model = ModelConfig(model=name, tokens_per_object=tokens)
+        model = EngineModel(model=name, tokens_per_object=tokens)
     return replace(model, revision=revision or model.revision)
 
 

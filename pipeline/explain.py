@@ -17,7 +17,7 @@ from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
 from pipeline.engines import reply_store
 from pipeline.run import resume
-from pipeline.run.config import RunConfig
+from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from stages.base import FatalError
 from stages.render_views import RenderViews

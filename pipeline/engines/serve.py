@@ -19,7 +19,7 @@ from typing import Any
 
 import ray
 
-from pipeline.engines.models import ModelConfig, fingerprint, revision_of
+from pipeline.engines.models import EngineModel, fingerprint, revision_of
 from stages.base import FatalError
 
 _REPLICAS_PER_INGRESS = 4  # one Python process can pass images on to so many
@@ -49,7 +49,7 @@ class Served:
 
 @contextmanager
 def serving(
-    models: Sequence[ModelConfig], in_flight: int, name: str, start_timeout_s: float = 1800
+    models: Sequence[EngineModel], in_flight: int, name: str, start_timeout_s: float = 1800
 ) -> Iterator[Served]:
     """Serve every distinct model of `models` under its own name for the time of the block; Ray must be connected.
 
@@ -93,12 +93,12 @@ def serving(
                 serve.shutdown()
 
 
-def extra_slots(models: Sequence[ModelConfig]) -> int:
+def extra_slots(models: Sequence[EngineModel]) -> int:
     """Return the CPU slots that a local Ray needs for replicas; the rest of Serve needs none."""
     return sum({model.model: model.max_replicas for model in models}.values())
 
 
-def _on_gpu(models: Sequence[ModelConfig]) -> bool:
+def _on_gpu(models: Sequence[EngineModel]) -> bool:
     there = int(ray.cluster_resources().get("GPU", 0))
     need = sum(model.min_replicas * model.tensor_parallel for model in models)
     if there == 0 and not any(model.gpu_memory_gib for model in models):
@@ -109,7 +109,7 @@ def _on_gpu(models: Sequence[ModelConfig]) -> bool:
     return True
 
 
-def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: bool) -> None:
+def _deploy(models: Sequence[EngineModel], in_flight: int, app: str, on_gpu: bool) -> None:
     from ray import serve
     from ray.serve.llm import build_llm_deployment
     from ray.serve.llm.deployment import LLMServer
@@ -160,7 +160,7 @@ def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: boo
     serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
 
 
-def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
+def _llm_config(model: EngineModel, in_flight: int, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
     from ray.llm._internal.common.callbacks.base import CallbackBase
     from ray.serve.llm import LLMConfig
 
@@ -221,7 +221,7 @@ def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, cro
     )
 
 
-def _short(number: int, model: ModelConfig) -> str:
+def _short(number: int, model: EngineModel) -> str:
     """Return a short name of a deployment, which is part of its logs' names: a folder's path would be too long."""
     return re.sub(r"[^\w-]", "-", f"{number}-{Path(model.model).name}")
 
@@ -232,7 +232,7 @@ def _card(model: str) -> Any:
     return ModelCard(id=model, object="model", owned_by="refsav", permission=[], metadata={})
 
 
-def _wait(app: str, models: Sequence[ModelConfig], until_s: float) -> None:
+def _wait(app: str, models: Sequence[EngineModel], until_s: float) -> None:
     """Wait until the application runs.
 
     Raises:

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.schema import AnnotationRow, Status
-from manifests.tables import markdown_table
+from manifests.text_tables import markdown_table
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
-from pipeline.export.properties import PROPERTIES, samples
+from pipeline.export.properties import PROPERTIES, measured_objects
 from pipeline.run.run_json import RunInfo
 
 # (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
@@ -177,7 +177,7 @@ class _Sums:
         self.expressions += len(texts)
         self.words += sum(len(text.split()) for text in texts)
         self.masks += pc.sum(pc.greater(pc.list_flatten(kept["areas_px"]), 0)).as_py() or 0
-        measured = samples(kept)
+        measured = measured_objects(kept)
         self.measured += len(measured)
         for name, _, has in PROPERTIES:
             answers = [has(sample) for sample in measured]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 import prompts
 from manifests.schema import Status
-from manifests.tables import text_table
+from manifests.text_tables import text_table
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.run.run_json import EngineInfo, RunInfo
 
@@ -58,7 +58,7 @@ class Forms(NamedTuple):
     by_form: tuple[tuple[str, int], ...]  # most frequent first
 
 
-class Asked(NamedTuple):
+class PromptCost(NamedTuple):
     """What one prompt took, sent to one model."""
 
     prompt: str  # name@sha8
@@ -92,7 +92,7 @@ class Cost:
     paid: Spent  # by all calls: what was sent, and what was found but sent by a row that is gone
     now: Spent  # sent in the attempt that wrote the row
     found: Spent  # taken from replies/ in that attempt
-    prompts: tuple[Asked, ...]  # in the order of the stages
+    prompts: tuple[PromptCost, ...]  # in the order of the stages
     ended: tuple[Ended, ...]  # kept rows first, then by tokens
     repair: Repair
     forms: Forms
@@ -157,7 +157,7 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
         paid=total["paid"],
         now=total["now"],
         found=total["found"],
-        prompts=tuple(Asked(*key, by_prompt[key]) for key in sorted(by_prompt, key=_by_stage)),
+        prompts=tuple(PromptCost(*key, by_prompt[key]) for key in sorted(by_prompt, key=_by_stage)),
         ended=tuple(
             sorted(
                 (Ended(*end, count, by_end[end]) for end, count in rows.items()),

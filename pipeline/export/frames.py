@@ -35,7 +35,7 @@ logger = logging.getLogger("refsav")
 
 STORE = "frames"  # name of the store in the folder of a run
 EXIT_SOME_FAILED, EXIT_USER_ERROR = 1, 2
-Outcome = Literal["made", "kept", "failed"]
+StoreResult = Literal["made", "kept", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,7 @@ def check_local(run: Folder, sav: Folder) -> None:
 
 def _outcomes(
     videos: Sequence[Video], store: Path, config: StoreConfig, workers: int
-) -> Iterator[tuple[str, Outcome, str]]:
+) -> Iterator[tuple[str, StoreResult, str]]:
     if workers == 1:
         for video in videos:
             yield video.video_id, *store_video(video, store, config)
@@ -133,7 +133,7 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def store_video(video: Video, store: Path, config: StoreConfig) -> tuple[Outcome, str]:
+def store_video(video: Video, store: Path, config: StoreConfig) -> tuple[StoreResult, str]:
     """Store one video if it is not there yet; returns what happened, and why it failed (else empty)."""
     stored = StoredVideo(store, video)
     try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import Status
-from manifests.tables import text_table
+from manifests.text_tables import text_table
 
 FINAL = (Status.KEPT, Status.REJECTED, Status.FAILED, Status.POISONED)
 _SHOWN = 5  # object ids in an error message

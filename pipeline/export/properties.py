@@ -21,7 +21,7 @@ HEAVY_OCCLUSION_FRAC = 0.25  # share of the time between first and last sight
 
 
 @dataclass(frozen=True)
-class Sample:
+class MeasuredObject:
     """The values of one object that the properties are computed from."""
 
     words: int
@@ -29,38 +29,38 @@ class Sample:
     diagonal_px: float
 
 
-def short_text(sample: Sample) -> bool:
+def short_text(one: MeasuredObject) -> bool:
     """Tell whether the expression has at most `SHORT_WORDS` words."""
-    return sample.words <= SHORT_WORDS
+    return one.words <= SHORT_WORDS
 
 
-def long_text(sample: Sample) -> bool:
+def long_text(one: MeasuredObject) -> bool:
     """Tell whether the expression has at least `LONG_WORDS` words."""
-    return sample.words >= LONG_WORDS
+    return one.words >= LONG_WORDS
 
 
-def large_object_motion(sample: Sample) -> bool | None:
+def large_object_motion(one: MeasuredObject) -> bool | None:
     """Tell whether the object's own path is long; an object at rest, which only jitters, has the motion "none"."""
-    facts = sample.facts
+    facts = one.facts
     if not facts.motion_known or (facts.motion != "none" and not facts.speed_known):
         return None
-    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * one.diagonal_px
 
 
-def large_camera_motion(sample: Sample) -> bool | None:
+def large_camera_motion(one: MeasuredObject) -> bool | None:
     """Tell whether the camera pans or travels far, or zooms much."""
-    if not sample.facts.camera_known:
+    if not one.facts.camera_known:
         return None
-    zoom = sample.facts.camera_zoom_ratio
+    zoom = one.facts.camera_zoom_ratio
     return (
-        math.hypot(*sample.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+        math.hypot(*one.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * one.diagonal_px
         or not 1 / LARGE_ZOOM_RATIO < zoom < LARGE_ZOOM_RATIO
     )
 
 
-def heavy_occlusion(sample: Sample) -> bool | None:
+def heavy_occlusion(one: MeasuredObject) -> bool | None:
     """Tell whether the object is hidden or partly covered for much of the time between first and last sight."""
-    facts = sample.facts
+    facts = one.facts
     if not facts.visible_spans:
         return False
     seen_s = facts.visible_spans[-1].end_s - facts.visible_spans[0].start_s
@@ -74,7 +74,7 @@ def _length_s(span: Span) -> float:
     return span.end_s - span.start_s
 
 
-PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
+PROPERTIES: tuple[tuple[str, str, Callable[[MeasuredObject], bool | None]], ...] = (
     ("short text", f"at most {SHORT_WORDS} words", short_text),
     ("long text", f"at least {LONG_WORDS} words", long_text),
     (
@@ -95,12 +95,12 @@ PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
 )
 
 
-def samples(table: pa.Table) -> list[Sample]:
+def measured_objects(table: pa.Table) -> list[MeasuredObject]:
     """Return the values of the kept rows of an annotations table that have both an expression and facts."""
     kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
     rows = kept.select(["expression", "facts", "width_px", "height_px"]).to_pylist()
     return [
-        Sample(
+        MeasuredObject(
             words=len(row["expression"].split()),
             facts=Facts.model_validate(row["facts"]),
             diagonal_px=math.hypot(row["width_px"], row["height_px"]),

@@ -5,7 +5,7 @@ from functools import cache
 
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
-from pipeline.run.config import RunConfig
+from pipeline.run.run_config import RunConfig
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import Stage
 from stages.caption_object import CaptionObject

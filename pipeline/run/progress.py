@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from pipeline.run.config import RunConfig
+from pipeline.run.run_config import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Seen:
     tokens_out: int = 0
 
 
-class Progress:
+class RunProgress:
     """Shows how many rows are done, rows per second, time left, and rows by state."""
 
     def __init__(self, total: int, correct: Callable[[Seen, float], str] | None = None) -> None:

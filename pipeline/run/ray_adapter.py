@@ -28,7 +28,7 @@ from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
 from pipeline.run.feed import Feed, open_rows, open_units, processes
-from pipeline.run.progress import Progress, Seen
+from pipeline.run.progress import RunProgress, Seen
 from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError, Stage
 from stages.render_views import RenderViews
@@ -103,7 +103,7 @@ class Pools:
     rows_per_unit: int = 32
 
 
-def run(job: Job, pools: Pools, progress: Progress) -> None:
+def run(job: Job, pools: Pools, progress: RunProgress) -> None:
     """Run the stages on every row of the manifest that is not done, and write the rows to `annotations/*.parquet`.
 
     The first stages, those of the pool "cpu", compute: a Ray task runs them on the rows of one video, and a video whose

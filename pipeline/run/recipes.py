@@ -7,8 +7,8 @@ docs/models.md says why these models were chosen, with sources, and how the figu
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.engines.models import ModelConfig
-from pipeline.run.config import RunConfig
+from pipeline.engines.models import EngineModel
+from pipeline.run.run_config import RunConfig
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 
@@ -36,7 +36,7 @@ def paper() -> RunConfig:
         in_flight=256,  # 32 for each of 4 replicas of 2 models; more overflows their queues (olmocr issue 317)
         select=SelectConfig(max_objects=2),
         views=ViewConfig(video_long_px=448),  # one tile of InternVL2: larger images are cut up, and 8 must fit
-        vlm=ModelConfig(
+        vlm=EngineModel(
             model="OpenGVLab/InternVL2-Llama3-76B",
             tensor_parallel=4,
             gpu_memory_gib=70,
@@ -46,7 +46,7 @@ def paper() -> RunConfig:
             # Its configuration class comes with its weights. With its default of 12 tiles, 8 images have 26,624 tokens.
             engine_kwargs=_COMMON | {"trust_remote_code": True, "mm_processor_kwargs": {"max_dynamic_patch": 4}},
         ),
-        llm=ModelConfig(
+        llm=EngineModel(
             model="Qwen/Qwen2-72B-Instruct",
             tensor_parallel=4,
             gpu_memory_gib=44,
@@ -63,7 +63,7 @@ def paper() -> RunConfig:
 
 def modern() -> RunConfig:
     """One open model for both roles, on one GPU of 80 GB or more of them."""
-    model = ModelConfig(
+    model = EngineModel(
         model="Qwen/Qwen3-VL-30B-A3B-Instruct",
         gpu_memory_gib=70,
         context_tokens=8192,
@@ -76,7 +76,7 @@ def modern() -> RunConfig:
 
 def moe() -> RunConfig:
     """A newer mixture of experts in FP8 for both roles, without reasoning, on one GPU of 80 GB. Not measured."""
-    model = ModelConfig(
+    model = EngineModel(
         model="Qwen/Qwen3.6-35B-A3B-FP8",
         gpu_memory_gib=48,
         context_tokens=8192,
@@ -89,7 +89,7 @@ def moe() -> RunConfig:
 
 def medium() -> RunConfig:
     """The 8B model of `modern`'s family in FP8, on one GPU of 24 GB. Not measured."""
-    model = ModelConfig(
+    model = EngineModel(
         model="Qwen/Qwen3-VL-8B-Instruct-FP8",
         gpu_memory_gib=20,
         context_tokens=8192,
@@ -102,7 +102,7 @@ def medium() -> RunConfig:
 
 def small() -> RunConfig:
     """The smallest model of `modern`'s family, for a laptop or a small GPU: to try everything out, not to publish."""
-    model = ModelConfig(
+    model = EngineModel(
         model="Qwen/Qwen3-VL-2B-Instruct",
         gpu_memory_gib=0,
         context_tokens=8192,

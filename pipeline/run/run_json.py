@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from manifests.io import Folder
 from pipeline.engines.address import public
-from pipeline.run.config import RunConfig
+from pipeline.run.run_config import RunConfig
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
 _DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from manifests.io import Folder
 from pipeline.engines.address import is_loopback
 from pipeline.engines.dialect import Dialect
-from pipeline.engines.models import ModelConfig, revision_of
-from pipeline.run.config import RunConfig
+from pipeline.engines.models import EngineModel, revision_of
 from pipeline.run.feed import processes
+from pipeline.run.run_config import RunConfig
 from pipeline.run.run_json import EngineInfo
 from pipeline.writers.measured import MeasuredWriter
 from stages.writer import Writer
@@ -102,7 +102,7 @@ def check(config: RunConfig) -> RunConfig:
     return replace(config, vlm=served_as["vlm"], llm=served_as["llm"])
 
 
-def _named(model: ModelConfig, names: Sequence[str]) -> ModelConfig | None:
+def _named(model: EngineModel, names: Sequence[str]) -> EngineModel | None:
     """Return the model under the name that the endpoint lists, with or without `@revision`; None if it lists neither.
 
     Ollama lists `name:latest`, and Google `models/name`, for a model that is asked for as `name`.
@@ -241,17 +241,17 @@ def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> Writer:
     return ModelWriter(endpoint, models["vlm"], models["llm"], config.sampling, out, passes=passes)
 
 
-def _revision(config: RunConfig, model: ModelConfig) -> str:
+def _revision(config: RunConfig, model: EngineModel) -> str:
     if config.engine == "http":
         return model.revision or ""
     return revision_of(model)
 
 
-def _pinned(model: ModelConfig) -> ModelConfig:
+def _pinned(model: EngineModel) -> EngineModel:
     """Return the model with the commit that run.json names, so that every replica loads the same."""
     return model if Path(model.model).is_dir() else replace(model, revision=revision_of(model))
 
 
-def _models(config: RunConfig) -> list[ModelConfig]:
+def _models(config: RunConfig) -> list[EngineModel]:
     """Return every model once: a model may have both roles."""
     return list({model.model: model for model in config.models.values()}.values())

@@ -17,7 +17,7 @@ from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
 from pipeline.explain import explain
 from pipeline.run import resume
-from pipeline.run.config import RunConfig
+from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from stages.check_video import VideoFiles
 from stages.render_views import RenderViews

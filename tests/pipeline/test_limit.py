@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.build_manifest import chosen_videos, rows_left_out
-from pipeline.engines.models import ModelConfig
+from pipeline.engines.models import EngineModel
 from pipeline.run import progress
-from pipeline.run.config import RunConfig
 from pipeline.run.progress import Seen
 from pipeline.run.recipes import modern, paper
+from pipeline.run.run_config import RunConfig
 
 VIDEOS = [f"sav_{number:06}" for number in range(900)]
 
@@ -46,7 +46,7 @@ def test_what_a_run_takes() -> None:
     assert (plan.requests, plan.tokens_in, plan.tokens_out) == (600, 560_000, 56_000)
     both = progress.estimate_run(replace(paper(), engine="vllm"), 10)
     assert (both.tokens_in, both.tokens_out) == (111_000, 5_600), "two models, each with its share"
-    same = ModelConfig(model="m", tokens_per_object=(1000, 100))
+    same = EngineModel(model="m", tokens_per_object=(1000, 100))
     alone = RunConfig(recipe="x", engine="http", engine_url="http://h/v1", vlm=same, llm=same)
     assert progress.estimate_run(alone, 3).tokens_in == 3000
     assert progress.estimate_h(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 20 / 3600)

@@ -12,7 +12,7 @@ from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
 from pipeline import build_manifest
 from pipeline.run import ray_adapter, ray_connect, resume
-from pipeline.run.progress import Progress
+from pipeline.run.progress import RunProgress
 from stages.base import FatalError, Result, Stage
 from tests.rows import make_row
 from tests.running import annotations
@@ -68,7 +68,7 @@ def manifest(out: Folder) -> list[str]:
 
 def go(out: Folder, stages: Sequence[Stage], workers: int) -> None:
     job = ray_adapter.Job(out, stages, resume.done_ids(out), resume.take_back_failed(out), max_attempts=3)
-    ray_adapter.run(job, ray_adapter.Pools(workers, in_flight=4, rows_per_unit=3), Progress(3 * VIDEOS))
+    ray_adapter.run(job, ray_adapter.Pools(workers, in_flight=4, rows_per_unit=3), RunProgress(3 * VIDEOS))
 
 
 def test_a_fatal_error_stops_the_run_and_the_next_one_goes_on(tmp_path: Path, workers: int) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import prompts
-from pipeline.engines.models import ModelConfig
-from pipeline.run.config import RunConfig
+from pipeline.engines.models import EngineModel
 from pipeline.run.recipes import RECIPES, demo, medium, modern, moe, paper, small
+from pipeline.run.run_config import RunConfig
 from stages.video.views import ViewConfig
 from tests.prompts.examples import EXAMPLES, GOAT
 
@@ -126,13 +126,13 @@ def test_what_the_recipes_stand_for() -> None:
     assert all(make().models == {} for make in RECIPES.values()), "no recipe asks a model unless an engine is chosen"
 
 
-def asked_models() -> list[tuple[str, ModelConfig]]:
+def asked_models() -> list[tuple[str, EngineModel]]:
     configs = [make() for make in RECIPES.values()]
     return [(config.recipe, model) for config in configs for model in (config.vlm, config.llm) if model]
 
 
 @pytest.mark.parametrize(("recipe", "model"), asked_models(), ids=lambda value: getattr(value, "model", value))
-def test_the_page_of_models_states_what_the_recipe_states(recipe: str, model: ModelConfig) -> None:
+def test_the_page_of_models_states_what_the_recipe_states(recipe: str, model: EngineModel) -> None:
     (line,) = (each for each in MODELS_PAGE.splitlines() if each.startswith(f"| `{recipe}`") and model.model in each)
     cells = [cell.strip() for cell in line.split("|")]
     assert f"{model.tensor_parallel}" in cells

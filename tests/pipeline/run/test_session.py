@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from pipeline.engines.models import ModelConfig
+from pipeline.engines.models import EngineModel
 from pipeline.run.session import _named, prefix_cache
 
 PAGE = """\
@@ -38,7 +38,7 @@ vllm:external_prefix_cache_hits_total{engine="0",model_name="one"} 7.0
 def test_names_with_revisions_and_of_other_servers(
     asked: str, listed: list[str], found: tuple[str, str | None] | None
 ) -> None:
-    model = _named(ModelConfig(model=asked), listed)
+    model = _named(EngineModel(model=asked), listed)
     assert (model and (model.model, model.revision)) == found
 
 

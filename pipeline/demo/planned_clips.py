@@ -20,7 +20,7 @@ LAWN, GRAVEL, BRICK, SLATE = (92, 124, 58), (142, 132, 118), (148, 92, 74), (84,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned(Masklet):
+class PlannedMasklet(Masklet):
     """A masklet, and what the pipeline should make of it."""
 
     reason: Reason | None = None  # why it should not be kept; None = it should be
@@ -30,23 +30,23 @@ class Planned(Masklet):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class PlannedClip:
     """A scene, its annotation files, and what is damaged after they were written."""
 
     scene: Scene
-    manual: tuple[Planned, ...]
-    auto: tuple[Planned, ...] = ()
+    manual: tuple[PlannedMasklet, ...]
+    auto: tuple[PlannedMasklet, ...] = ()
     rotation_deg: int = 0  # see write_clip
     video_broken: bool = False  # packets in the middle of the video are overwritten
     manual_truncated: bool = False  # the second half of the manual file is missing
 
 
-def clips() -> tuple[Clip, ...]:
+def clips() -> tuple[PlannedClip, ...]:
     """Return all clips of the shard; nothing is drawn yet."""
     return lawn(), road(), space(), lookalikes(), coins(), wall(), broken_video(), truncated_manual()
 
 
-def lawn() -> Clip:
+def lawn() -> PlannedClip:
     """Make a clip in which a cup crosses a lawn, behind a pillar and behind a ball that comes the other way."""
     scene = Scene(
         video_id="demo_000001",
@@ -61,20 +61,20 @@ def lawn() -> Clip:
             cutouts.ball("blue", 120).sprite("blue ball", centre=_line((1190, 165), (-100, 25))),
         ),
     )
-    return Clip(
+    return PlannedClip(
         scene=scene,
-        manual=(Planned(name="cup"), Planned(name="blue ball"), Planned(name="cat")),
+        manual=(PlannedMasklet(name="cup"), PlannedMasklet(name="blue ball"), PlannedMasklet(name="cat")),
         auto=(
-            Planned(name="pillar"),
+            PlannedMasklet(name="pillar"),
             _machine("cup"),
-            Planned(name="coffee", part_of="cup", colours=("orange", "brown"), reason=Reason.PART),
-            Planned(name="eye", part_of="cat", colours=("green", "brown"), reason=Reason.PART),
+            PlannedMasklet(name="coffee", part_of="cup", colours=("orange", "brown"), reason=Reason.PART),
+            PlannedMasklet(name="eye", part_of="cat", colours=("green", "brown"), reason=Reason.PART),
             _machine("cat"),
         ),
     )
 
 
-def road() -> Clip:
+def road() -> PlannedClip:
     """Make a clip in which the camera turns right with a motorcycle, and a ball rolls out of view and comes back."""
     pan = _line((640, 360), (60, 0))
     scene = Scene(
@@ -98,21 +98,21 @@ def road() -> Clip:
             cutouts.ball("red", 80).sprite("absent ball", centre=_still(700, 60), visible=lambda t_s: False),
         ),
     )
-    return Clip(
+    return PlannedClip(
         scene=scene,
         manual=(
-            Planned(name="motorcycle"),
-            Planned(name="green ball"),
-            Planned(name="yellow ball"),
-            Planned(name="small white coin", reason=Reason.TOO_SMALL),
-            Planned(name="purple ball", reason=Reason.TOO_FEW_VISIBLE_FRAMES),
-            Planned(name="absent ball", reason=Reason.NEVER_VISIBLE),
+            PlannedMasklet(name="motorcycle"),
+            PlannedMasklet(name="green ball"),
+            PlannedMasklet(name="yellow ball"),
+            PlannedMasklet(name="small white coin", reason=Reason.TOO_SMALL),
+            PlannedMasklet(name="purple ball", reason=Reason.TOO_FEW_VISIBLE_FRAMES),
+            PlannedMasklet(name="absent ball", reason=Reason.NEVER_VISIBLE),
         ),
-        auto=(Planned(name="horse"), _machine("motorcycle")),
+        auto=(PlannedMasklet(name="horse"), _machine("motorcycle")),
     )
 
 
-def space() -> Clip:
+def space() -> PlannedClip:
     """Make a portrait clip, stored rotated, in which a rocket flies up past two planets and an astronaut."""
     size = (720, 1280)
     scene = Scene(
@@ -136,24 +136,24 @@ def space() -> Clip:
             cutouts.hill(720, 290).sprite("hill", centre=_still(359.5, 1135), shadow=False),
         ),
     )
-    return Clip(
+    return PlannedClip(
         scene=scene,
         manual=(
-            Planned(name="rocket"),
-            Planned(name="astronaut"),
-            Planned(name="red planet"),
-            Planned(name="purple planet", reason=Reason.AT_BORDER),
+            PlannedMasklet(name="rocket"),
+            PlannedMasklet(name="astronaut"),
+            PlannedMasklet(name="red planet"),
+            PlannedMasklet(name="purple planet", reason=Reason.AT_BORDER),
         ),
         auto=(
-            Planned(name="blue planet"),
-            Planned(name="helmet", part_of="astronaut", colours=("black", "white"), reason=Reason.PART),
+            PlannedMasklet(name="blue planet"),
+            PlannedMasklet(name="helmet", part_of="astronaut", colours=("black", "white"), reason=Reason.PART),
             _machine("rocket"),
         ),
         rotation_deg=90,
     )
 
 
-def lookalikes() -> Clip:
+def lookalikes() -> PlannedClip:
     """Make a clip with two horses that differ only in place and path, and two discs that differ in nothing."""
     middle = _line((560, 380), (22, 0))
 
@@ -181,18 +181,18 @@ def lookalikes() -> Clip:
             disc.sprite("second twin", centre=twin(pi)),
         ),
     )
-    return Clip(
+    return PlannedClip(
         scene=scene,
         manual=(
-            Planned(name="upper horse"),
-            Planned(name="first twin", reason=Reason.AMBIGUOUS),
-            Planned(name="lower horse"),
-            Planned(name="second twin", reason=Reason.AMBIGUOUS),
+            PlannedMasklet(name="upper horse"),
+            PlannedMasklet(name="first twin", reason=Reason.AMBIGUOUS),
+            PlannedMasklet(name="lower horse"),
+            PlannedMasklet(name="second twin", reason=Reason.AMBIGUOUS),
         ),
     )
 
 
-def coins() -> Clip:
+def coins() -> PlannedClip:
     """Make a clip in which the camera nears a table with more coins than `max_objects` of a video."""
     # colour, width and place (px), largest first, as the limit ranks them
     table = (
@@ -203,7 +203,8 @@ def coins() -> Clip:
     limit = SelectConfig().max_objects
     names = [f"{colour} coin {number + 1}" for number, (colour, *_) in enumerate(table)]
     planned = [
-        Planned(name=name, reason=Reason.OVER_VIDEO_LIMIT if rank >= limit else None) for rank, name in enumerate(names)
+        PlannedMasklet(name=name, reason=Reason.OVER_VIDEO_LIMIT if rank >= limit else None)
+        for rank, name in enumerate(names)
     ]
     scene = Scene(
         video_id="demo_000005",
@@ -217,10 +218,10 @@ def coins() -> Clip:
             for number, (colour, width_px, x, y) in enumerate(table)
         ),
     )
-    return Clip(scene=scene, manual=tuple(planned[:1]), auto=tuple(planned[1:]))
+    return PlannedClip(scene=scene, manual=tuple(planned[:1]), auto=tuple(planned[1:]))
 
 
-def wall() -> Clip:
+def wall() -> PlannedClip:
     """Make a clip of a wall, along which the camera turns left; one masklet changes from a ball to another half-way."""
     pan = _line((1100, 360), (-50, 0))
     stone = cutouts.ground("brick.png", SLATE, (1500, 720), zoom=1.3)
@@ -241,19 +242,23 @@ def wall() -> Clip:
             cutouts.ball("green", 130).sprite("green ball", centre=_line((840, 440), (-20, 0))),
         ),
     )
-    slip = Planned(
+    slip = PlannedMasklet(
         name="red ball, then green ball",
         target=lambda t_s: "red ball" if t_s < 3.5 else "green ball",
         colours=("red", "green"),
         reason=Reason.INCONSISTENT,
     )
-    return Clip(
+    return PlannedClip(
         scene=scene,
-        manual=(slip, Planned(name="orange ball"), Planned(name="patch of wall", reason=Reason.UNRECOGNIZABLE)),
+        manual=(
+            slip,
+            PlannedMasklet(name="orange ball"),
+            PlannedMasklet(name="patch of wall", reason=Reason.UNRECOGNIZABLE),
+        ),
     )
 
 
-def broken_video() -> Clip:
+def broken_video() -> PlannedClip:
     """Make a clip whose video opens and decodes for some frames, and then cannot be decoded."""
     scene = Scene(
         video_id="demo_000007",
@@ -267,11 +272,11 @@ def broken_video() -> Clip:
             cutouts.ball("pink", 110).sprite("pink ball", centre=_line((640, 110), (0, 80))),
         ),
     )
-    lost = [Planned(name=name, reason=Reason.DECODE_ERROR) for name in ("motorcycle", "pink ball")]
-    return Clip(scene=scene, manual=tuple(lost[:1]), auto=tuple(lost[1:]), video_broken=True)
+    lost = [PlannedMasklet(name=name, reason=Reason.DECODE_ERROR) for name in ("motorcycle", "pink ball")]
+    return PlannedClip(scene=scene, manual=tuple(lost[:1]), auto=tuple(lost[1:]), video_broken=True)
 
 
-def truncated_manual() -> Clip:
+def truncated_manual() -> PlannedClip:
     """Make a clip whose manual file is cut in half; its automatic file and its video are intact."""
     scene = Scene(
         video_id="demo_000008",
@@ -285,14 +290,19 @@ def truncated_manual() -> Clip:
             cutouts.coin(1, "orange", 120).sprite("orange coin", centre=_still(300, 600)),
         ),
     )
-    return Clip(
-        scene=scene, manual=(Planned(name="orange coin"),), auto=(Planned(name="white horse"),), manual_truncated=True
+    return PlannedClip(
+        scene=scene,
+        manual=(PlannedMasklet(name="orange coin"),),
+        auto=(PlannedMasklet(name="white horse"),),
+        manual_truncated=True,
     )
 
 
-def _machine(name: str) -> Planned:
+def _machine(name: str) -> PlannedMasklet:
     """Make a duplicate, with a slightly wider outline, of a masklet in the manual file, as a tracker would."""
-    return Planned(name=f"{name} again", target=lambda t_s: name, grow_px=2, duplicate_of=name, reason=Reason.DUPLICATE)
+    return PlannedMasklet(
+        name=f"{name} again", target=lambda t_s: name, grow_px=2, duplicate_of=name, reason=Reason.DUPLICATE
+    )
 
 
 def _still(x: float, y: float) -> Trajectory:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from manifests.schema import MASK_STRIDE, Reason, Status
-from pipeline.demo.clips import Clip, Planned, clips
+from pipeline.demo.planned_clips import PlannedClip, PlannedMasklet, clips
 from pipeline.demo.scene import Scene, Sprite
 from pipeline.demo.write import write_clip
 
@@ -50,7 +50,7 @@ def draw_demo(sav_root: Path) -> None:
                 raise
 
 
-def _draw(clip: Clip, folder: Path) -> list[dict[str, Any]]:
+def _draw(clip: PlannedClip, folder: Path) -> list[dict[str, Any]]:
     """Write the files of a clip; returns its entries for truth.json."""
     video_id = clip.scene.video_id
     write_clip(clip.scene, folder, manual=clip.manual, auto=clip.auto, rotation_deg=clip.rotation_deg)
@@ -75,7 +75,7 @@ def _destroy_middle(video: Path) -> None:
             file.write(b"\xff" * size)
 
 
-def _truth(clip: Clip, folder: Path) -> list[dict[str, Any]]:
+def _truth(clip: PlannedClip, folder: Path) -> list[dict[str, Any]]:
     scene = clip.scene
     named = {
         planned.name: (f"{scene.video_id}/{kind}/{position}", planned)
@@ -108,12 +108,12 @@ def _outcome(reason: Reason | None) -> dict[str, str | None]:
     return {"status": Status.KEPT if reason is None else Status.FAILED if failed else Status.REJECTED, "reason": reason}
 
 
-def _sprite(scene: Scene, planned: Planned, t_s: float) -> Sprite:
+def _sprite(scene: Scene, planned: PlannedMasklet, t_s: float) -> Sprite:
     name = planned.name if planned.target is None else planned.target(t_s)
     return next(sprite for sprite in scene.sprites if name == sprite.name or name in sprite.parts)
 
 
-def _motion(scene: Scene, planned: Planned, seen_T: NDArray[np.bool_]) -> dict[str, Any]:
+def _motion(scene: Scene, planned: PlannedMasklet, seen_T: NDArray[np.bool_]) -> dict[str, Any]:
     """Return motion through the world, in screen pixels, and change of size on the screen, while the object is seen."""
     times_s = np.flatnonzero(seen_T) * MASK_STRIDE / scene.fps
     if not len(times_s):

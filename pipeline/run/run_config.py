@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pipeline.engines.dialect import RequestFields, parse_fields
-from pipeline.engines.models import ModelConfig, Sampling
+from pipeline.engines.models import EngineModel, Sampling
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 
@@ -21,8 +21,8 @@ class RunConfig:
     views: ViewConfig = field(default_factory=ViewConfig)
     engine: Engine = "measured"
     engine_url: str | None = None  # base URL for ENGINE=http, ends in /v1
-    vlm: ModelConfig | None = None  # asked with images; the measured engine needs none
-    llm: ModelConfig | None = None  # asked with text alone; may be the same as `vlm`
+    vlm: EngineModel | None = None  # asked with images; the measured engine needs none
+    llm: EngineModel | None = None  # asked with text alone; may be the same as `vlm`
     sampling: Sampling = field(default_factory=Sampling)
     repair: bool = False  # ask once more where texts contradict, else drop the object (paper, section 3.3)
     on_contradiction: Literal["report", "reject"] = "reject"  # what to do if facts contradict a text
@@ -33,7 +33,7 @@ class RunConfig:
     rows_per_unit: int = 32  # rows that are committed together: what a kill can cost
 
     @property
-    def models(self) -> dict[str, ModelConfig]:
+    def models(self) -> dict[str, EngineModel]:
         """The models that are asked, by role (`vlm`, `llm`); empty if none is asked."""
         if self.engine == "measured" or not self.vlm or not self.llm:
             return {}
