@@ -10,7 +10,7 @@ from stages.base import FatalError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
+class EngineModel:
     """A model's name, and what one replica of it needs where vLLM is started here (ENGINE=vllm)."""
 
     model: str  # hub id, local folder, or the name under which an endpoint serves it
@@ -53,7 +53,7 @@ class Sampling:
             raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
 
 
-def revision_of(model: ModelConfig) -> str:
+def revision_of(model: EngineModel) -> str:
     """Return the version of a model: the commit of a hub's model, or a fingerprint of a local folder's files.
 
     Raises:

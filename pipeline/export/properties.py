@@ -29,38 +29,38 @@ class MeasuredObject:
     diagonal_px: float
 
 
-def short_text(one: MeasuredObject) -> bool:
+def short_text(measured: MeasuredObject) -> bool:
     """Tell whether the expression has at most `SHORT_WORDS` words."""
-    return one.words <= SHORT_WORDS
+    return measured.words <= SHORT_WORDS
 
 
-def long_text(one: MeasuredObject) -> bool:
+def long_text(measured: MeasuredObject) -> bool:
     """Tell whether the expression has at least `LONG_WORDS` words."""
-    return one.words >= LONG_WORDS
+    return measured.words >= LONG_WORDS
 
 
-def large_object_motion(one: MeasuredObject) -> bool | None:
+def large_object_motion(measured: MeasuredObject) -> bool | None:
     """Tell whether the object's own path is long; an object at rest, which only jitters, has the motion "none"."""
-    facts = one.facts
+    facts = measured.facts
     if not facts.motion_known or (facts.motion != "none" and not facts.speed_known):
         return None
-    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * one.diagonal_px
+    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * measured.diagonal_px
 
 
-def large_camera_motion(one: MeasuredObject) -> bool | None:
+def large_camera_motion(measured: MeasuredObject) -> bool | None:
     """Tell whether the camera pans or travels far, or zooms much."""
-    if not one.facts.camera_known:
+    if not measured.facts.camera_known:
         return None
-    zoom = one.facts.camera_zoom_ratio
+    zoom = measured.facts.camera_zoom_ratio
     return (
-        math.hypot(*one.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * one.diagonal_px
+        math.hypot(*measured.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * measured.diagonal_px
         or not 1 / LARGE_ZOOM_RATIO < zoom < LARGE_ZOOM_RATIO
     )
 
 
-def heavy_occlusion(one: MeasuredObject) -> bool | None:
+def heavy_occlusion(measured: MeasuredObject) -> bool | None:
     """Tell whether the object is hidden or partly covered for much of the time between first and last sight."""
-    facts = one.facts
+    facts = measured.facts
     if not facts.visible_spans:
         return False
     seen_s = facts.visible_spans[-1].end_s - facts.visible_spans[0].start_s
