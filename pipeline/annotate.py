@@ -154,10 +154,7 @@ def _run(
     if out.exists("manifest.parquet") and _rows(out) == len(done):
         logger.info("all %d masklets are done", len(done))
         return None
-    from pipeline.run import (  # here, because Ray takes seconds to import
-        ray_adapter,
-        ray_connect,
-    )
+    from pipeline.run import ray_adapter, ray_connect  # here, because Ray takes seconds to import
 
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:

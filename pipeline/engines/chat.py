@@ -11,7 +11,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -22,6 +22,7 @@ import openai
 from manifests.schema import Reason
 from pipeline.engines.address import is_loopback, proxy_of, public
 from pipeline.engines.dialect import Dialect, Request, RequestFields, body
+from pipeline.engines.liveness import NOT_FOR_US, EngineWatch, cancel_and_wait, concerns_one_request, unless_gone
 from pipeline.engines.reading import ChatReply, ends_itself, is_whole, read_reply
 from pipeline.engines.server_errors import ServerError, codes_of, connection_fix, fix_of, is_filtered, is_page, words_of
 from stages.base import FatalError, RowError
@@ -30,21 +31,11 @@ T = TypeVar("T")
 
 _TIMEOUT = openai.Timeout(None, connect=10.0)  # for connecting alone: silence is judged in this module
 _SPARE_CONNECTIONS = 8  # for requests that test whether the engine is alive
-_QUIET_S = 10.0  # after so long without any reply, the client tests whether the engine is alive
-_PROBE_S, _PROBES, _PROBE_PAUSE_S = (
-    5.0,
-    5,
-    3.0,
-)  # at worst 10 + 5 x 5 + 5 x 3 s until an engine counts as gone
-_PAUSES_S, _LONGEST_PAUSE_S = (
-    (0.5, 1.0, 2.0, 4.0),
-    8.0,
-)  # of the openai package: these, then always the longest
+_PAUSES_S, _LONGEST_PAUSE_S = (0.5, 1.0, 2.0, 4.0), 8.0  # between retries, as in the openai package
 _RESENDS = 2  # of a request whose reply broke off, stalled, or was an error with status 200
-_ALIVE_S = 10.0  # for a reply of one token
 _FILTERING = (400, 403, 422, 451)  # if the error speaks of a content filter, the content was refused
+_LIST_S, _LIST_RETRIES = 5.0, 5  # for the list of models: time limit, retries
 _NO_LIST = (403, 404, 405, 501)  # no list of models; 403: a key may be valid for chat completions only
-_NOT_FOR_US = (401, 402, 403, 404, 405, 407)  # concerns every request: key, credit, model, address
 _LIMITED = 3  # times patience_s: by then a limit per minute is over
 _AFTER_END_S = 1.0  # for a connection to close after its reply has ended
 _MOST_BYTES = 2**24  # of a reply: 50,000 tokens as events
@@ -97,10 +88,7 @@ class ChatClient:
             max_retries=_tries(endpoint.patience_s),
         )
         self._slots = asyncio.Semaphore(endpoint.in_flight)
-        self._open = 0
-        self._answered_s: dict[str, float] = {}  # by model: when it last replied to anything
-        self._heard_s = -math.inf  # when a byte of any reply last came
-        self._watch: asyncio.Task[str] | None = None
+        self._watch = EngineWatch(self._client, endpoint.url, self.describe)
 
     async def ask(self, request: Request) -> ChatReply:
         """Send a request and return the engine's reply; whether the reply can be used is not judged here.
@@ -109,10 +97,10 @@ class ChatClient:
             RowError: with ENGINE_ERROR: the engine is alive and replies to other requests, but not to this one.
             FatalError: the engine is gone, does not know the model, or refuses the key.
         """
-        async with self._slots, self._watched() as gone:
+        async with self._slots, self._watch.watching() as gone:
             started_s = time.monotonic()
             try:
-                answer: ChatReply = await _unless(gone, self._through_limits(request))
+                answer: ChatReply = await unless_gone(gone, self._through_limits(request))
             except (openai.APIError, ServerError, StalledError, TimeoutError) as error:
                 status = error.status_code if isinstance(error, openai.APIStatusError) else None
                 words = self.describe(error)
@@ -121,16 +109,16 @@ class ChatClient:
                 ):
                     return ChatReply(text="", finish_reason="content_filter", refusal=words)
                 message = f"{words} after {time.monotonic() - started_s:.0f} s"
-                if status in _NOT_FOR_US:
+                if status in NOT_FOR_US:
                     fix = fix_of(status, self._endpoint.url, model=request.model)
                     message = f"{public(self._endpoint.url)} does not serve {request.model!r} to us: {message}"
                     raise FatalError(f"{message}; {fix}" if fix else message) from error
                 answers = status is not None or isinstance(error, ServerError)
-                if _of_this_request(status) or await self._lives(request.model, answers_errors=answers):
+                if concerns_one_request(status) or await self._watch.is_alive(request.model, answers_errors=answers):
                     raise RowError(Reason.ENGINE_ERROR, f"{request.schema_name}: {message}") from error
                 message = f"{request.model} at {public(self._endpoint.url)} does not answer: {message}"
                 raise FatalError(message) from error
-            self._answered_s[request.model] = time.monotonic()
+            self._watch.answered_s[request.model] = time.monotonic()
             return replace(answer, seconds_s=time.monotonic() - started_s)
 
     async def _through_limits(self, request: Request) -> ChatReply:
@@ -140,7 +128,7 @@ class ChatClient:
             try:
                 return await self.send(request, self._dialect(request))
             except openai.RateLimitError as error:
-                answered_s = max(since_s, self._answered_s.get(request.model, -math.inf))
+                answered_s = max(since_s, self._watch.last_answer_s(request.model))
                 ends_s = answered_s + _LIMITED * self._endpoint.patience_s
                 if error.code == "insufficient_quota" or time.monotonic() > ends_s:
                     raise
@@ -225,23 +213,23 @@ class ChatClient:
                 raise StalledError(f"the answer was cut off ({error or type(error).__name__})") from error
 
     async def _patiently(self, waiting: Coroutine[Any, Any, T], model: str) -> T:
-        """What is waited for before an answer begins: as long as others of the model are answered, and then timeout_s.
+        """Wait for what comes before a reply begins, until the model has replied to no request for `timeout_s`.
 
         Raises:
-            TimeoutError: longer.
+            TimeoutError: it took longer.
         """
         task = asyncio.ensure_future(waiting)
         since_s = time.monotonic()
         try:
             while not task.done():
-                answered_s = max(since_s, self._answered_s.get(model, -math.inf))
+                answered_s = max(since_s, self._watch.last_answer_s(model))
                 left_s = answered_s + self._endpoint.timeout_s - time.monotonic()
                 if left_s <= 0:
                     raise TimeoutError
                 await asyncio.wait({task}, timeout=left_s)
             return task.result()
         finally:
-            await _stopped(task)
+            await cancel_and_wait(task)
 
     async def _rest(self, pieces: AsyncIterator[bytes], received: bytearray) -> None:
         """Append to `received`, the first bytes of a reply, those that follow.
@@ -256,7 +244,7 @@ class ChatClient:
                 limit.reschedule(clock() + (_AFTER_END_S if _DONE.search(received) else self._endpoint.silence_s))
                 async for piece in pieces:
                     received += piece
-                    self._heard_s = time.monotonic()
+                    self._watch.heard_s = time.monotonic()
                     if len(received) > _MOST_BYTES:
                         raise ServerError(f"more than {_MOST_BYTES:,} bytes", "answers without an end")
                     wait_s = (
@@ -266,30 +254,6 @@ class ChatClient:
         except TimeoutError as error:
             why = "took too long" if clock() >= end_s else f"stalled: no byte for {self._endpoint.silence_s:g} s"
             raise StalledError(f"the answer {why}") from error
-
-    async def _lives(self, model: str, *, answers_errors: bool) -> bool:
-        """Tell whether `model` is alive: it replies to a shortest request, or to any other request meanwhile.
-
-        Args:
-            model: name under which the endpoint serves it.
-            answers_errors: the endpoint answered with an error before: if the shortest request then has to wait, the
-                engine has a long queue, but is alive.
-        """
-        since_s = time.monotonic()
-        client = self._client.with_options(max_retries=0, timeout=_ALIVE_S)
-        try:
-            await client.chat.completions.with_raw_response.create(
-                model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=1
-            )
-        except openai.APIStatusError as error:
-            alive = _of_this_request(error.status_code)
-        except openai.APITimeoutError:
-            alive = answers_errors
-        except openai.APIError:
-            alive = False
-        else:
-            alive = True
-        return alive or self._answered_s.get(model, -math.inf) > since_s
 
     async def models(self) -> list[str] | None:
         """Return the names of the models that the endpoint serves; None if it has no such list.
@@ -301,7 +265,7 @@ class ChatClient:
         url = self._endpoint.url
         at = f"the engine at {public(url)} cannot be asked for its models"
         try:
-            client = self._client.with_options(max_retries=_PROBES, timeout=_PROBE_S)
+            client = self._client.with_options(max_retries=_LIST_RETRIES, timeout=_LIST_S)
             data = (await client.models.with_raw_response.list()).http_response.content
         except openai.APIStatusError as error:
             if error.status_code in _NO_LIST and not is_page(error.response.content):
@@ -324,65 +288,6 @@ class ChatClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
-
-    @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[asyncio.Task[str]]:
-        """While any request is open, run a task that tests the engine, and ends when the engine is gone."""
-        self._open += 1
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._look())
-        try:
-            yield self._watch
-        finally:
-            self._open -= 1
-            if not self._open and (watch := self._watch):
-                self._watch = None
-                await _stopped(watch)
-
-    async def _look(self) -> str:
-        client = self._client.with_options(max_retries=0, timeout=_PROBE_S)
-        failures, message = 0, ""
-        since_s = time.monotonic()
-        while failures < _PROBES:
-            quiet_s = time.monotonic() - max((since_s, self._heard_s, *self._answered_s.values()))
-            if quiet_s < _QUIET_S:
-                failures = 0
-                await asyncio.sleep(_QUIET_S - quiet_s)
-                continue
-            try:
-                await client.models.with_raw_response.list()
-                failures, since_s = 0, time.monotonic()
-            except openai.APIConnectionError as error:
-                failures, message = failures + 1, self.describe(error)
-                await asyncio.sleep(_PROBE_PAUSE_S)
-            except openai.APIError:  # it answers, if only with an error: what is wrong will be seen by requests
-                failures, since_s = 0, time.monotonic()
-        return f"the engine at {public(self._endpoint.url)} is gone: {message}"
-
-
-async def _unless(gone: asyncio.Task[str], asking: Coroutine[Any, Any, Any]) -> Any:
-    """Return the result of `asking`; raise FatalError as soon as the task `gone` has ended."""
-    task = asyncio.create_task(asking)
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise FatalError(gone.result())
-        return task.result()
-    finally:
-        await _stopped(task)
-
-
-async def _stopped(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has closed its connection; what it raises then is ignored."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
-
-
-def _of_this_request(status: int | None) -> bool:
-    """Tell whether an HTTP status says that this request cannot be answered, not that the engine cannot answer."""
-    return status is not None and status < 500 and status not in (*_NOT_FOR_US, 408, 409, 429)
 
 
 def _tries(patience_s: float) -> int:

@@ -253,7 +253,7 @@ from tests import dialects
 from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
 from tests.pipeline.writers.asking import text_rows, through
 
-chat._QUIET_S = chat._PROBE_S = chat._PROBE_PAUSE_S = 0.1
+liveness._QUIET_S = liveness._PROBE_S = liveness._PROBE_PAUSE_S = 0.1
 with serve(Rule(do=half_a_body(), times=1), Rule(do=reset(), times=1), Rule(do=good(0.01))) as server:
     through(server, Path(sys.argv[1]), text_rows(3))
     server.hang()
