@@ -247,7 +247,7 @@ def test_the_loop_is_never_blocked() -> None:
 QUIET = """
 import sys
 from pathlib import Path
-from pipeline.engines import chat
+from pipeline.engines import liveness
 from stages.base import FatalError
 from tests import dialects
 from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
