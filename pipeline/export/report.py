@@ -55,13 +55,13 @@ def report(
     """
     table = annotations.select(["video_id", "status", "stage", "reason"])
     kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()
-    pictured = annotations.valid("preview_jpeg")
+    has_preview = annotations.valid("preview_jpeg")
     listed = _kept_first(np.arange(table.num_rows), kept, max_objects)
-    shown = np.sort(_kept_first(np.sort(listed[pictured[listed]]), kept, max_previews))
+    shown = np.sort(_kept_first(np.sort(listed[has_preview[listed]]), kept, max_previews))
     head = {
         "run": run,
         "total": table.num_rows,
-        "with_preview": int(pictured.sum()),
+        "with_preview": int(has_preview.sum()),
         "previews": len(shown),
         "videos": pc.count_distinct(table["video_id"]).as_py(),
         "funnel": [_funnel_step(step) for step in outcomes.flow(table, stages)],
@@ -82,19 +82,21 @@ def report(
 
 
 def _data(
-    annotations: Annotations, head: dict[str, Any], listed: Indices, seen: set[int]
+    annotations: Annotations, head: dict[str, Any], listed: Indices, shown_rows: set[int]
 ) -> Iterator[tuple[str, object]]:
-    """Fields of the object that the page's script reads: `head`, the listed rows, the names that their calls use."""
+    """Yield the fields of the page's data: those of `head`, the listed rows, and the names that their calls use."""
     names: dict[str, int] = {}
     yield from head.items()
-    yield "rows", _rows(annotations, listed, seen, names)
+    yield "rows", _rows(annotations, listed, shown_rows, names)
     yield "call_names", list(names)
 
 
-def _rows(annotations: Annotations, listed: Indices, seen: set[int], names: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """The rows to list, in their order; adds to `names` those of prompts and models that their calls name."""
+def _rows(
+    annotations: Annotations, listed: Indices, shown_rows: set[int], names: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows to list, in order; add to `names` the prompts and models that their calls name."""
     for index, row in zip(listed, annotations.rows(_COLUMNS, listed), strict=True):
-        row["preview"] = int(index) if int(index) in seen else None
+        row["preview"] = int(index) if int(index) in shown_rows else None
         row["calls"] = [_call(call, names) for call in row["calls"]]
         yield row
 

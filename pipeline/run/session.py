@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifests.io import Folder
-from pipeline.engines.address import is_loopback
+from pipeline.engines.address import api_key, is_address, is_loopback, public
 from pipeline.engines.dialect import Dialect
 from pipeline.engines.models import EngineModel, revision_of
 from pipeline.run.feed import processes
@@ -74,7 +74,6 @@ def check(config: RunConfig) -> RunConfig:
     """
     if config.engine != "http":
         return config
-    from pipeline.engines.address import api_key, is_address, public
     from pipeline.engines.chat import ChatClient, Endpoint
 
     url = config.engine_url or ""
@@ -136,7 +135,7 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
         yield Session(MeasuredWriter())
     elif config.engine == "http":
         assert config.engine_url
-        with _measured(config, out, config.engine_url, 0) as session:
+        with _opened_at(config, out, config.engine_url, 0) as session:
             yield session
     else:
         from pipeline.engines import serve
@@ -149,15 +148,15 @@ def opened(config: RunConfig, out: Folder) -> Iterator[Session]:
                 config.in_flight,
                 f"refsav-{hashlib.sha256(out.path().encode()).hexdigest()[:8]}",
             ) as served,
-            _measured(config, out, served.url, served.gpus) as session,
+            _opened_at(config, out, served.url, served.gpus) as session,
         ):
             logger.info("vLLM answers at %s after %.0f s", served.url, time.monotonic() - started_s)
             yield session
 
 
 @contextmanager
-def _measured(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[Session]:
-    from pipeline.engines.address import api_key, public
+def _opened_at(config: RunConfig, out: Folder, url: str, gpus: int) -> Iterator[Session]:
+    """Open the writer that asks the endpoint at `url`; the preflight comes first, counts are read at the end."""
     from pipeline.engines.chat import Endpoint
 
     endpoint = Endpoint(
