@@ -20,8 +20,8 @@ from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Status
 from pipeline import build_manifest
-from pipeline.recipes import paper
-from pipeline.run_json import begin_run
+from pipeline.run.recipes import paper
+from pipeline.run.run_json import begin_run
 from tests.pipeline import model_rows, rows
 
 FEW, MANY, UNIT = 5_000, 50_000, 32

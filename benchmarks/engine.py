@@ -28,8 +28,8 @@ from benchmarks.whole_run import ROOT
 from manifests.io import Folder
 from manifests.schema import Row, Status
 from pipeline.engines.chat import body
-from pipeline.engines.exchange import Request
-from pipeline.recipes import small
+from pipeline.engines.dialect import Request
+from pipeline.run.recipes import small
 from prompts import load
 from stages.render_views import RenderViews
 from tests.running import free_port
@@ -130,18 +130,18 @@ def sent(sav: Path, out: Path) -> list[Request]:
     """What the pipeline asked: from its stored replies, with pictures drawn again."""
     stage = RenderViews(small().views, Folder(str(sav)))
     rows = [Row.model_validate(row) for row in Folder(str(out)).read_table("manifest.parquet").to_pylist()]
-    pictures = {}
+    images = {}
     for row in (row for row in rows if row.status is Status.PENDING):
         (views,) = stage.process([row])
         assert isinstance(views, dict), views
         for jpeg in (views["crop_jpeg"], views["masked_jpeg"], views["scene_jpeg"], *views["video_jpegs"]):
-            pictures[hashlib.sha256(jpeg).hexdigest()] = jpeg
+            images[hashlib.sha256(jpeg).hexdigest()] = jpeg
     requests = []
     for path in sorted(out.glob("replies/*/*.json"), key=lambda path: path.stat().st_mtime):
         asked = json.loads(path.read_bytes())["asked"]
         prompt = load(asked.pop("prompt").partition("@")[0])
         del asked["revision"]
-        asked["pictures"] = tuple(pictures[digest] for digest in asked["pictures"])
+        asked["images"] = tuple(images[digest] for digest in asked.pop("pictures"))
         requests.append(Request(**asked, schema_name=prompt.name, schema=prompt.reply.model_json_schema()))
     return requests
 

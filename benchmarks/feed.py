@@ -29,7 +29,7 @@ from benchmarks.clips import draw_clip
 from benchmarks.engine import wait_for
 from benchmarks.whole_run import ROOT
 from manifests.schema import Row
-from pipeline.feed import Feed
+from pipeline.run.feed import Feed
 from tests.misbehaving import service_times_s
 from tests.pipeline.writers.asking import text_rows, text_stages, writer_of
 from tests.running import free_port

@@ -27,9 +27,8 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from manifests.schema import MASK_STRIDE
-from pipeline.demo.shard import draw_demo
-from pipeline.export.frames import write_store
-from pipeline.export.store_video import StoreConfig
+from pipeline.demo.draw_demo import draw_demo
+from pipeline.export.frames import StoreConfig, write_store
 from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.check import check_videos

@@ -1,1 +1,1 @@
-"""The acts: annotate, and everything that knows Ray, models and outputs."""
+"""The commands, one in each module, and below it the folders that do their work; no folder imports a command."""

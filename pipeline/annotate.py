@@ -18,26 +18,24 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
+from manifests.outputs import TRAIN_FILE, check_out
 from manifests.schema import AnnotationRow, Status
-from pipeline import build_manifest, dead_letter, expected, graph, limit, resume
-from pipeline.breaker import BAD, UselessEngineError
-from pipeline.config import ENGINES, RunConfig
-from pipeline.demo.shard import draw_demo
-from pipeline.engines import session
+from pipeline import build_manifest, dead_letter
+from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines.address import bypass_for_loopback
-from pipeline.engines.config import ModelConfig
+from pipeline.engines.models import EngineModel
 from pipeline.explain import explain
-from pipeline.export import cost, frames, outcomes
+from pipeline.export import card, cost, frames, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
-from pipeline.export.run_info import EngineInfo
-from pipeline.export.write import write_exports
-from pipeline.out_folder import check_out
-from pipeline.progress import Progress
-from pipeline.recipes import RECIPES, TOKENS_PER_OBJECT
-from pipeline.run_json import begin_run, end_run, note_engine, note_useless_pass
+from pipeline.run import graph, progress, resume, session
+from pipeline.run.feed import BAD, UselessEngineError
+from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
+from pipeline.run.run_config import ENGINES, RunConfig
+from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
 from stages.base import FatalError
 from stages.sav_root import find_root, list_videos
+from stages.select_policy import STAGE as SELECT_OBJECTS
 from stages.shard import shard_names
 
 logger = logging.getLogger("refsav")
@@ -46,10 +44,10 @@ EXIT_TOO_MANY_FAILED, EXIT_USER_ERROR, EXIT_FATAL = 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped, run it again."""
+    """Run the command line; returns the exit code: 0 done, 1 too many rows failed, 2 wrong settings, 3 stopped."""
     options = parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for library in ("httpx2", "openai"):  # a line for each request
+    for library in ("httpx2", "openai"):  # they would log a line for each request
         logging.getLogger(library).setLevel(logging.WARNING)
     bypass_for_loopback()
     try:
@@ -57,17 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
-    except (FatalError, OSError) as error:  # the latter: a disk that is full, gone or not to be written to
+    except (FatalError, OSError) as error:  # OSError: a disk that is full, gone or not writable
         logger.error("stopped: %s. What is done is kept; give the same command again.", error)
         return EXIT_FATAL
 
 
 def annotate(options: argparse.Namespace) -> int:
-    """Run the command described by `options`; returns the exit code.
+    """Run the command with these options; returns the exit code, 0 or 1.
 
     Raises:
-        ValueError: settings that cannot be carried out.
-        FatalError: the run stopped; the same command goes on.
+        ValueError: the settings are wrong or contradict one another.
+        FatalError: the run stopped; the same command continues it.
     """
     shards = shard_names(options.shard)
     if options.limit is not None and options.limit < 1:
@@ -75,7 +73,7 @@ def annotate(options: argparse.Namespace) -> int:
     out = Folder(options.out or f"runs/{'-'.join(shards)}")
     config = _config(options, shards)
     sav = _sav_root(options, shards, out)
-    stages = graph.build(config, sav, MeasuredWriter())  # the order is the same whoever writes
+    stages = graph.build(config, sav, MeasuredWriter())  # only for their order, which does not depend on the writer
     graph.check(stages)
     if options.check:
         logger.info("%d stages fit together: %s", len(stages), " -> ".join(stage.name for stage in stages))
@@ -96,31 +94,35 @@ def annotate(options: argparse.Namespace) -> int:
         draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
         for shard in shards:
-            list_videos(sav.fs, sav.path(), shard)  # a wrong name is told before anything is made
+            list_videos(sav.fs, sav.path(), shard)  # raises for a wrong name, before anything is written
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay or options.prompt_changed:
         selection = dead_letter.parse(options.replay or ())
         chosen = dead_letter.take_back(out, selection, prompt_changed=options.prompt_changed)
         logger.info("%d masklets are run again", chosen)
     engine = _run(options, config, out, sav, shards)
-    order = ["select_objects", *(stage.name for stage in stages)]
+    order = [SELECT_OBJECTS, *(stage.name for stage in stages)]
     annotations = Annotations(out)
     table = annotations.select(["object_id", "status", "stage", "reason"])
     manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
     not_taken = (
-        limit.left_out(manifest, options.limit) - set(table["object_id"].to_pylist()) if options.limit else set()
+        build_manifest.rows_left_out(manifest, options.limit) - set(table["object_id"].to_pylist())
+        if options.limit
+        else set()
     )
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
     bill = cost.cost(annotations, info)
-    write_exports(out, annotations, info, order, bill)
+    out.write_text(TRAIN_FILE, refsav_json.text(annotations))
+    out.write_text("README.md", [card.card(annotations, info, order, bill)])
+    out.write_text("report.html", report.report(annotations, info, order, bill))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
     if not_taken:
         sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(bill)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
-    sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path('Ref-SAV.json')}, card {out.path('README.md')}\n")
+    sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path(TRAIN_FILE)}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
     states = table["status"].to_pylist()
@@ -136,7 +138,7 @@ def annotate(options: argparse.Namespace) -> int:
 
 
 def _to_do(out: Folder) -> bool:
-    """Whether any row is left, so that an engine will be asked; a row that failed is."""
+    """Tell whether any row is left to do, so that an engine will be needed; a row that failed is."""
     if not out.exists("manifest.parquet"):
         return True
     table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["status"])
@@ -146,13 +148,13 @@ def _to_do(out: Folder) -> bool:
 def _run(
     options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
 ) -> EngineInfo | None:
-    """Make the manifest if there is none, and take its undone rows through the stages; what the engine did, if any."""
+    """Build the manifest if there is none, and run the stages on its undone rows; returns what the engine did."""
     attempts = resume.take_back_failed(out)
     done = resume.done_ids(out)
     if out.exists("manifest.parquet") and _rows(out) == len(done):
         logger.info("all %d masklets are done", len(done))
         return None
-    from pipeline import ray_adapter, ray_connect  # cost seconds that --help, --check and a finished run do not need
+    from pipeline.run import ray_adapter, ray_connect  # here, because Ray takes seconds to import
 
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
@@ -162,28 +164,29 @@ def _run(
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
         not_taken = 0
         if options.limit:
-            left_out = limit.left_out(manifest, options.limit) - done
+            left_out = build_manifest.rows_left_out(manifest, options.limit) - done
             done, not_taken = done | left_out, len(left_out)
         todo = _without(manifest, done)
         if not len(todo):
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
         pending = todo["status"].to_pylist().count(Status.PENDING)
-        plan = expected.expected(config, pending) if config.models else None
+        plan = progress.estimate_run(config, pending) if config.models else None
         if plan:
             logger.info("%d objects to describe: about %s", pending, plan)
         with session.opened(config, out) as engine:
             if plan and engine.info:
                 note_engine(out, engine.info)
-                took_h = expected.hours(plan, config.in_flight, *engine.timed)
-                logger.info("at the speed of the first request that is about %s", expected.in_words(took_h))
+                took_h = progress.estimate_h(plan, config.in_flight, *engine.timed)
+                logger.info("at the speed of the first request that is about %s", progress.in_words(took_h))
             before = f"{len(manifest) - len(todo) - not_taken} done before"
             before += f", {not_taken} left by --limit" if not_taken else ""
             logger.info("%d masklets, %s, %d workers", len(manifest), before, workers)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
-            ray_adapter.run(job, pools, Progress(len(todo), partial(expected.corrected, plan) if plan else None))
+            correct = partial(progress.corrected_estimate, plan) if plan else None
+            ray_adapter.run(job, pools, progress.RunProgress(len(todo), correct))
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)
@@ -217,10 +220,11 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     return replace(config, vlm=vlm, llm=llm or vlm, **given)
 
 
-def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelConfig | None:
-    """The recipe's model, or the one that was named instead.
+def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:
+    """Return the recipe's model, or one of the name that was given instead.
 
-    A hub's model may have a revision, `name@revision`. An endpoint's name is taken whole: what it serves tells more.
+    A name on the hub may have a revision, `name@revision`. For an endpoint the name is not split here: `session.check`
+    compares it with the names that the endpoint lists.
     """
     if not name:
         return model
@@ -228,20 +232,20 @@ def _model(model: ModelConfig | None, name: str | None, engine: str) -> ModelCon
     if engine != "http" and "@" in name and not Path(name).exists():
         name, _, revision = name.rpartition("@")
     if model is None or model.model != name:
-        # What the recipe says of its own model does not hold for this one; what an object takes is near it.
+        # The settings of the recipe's model do not hold for this one, but the tokens of an object are similar.
         tokens = model.tokens_per_object if model else TOKENS_PER_OBJECT
-        model = ModelConfig(model=name, tokens_per_object=tokens)
+        model = EngineModel(model=name, tokens_per_object=tokens)
     return replace(model, revision=revision or model.revision)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--request -seed` as one, `--request=-seed`: argparse takes the second for an option."""
+    """Join `--request -seed` to `--request=-seed`, because argparse takes `-seed` for an option."""
     joined: list[str] = []
-    for each in arguments:
-        if joined and joined[-1] == "--request" and each.startswith("-"):
-            joined[-1] = f"--request={each}"
+    for argument in arguments:
+        if joined and joined[-1] == "--request" and argument.startswith("-"):
+            joined[-1] = f"--request={argument}"
         else:
-            joined.append(each)
+            joined.append(argument)
     return joined
 
 
@@ -257,14 +261,15 @@ def _sav_root(options: argparse.Namespace, shards: Sequence[str], out: Folder) -
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; `make annotate` sets the common ones."""
+    """Make the parser of the command's options; `make annotate` sets the common ones."""
     command = argparse.ArgumentParser(prog="python -m pipeline.annotate", description=__doc__)
     add = command.add_argument
     add("--shard", required=True, help="shard folder below SAV_ROOT/sav_train, several with commas, or demo")
     add("--sav-root", help="folder or fsspec URL that holds sav_train/; not needed for demo, which is drawn")
     add("--out", help="folder or fsspec URL of the run (default runs/<shard>)")
     add(
-        "--recipe", help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/recipes.py"
+        "--recipe",
+        help=f"{', '.join(RECIPES)} (default: demo for the demo shard, else paper); see pipeline/run/recipes.py",
     )
     add("--engine", choices=ENGINES, help="who writes: measured (no model, default), vllm (started here), http")
     add(

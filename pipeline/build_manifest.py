@@ -1,6 +1,6 @@
-"""A SA-V shard folder -> manifest: one row per masklet, sorted by video.
+"""Builds the manifest of SA-V shards, one row per masklet, sorted by video; chooses the videos for `--limit`.
 
-Every file is read and written through fsspec: SAV_ROOT and the output may be local folders or URLs.
+All files are read and written through fsspec: SAV_ROOT and the output may be local folders or URLs.
 """
 
 import errno
@@ -13,11 +13,12 @@ from typing import BinaryIO
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
-from manifests.schema import ManifestRow
+from manifests.schema import ManifestRow, Status
 from stages.check_video import VideoFiles
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
@@ -25,8 +26,10 @@ from stages.shard import left_out
 
 logger = logging.getLogger(__name__)
 
-_TOLD = 5  # names in a line
-# map(), or anything that does the same in parallel; both arguments can be pickled and results come in order
+_NAMES_SHOWN = 5  # names of files in a log line
+_GOLDEN = 0.6180339887498949  # its multiples, modulo 1, are spread evenly, however many
+_SEED = 0
+# map(), or a parallel function like it, with results in order and arguments that can be pickled
 MapParallel = Callable[[Callable[[VideoFiles], pa.Table], Sequence[VideoFiles]], Iterable[pa.Table]]
 
 
@@ -37,18 +40,18 @@ def build(
     config: SelectConfig,
     map_parallel: MapParallel = map,
 ) -> Iterable[pa.Table]:
-    """The manifest of some shards: a table of `ManifestRow` for each video, made as they are asked for.
+    """Build the manifest of some shards; yields a table of `ManifestRow` for every video, in their order.
 
     Args:
         fs: file system of `sav_root`.
-        sav_root: SAV_ROOT, as `fs` names it.
-        shards: of `stages.shard`.
-        config: the selection policy.
-        map_parallel: applies a picklable function to each video, results in order.
+        sav_root: path of SAV_ROOT in `fs`.
+        shards: names of shards, as in `stages.shard`.
+        config: which masklets are selected.
+        map_parallel: applies a picklable function to every video, with results in order.
 
     Raises:
-        ValueError: a shard is not there or has no video, or two have one of the same id.
-        FatalError: while the tables are made: a file is there but cannot be read now.
+        ValueError: a shard does not exist or has no video, or two shards have a video of the same id.
+        FatalError: while the tables are made: a file exists but cannot be read now.
     """
     videos = [files for shard in sorted(set(shards)) for files in list_videos(fs, sav_root, shard)]
     shard_of: dict[str, str] = {}
@@ -58,28 +61,54 @@ def build(
                 f"video {files.video_id} must be in one shard, got {other} and {files.shard}: give each its own run"
             )
     if others := left_out(fs, sav_root, videos):
-        told = ", ".join(others[:_TOLD]) + (" …" if len(others) > _TOLD else "")
-        logger.info("left out %d files that are no video's: %s", len(others), told)
+        names = ", ".join(others[:_NAMES_SHOWN]) + (" …" if len(others) > _NAMES_SHOWN else "")
+        logger.info("left out %d files that are no video's: %s", len(others), names)
     return map_parallel(partial(_video_table, fs, sav_root, config), videos)
 
 
 def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
-    """Write `manifest.parquet`; a row group is a unit of work of whole videos, so that Ray reads one at a time.
+    """Write `manifest.parquet`; each row group is a unit of work, of complete videos, that Ray reads by itself.
 
     Args:
-        tables: of one video each.
-        out: where to; the file appears at once, when it is complete.
-        rows_per_unit: a unit ends with the video that reaches this number of rows.
+        tables: a table for each video.
+        out: folder of the run; the file appears at once, when it is complete.
+        rows_per_unit: a unit ends with the video that brings it to this number of rows.
     """
     out.write_tables("manifest.parquet", _units(tables, rows_per_unit), arrow_schema(ManifestRow))
 
 
+def chosen_videos(video_ids: Sequence[str], number: int, seed: int = _SEED) -> list[str]:
+    """Choose `number` videos, spread over the shard; those for a smaller number are among those for a larger one.
+
+    Args:
+        video_ids: ids of the shard's videos, sorted, without repetition.
+        number: at least 1; all are chosen if there are no more.
+        seed: another seed gives another choice.
+    """
+    keys = [((at + seed) * _GOLDEN) % 1.0 for at in range(len(video_ids))]
+    ranked = sorted(range(len(video_ids)), key=keys.__getitem__)[:number]
+    return [video_ids[at] for at in sorted(ranked)]
+
+
+def rows_left_out(manifest: pa.Table, number: int) -> set[str]:
+    """Return the object ids that `--limit` leaves out: those of all videos but the chosen ones.
+
+    Args:
+        manifest: columns object_id, video_id and status of the complete manifest.
+        number: how many videos to choose, of those with a pending row.
+    """
+    pending = manifest.filter(pc.equal(manifest["status"], Status.PENDING.value))["video_id"]
+    chosen = chosen_videos(sorted(set(pending.to_pylist())), number)
+    out = pc.invert(pc.is_in(manifest["video_id"], value_set=pa.array(chosen, pa.string())))
+    return set(manifest.filter(out)["object_id"].to_pylist())
+
+
 def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:
     def open_file(path: str) -> BinaryIO:
-        whole = f"{sav_root}/{path}"
-        if isinstance(fs, LocalFileSystem) and not stat.S_ISREG(os.stat(whole).st_mode) and not os.path.isdir(whole):
-            raise OSError(errno.EINVAL, "no regular file", whole)  # a pipe would never end
-        file: BinaryIO = fs.open(whole, "rb")
+        full = f"{sav_root}/{path}"
+        if isinstance(fs, LocalFileSystem) and not stat.S_ISREG(os.stat(full).st_mode) and not os.path.isdir(full):
+            raise OSError(errno.EINVAL, "no regular file", full)  # reading a pipe would never end
+        file: BinaryIO = fs.open(full, "rb")
         return file
 
     return to_table(select_objects(files, open_file, config), ManifestRow)

@@ -1,7 +1,7 @@
-"""Rows that were not kept and are to be tried again: chosen by what is known of them, then taken back.
+"""Chooses rows that were not kept, by their columns, and takes them back so that the next call tries them again.
 
-`--replay reason=marker_leak stage=compose_expression`: all conditions must hold, a condition may have several values
-with commas between. Kept and poisoned rows are left alone unless they are named by status or by object_id.
+`--replay reason=marker_leak stage=compose_expression` chooses the rows for which all conditions hold; a condition may
+have several values, separated by commas. Kept and poisoned rows are chosen only by status or by object_id.
 """
 
 import difflib
@@ -15,20 +15,19 @@ import prompts
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
-from pipeline import graph, resume
+from pipeline.run import graph, resume
 from stages.select_policy import STAGE as SELECT_OBJECTS
-from stages.writer import WriterStage
 
 logger = logging.getLogger(__name__)
 
 _BY_DEFAULT = (Status.FAILED, Status.REJECTED)
-_SHOWN = 8  # values named in an error
+_SHOWN = 8  # values in an error message
 _COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "prompt_ids", "calls")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Values that a row may have, by column; an empty set means any."""
+    """Values that the chosen rows have, by column; an empty set allows any value."""
 
     reason: frozenset[str] = frozenset()
     stage: frozenset[str] = frozenset()
@@ -37,7 +36,7 @@ class Selection:
     video_id: frozenset[str] = frozenset()
 
     def takes(self, row: dict[str, Any]) -> bool:
-        """Whether all conditions hold for an annotation row."""
+        """Tell whether all conditions hold for an annotation row."""
         if row["status"] not in (self.status or _BY_DEFAULT) and row["object_id"] not in self.object_id:
             return False
         return all(not wanted or row[name] in wanted for name in NAMES if (wanted := getattr(self, name)))
@@ -48,10 +47,10 @@ _POSSIBLE = {"reason": tuple(Reason), "status": tuple(status for status in Statu
 
 
 def parse(conditions: Sequence[str]) -> Selection:
-    """Conditions `name=value[,value…]` as they are given to --replay.
+    """Read the conditions `name=value[,value…]` of `--replay`.
 
     Raises:
-        ValueError: a name or value that does not exist; lists those that do.
+        ValueError: a name or value does not exist; the message lists those that do.
     """
     chosen: dict[str, frozenset[str]] = {}
     for condition in conditions:
@@ -63,21 +62,21 @@ def parse(conditions: Sequence[str]) -> Selection:
         chosen[name] = frozenset(value for value in values.split(",") if value)
         possible = _POSSIBLE.get(name, chosen[name])
         if not chosen[name] or (unknown := chosen[name] - set(possible)):
-            told = f"{', '.join(sorted(unknown))}" if chosen[name] else "nothing"
-            raise ValueError(f"--replay {name}=… must be of {', '.join(possible) or 'the run'}; got {told}")
+            given = f"{', '.join(sorted(unknown))}" if chosen[name] else "nothing"
+            raise ValueError(f"--replay {name}=… must be of {', '.join(possible) or 'the run'}; got {given}")
     return Selection(**chosen)
 
 
 def take_back(out: Folder, selection: Selection, *, prompt_changed: bool = False) -> int:
-    """Make the chosen rows undone, so that the run that follows takes them again; returns how many.
+    """Take back the chosen rows, so that the next call runs them again; returns how many.
 
     Args:
-        out: the folder of the run.
+        out: folder of the run.
         selection: which rows.
-        prompt_changed: of these, only rows that were asked a prompt which is another today.
+        prompt_changed: of these, only rows that were asked a prompt which has changed since.
 
     Raises:
-        ValueError: no row is chosen, or only rows that another run into this folder could not change.
+        ValueError: no row is chosen, or only rows that `select_objects` rejected, which no further call changes.
     """
     if selection == Selection() and not prompt_changed:
         raise ValueError(
@@ -111,15 +110,9 @@ def _prompt_changed(row: dict[str, Any]) -> bool:
     names = {prompt_id.partition("@")[0] for prompt_id in asked}
     if any(name not in prompts.NAMES for name in names) or asked != {prompts.load(name).id for name in names}:
         return True
-    # A row that failed before its first answer does not say what it was asked: it could be anything.
-    stopped_at = _prompts_of().get(row["stage"], ())
+    # A row that failed before its first reply does not say what it was asked: count it as changed.
+    stopped_at = graph.prompts_by_stage().get(row["stage"], ())
     return bool(stopped_at) and not names & set(stopped_at)
-
-
-def _prompts_of() -> dict[str, tuple[str, ...]]:
-    """Names of the prompts that a stage asks, by stage."""
-    kinds = [kind for kind in vars(graph).values() if isinstance(kind, type) and issubclass(kind, WriterStage)]
-    return {kind.name: kind.asks for kind in kinds}
 
 
 def _nothing(

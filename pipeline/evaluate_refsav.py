@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.outputs import check_out
 from pipeline.evaluation.bootstrap import DRAWS
 from pipeline.evaluation.compare import Line, compare
 from pipeline.evaluation.files import write_text
@@ -32,7 +33,6 @@ from pipeline.evaluation.score import score
 from pipeline.evaluation.scores import no_group, write_scores
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
-from pipeline.out_folder import check_out
 
 logger = logging.getLogger("refsav")
 

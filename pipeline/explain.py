@@ -1,7 +1,7 @@
-"""Everything that is known of one masklet, as text: what it is, what became of it, and each request with its reply.
+"""Explains one masklet of a run in a text: what it is, what became of it, and every request with its reply.
 
-Pictures are not kept in a run. They are drawn again into `explain/` and told apart by their SHA-256: that of a picture
-which a model was shown stands in its request.
+A run does not keep the images that models were shown. They are drawn again into `explain/`, and matched with the stored
+requests by their SHA-256.
 """
 
 import difflib
@@ -15,16 +15,16 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
-from pipeline import resume
-from pipeline.config import RunConfig
-from pipeline.engines import store
-from pipeline.run_stages import run_stages
+from pipeline.engines import reply_store
+from pipeline.run import resume
+from pipeline.run.run_config import RunConfig
+from pipeline.run.run_stages import run_stages
 from stages.base import FatalError
 from stages.render_views import RenderViews
 
-_NEAR = 5  # ids named when one is unknown
+_NEAR = 5  # similar ids in an error message
 _WIDTH = 120
-_NAME = 12  # of a fact, with the space after it
+_NAME = 12  # characters for a name, with the space after it
 _TEXTS = {
     "crop": "caption_crop",
     "masked": "caption_masked",
@@ -39,39 +39,39 @@ _VIEWS = ("crop", "masked", "scene")
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """The views as they are drawn today."""
+class _Images:
+    """The views of an object as they were drawn now."""
 
-    paths: Mapping[str, str] = field(default_factory=dict)  # SHA-256 -> path
-    problem: str | None = None  # why there are none
+    paths: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of a JPEG -> its path
+    problem: str | None = None  # why none could be drawn
 
 
 def explain(out: Folder, sav: Folder, config: RunConfig, object_id: str) -> str:
-    """The text, ending in a line break; writes the pictures to `out`/explain/<object_id with _ for />/.
+    """Return the text, which ends in a line break, and write the images to `explain/<object_id with _ for />/`.
 
     Args:
         out: folder of a run.
-        sav: SAV_ROOT, for the video; if that is gone the text says so.
-        config: the settings of the run: how its views are drawn.
+        sav: SAV_ROOT, for the video; if the video is gone, the text says so.
+        config: settings of the run, which say how its views are drawn.
         object_id: `<video_id>/<manual|auto>/<position>`.
 
     Raises:
-        ValueError: the run has no such masklet; names those that are spelt alike.
+        ValueError: the run has no such masklet; the message has ids that are spelt alike.
     """
     manifest = _manifest_row(out, object_id)
     lives = _lives(out, object_id)
-    pictures = _draw(out, sav, config, manifest)
+    images = _draw(out, sav, config, manifest)
     lines = [object_id, "=" * len(object_id), *_manifest_lines(manifest), "", *_state_lines(manifest, lives)]
     if lives:
         lines += [*_text_lines(lives[-1]), *_facts_lines(lives[-1].facts)]
-    lines += ["", "PICTURES", *(_pair("not drawn", pictures.problem) if pictures.problem else [])]
-    lines += [f"  {path}" for path in pictures.paths.values()]
+    lines += ["", "PICTURES", *(_pair("not drawn", images.problem) if images.problem else [])]
+    lines += [f"  {path}" for path in images.paths.values()]
     if lives:
-        lines += ["", *_calls_lines(out, lives[-1], pictures)]
+        lines += ["", *_calls_lines(out, lives[-1], images)]
     return "\n".join(lines) + "\n"
 
 
-# ---- what there is ----
+# ---- reading the run ----
 
 
 def _manifest_row(out: Folder, object_id: str) -> ManifestRow:
@@ -91,7 +91,7 @@ def _manifest_row(out: Folder, object_id: str) -> ManifestRow:
 
 
 def _lives(out: Folder, object_id: str) -> list[AnnotationRow]:
-    """The row each time that it came to an end, the last time last; empty if it never did."""
+    """Return the row as it was at every end that it came to, the last one last; empty if it never ended."""
     lives: list[AnnotationRow] = []
     for name in (*resume.taken_back(out), *out.names("annotations", ".parquet")):
         at = pc.index(out.read_table(name, ["object_id"])["object_id"], object_id).as_py()
@@ -101,32 +101,30 @@ def _lives(out: Folder, object_id: str) -> list[AnnotationRow]:
     return [life for number, life in enumerate(lives) if life not in lives[:number]]
 
 
-def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow) -> _Pictures:
+def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow) -> _Images:
     if manifest.status is Status.REJECTED:
-        return _Pictures(problem="select_objects rejected it, nobody was shown pictures of it")
+        return _Images(problem="select_objects rejected it, nobody was shown pictures of it")
     row = Row.model_validate(manifest.model_dump())
     stage = RenderViews(config.views, sav)
     try:
         stage.setup()
         run_stages([stage], [row])
     except FatalError as error:
-        return _Pictures(problem=str(error))
+        return _Images(problem=str(error))
     if row.status is not Status.PENDING:
         if not sav.exists(row.video_path):
-            return _Pictures(problem=f"{sav.path(row.video_path)} is gone")
-        told = row.detail or ""
-        return _Pictures(problem=told.splitlines()[-1] if row.reason is Reason.UNEXPECTED_ERROR else told)
+            return _Images(problem=f"{sav.path(row.video_path)} is gone")
+        detail = row.detail or ""
+        return _Images(problem=detail.splitlines()[-1] if row.reason is Reason.UNEXPECTED_ERROR else detail)
     folder = f"explain/{manifest.object_id.replace('/', '_')}"
     drawn = {f"{view}.jpg": getattr(row, f"{view}_jpeg") for view in _VIEWS}
-    drawn |= {f"video_{number}.jpg": picture for number, picture in enumerate(row.video_jpegs)}
-    for name, picture in drawn.items():
-        out.write_bytes(f"{folder}/{name}", picture)
-    return _Pictures(
-        {hashlib.sha256(picture).hexdigest(): out.path(f"{folder}/{name}") for name, picture in drawn.items()}
-    )
+    drawn |= {f"video_{number}.jpg": image for number, image in enumerate(row.video_jpegs)}
+    for name, image in drawn.items():
+        out.write_bytes(f"{folder}/{name}", image)
+    return _Images({hashlib.sha256(image).hexdigest(): out.path(f"{folder}/{name}") for name, image in drawn.items()})
 
 
-# ---- how it is told ----
+# ---- writing the text ----
 
 
 def _manifest_lines(row: ManifestRow) -> Iterator[str]:
@@ -147,7 +145,7 @@ def _manifest_lines(row: ManifestRow) -> Iterator[str]:
             f"{row.best_index * MASK_STRIDE}; box ({x}, {y}), {width}x{height} px",
         )
     yield from _pair("part of", row.part_of)
-    yield from _pair("beside", ", ".join(each for each in row.siblings if each != row.object_id))
+    yield from _pair("beside", ", ".join(other for other in row.siblings if other != row.object_id))
     chosen = f"no: {row.reason}: {row.detail}" if row.status is Status.REJECTED else "yes"
     yield from _pair("chosen", chosen)
 
@@ -163,8 +161,8 @@ def _state_lines(manifest: ManifestRow, lives: Sequence[AnnotationRow]) -> Itera
     for number, life in enumerate(lives, 1):
         ended = f"{life.status} at {life.stage}: {life.reason}" if life.stage else str(life.status)
         asked = f", {len(life.calls)} requests" if life.calls else ""
-        told = f"{ended} (attempt {life.attempts}, writer {life.writer or 'none'}{asked}, {life.seconds_s:.2f} s)"
-        yield from _pair("now" if number == len(lives) else f"before {number}", told)
+        state = f"{ended} (attempt {life.attempts}, writer {life.writer or 'none'}{asked}, {life.seconds_s:.2f} s)"
+        yield from _pair("now" if number == len(lives) else f"before {number}", state)
         yield from _pair("", life.detail)
 
 
@@ -173,8 +171,8 @@ def _text_lines(row: AnnotationRow) -> Iterator[str]:
     for name, column in _TEXTS.items():
         yield from _pair(name, getattr(row, column))
     yield from _pair("repaired", ", ".join(row.repairs))
-    for found in row.contradictions:
-        yield from _pair("contradicts", f"{found.kind}: {found.claim!r}, but measured: {found.measured}")
+    for one in row.contradictions:
+        yield from _pair("contradicts", f"{one.kind}: {one.claim!r}, but measured: {one.measured}")
 
 
 def _facts_lines(facts: Facts | None) -> Iterator[str]:
@@ -193,7 +191,7 @@ def _facts_lines(facts: Facts | None) -> Iterator[str]:
     yield from _pair("neighbours", neighbours)
 
 
-def _calls_lines(out: Folder, row: AnnotationRow, pictures: _Pictures) -> Iterator[str]:
+def _calls_lines(out: Folder, row: AnnotationRow, images: _Images) -> Iterator[str]:
     yield "REQUESTS"
     if not row.calls:
         yield from _pair("", f"none: {row.writer or 'nobody'} asks no model")
@@ -205,19 +203,19 @@ def _calls_lines(out: Folder, row: AnnotationRow, pictures: _Pictures) -> Iterat
         cached = f" ({call.tokens_cached:,} cached)" if call.tokens_cached else ""
         yield from _pair("tokens", f"{call.tokens_in:,} in{cached}, {call.tokens_out:,} out; {paid}")
         yield from _pair("used", "yes" if call.fault is None else f"no: {call.fault}")
-        yield from _exchange_lines(out, call, pictures)
+        yield from _exchange_lines(out, call, images)
 
 
-def _exchange_lines(out: Folder, call: Call, pictures: _Pictures) -> Iterator[str]:
+def _exchange_lines(out: Folder, call: Call, images: _Images) -> Iterator[str]:
     try:
-        kept = store.read(out, call.key)
+        kept = reply_store.read(out, call.key)
     except (FileNotFoundError, ValueError):
         yield from _pair("kept as", f"{call.key}, but replies/ has no such file, or none that can be read")
         return
     asked, answer = kept["asked"], kept["answer"]
     yield from _pair("kept as", f"replies/{call.key[:2]}/{call.key}.json")
     for number, sha256 in enumerate(asked["pictures"], 1):
-        yield from _pair(f"picture {number}", _shown(sha256, pictures))
+        yield from _pair(f"picture {number}", _shown(sha256, images))
     for name, text in (("system", asked["system"]), ("user", asked["user"]), ("reply", answer["text"])):
         yield f"  {name}:"
         yield textwrap.indent(text or "(nothing)", "    | ", lambda _: True)
@@ -226,10 +224,10 @@ def _exchange_lines(out: Folder, call: Call, pictures: _Pictures) -> Iterator[st
     yield from _pair("ended by", answer["finish_reason"])
 
 
-def _shown(sha256: str, pictures: _Pictures) -> str:
-    if path := pictures.paths.get(sha256):
+def _shown(sha256: str, images: _Images) -> str:
+    if path := images.paths.get(sha256):
         return path
-    if pictures.problem:
+    if images.problem:
         return f"sha256 {sha256[:16]}…, could not be drawn again"
     return (
         f"sha256 {sha256[:16]}…: the pictures drawn now are others, as with other settings, another video or "
@@ -238,7 +236,7 @@ def _shown(sha256: str, pictures: _Pictures) -> str:
 
 
 def _pair(name: str, value: str | None) -> Iterator[str]:
-    """A value behind its name, wrapped, with its own line breaks; nothing if there is none."""
+    """Yield the lines of a value behind its name, wrapped, with its own line breaks; none if it is empty or None."""
     if not value:
         return
     head = f"  {name}".ljust(_NAME + 2)

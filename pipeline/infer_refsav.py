@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 from tqdm import tqdm
 
-from pipeline.out_folder import check_out
+from manifests.outputs import check_out
 
 if TYPE_CHECKING:
     from pipeline.sa2va.infer.generate import Answer

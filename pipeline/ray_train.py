@@ -20,8 +20,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchTrainer, get_device
 from safetensors import SafetensorError
 
-from pipeline.out_folder import is_full
-from pipeline.ray_connect import connect, disconnect
+from manifests.outputs import is_full
+from pipeline.run.ray_connect import connect, disconnect
 from pipeline.sa2va.train.loop import Place
 from stages.base import FatalError
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.engines.hub import commit_of
-from pipeline.out_folder import check_out
+from manifests.outputs import check_out
+from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
 from pipeline.sa2va.official_code import check_official_code, read_questions
 from stages.base import FatalError

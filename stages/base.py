@@ -84,5 +84,5 @@ class AsyncStage(Stage):
         """
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
-        """Raise TypeError: `pipeline.run_stages` awaits `answer` instead."""
-        raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run_stages")
+        """Raise TypeError: `pipeline.run.run_stages` awaits `answer` instead."""
+        raise TypeError(f"{self.name} is asynchronous: run it with pipeline.run.run_stages")

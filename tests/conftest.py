@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
-from pipeline.demo.shard import draw_demo
+from pipeline.demo.draw_demo import draw_demo
 from tests.running import annotate
 
 hypothesis.settings.register_profile("refsav", deadline=None)  # how fast a shared machine is, is no expectation

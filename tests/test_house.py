@@ -10,7 +10,7 @@ import pytest
 
 import pipeline
 from manifests.schema import Reason
-from pipeline.recipes import RECIPES
+from pipeline.run.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -54,9 +54,9 @@ def test_imports_only_go_down(path: Path) -> None:
 def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
     starts = [str(path.relative_to(ROOT)) for path in SOURCES if "ray.init(" in path.read_text()]
-    pipeline = ("engines/serve.py", "ray_adapter.py", "ray_connect.py", "ray_train.py")
+    pipeline = ("engines/serve.py", "ray_train.py", "run/ray_adapter.py", "run/ray_connect.py")
     assert know_ray == [f"pipeline/{name}" for name in pipeline]
-    assert starts == ["pipeline/ray_connect.py"]
+    assert starts == ["pipeline/run/ray_connect.py"]
 
 
 def test_stage_files_are_short() -> None:

@@ -1,7 +1,7 @@
-"""A small renderer of scenes whose truth is known exactly: photo cut-outs that move over a photo.
+"""Renders scenes whose masks are known exactly: cut-outs of photographs that move over a photograph.
 
-Shapes: `_HW3` is height x width x RGB, uint8; `_HW` is height x width, bool. Points are (x, y). World
-coordinates are pixels of the background picture, which goes on mirrored beyond its edges; times are seconds.
+Shapes: `_HW3` is height x width x RGB, uint8; `_HW` is height x width, bool. Points are (x, y). World coordinates are
+pixels of the background image, which is mirrored beyond its edges; times are in seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SHADOW_SHARE = 0.45  # of the light that a shadow takes away at its middle
+SHADOW_SHARE = 0.45  # share of the light that a shadow takes away at its middle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,16 +23,16 @@ class Sprite:
     name: str
     texture_HW3: NDArray[np.uint8]
     alpha_HW: NDArray[np.bool_]  # silhouette
-    centre: Callable[[float], tuple[float, float]]  # world (x, y) of the texture's middle at a time
+    centre: Callable[[float], tuple[float, float]]  # world (x, y) of the texture's middle at a time t_s
     scale: Callable[[float], float] = lambda t_s: 1.0  # world px per texture px
     visible: Callable[[float], bool] = lambda t_s: True
-    colours: tuple[str, ...] = ()  # basic colour terms, dominant first: only said in the truth, not drawn
+    colours: tuple[str, ...] = ()  # basic colour terms, dominant first, for the truth; not drawn
     parts: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # name -> region of the texture
     shadow: bool = False
 
     @cached_property
     def soft_shadow(self) -> NDArray[np.float32]:
-        """Share of the light taken away, height x width, with a margin of a quarter of the size on each side."""
+        """The share of the light that the shadow takes away, height x width, with a margin of a quarter of the size."""
         height, width = self.alpha_HW.shape
         margin = max(height, width) // 4
         padded = np.pad(self.alpha_HW.astype(np.float32), margin)
@@ -42,7 +42,7 @@ class Sprite:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """A clip before it is drawn."""
+    """A clip before it is drawn: background, sprites and camera."""
 
     video_id: str
     width_px: int
@@ -51,16 +51,16 @@ class Scene:
     background_HW3: NDArray[np.uint8]
     sprites: tuple[Sprite, ...]  # from back to front
     fps: int = 24
-    # world x, y in mid-view; screen px per world px
+    # at a time t_s: world x and y of the middle of the view, and screen px per world px
     camera: Callable[[float], tuple[float, float, float]] | None = None
 
     @property
     def frame_count(self) -> int:
-        """Number of source frames."""
+        """The number of source frames."""
         return round(self.duration_s * self.fps)
 
     def view(self, t_s: float) -> tuple[float, float, float]:
-        """World (x, y) of the view's middle and the zoom; without a camera, the middle of the background."""
+        """Return world x and y of the view's middle, and the zoom; without a camera, the background's middle."""
         if self.camera is not None:
             return self.camera(t_s)
         height, width = self.background_HW3.shape[:2]
@@ -93,7 +93,7 @@ def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArr
     return frame_HW3, masks
 
 
-@lru_cache(maxsize=8)  # most cameras stand still; several scenes may be drawn at a time
+@lru_cache(maxsize=8)  # most cameras do not move; several scenes may be drawn at a time
 def _backdrop(scene: Scene, view: tuple[float, float, float]) -> NDArray[np.uint8]:
     x, y, zoom = view
     shift_x, shift_y = (scene.width_px - 1) / 2 - zoom * x, (scene.height_px - 1) / 2 - zoom * y
@@ -141,7 +141,7 @@ def _paint(
 def _window(
     frame_HW3: NDArray[np.uint8], texture: NDArray[np.generic], centre: tuple[float, float], scale: float
 ) -> tuple[slice, slice, NDArray[np.float64]] | None:
-    """Rows and columns of the frame that a texture covers, and the transform (x, y) texture -> that window."""
+    """Return rows and columns of the frame that a texture covers, and the affine transform of (x, y) to that window."""
     shift = [c - scale * (n - 1) / 2 for c, n in zip(centre, texture.shape[1::-1], strict=True)]
     low = [max(0, int(np.floor(s)) - 1) for s in shift]
     high = [
@@ -155,10 +155,10 @@ def _window(
 
 
 def _warp(
-    picture: NDArray[Any],
+    image: NDArray[Any],
     to_window: NDArray[np.float64],
     rows: slice,
     columns: slice,
     border: int = cv2.BORDER_CONSTANT,
 ) -> NDArray[Any]:
-    return cv2.warpAffine(picture, to_window, (columns.stop - columns.start, rows.stop - rows.start), borderMode=border)
+    return cv2.warpAffine(image, to_window, (columns.stop - columns.start, rows.stop - rows.start), borderMode=border)

@@ -1,1 +1,1 @@
-"""Where models run and how they are spoken to: everything speaks the OpenAI chat API."""
+"""How models are asked: the client of the OpenAI chat API, what servers make of that API, and vLLM started by us."""

@@ -1,4 +1,4 @@
-"""The address of an endpoint: its key, the proxy between, and what of both may be shown."""
+"""An endpoint's address: its API key, the proxy on the way to it, and how to show an address without its secrets."""
 
 import ipaddress
 import os
@@ -10,14 +10,14 @@ _PLAIN = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
 
 def api_key() -> str:
-    """The key of OPENAI_API_KEY without white space, quotes and "Bearer" around it; "none" where there is none.
+    """Return the key in OPENAI_API_KEY without white space, quotes and "Bearer" around it; "none" if it is not set.
 
     Raises:
-        ValueError: It has a character that no HTTP header can carry; the message does not show the key.
+        ValueError: the key has a character that no HTTP header can carry; the message does not show the key.
     """
     around = " \t\r\n\ufeff\u200b\"'"
     key = os.environ.get("OPENAI_API_KEY", "").strip(around).removeprefix("Bearer ").strip(around)
-    wrong = next((at for at, each in enumerate(key) if not ("!" <= each <= "~")), None)
+    wrong = next((at for at, char in enumerate(key) if not ("!" <= char <= "~")), None)
     if wrong is not None:
         raise ValueError(
             "OPENAI_API_KEY must have only printable ASCII characters, got "
@@ -27,7 +27,7 @@ def api_key() -> str:
 
 
 def is_address(url: str) -> bool:
-    """Tell whether an address can be asked at all: http or https, a host, a port that there is, no odd characters."""
+    """Tell whether a request can be sent to `url`: http or https, a host, a valid port, no blanks or controls."""
     try:
         parts = urlsplit(url)
         return (
@@ -36,12 +36,12 @@ def is_address(url: str) -> bool:
             and parts.port != 0
             and bool(_PLAIN.fullmatch(url))
         )
-    except ValueError:  # brackets without an end, a port that is no number or too large
+    except ValueError:  # an unclosed bracket, or a port that is not a number or too large
         return False
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is of this very machine: localhost, 127.0.0.0/8 or ::1."""
+    """Tell whether `url` points to this machine: localhost, 127.0.0.0/8 or ::1."""
     host = (urlsplit(url).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -53,9 +53,9 @@ def is_loopback(url: str) -> bool:
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that requests to `url` go through by the environment's HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+    """Return the proxy for requests to `url`, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say; None without one.
 
-    Requests to this machine go through none.
+    Requests to this machine use no proxy. The address of the proxy is returned without its password.
     """
     parts = urlsplit(url)
     if is_loopback(url) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
@@ -66,7 +66,7 @@ def proxy_of(url: str) -> str | None:
 
 
 def public(url: str) -> str:
-    """The address without the user's name and password, and without values that look like keys."""
+    """Return `url` without user name and password, and with query values that look like keys replaced by `***`."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -76,11 +76,8 @@ def public(url: str) -> str:
 
 
 def bypass_for_loopback() -> None:
-    """Keep the processes that this one starts (Ray, vLLM) from reaching one another through a proxy.
-
-    They know only NO_PROXY: the names of this machine are added to it.
-    """
+    """Add the names of this machine to NO_PROXY, so that processes of Ray and vLLM reach one another directly."""
     for name in ("NO_PROXY", "no_proxy"):
-        there = [each for each in os.environ.get(name, "").split(",") if each.strip()]
-        if "*" not in there:
-            os.environ[name] = ",".join(dict.fromkeys([*there, "localhost", "127.0.0.1", "::1"]))
+        hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
+        if "*" not in hosts:
+            os.environ[name] = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"]))

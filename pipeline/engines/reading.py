@@ -1,17 +1,17 @@
-"""Reads what a server sent, in any of the forms that OpenAI-compatible servers use, into one `Answer`.
+"""Reads the response of a server, in any of the forms that OpenAI-compatible servers use, into one `ChatReply`.
 
-A body is a completion or a stream of its pieces (server-sent events), whatever its header says. A reply in an unusual
-form is read and the form is named, because most of them say that a setting of the server is wrong: a reasoning
-parser that is missing, a schema that is not enforced.
+The body of a response is a completion or a stream of its pieces (server-sent events), whatever its header says. A reply
+in an unusual form is read, and the form is named: most of these forms mean that a setting of the server is wrong, such
+as a missing reasoning parser or a schema that is not enforced.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.engines.exchange import Answer
-from pipeline.engines.server_words import ServerError, is_page, whole_characters, words_of
+from pipeline.engines.server_errors import ServerError, is_page, join_surrogates, words_of
 
 BOM = "byte order mark"
 EXTRA = "extra keys"
@@ -35,47 +35,74 @@ _THOUGHT_ENDS = re.compile(
     re.IGNORECASE,
 )
 _FENCED = re.compile(r"(?s)(?:```|~~~)[ \t]*[\w+-]*[ \t]*\r?\n?(.*?)(?:```|~~~)")
-_MOST_BRACES = 300  # a text of nothing but braces is not searched to its end
-_MOST_TOKENS = 2**53  # a figure beyond is nonsense, and no column can hold it
+_MOST_BRACES = 300  # bounds the search in a text full of braces
+_MOST_TOKENS = 2**53  # no column can hold a larger number
 _FIGURES = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
-_LINE_END = re.compile(r"\r\n|\n|\r")  # of a stream's lines; U+2028 and the like may stand in a text
+_LINE_END = re.compile(r"\r\n|\n|\r")  # ends a line of a stream; U+2028 and the like may be part of a text
 _THOUGHT_BEGINS = re.compile(r"<\s*(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)\s*>", re.IGNORECASE)
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts")
-_DECODER = json.JSONDecoder(strict=False)  # a line break inside a string is forgiven
+_DECODER = json.JSONDecoder(strict=False)  # accepts a line break inside a string
 
 
-def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
+@dataclass(frozen=True, kw_only=True)
+class ChatReply:
+    """The reply to one request; whether it can be used is not judged here.
+
+    Attributes:
+        text: the JSON object that was asked for, or the whole text if there is none in it.
+        finish_reason: stop, length, content_filter, or the server's own word for another end.
+        refusal: what the server or the model said instead of replying.
+        tokens_in: tokens of the request.
+        tokens_cached: tokens of the request that the engine had in its prefix cache.
+        tokens_out: tokens of the reply.
+        seconds_s: time from sending the request to the end of the reply.
+        resent: how often the request was sent again.
+        forms: names, from the constants above, of the ways in which the reply differs from a plain one.
+    """
+
+    text: str
+    finish_reason: str
+    refusal: str | None = None
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    seconds_s: float = 0.0
+    resent: int = 0
+    forms: tuple[str, ...] = ()
+
+
+def read_reply(body: bytes, properties: Sequence[str]) -> ChatReply:
     """Read the body of a response with status 200.
 
     Args:
-        body: all of it.
-        properties: names of the reply's fields; of several JSON objects, the last that has them is the reply.
+        body: the whole body.
+        properties: names of the fields that were asked for; of several JSON objects, the last that has them is taken.
 
     Returns:
-        The answer. `finish_reason` is "stop" if the server says so in any of its words, or says nothing or something
-        unknown beside a whole JSON object.
+        The reply. `finish_reason` is "stop" if the server says so in any of the usual words, or if it says nothing, or
+        something unknown, and the JSON object is complete.
 
     Raises:
-        ServerError: The body holds an error, a web page or no completion.
+        ServerError: the body is an error, a web page or something else without a completion.
     """
     forms: list[str] = []
     choice, usage = _completion(body)
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    content = whole_characters(_text(message.get("content", choice.get("text")), forms))
-    found = _reply(content, properties, forms)
+    content = join_surrogates(_text(message.get("content", choice.get("text")), forms))
+    reply = _reply(content, properties, forms)
     for form, text in ((REASONING, _first(message, _REASONING_FIELDS)), (TOOL, _arguments(message))):
-        if found is None and text and not content.strip() and (found := _reply(text, properties, [])) is not None:
+        if reply is None and text and not content.strip() and (reply := _reply(text, properties, [])) is not None:
             forms.append(form)
     refusal = message.get("refusal")
     figures = [_figure(usage.get(name, usage.get(other))) for name, other in _FIGURES]
     if None in figures:
         forms.append(NO_USAGE)
     details = usage.get("prompt_tokens_details")
-    return Answer(
-        text=_after_thought(content).strip() if found is None else found,
-        finish_reason=_finish(choice.get("finish_reason"), found is not None, forms),
-        refusal=whole_characters(refusal) if isinstance(refusal, str) and refusal else None,
+    return ChatReply(
+        text=_after_thought(content).strip() if reply is None else reply,
+        finish_reason=_finish(choice.get("finish_reason"), reply is not None, forms),
+        refusal=join_surrogates(refusal) if isinstance(refusal, str) and refusal else None,
         tokens_in=figures[0] or 0,
         tokens_out=figures[1] or 0,
         tokens_cached=_figure(details.get("cached_tokens") if isinstance(details, dict) else None) or 0,
@@ -84,7 +111,7 @@ def read_answer(body: bytes, properties: Sequence[str]) -> Answer:
 
 
 def is_whole(body: bytes) -> bool:
-    """Tell whether a stream of events came to its end; true of any other body."""
+    """Tell whether a stream of events is complete; True for any other body."""
     text = _decoded(body)
     if not _is_stream(text):
         return True
@@ -92,12 +119,12 @@ def is_whole(body: bytes) -> bool:
 
 
 def ends_itself(body: bytes) -> bool:
-    """Tell whether a body is a stream of events that came to its end, whatever the connection did."""
+    """Tell whether a body is a stream of events that is complete, even if the connection was not closed properly."""
     return _is_stream(_decoded(body)) and is_whole(body)
 
 
 def _completion(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first choice and the usage figures."""
+    """Return the first choice of a completion, and its token counts."""
     text = _decoded(body)
     if _is_stream(text):
         completion = _joined(list(_events(text)))
@@ -105,14 +132,14 @@ def _completion(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
             completion = json.loads(text)
         except (ValueError, RecursionError) as error:
-            told = "a web page" if is_page(body) else "no JSON"
-            raise ServerError(words_of(body), f"answers with {told}", page=is_page(body), broken=True) from error
+            what = "a web page" if is_page(body) else "no JSON"
+            raise ServerError(words_of(body), f"answers with {what}", page=is_page(body), broken=True) from error
     completion = completion if isinstance(completion, dict) else {}
     choices = completion.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        told = "answers without a completion"
-        raise ServerError(words_of(body), told, code=_code(completion), broken=not _is_error(completion))
-    if choices[0].get("error"):  # a gateway whose host failed in the middle of an answer
+        what = "answers without a completion"
+        raise ServerError(words_of(body), what, code=_code(completion), broken=not _is_error(completion))
+    if choices[0].get("error"):  # from a gateway whose host failed in the middle of a reply
         failed = {"error": choices[0]["error"]}
         raise ServerError(words_of(json.dumps(failed)), "ends with an error", code=_code(failed))
     usage = completion.get("usage")
@@ -128,7 +155,7 @@ def _is_stream(text: str) -> bool:
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a stream of server-sent events."""
+    """Yield the JSON objects of a stream of server-sent events."""
     for line in _LINE_END.split(text):
         if line.startswith("data:") and (data := line[5:].strip()) and data != "[DONE]":
             try:
@@ -140,7 +167,7 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _is_error(event: dict[str, Any]) -> bool:
-    """Tell whether an object is about an error: it has one, or has words and no choices."""
+    """Tell whether a JSON object is an error: it has the field `error`, or a message and no choices."""
     words = any(event.get(name) for name in ("message", "detail", "errors"))
     return bool(event.get("error")) or ("choices" not in event and words)
 
@@ -151,7 +178,7 @@ def _of_first_choice(event: dict[str, Any], name: str) -> Any:
 
 
 def _joined(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The completion whose pieces the events are; the event of an error, if there is one."""
+    """Join the events of a stream to one completion; if one of them is an error, return that."""
     if error := next(filter(_is_error, events), None):
         return {name: value for name, value in error.items() if name != "choices"}
     said: dict[str, list[Any]] = {}
@@ -201,9 +228,9 @@ def _muses(part: Any) -> bool:
 
 
 def _first(values: Any, names: Sequence[str]) -> str:
-    """The first of some fields that holds a text."""
-    found = (values.get(name) for name in names) if isinstance(values, dict) else ()
-    return next((text for text in found if isinstance(text, str) and text), "")
+    """Return the first text among some fields; empty if none holds a text."""
+    texts = (values.get(name) for name in names) if isinstance(values, dict) else ()
+    return next((text for text in texts if isinstance(text, str) and text), "")
 
 
 def _arguments(message: dict[str, Any]) -> str:
@@ -215,38 +242,38 @@ def _arguments(message: dict[str, Any]) -> str:
 
 
 def _reply(text: str, properties: Sequence[str], forms: list[str]) -> str | None:
-    """The JSON object that was asked for, as text; None if there is none. Adds to `forms` how it was found."""
+    """Return the JSON object that was asked for, as text; None if there is none. Adds to `forms` where it stood."""
     if "\ufeff" in text[:2]:
         forms.append(BOM)
     text = text.strip(" \t\r\n\ufeff\u200b\x00")
-    if (whole := _object(text)) is not None:
-        return _only(whole, text, properties, forms)
+    if (value := _object(text)) is not None:
+        return _only(value, text, properties, forms)
     said = _after_thought(text)
     if said != text:
         forms.append(THINK)
-        if (whole := _object(said)) is not None:
-            return _only(whole, None, properties, forms)
+        if (value := _object(said)) is not None:
+            return _only(value, None, properties, forms)
     for form, candidates in (
-        (FENCE, [each for part in _FENCED.findall(said) if (each := _object(part)) is not None]),
+        (FENCE, [value for part in _FENCED.findall(said) if (value := _object(part)) is not None]),
         (WORDS, list(_objects(said))),
     ):
         if _THOUGHT_BEGINS.match(said) and not said.rstrip("`~ \r\n").endswith("}"):
-            return None  # thoughts that did not come to their end: what stands in them is a draft
+            return None  # reasoning that was cut off: the JSON in it is a draft
         if candidates:
             forms.append(form)
-            fitting = [each for each in candidates if set(properties) <= each.keys()]
+            fitting = [value for value in candidates if set(properties) <= value.keys()]
             return _only((fitting or candidates)[-1], None, properties, forms)
     return None
 
 
 def _after_thought(text: str) -> str:
-    """What is said after the last end of a block of thoughts."""
-    ends = [found.end() for found in _THOUGHT_ENDS.finditer(text)]
+    """Return what follows the last end of a block of reasoning; all if there is none."""
+    ends = [match.end() for match in _THOUGHT_ENDS.finditer(text)]
     return text[ends[-1] :] if ends else text
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """`text` as a JSON object, also one that stands in a string or alone in a list."""
+    """Read `text` as a JSON object, also if that is inside a JSON string or alone in a list; None if it is none."""
     try:
         value, end = _DECODER.raw_decode(text.strip())
     except (ValueError, RecursionError):
@@ -261,7 +288,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects that stand among words."""
+    """Yield the outermost JSON objects in a text."""
     at = text.find("{")
     for _ in range(_MOST_BRACES):
         if at < 0:
@@ -277,7 +304,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _only(value: dict[str, Any], text: str | None, properties: Sequence[str], forms: list[str]) -> str:
-    """The object without what was not asked for; as it was sent if it is just that."""
+    """Return the object, as JSON, without fields that were not asked for; unchanged, as `text`, if it has none."""
     if len(value) == 1 and not value.keys() & set(properties):
         (inner,) = value.values()
         if isinstance(inner, dict) and inner.keys() & set(properties):
@@ -290,25 +317,25 @@ def _only(value: dict[str, Any], text: str | None, properties: Sequence[str], fo
     return text if text is not None and text.startswith("{") else json.dumps(value)
 
 
-def _finish(word: Any, whole: bool, forms: list[str]) -> str:
-    """How the answer ended, in OpenAI's words where the server's can be understood."""
+def _finish(word: Any, has_object: bool, forms: list[str]) -> str:
+    """Translate the server's finish reason to OpenAI's words, where it is known."""
     word = word.get("type") if isinstance(word, dict) else word
-    told = whole_characters(str(word)) if word else ""
-    plain = told.lower().removeprefix("finish_reason_")
+    reason = join_surrogates(str(word)) if word else ""
+    plain = reason.lower().removeprefix("finish_reason_")
     if plain in _LENGTHS:
         return "length"
     if plain in _FILTERS:
         return "content_filter"
-    if told in _STOPS:
+    if reason in _STOPS:
         return "stop"
-    if plain in _STOPS or (whole and plain not in _ABORTS):
-        forms.append(f"finish reason {told!r}" if told else NO_FINISH)
+    if plain in _STOPS or (has_object and plain not in _ABORTS):
+        forms.append(f"finish reason {reason!r}" if reason else NO_FINISH)
         return "stop"
-    return told or "no reason"
+    return reason or "no reason"
 
 
 def _figure(value: Any) -> int | None:
-    """A number of tokens; None if it is none."""
+    """Read a number of tokens; None if the value is not a number."""
     try:
         figure = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -318,5 +345,5 @@ def _figure(value: Any) -> int | None:
 
 def _code(completion: Any) -> int | None:
     error = completion.get("error") if isinstance(completion, dict) else None
-    codes = [each.get("code") for each in (error, completion) if isinstance(each, dict)]
+    codes = [holder.get("code") for holder in (error, completion) if isinstance(holder, dict)]
     return next((code for value in codes if (code := _figure(value)) is not None), None)

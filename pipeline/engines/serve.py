@@ -1,10 +1,9 @@
-"""vLLM replicas inside the run's Ray cluster, by Ray Serve: the same OpenAI API as any other endpoint, shared by all.
+"""Starts vLLM replicas inside the run's Ray cluster, by Ray Serve, behind the same OpenAI API as any other endpoint.
 
-An application is named after its run and its models. One that a killed run left behind is taken over if it serves the
-same, else removed. Replicas log where Ray Serve does: in `logs` of the session's folder, on each node.
+An application of Ray Serve is named after its run and its models. One that a killed run left behind is used again if it
+serves the same models, else removed. Replicas log where Ray Serve does: in `logs` of the session's folder.
 """
 
-import hashlib
 import importlib
 import logging
 import math
@@ -20,16 +19,20 @@ from typing import Any
 
 import ray
 
-from pipeline.engines.config import ModelConfig
-from pipeline.engines.hub import commit_of
+from pipeline.engines.models import EngineModel, fingerprint, revision_of
 from stages.base import FatalError
 
-_REPLICAS_PER_INGRESS = 4  # one Python process passes on the pictures for so many
-_LEAST_BATCH_TOKENS = 8192  # a step's budget; a request's pictures must fit, so it is never less than the context
-_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 3.0, 30.0  # a CPU replica that is busy with eight pictures answers late
-_STOP_S = 5.0  # for requests that are open when all is over
+_REPLICAS_PER_INGRESS = 4  # one Python process can pass images on to so many
+_LEAST_BATCH_TOKENS = 8192  # of one step; a request's images must fit, so it is never less than the context
+_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 3.0, 30.0  # a CPU replica that reads eight images answers late
+_STOP_S = 5.0  # for requests that are open at the end
 _POLL_S = 0.5
-_PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT")  # to the replicas, and all that vLLM knows
+_PASSED_ON = (
+    "HF_HOME",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HF_ENDPOINT",
+)  # environment variables for the replicas, and all VLLM_*
 _VLLM_LEVEL = "VLLM_LOGGING_LEVEL"
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): (?!Traceback)", re.MULTILINE)
 _LOGGED = re.compile(r"ERROR .*?\] ([\w.]+(?:Error|Exception): .*)")
@@ -38,30 +41,30 @@ _LOGS = {"log_level": "WARNING", "enable_access_log": False}
 
 @dataclass(frozen=True)
 class Served:
-    """What `serving` started."""
+    """An endpoint that `serving` started."""
 
-    url: str  # OpenAI base url, ends in /v1
-    gpus: int  # held at most; 0 on CPUs
+    url: str  # base URL of the OpenAI API, ends in /v1
+    gpus: int  # most GPUs that it holds; 0 on CPUs
 
 
 @contextmanager
 def serving(
-    models: Sequence[ModelConfig], in_flight: int, name: str, start_timeout_s: float = 1800
+    models: Sequence[EngineModel], in_flight: int, name: str, start_timeout_s: float = 1800
 ) -> Iterator[Served]:
-    """Serve each distinct model of `models` under its own name until the block is left; Ray is connected already.
+    """Serve every distinct model of `models` under its own name for the time of the block; Ray must be connected.
 
     Args:
-        models: the same model may stand there twice.
-        in_flight: requests open at a time, which the replicas of a model share.
-        name: of the run, of letters, digits, - and _; two runs of one cluster have different ones.
-        start_timeout_s: until every model has its least number of replicas.
+        models: what to serve; a model may be given twice.
+        in_flight: most open requests, which the replicas of a model share.
+        name: name of the run, of letters, digits, - and _; two runs in one cluster must have different names.
+        start_timeout_s: longest time until every model has its least number of replicas.
 
     Raises:
-        FatalError: a model cannot be served here, or was not in time.
+        FatalError: a model cannot be served here, or was not ready in time.
     """
     distinct = list({model.model: model for model in models}.values())
     on_gpu = _on_gpu(distinct)
-    app = f"{name}-{_sha8(*(f'{model} {revision_of(model)}'.encode() for model in distinct))}"
+    app = f"{name}-{fingerprint(*(f'{model} {revision_of(model)}'.encode() for model in distinct))}"
     _import_quietly()
     from ray import serve
 
@@ -90,40 +93,12 @@ def serving(
                 serve.shutdown()
 
 
-def extra_slots(models: Sequence[ModelConfig]) -> int:
-    """CPU slots that a local Ray needs for replicas, beside those of the stages; the rest of Serve takes none."""
+def extra_slots(models: Sequence[EngineModel]) -> int:
+    """Return the CPU slots that a local Ray needs for replicas; the rest of Serve needs none."""
     return sum({model.model: model.max_replicas for model in models}.values())
 
 
-def revision_of(model: ModelConfig) -> str:
-    """Which version this is: the commit of a hub's model, a fingerprint of a local folder's files.
-
-    Raises:
-        FatalError: there is no such model, or it cannot be looked up.
-    """
-    folder = Path(model.model)
-    if folder.is_dir():
-        return _sha8(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
-    return commit_of(model.model, model.revision)
-
-
-def _glimpse(path: Path) -> bytes:
-    """Name, size, first and last 64 KiB: weights of 150 GB need not be read to tell two versions apart."""
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(2**16)
-        file.seek(max(0, size_bytes - 2**16))
-        return f"{path.name} {size_bytes}".encode() + head + file.read()
-
-
-def _sha8(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:8]
-
-
-def _on_gpu(models: Sequence[ModelConfig]) -> bool:
+def _on_gpu(models: Sequence[EngineModel]) -> bool:
     there = int(ray.cluster_resources().get("GPU", 0))
     need = sum(model.min_replicas * model.tensor_parallel for model in models)
     if there == 0 and not any(model.gpu_memory_gib for model in models):
@@ -134,7 +109,7 @@ def _on_gpu(models: Sequence[ModelConfig]) -> bool:
     return True
 
 
-def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: bool) -> None:
+def _deploy(models: Sequence[EngineModel], in_flight: int, app: str, on_gpu: bool) -> None:
     from ray import serve
     from ray.serve.llm import build_llm_deployment
     from ray.serve.llm.deployment import LLMServer
@@ -142,7 +117,7 @@ def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: boo
     from starlette.responses import PlainTextResponse, Response
 
     class Replica(LLMServer):
-        """Also tells what its engine has counted."""
+        """A replica of Ray Serve that also returns what its engine has counted."""
 
         async def metrics(self) -> str:
             from prometheus_client import generate_latest
@@ -150,7 +125,7 @@ def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: boo
             return generate_latest().decode()
 
     class Ingress(OpenAiIngress):
-        """Also answers /metrics as a plain vLLM server does, for all replicas one after the other."""
+        """An ingress that also answers /metrics as a plain vLLM server does, for all replicas one after the other."""
 
         async def metrics(self) -> Response:
             texts: list[str] = []
@@ -173,7 +148,7 @@ def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: boo
         make_fastapi_ingress(Ingress, endpoint_map=routes),
         name="ingress",
         num_replicas=math.ceil(sum(model.max_replicas for model in models) / _REPLICAS_PER_INGRESS),
-        max_ongoing_requests=10**9,  # replicas bound what is in flight, the rest waits here
+        max_ongoing_requests=10**9,  # replicas limit what is in flight; the rest waits here
         ray_actor_options={"num_cpus": 0},
         max_constructor_retry_count=1,
         logging_config=_LOGS,
@@ -185,17 +160,17 @@ def _deploy(models: Sequence[ModelConfig], in_flight: int, app: str, on_gpu: boo
     serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
 
 
-def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
+def _llm_config(model: EngineModel, in_flight: int, name: str, on_gpu: bool, crowded: bool, server: type) -> Any:
     from ray.llm._internal.common.callbacks.base import CallbackBase
     from ray.serve.llm import LLMConfig
 
     class NoMirror(CallbackBase):
-        """Models come from folders and the hub: no process need import vLLM only to find that there is no mirror."""
+        """Keeps a process from importing vLLM only to look for a mirror, which is not used here."""
 
         async def on_before_node_init(self) -> None:
             self.ctx.run_init_node = False
 
-    share = math.ceil(in_flight / model.max_replicas)  # of one replica, when all are up
+    share = math.ceil(in_flight / model.max_replicas)  # of one replica, when all are running
     batch_tokens = max(model.context_tokens, _LEAST_BATCH_TOKENS)
     engine = {
         "max_model_len": model.context_tokens,
@@ -203,7 +178,7 @@ def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, cro
         "max_num_seqs": share,
         "max_num_batched_tokens": batch_tokens,
         "enable_prefix_caching": True,
-        "enable_prompt_tokens_details": True,  # replies tell how much of the prompt was in the cache
+        "enable_prompt_tokens_details": True,  # replies say how much of the prompt was in the cache
     }
     if model.revision:
         engine |= {"revision": model.revision, "tokenizer_revision": model.revision}
@@ -216,14 +191,14 @@ def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, cro
         engine |= {"enforce_eager": True, "enable_chunked_prefill": False}
         bundle = {"CPU": 1}
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
-        if crowded:  # else each would bind its threads to the very same cores
+        if crowded:  # else all replicas would bind their threads to the same cores
             env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     return LLMConfig(
         model_loading_config={"model_id": model.model, "model_source": model.model},
         engine_kwargs=engine | model.engine_kwargs,
         placement_group_config={"bundle_per_worker": bundle},
         runtime_env={"env_vars": env},
-        log_engine_metrics=False,  # to Ray's agents, which need not run; then they are counted in the replica itself
+        log_engine_metrics=False,  # else they go to Ray's agents, which need not run
         server_cls=server,
         callback_config={"callback_class": NoMirror},
         deployment_config={
@@ -246,8 +221,8 @@ def _llm_config(model: ModelConfig, in_flight: int, name: str, on_gpu: bool, cro
     )
 
 
-def _short(number: int, model: ModelConfig) -> str:
-    """Of a deployment, and so part of the names of its logs: a local folder's path would be too long."""
+def _short(number: int, model: EngineModel) -> str:
+    """Return a short name of a deployment, which is part of its logs' names: a folder's path would be too long."""
     return re.sub(r"[^\w-]", "-", f"{number}-{Path(model.model).name}")
 
 
@@ -257,33 +232,33 @@ def _card(model: str) -> Any:
     return ModelCard(id=model, object="model", owned_by="refsav", permission=[], metadata={})
 
 
-def _wait(app: str, models: Sequence[ModelConfig], until_s: float) -> None:
-    """Until the application runs.
+def _wait(app: str, models: Sequence[EngineModel], until_s: float) -> None:
+    """Wait until the application runs.
 
     Raises:
-        FatalError: a model cannot be loaded, with what its replica said, or not in time.
+        FatalError: a model cannot be loaded (the message has what its replica said), or was not ready in time.
     """
     names = {f"Replica:{_short(number, model)}": model.model for number, model in enumerate(models)}
-    while (found := _client().get_serve_status(app)).app_status.status != "RUNNING":
-        for deployment in found.deployment_statuses:
+    while (status := _client().get_serve_status(app)).app_status.status != "RUNNING":
+        for deployment in status.deployment_statuses:
             if deployment.status == "DEPLOY_FAILED":
                 raise FatalError(
                     f"vLLM cannot serve {names.get(deployment.name, deployment.name)}: {_cause(deployment.message)} "
                     f"(logs: {logs()})"
                 )
-        if (state := found.app_status).status == "DEPLOY_FAILED" or time.monotonic() > until_s:
-            waiting = [f"{names.get(each.name, each.name)}: {each.message}" for each in found.deployment_statuses]
-            told = " ".join("; ".join([state.message, *waiting]).split())
-            raise FatalError(f"vLLM has not started ({state.status.value}): {told} (logs: {logs()})")
+        if (state := status.app_status).status == "DEPLOY_FAILED" or time.monotonic() > until_s:
+            waiting = [f"{names.get(part.name, part.name)}: {part.message}" for part in status.deployment_statuses]
+            message = " ".join("; ".join([state.message, *waiting]).split())
+            raise FatalError(f"vLLM has not started ({state.status.value}): {message} (logs: {logs()})")
         time.sleep(_POLL_S)
 
 
-def _cause(told: str) -> str:
-    """Of all that a replica or its engine raised on one another's account, the message of the first."""
-    found = list(_RAISED.finditer(told))
-    cause = told[found[-1].start() :] if found else told
-    if found and (replica := re.search(r"pid=(\d+)", told)) and "Engine core" in cause:
-        # The engine is a process of its own: what it says goes to the replica's log, readable if that is here.
+def _cause(message: str) -> str:
+    """Return the message of the first error of a chain that a replica and its engine raised because of one another."""
+    errors = list(_RAISED.finditer(message))
+    cause = message[errors[-1].start() :] if errors else message
+    if errors and (replica := re.search(r"pid=(\d+)", message)) and "Engine core" in cause:
+        # The engine is a process of its own and writes to the replica's log, which can be read if it is on this node.
         for log in sorted(Path(logs()).glob(f"worker-*-{replica.group(1)}.*")):
             if raised := _LOGGED.search(log.read_text(errors="replace")):
                 return raised.group(1)
@@ -291,21 +266,21 @@ def _cause(told: str) -> str:
 
 
 def _client() -> Any:
-    """Serve of this Ray, or None."""
+    """Return the client of the Ray Serve that runs in this Ray; None if none runs."""
     from ray.serve.context import _get_global_client
 
     return _get_global_client(raise_if_no_controller_running=False)
 
 
 def _applications(prefix: str) -> dict[str, str]:
-    """Status by name, of the applications whose names begin so; `serve.status()` takes 0.2 s of a core for the same."""
+    """Return the status, by name, of the applications whose names begin so; `serve.status()` takes 0.2 s for it."""
     client = _client()
-    found = {each.name: each.app_status.status.value for each in client.list_serve_statuses()} if client else {}
-    return {name: status for name, status in found.items() if name.startswith(prefix)}
+    apps = {app.name: app.app_status.status.value for app in client.list_serve_statuses()} if client else {}
+    return {name: status for name, status in apps.items() if name.startswith(prefix)}
 
 
 def _address() -> str:
-    """Where the proxy listens: inside this machine if Ray is of this process, else where other nodes find the head."""
+    """Return the address for the proxy: 127.0.0.1 if this process started Ray, else where other nodes find the head."""
     node = ray._private.worker._global_node
     if node is not None and node.head:
         return "127.0.0.1"
@@ -314,7 +289,7 @@ def _address() -> str:
 
 
 def _free_port(host: str) -> int:
-    """A port that nobody listens on at the head."""
+    """Find a free port on the head node."""
 
     @ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001})
     def find() -> int:
@@ -326,13 +301,13 @@ def _free_port(host: str) -> int:
 
 
 def logs() -> str:
-    """The folder of this Ray session's logs, those of the replicas below it."""
+    """Return the folder of this Ray session's logs; those of the replicas are below it."""
     node = ray._private.worker._global_node
     return str(node.get_logs_dir_path() if node else "logs of the Ray session")
 
 
 def _import_quietly() -> None:
-    """Importing Ray's part for language models takes over the root logger, and it and vLLM write to the terminal."""
+    """Import Ray's part for language models and vLLM so that neither takes over the root logger or writes to stderr."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     level = os.environ.get(_VLLM_LEVEL)
@@ -343,5 +318,5 @@ def _import_quietly() -> None:
     finally:
         root.handlers[:], root.level = before
         os.environ.pop(_VLLM_LEVEL) if level is None else os.environ.update({_VLLM_LEVEL: level})
-    for name in ("ray.serve", "ray._private.worker"):  # the latter of what Serve kills at its end
+    for name in ("ray.serve", "ray._private.worker"):  # the latter reports what Serve kills at its end
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,1 +1,1 @@
-"""What a run leaves behind: the training file, the dataset card, the report and the table of outcomes."""
+"""Makes what a run leaves behind: the training file, dataset card, report, table of outcomes and frame store."""

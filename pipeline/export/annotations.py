@@ -1,4 +1,4 @@
-"""The annotations of a run as its exports read them: by object_id, and no more than a few files at a time."""
+"""Reads the annotations of a run for its exports: in order of object_id, with a few files in memory at a time."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow
 
-Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers, in the order of object_ids
+Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers, in order of object_id
 
-_FILES_HELD = 8  # rows that were tried again stand in files of their own, between those of their neighbours
+_FILES_HELD = 8  # a row that was tried again is in another file than its neighbours
 
 
 class Annotations:
-    """Rows of `annotations/`, read as they are asked for."""
+    """The rows in `annotations/` of a run, in order of object_id, read as they are asked for."""
 
     def __init__(self, out: Folder) -> None:
         self._out, self._schema = out, arrow_schema(AnnotationRow)
@@ -32,29 +32,29 @@ class Annotations:
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self._order)
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Each file's rows, in no order that means anything."""
+        """Yield the rows of every file as a table, in arbitrary order."""
         for name in self._names:
             yield self._read(name, columns)
 
     def select(self, columns: Sequence[str]) -> pa.Table:
-        """All rows at once: for columns of a few bytes."""
+        """Return some columns of all rows at once, in order; meant for columns of a few bytes."""
         parts = list(self.tables(columns))
         if not parts:
             return pa.schema([self._schema.field(column) for column in columns]).empty_table()
         return pa.concat_tables(parts).take(self._order)
 
     def valid(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Of each row, whether it has a value there."""
+        """Return a boolean for every row, in order: whether it has a value in the column."""
         parts = [table[column].is_valid().to_numpy() for table in self.tables([column])]
         valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.concatenate(parts or [np.zeros(0, bool)])[self._order]
         return valid
 
     def rows(self, columns: Sequence[str], at: Indices | None = None) -> Iterator[dict[str, Any]]:
-        """The rows one by one, all or those `at` these numbers."""
+        """Yield some columns of the rows, row by row: of all rows, or of those with the numbers `at`."""
         chosen = np.arange(self.num_rows) if at is None else at
         held: OrderedDict[int, pa.Table] = OrderedDict()
         for part in np.split(chosen, np.flatnonzero(np.diff(self._file[chosen])) + 1):

@@ -1,4 +1,4 @@
-"""The dataset card of a run: README.md as the Hugging Face hub reads it."""
+"""Writes the dataset card of a run: README.md, in the form that the Hugging Face hub reads."""
 
 import json
 from collections import Counter
@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.schema import AnnotationRow, Status
+from manifests.text_tables import markdown_table
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
-from pipeline.export.properties import PROPERTIES, samples
-from pipeline.export.run_info import RunInfo
+from pipeline.export.properties import PROPERTIES, measured_objects
+from pipeline.run.run_json import RunInfo
 
-# (name, videos, objects, expressions, masks, mean words), as the paper prints them
+# (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
 PAPER_TABLE_4 = (
     ("Ref-YouTube-VOS", "3,978", "7,451", "15,009", "131k", "9.68"),
     ("MeViS", "2,006", "8,171", "28,570", "443k", "7.07"),
@@ -150,22 +151,22 @@ Tokens count for the row whose request was paid. Masklets that ended before the 
 
 @dataclass
 class _Sums:
-    """What is counted over the rows of a run."""
+    """Counts over the rows of a run; shares and means are computed from them."""
 
     kept: int = 0
     writers: set[str] = field(default_factory=set)
     prompts: set[str] = field(default_factory=set)
     videos: set[str] = field(default_factory=set)
-    folders: set[str] = field(default_factory=set)  # of the shards, below SAV_ROOT
+    folders: set[str] = field(default_factory=set)  # folders of the shards, below SAV_ROOT
     expressions: int = 0
     words: int = 0
     masks: int = 0
     measured: int = 0
     having: Counter[str] = field(default_factory=Counter)  # kept objects by property
-    unknown: Counter[str] = field(default_factory=Counter)  # those of which it could not be measured
+    unknown: Counter[str] = field(default_factory=Counter)  # kept objects of which the property is unknown
 
     def add(self, table: pa.Table) -> None:
-        """Count some more rows, of _COUNTED."""
+        """Count the rows of a table with the columns _COUNTED."""
         self.prompts.update(pc.list_flatten(table["prompt_ids"]).to_pylist())
         kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
         texts = kept["expression"].drop_null().to_pylist()
@@ -176,22 +177,22 @@ class _Sums:
         self.expressions += len(texts)
         self.words += sum(len(text.split()) for text in texts)
         self.masks += pc.sum(pc.greater(pc.list_flatten(kept["areas_px"]), 0)).as_py() or 0
-        found = samples(kept)
-        self.measured += len(found)
+        measured = measured_objects(kept)
+        self.measured += len(measured)
         for name, _, has in PROPERTIES:
-            answers = [has(sample) for sample in found]
+            answers = [has(sample) for sample in measured]
             self.having[name] += answers.count(True)
             self.unknown[name] += answers.count(None)
 
 
 def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> str:
-    """The card as Markdown with the hub's YAML header.
+    """Return the card: Markdown after the YAML header of the hub.
 
     Args:
-        annotations: of the run.
-        run: how the run came about.
+        annotations: the rows of the run.
+        run: the content of run.json.
         stages: names of the run's stages, in their order.
-        bill: what its models cost; None if none was asked.
+        bill: what the models cost; None if none was asked.
     """
     table = annotations.select(["status", "stage", "reason"])
     sums = _Sums()
@@ -210,14 +211,14 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
         prompts=", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
         example=_example(annotations, table),
-        outcome_table=_markdown(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
+        outcome_table=markdown_table(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
         totals=outcomes.as_text(table, stages).splitlines()[-1] + ".",
-        table_4=_markdown(
+        table_4=markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
         asked=_asked(bill, run),
         measured=sums.measured,
-        table_3=_markdown(
+        table_3=markdown_table(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
             (
                 (name, rule, "yes", _share(sums.having[name], sums.unknown[name], sums.measured))
@@ -225,24 +226,24 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
             ),
         ),
         limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
-        columns=_markdown(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
+        columns=markdown_table(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
     )
 
 
 def _asked(bill: Cost | None, run: RunInfo) -> str:
-    """The section on models; empty if none was asked."""
+    """Write the section on models; empty if none was asked."""
     if bill is None:
         return ""
-    roles: dict[str, list[str]] = {_name(f"{each.model}@{each.revision}"): [] for each in bill.prompts}
+    roles: dict[str, list[str]] = {_name(f"{asked.model}@{asked.revision}"): [] for asked in bill.prompts}
     for role, name in (run["models"] or {}).items():
         roles.setdefault(_name(name), []).append(role)
     sampling = run["config"].get("sampling") or {}
     return _ASKED.format(
         models=", ".join(f"`{name}`" + f" ({' and '.join(role)})" * bool(role) for name, role in roles.items()),
         sampling="; ".join(f"{name} {_plain(value)}" for name, value in sampling.items()) or "not known",
-        summary=_markdown(("", "this run"), summary(bill)),
-        prompts=_markdown(PROMPT_HEAD, prompt_lines(bill)),
-        ended=_markdown(ENDED_HEAD, ended_lines(bill)),
+        summary=markdown_table(("", "this run"), summary(bill)),
+        prompts=markdown_table(PROMPT_HEAD, prompt_lines(bill)),
+        ended=markdown_table(ENDED_HEAD, ended_lines(bill)),
     )
 
 
@@ -283,7 +284,7 @@ def _column_lines(columns: Iterable[pa.Field], above: str = "") -> Iterator[tupl
 
 
 def _kind(data_type: pa.DataType) -> tuple[str, pa.DataType]:
-    """Name of a type, and the type inside its lists."""
+    """Return the name of a type, and the type inside its lists."""
     if pa.types.is_list(data_type):
         kind, inner = _kind(data_type.value_type)
         return f"list of {kind}", inner
@@ -296,11 +297,6 @@ def _example(annotations: Annotations, table: pa.Table) -> str:
     rows = list(annotations.rows(columns, kept[:1]))
     if not rows:
         return "No masklet of this run was kept."
-    # an escaped backtick cannot close the fence
+    # An escaped backtick cannot close the fence.
     text = json.dumps(rows[0], indent=2, ensure_ascii=False).replace("`", "\\u0060")
     return f"The first kept row:\n\n```json\n{text}\n```"
-
-
-def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -1,13 +1,12 @@
-"""What the models of a run were asked, what that cost, and what came of it.
+"""Counts what the models of a run were asked, what that cost in tokens, and what the objects became.
 
-A reply is paid for once and kept in `replies/`; who asks the same later finds it there. So the tokens of a request
-count for the row that sent it. If that row is gone (a kill, a replay), they count for the first that found the reply:
-they were paid too. Requests that no row of the table shares are not counted.
+A reply is paid for once and stored in `replies/`, where a later request for the same finds it. The tokens of a request
+count for the row that sent it. If that row is gone (after a kill or a replay), they count for the first row that found
+the reply, because they were paid too. Requests that no row of the table refers to are not counted.
 """
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,10 +15,11 @@ import pyarrow.compute as pc
 
 import prompts
 from manifests.schema import Status
+from manifests.text_tables import text_table
 from pipeline.export.annotations import Annotations, Indices
-from pipeline.export.run_info import EngineInfo, RunInfo
+from pipeline.run.run_json import EngineInfo, RunInfo
 
-_REPAIR = "repair_"  # what the prompts of a second look are called
+_REPAIR = "repair_"  # names of the prompts that repair a text begin so
 _HOUR_S = 3600
 
 PROMPT_HEAD = ("prompt", "requests", "for a reply", "tokens in", "tokens out", "share")
@@ -28,17 +28,17 @@ ENDED_HEAD = ("where the tokens went", "objects", "tokens", "share", "an object"
 
 @dataclass(frozen=True)
 class Spent:
-    """Requests and what they took."""
+    """A number of requests, and the tokens that they took."""
 
     requests: int = 0
-    usable: int = 0  # requests whose reply was used
+    usable: int = 0  # requests whose reply could be used
     tokens_in: int = 0
-    tokens_cached: int = 0  # those of tokens_in that the engine said it had in its prefix cache
+    tokens_cached: int = 0  # of tokens_in, those that the engine had in its prefix cache
     tokens_out: int = 0
 
     @property
     def tokens(self) -> int:
-        """In and out."""
+        """All tokens, of requests and of replies."""
         return self.tokens_in + self.tokens_out
 
     def __add__(self, other: "Spent") -> "Spent":
@@ -52,14 +52,14 @@ class Spent:
 
 
 class Forms(NamedTuple):
-    """Replies that were read although they came in an unusual form."""
+    """Replies in an unusual form (see engines/reading.py), which were read all the same."""
 
     replies: int
     by_form: tuple[tuple[str, int], ...]  # most frequent first
 
 
-class Asked(NamedTuple):
-    """One prompt, asked of one model."""
+class PromptCost(NamedTuple):
+    """What one prompt took, sent to one model."""
 
     prompt: str  # name@sha8
     model: str
@@ -68,7 +68,7 @@ class Asked(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Rows that ended in one place, and what their requests took."""
+    """Rows that share status, stage and reason, and what their requests took."""
 
     status: str
     stage: str | None
@@ -78,49 +78,49 @@ class Ended(NamedTuple):
 
 
 class Repair(NamedTuple):
-    """What second looks saved, and what they took."""
+    """What the repair stages saved, and what they took."""
 
-    asked: int  # objects that got one
-    saved: int  # of these, mended and kept
+    asked: int  # objects that were sent to a repair prompt
+    saved: int  # of these, repaired and kept
     spent: Spent
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The bill of a run."""
+    """What the models of a run cost."""
 
-    paid: Spent  # ever: what was sent, and what was found but sent by a row that is gone
-    now: Spent  # sent by the pass that wrote the row
-    found: Spent  # taken from replies/ by that pass
-    prompts: tuple[Asked, ...]  # in the order of the stages
+    paid: Spent  # by all calls: what was sent, and what was found but sent by a row that is gone
+    now: Spent  # sent in the attempt that wrote the row
+    found: Spent  # taken from replies/ in that attempt
+    prompts: tuple[PromptCost, ...]  # in the order of the stages
     ended: tuple[Ended, ...]  # kept rows first, then by tokens
     repair: Repair
     forms: Forms
     kept: int
-    seconds_s: float  # that the engine was held; of the whole run where that is not known
+    seconds_s: float  # time that the engine was held; of the whole run if that is unknown
     gpus: int
-    prefix_frac: float | None  # hit rate of the prefix cache: the engine's own count, else that of its replies
+    prefix_frac: float | None  # hit rate of the prefix cache: counted by the engine, else from its replies
 
     @property
     def kept_per_hour(self) -> float | None:
-        """Kept objects per GPU-hour, or per hour where there is no GPU; None if no time was taken."""
+        """Kept objects per GPU-hour, or per hour without a GPU; None if the time is unknown."""
         return self.kept / (self.seconds_s * max(1, self.gpus) / _HOUR_S) if self.seconds_s else None
 
     @property
     def tokens_per_kept(self) -> float | None:
-        """Everything paid, rejected objects too, for each object kept."""
+        """All tokens paid, those for rejected objects too, per kept object; None if none was kept."""
         return self.paid.tokens / self.kept if self.kept else None
 
 
 def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
-    """The bill; None if no model was asked.
+    """Count what the models of a run cost; None if no model was asked.
 
     Args:
-        annotations: of the run.
-        info: how the run came about.
+        annotations: the rows of the run.
+        info: the content of run.json.
     """
     sent = _sent(annotations)
-    senders_gone: set[int] = set()  # requests that were found answered, and that no row sent
+    senders_gone: set[int] = set()  # requests that were found in replies/, but that no row sent
     total: dict[str, Spent] = defaultdict(Spent)
     by_prompt: dict[tuple[str, str, str], Spent] = defaultdict(Spent)
     by_end: dict[tuple[str, str | None, str | None], Spent] = defaultdict(Spent)
@@ -157,7 +157,7 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
         paid=total["paid"],
         now=total["now"],
         found=total["found"],
-        prompts=tuple(Asked(*key, by_prompt[key]) for key in sorted(by_prompt, key=_by_stage)),
+        prompts=tuple(PromptCost(*key, by_prompt[key]) for key in sorted(by_prompt, key=_by_stage)),
         ended=tuple(
             sorted(
                 (Ended(*end, count, by_end[end]) for end, count in rows.items()),
@@ -174,22 +174,22 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
 
 
 def as_text(bill: Cost | None) -> str:
-    """The bill as plain text, as printed at the end of a run that asked models; empty if none was."""
+    """Format the cost as plain text, for the end of a run; empty if no model was asked."""
     if bill is None:
         return ""
     parts = [
         [f"{name.ljust(19)}{value}" for name, value in summary(bill)],
-        _aligned(PROMPT_HEAD, prompt_lines(bill)),
-        _aligned(ENDED_HEAD, ended_lines(bill)),
+        text_table([PROMPT_HEAD, *prompt_lines(bill)], rule=True),
+        text_table([ENDED_HEAD, *ended_lines(bill)], rule=True),
     ]
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-# ---- the same lines for text, card and report ----
+# ---- lines for the text, the card and the report ----
 
 
 def summary(bill: Cost) -> list[tuple[str, str]]:
-    """Names and values of the figures of the whole run."""
+    """Return the names and values of the figures of the whole run."""
     per = "GPU-hour" if bill.gpus else "hour, no GPU"
     held = f" of {bill.gpus} GPU{'s' * (bill.gpus != 1)}" if bill.gpus else ""
     repair = bill.repair
@@ -205,59 +205,54 @@ def summary(bill: Cost) -> list[tuple[str, str]]:
         ("kept objects", f"{_figure(bill.kept_per_hour)} per {per} ({bill.kept:,} in {bill.seconds_s:,.0f} s{held})"),
         ("a kept object", f"costs {_figure(bill.tokens_per_kept)} tokens, what the others took included"),
     ]
-    if lost := [each for each in bill.ended if each.status != Status.KEPT]:
-        burnt = Spent(tokens_in=sum(each.spent.tokens for each in lost))
-        told = f"{burnt.tokens:,} tokens ({_share(burnt, bill.paid)}) for {sum(each.rows for each in lost):,} objects"
-        lines.append(("not kept", told))
+    if lost := [group for group in bill.ended if group.status != Status.KEPT]:
+        burnt = Spent(tokens_in=sum(group.spent.tokens for group in lost))
+        text = f"{burnt.tokens:,} tokens ({_share(burnt, bill.paid)}) for {sum(group.rows for group in lost):,} objects"
+        lines.append(("not kept", text))
     if bill.forms.replies:
-        told = ", ".join(f"{form} ({number:,})" for form, number in bill.forms.by_form)
+        forms = ", ".join(f"{form} ({number:,})" for form, number in bill.forms.by_form)
         lines.append(
-            ("unusual replies", f"{bill.forms.replies:,} were read, but look at the server's settings: {told}")
+            ("unusual replies", f"{bill.forms.replies:,} were read, but look at the server's settings: {forms}")
         )
     if repair.asked:
-        each = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
-        share = _share(repair.spent, bill.paid)
-        lines.append(
-            (
-                "repair",
-                f"{repair.saved:,} of {repair.asked:,} objects saved; {repair.spent.tokens:,} tokens ({share}){each}",
-            )
-        )
+        per_saved = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
+        spent = f"{repair.spent.tokens:,} tokens ({_share(repair.spent, bill.paid)}){per_saved}"
+        lines.append(("repair", f"{repair.saved:,} of {repair.asked:,} objects saved; {spent}"))
     return lines
 
 
 def prompt_lines(bill: Cost) -> list[tuple[str, ...]]:
-    """Prompt, requests, requests for each usable reply, tokens in, tokens out, share of all tokens."""
-    several = len({(each.model, each.revision) for each in bill.prompts}) > 1
+    """Return a line of cells for every prompt, as PROMPT_HEAD names them."""
+    several = len({(asked.model, asked.revision) for asked in bill.prompts}) > 1
     return [
         (
-            f"{each.prompt} ({each.model})" if several else each.prompt,
-            f"{each.spent.requests:,}",
-            f"{each.spent.requests / each.spent.usable:.2f}" if each.spent.usable else "none",
-            f"{each.spent.tokens_in:,}",
-            f"{each.spent.tokens_out:,}",
-            _share(each.spent, bill.paid),
+            f"{asked.prompt} ({asked.model})" if several else asked.prompt,
+            f"{asked.spent.requests:,}",
+            f"{asked.spent.requests / asked.spent.usable:.2f}" if asked.spent.usable else "none",
+            f"{asked.spent.tokens_in:,}",
+            f"{asked.spent.tokens_out:,}",
+            _share(asked.spent, bill.paid),
         )
-        for each in bill.prompts
+        for asked in bill.prompts
     ]
 
 
 def ended_lines(bill: Cost) -> list[tuple[str, ...]]:
-    """Where rows ended, objects, tokens, share of all tokens, tokens of an object."""
+    """Return a line of cells for every way in which rows ended, as ENDED_HEAD names them."""
     return [
         (
-            f"{each.status} at {each.stage}: {each.reason}" if each.stage else each.status,
-            f"{each.rows:,}",
-            f"{each.spent.tokens:,}",
-            _share(each.spent, bill.paid),
-            f"{each.spent.tokens / each.rows:,.0f}",
+            f"{group.status} at {group.stage}: {group.reason}" if group.stage else group.status,
+            f"{group.rows:,}",
+            f"{group.spent.tokens:,}",
+            _share(group.spent, bill.paid),
+            f"{group.spent.tokens / group.rows:,.0f}",
         )
-        for each in bill.ended
+        for group in bill.ended
     ]
 
 
 def _sent(annotations: Annotations) -> Indices:
-    """Hashes of the keys of all requests that were sent, in order: a few bytes for each of some 300,000."""
+    """Return the sorted hashes of the keys of all requests that were sent: 8 bytes for each of some 300,000."""
     hashes = array("q")
     for table in annotations.tables(["calls"]):
         calls = pc.list_flatten(table["calls"].combine_chunks())
@@ -297,11 +292,3 @@ def _share(part: Spent, whole: Spent) -> str:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
-
-
-def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
-    return [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in (head, ["-" * width for width in widths], *lines)
-    ]

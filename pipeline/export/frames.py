@@ -1,46 +1,69 @@
 """Make a frame store: `python -m pipeline.export.frames RUN --out STORE`, or `make annotate STORE=1`.
 
-Each video is decoded once: its annotated frames (6 fps) become JPEGs, its masks stay the strings that they are. What
-is in the store and not changed since is left alone, so the same command goes on after a kill. A video that cannot be
-read is named and left out; the others are made. The format: pipeline/sa2va/data/store.py.
+Every video is decoded once: its annotated frames (6 fps) become JPEGs, and its masks stay the run-length strings that
+they are. A video that is in the store and has not changed is left as it is, so the same command continues after a kill.
+A video that cannot be read is named and left out. The module of `StoredVideo` describes the format.
 """
 
 import argparse
 import logging
+import math
 import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 from tqdm import tqdm
 
 from manifests.io import Folder
-from pipeline.export.store_video import Outcome, StoreConfig, store_video
-from pipeline.out_folder import check_out
+from manifests.outputs import check_out
+from manifests.schema import MASK_STRIDE
+from pipeline.sa2va.data.columns import bad_columns
 from pipeline.sa2va.data.items import NothingToTrainOnError, Video, read_videos
-from pipeline.sa2va.data.store import QUALITY, SHORT_PX
+from pipeline.sa2va.data.store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from stages.base import FatalError, RowError
+from stages.video.frames import Picture, walk
+from stages.video.masklets import Masklets, read_masklets
 
 logger = logging.getLogger("refsav")
 
-STORE = "frames"  # in the folder of a run
+STORE = "frames"  # name of the store in the folder of a run
 EXIT_SOME_FAILED, EXIT_USER_ERROR = 1, 2
+StoreResult = Literal["made", "kept", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreConfig:
+    """How the frames of a store are made."""
+
+    short_px: int = SHORT_PX  # a longer short side is reduced; SAM 2 takes 1024 x 1024
+    quality: int = QUALITY  # of the JPEGs, OpenCV's scale
+    renew: bool = False  # make a file again whose sources or settings changed; otherwise that is an error
+
+    def __post_init__(self) -> None:
+        if self.short_px < 1 or not 1 <= self.quality <= 100:
+            raise ValueError(
+                f"short_px must be positive and quality in [1, 100], got {self.short_px} and {self.quality}"
+            )
 
 
 def write_store(videos: Sequence[Video], store: Path, config: StoreConfig, workers: int) -> dict[str, str]:
-    """Put videos into the store.
+    """Write videos to a frame store.
 
     Args:
-        videos: those of `read_videos`.
-        store: folder; made if it is not there.
-        config: how.
-        workers: processes.
+        videos: as `read_videos` returns them.
+        store: folder of the store; it is made if it does not exist.
+        config: how the frames are made.
+        workers: number of processes.
 
     Returns:
-        Video id -> why it could not be stored, of those that could not.
+        By video id, why a video could not be stored; empty if all were.
 
     Raises:
         ValueError: workers is not positive.
@@ -63,7 +86,7 @@ def write_store(videos: Sequence[Video], store: Path, config: StoreConfig, worke
 
 
 def store_run(run: Folder, sav: Folder, workers: int | None) -> int:
-    """Put the videos with a kept expression into `<run>/frames`; how many could not be stored.
+    """Write the videos with a kept expression to `<run>/frames`; returns how many could not be stored.
 
     Raises:
         ValueError: the run or its videos are not on a local disk.
@@ -78,7 +101,7 @@ def store_run(run: Folder, sav: Folder, workers: int | None) -> int:
 
 
 def check_local(run: Folder, sav: Folder) -> None:
-    """Refuse what a frame store cannot be made of: its files are mapped into memory, and videos are read by path.
+    """Check that both folders are local: a store's files are mapped into memory, and videos are read by path.
 
     Raises:
         ValueError: a folder is not on a local disk.
@@ -90,19 +113,19 @@ def check_local(run: Folder, sav: Folder) -> None:
 
 def _outcomes(
     videos: Sequence[Video], store: Path, config: StoreConfig, workers: int
-) -> Iterator[tuple[str, Outcome, str]]:
+) -> Iterator[tuple[str, StoreResult, str]]:
     if workers == 1:
         for video in videos:
             yield video.video_id, *store_video(video, store, config)
         return
-    # not forked: the caller may have threads, of Ray for one
+    # Processes are not forked, because the caller may have threads, such as those of Ray.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
         jobs = {pool.submit(store_video, video, store, config): video for video in videos}
         for job in as_completed(jobs):
             video = jobs[job]
             try:
                 yield video.video_id, *job.result()
-            except BrokenProcessPool:  # the decoder took the process with it; nobody knows whose
+            except BrokenProcessPool:  # a decoder crashed the process; which video it read is unknown
                 yield video.video_id, "failed", f"{video.video_id}: a process died (memory?); run the command again"
 
 
@@ -110,8 +133,109 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
+def store_video(video: Video, store: Path, config: StoreConfig) -> tuple[StoreResult, str]:
+    """Store one video if it is not there yet; returns what happened, and why it failed (else empty)."""
+    stored = StoredVideo(store, video)
+    try:
+        if stored.path.exists() and _is_done(stored, video, config):
+            return "kept", ""
+        _make(video, stored.path, config)
+    except (ValueError, OSError) as error:
+        return "failed", f"{video.video_id}: {error}".replace(
+            f"{video.video_id}: {video.video_id}:", f"{video.video_id}:"
+        )
+    except (RowError, FatalError) as error:
+        return "failed", f"{video.video_id}: {error}"
+    return "made", ""
+
+
+def _is_done(stored: StoredVideo, video: Video, config: StoreConfig) -> bool:
+    """Tell whether the file of a store is the one that would be made.
+
+    Raises:
+        ValueError: it was made of other sources or settings, and is not to be made again.
+    """
+    try:
+        info = stored.info
+        stored.check_sources()
+        if (info.short_px, info.quality) != (config.short_px, config.quality):
+            raise ValueError(
+                f"{stored.path}: must have short_px {config.short_px} and quality {config.quality}, got "
+                f"{info.short_px} and {info.quality}; give those, another --out, or --renew"
+            )
+    except ValueError:
+        if not config.renew:
+            raise
+        return False
+    return {one.masklet_type for one in video.expressions} <= info.sources.keys()
+
+
+def _make(video: Video, path: Path, config: StoreConfig) -> None:
+    beside = {kind: video.video_path.with_name(f"{video.video_path.stem}_{kind}.json") for kind in ("manual", "auto")}
+    needed: dict[str, Path] = {one.masklet_type: one.anno_path for one in video.expressions}
+    sources = {"video": _source(video.video_path)}  # before reading, so that a later change is noticed
+    masklets: dict[str, Masklets] = {}
+    for kind, file in (beside | needed).items():
+        try:
+            sources[kind] = _source(file)
+            masklets[kind] = read_masklets(file.read_bytes(), str(file))
+        except (OSError, RowError):
+            sources.pop(kind, None)
+            if kind in needed:
+                raise  # no expression needs this file: the store is made without it
+
+    jpegs_T, count, size = [], 0, (0, 0)
+    for frame in walk(video.video_path, str(video.video_path)):
+        count += 1
+        if frame.index % MASK_STRIDE == 0:
+            image_HW3 = frame.bgr()
+            size = (image_HW3.shape[0], image_HW3.shape[1])
+            jpegs_T.append(_jpeg(image_HW3, config))
+    for kind in list(masklets):
+        if len(masklets[kind].rles) == len(jpegs_T):
+            continue
+        if kind in needed:
+            raise ValueError(
+                f"{needed[kind]} must have masks for every {MASK_STRIDE}th of {count} frames, that is "
+                f"{math.ceil(count / MASK_STRIDE)}, got {len(masklets[kind].rles)}"
+            )
+        del masklets[kind], sources[kind]
+
+    bad = {kind: bad_columns(read, size) for kind, read in masklets.items()}
+    info = Info(
+        video_id=video.video_id,
+        frame_count=count,
+        height_px=size[0],
+        width_px=size[1],
+        short_px=config.short_px,
+        quality=config.quality,
+        sources=sources,
+        bad_columns=bad,
+    )
+    counts: dict[str, list[list[bytes | None]]] = {
+        kind: [[None if n in bad[kind] else rle["counts"] for n, rle in enumerate(rles)] for rles in read.rles]
+        for kind, read in masklets.items()
+    }
+    write_stored(path, info, jpegs_T, counts)
+
+
+def _source(path: Path) -> SourceFile:
+    stat = path.stat()
+    return SourceFile(name=path.name, size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256(path))
+
+
+def _jpeg(image_HW3: Picture, config: StoreConfig) -> bytes:
+    height_px, width_px = image_HW3.shape[:2]
+    scale = config.short_px / min(height_px, width_px)
+    if scale < 1:
+        size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+        image_HW3 = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+    _, jpeg = cv2.imencode(".jpg", image_HW3, [cv2.IMWRITE_JPEG_QUALITY, config.quality])
+    return jpeg.tobytes()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 1 some videos could not be stored, 2 wrong settings."""
+    """Run the command line; returns the exit code: 0 done, 1 some videos could not be stored, 2 wrong settings."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -126,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Make the parser of the command's options."""
     command = argparse.ArgumentParser(prog="python -m pipeline.export.frames", description=__doc__)
     add = command.add_argument
     add("source", type=Path, help="folder of an annotation run, or a Ref-SAV.json")

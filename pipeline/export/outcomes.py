@@ -1,6 +1,6 @@
-"""What happened to every masklet of a run: counts by stage and reason, with their sums asserted.
+"""Counts what happened to every masklet of a run, by stage and reason, and checks the sums.
 
-Input is the annotations table (`AnnotationRow`, one row per masklet) and the names of the stages in their order.
+The input is the annotations table (`AnnotationRow`, one row per masklet) and the names of the stages in their order.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import Status
+from manifests.text_tables import text_table
 
 FINAL = (Status.KEPT, Status.REJECTED, Status.FAILED, Status.POISONED)
-_SHOWN = 5  # object ids named in an error
+_SHOWN = 5  # object ids in an error message
 
 
 class Outcome(NamedTuple):
-    """Rows that share stage, reason and state; stage and reason are None for kept rows."""
+    """The number of rows that share stage, reason and state; stage and reason are None for kept rows."""
 
     stage: str | None
     reason: str | None
@@ -27,7 +28,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class StageFlow:
-    """One stage of a run: how many rows came in, and who did not come out."""
+    """One stage of a run: how many rows came in, and how many ended there for which reason."""
 
     stage: str
     rows_in: int
@@ -35,16 +36,16 @@ class StageFlow:
 
     @property
     def rows_out(self) -> int:
-        """Rows that went on to the next stage."""
+        """The number of rows that went on to the next stage."""
         return self.rows_in - sum(stop.rows for stop in self.stops)
 
     def stopped(self, status: Status) -> int:
-        """Rows that ended here in the state `status`."""
+        """Return the number of rows that ended in this stage in the state `status`."""
         return sum(stop.rows for stop in self.stops if stop.status == status)
 
 
 def count(table: pa.Table) -> list[Outcome]:
-    """Rows per (stage, reason, state), largest first."""
+    """Count the rows per stage, reason and state, the largest group first."""
     keys = ["stage", "reason", "status"]
     groups = table.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist()
     outcomes = [Outcome(group["stage"], group["reason"], group["status"], group["count_all"]) for group in groups]
@@ -70,20 +71,20 @@ def assert_sums(manifest: pa.Table, table: pa.Table) -> None:
         "there more than once": doubled.to_pylist(),
         "in no final state": pending.to_pylist(),
     }
-    found = [
+    problems = [
         f"{len(ids)} {what} ({', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''})"
         for what, ids in wrong.items()
         if ids
     ]
-    if found:
+    if problems:
         raise AssertionError(
             f"each of the {manifest.num_rows} masklets of the manifest must have exactly one final row, but of "
-            f"{table.num_rows} rows: {'; '.join(found)}. Run the same command again to finish what is missing."
+            f"{table.num_rows} rows: {'; '.join(problems)}. Run the same command again to finish what is missing."
         )
 
 
 def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
-    """The way of all rows through `stages`, in their order.
+    """Count, for every stage in order, the rows that came in and those that ended there.
 
     Raises:
         ValueError: a row ended in a stage that is not in `stages`, or is neither kept nor ended anywhere.
@@ -106,18 +107,16 @@ def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
 
 
 def as_text(table: pa.Table, stages: Sequence[str]) -> str:
-    """The outcomes as a plain table, as printed at the end of a run: a line per stage, below it its reasons."""
-    head = ("stage", "in", "rejected", "failed", "poisoned", "out")
-    lines: list[tuple[str, ...]] = [head]
+    """Format the outcomes as a plain table, for the end of a run: a line for each stage, and its reasons below."""
+    lines: list[tuple[str, ...]] = [("stage", "in", "rejected", "failed", "poisoned", "out")]
     for step in flow(table, stages):
         ended = [step.stopped(status) for status in FINAL[1:]]
         lines.append((step.stage, *(f"{rows:,}" for rows in (step.rows_in, *ended, step.rows_out))))
         for stop in step.stops:
             cells = (f"{stop.rows:,}" if stop.status == status else "" for status in FINAL[1:])
             lines.append((f"  {stop.reason}", "", *cells, ""))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    rule = "-" * (sum(widths) + 2 * (len(head) - 1))
-    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
+    text = text_table(lines)
+    rule = "-" * len(text[0])
     totals = dict.fromkeys(FINAL, 0)
     for outcome in count(table):
         totals[Status(outcome.status)] += outcome.rows
@@ -126,6 +125,6 @@ def as_text(table: pa.Table, stages: Sequence[str]) -> str:
 
 
 def _without(left: pa.ChunkedArray, right: pa.ChunkedArray) -> list[str]:
-    """Values of `left` that `right` has not."""
+    """Return the values of `left` that are not in `right`."""
     missing: list[str] = left.filter(pc.invert(pc.is_in(left, right.combine_chunks()))).to_pylist()
     return missing

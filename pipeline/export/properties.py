@@ -1,7 +1,7 @@
-"""The five properties of table 3 of the Sa2VA paper, as shares of a run's kept objects.
+"""Measures the five properties of table 3 of the Sa2VA paper on a run's kept objects.
 
-The paper ticks the properties without saying where each begins; the thresholds here are ours. Where the facts do not
-know, a property is neither there nor not (None).
+The paper ticks the properties without giving thresholds; those here are ours. A property is None where the facts that
+it needs are unknown.
 """
 
 import math
@@ -15,52 +15,52 @@ from manifests.schema import Facts, Span, Status
 
 SHORT_WORDS = 20  # twice the mean of Ref-YouTube-VOS and ReVOS (9.7 and 10.5 words)
 LONG_WORDS = 40  # half of Ref-SAV's own mean (83.6), and four times that of the older sets
-LARGE_MOTION_DIAGONALS = 0.25  # of the frame's diagonal: nearly one cell of a 3x3 grid in a 16:9 frame
-LARGE_ZOOM_RATIO = 1.5  # the camera comes near enough, or backs off, for sizes to change by half
-HEAVY_OCCLUSION_FRAC = 0.25  # of the time between first and last sight spent hidden or partly covered
+LARGE_MOTION_DIAGONALS = 0.25  # share of the frame's diagonal: nearly one cell of a 3x3 grid in a 16:9 frame
+LARGE_ZOOM_RATIO = 1.5  # sizes change by half as the camera comes near or moves away
+HEAVY_OCCLUSION_FRAC = 0.25  # share of the time between first and last sight
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What the properties look at in one object."""
+class MeasuredObject:
+    """The values of one object that the properties are computed from."""
 
     words: int
     facts: Facts
     diagonal_px: float
 
 
-def short_text(sample: Sample) -> bool:
-    """At most `SHORT_WORDS` words."""
-    return sample.words <= SHORT_WORDS
+def short_text(measured: MeasuredObject) -> bool:
+    """Tell whether the expression has at most `SHORT_WORDS` words."""
+    return measured.words <= SHORT_WORDS
 
 
-def long_text(sample: Sample) -> bool:
-    """At least `LONG_WORDS` words."""
-    return sample.words >= LONG_WORDS
+def long_text(measured: MeasuredObject) -> bool:
+    """Tell whether the expression has at least `LONG_WORDS` words."""
+    return measured.words >= LONG_WORDS
 
 
-def large_object_motion(sample: Sample) -> bool | None:
-    """The object's own path is long; `motion` tells a path from the jitter of an object at rest."""
-    facts = sample.facts
+def large_object_motion(measured: MeasuredObject) -> bool | None:
+    """Tell whether the object's own path is long; an object at rest, which only jitters, has the motion "none"."""
+    facts = measured.facts
     if not facts.motion_known or (facts.motion != "none" and not facts.speed_known):
         return None
-    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+    return facts.motion != "none" and facts.own_path_px >= LARGE_MOTION_DIAGONALS * measured.diagonal_px
 
 
-def large_camera_motion(sample: Sample) -> bool | None:
-    """The camera pans or travels far, or zooms much."""
-    if not sample.facts.camera_known:
+def large_camera_motion(measured: MeasuredObject) -> bool | None:
+    """Tell whether the camera pans or travels far, or zooms much."""
+    if not measured.facts.camera_known:
         return None
-    zoom = sample.facts.camera_zoom_ratio
+    zoom = measured.facts.camera_zoom_ratio
     return (
-        math.hypot(*sample.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * sample.diagonal_px
+        math.hypot(*measured.facts.camera_shift_px) >= LARGE_MOTION_DIAGONALS * measured.diagonal_px
         or not 1 / LARGE_ZOOM_RATIO < zoom < LARGE_ZOOM_RATIO
     )
 
 
-def heavy_occlusion(sample: Sample) -> bool | None:
-    """Hidden or partly covered for much of the time between first and last sight."""
-    facts = sample.facts
+def heavy_occlusion(measured: MeasuredObject) -> bool | None:
+    """Tell whether the object is hidden or partly covered for much of the time between first and last sight."""
+    facts = measured.facts
     if not facts.visible_spans:
         return False
     seen_s = facts.visible_spans[-1].end_s - facts.visible_spans[0].start_s
@@ -74,7 +74,7 @@ def _length_s(span: Span) -> float:
     return span.end_s - span.start_s
 
 
-PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
+PROPERTIES: tuple[tuple[str, str, Callable[[MeasuredObject], bool | None]], ...] = (
     ("short text", f"at most {SHORT_WORDS} words", short_text),
     ("long text", f"at least {LONG_WORDS} words", long_text),
     (
@@ -95,12 +95,12 @@ PROPERTIES: tuple[tuple[str, str, Callable[[Sample], bool | None]], ...] = (
 )
 
 
-def samples(table: pa.Table) -> list[Sample]:
-    """The kept rows of an annotations table that have both an expression and facts."""
+def measured_objects(table: pa.Table) -> list[MeasuredObject]:
+    """Return the values of the kept rows of an annotations table that have both an expression and facts."""
     kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
     rows = kept.select(["expression", "facts", "width_px", "height_px"]).to_pylist()
     return [
-        Sample(
+        MeasuredObject(
             words=len(row["expression"].split()),
             facts=Facts.model_validate(row["facts"]),
             diagonal_px=math.hypot(row["width_px"], row["height_px"]),

@@ -1,9 +1,9 @@
-"""Kept rows as `Ref-SAV.json`, the training file that the official Sa2VA loader reads.
+"""Writes the kept rows as `Ref-SAV.json`, the training file that the official Sa2VA code reads.
 
-What that loader does (Sa2VA 9832e1a, datasets/sa2va_data_03_refvos.py): one sample per entry; paths are joined to its
-`sam_v_full` folder, which is SAV_ROOT; every frame is read with OpenCV and every 4th kept; every mask is decoded; the
-two counts must agree, or the worker dies. The key of an object is its column in the mask file, not its `masklet_id`.
-An entry names one mask file, so a video with kept manual and automatic objects has two entries.
+That code (Sa2VA@9832e1a, datasets/sa2va_data_03_refvos.py) makes one sample of each entry. It joins paths to its folder
+`sam_v_full`, which is SAV_ROOT; reads every frame with OpenCV and keeps every 4th; decodes every mask; and dies if the
+two counts differ. The key of an object is its column in the mask file, not its `masklet_id`. An entry names one mask
+file, so a video with kept manual and automatic objects has two entries.
 """
 
 import json
@@ -27,17 +27,17 @@ _COLUMNS = (
 
 
 def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The content of `Ref-SAV.json`, item by item: `"<video_id>_<manual|auto>"`, and its paths and objects.
+    """Yield the entries of `Ref-SAV.json`: the name, `<video_id>_<manual|auto>`, and its paths and objects.
 
-    `formated` (the loader's spelling) is the expression. `object_id` and the three levels are ours; the loader
-    does not look at them.
+    `formated` (the official spelling) is the expression. `object_id` and the three descriptions are ours; the official
+    code does not read them.
 
     Raises:
-        ValueError: a kept row that the loader would choke on, named by its object_id.
+        ValueError: the official code could not read a kept row; the message has its object_id.
     """
     status = annotations.select(["status"])["status"]
     kept = annotations.rows(_COLUMNS, np.flatnonzero(pc.equal(status, Status.KEPT.value).to_numpy()))
-    # object_ids begin with video and type: the rows of a file are neighbours
+    # An object_id begins with video and type, so the rows of one mask file are neighbours.
     for name, rows in groupby(kept, lambda row: f"{row['video_id']}_{row['masklet_type']}"):
         objects = sorted(rows, key=lambda row: int(row["masklet_position"]))
         for row in objects:
@@ -60,7 +60,7 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def text(annotations: Annotations) -> Iterator[str]:
-    """The file, entry by entry."""
+    """Yield the text of `Ref-SAV.json`, in parts."""
     before = "{"
     for name, entry in entries(annotations):
         yield f"{before}\n {json.dumps(name)}: "
@@ -85,10 +85,10 @@ def _check(row: dict[str, Any]) -> None:
 
 
 def _kept_as_is(path: str) -> str:
-    """A path that leads the loader to the file where it lies.
+    """Return a path that the official code leaves as it is.
 
-    It takes `sav_000/sav_train/sav_000/` for a slip and drops the first part, though Sa2VA's own instructions lay
-    files out so. With a `.` between them the two parts are no longer neighbours, and every file system passes over it.
+    It takes `sav_000/sav_train/sav_000/` for an error and drops the first part, although Sa2VA's own instructions lay
+    the files out so. A `.` between the parts prevents that, and does not change which file the path names.
     """
-    above, found, below = path.partition("/sav_train/")
-    return f"{above}/.{found}{below}" if found and above.rpartition("/")[2] == below.partition("/")[0] else path
+    above, middle, below = path.partition("/sav_train/")
+    return f"{above}/.{middle}{below}" if middle and above.rpartition("/")[2] == below.partition("/")[0] else path

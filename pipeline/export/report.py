@@ -1,33 +1,28 @@
-"""One self-contained page of a run: `report.html` with everything in it, readable with thousands of objects.
+"""Makes `report.html`, one page with everything about a run, usable with thousands of objects.
 
-The page makes no request. Data travel as JSON in inert script blocks, which the page's own script reads and inserts as
-text only; a preview is turned into an image only while its page of objects is shown. The content security policy
-names the hashes of the one script and the one style sheet, so nothing that came with the data can run.
+How the page carries its data and images is said in `static_page.py`. A preview becomes an image only while the page of
+objects that it belongs to is shown.
 """
 
-import base64
-import hashlib
-import re
 from array import array
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic_core import to_json
 
 from manifests.schema import Facts, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
-from pipeline.export.run_info import RunInfo
+from pipeline.export.static_page import image_block, json_object, render_page
+from pipeline.run.run_json import RunInfo
 
-MAX_OBJECTS = 20_000  # listed; about 60 MB of text, which a browser still opens within seconds
-MAX_PREVIEWS = 2_000  # embedded; about 150 MB of pictures, the kept objects of one whole SA-V shard
+MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
+MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
 _MAX_BINS = 14  # bars of a histogram
-_AREA_EDGES_PCT = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # areas spread over orders of magnitude
+_AREA_EDGES_PCT = (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # uneven, because areas differ by orders of magnitude
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "height_px", "width_px", "frame_count", "video_fps", "part_of"),
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
@@ -48,25 +43,25 @@ def report(
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
 ) -> Iterator[str]:
-    """The page as HTML, part by part.
+    """Return the page as HTML, in parts.
 
     Args:
-        annotations: of the run.
-        run: how the run came about.
+        annotations: the rows of the run.
+        run: the content of run.json.
         stages: names of the run's stages, in their order.
-        bill: what its models cost; None if none was asked.
-        max_objects: objects to list, kept ones first; of more, this many are taken evenly, and the page says so.
-        max_previews: objects to show pictures of, kept ones first, evenly; the page says so.
+        bill: what the models cost; None if none was asked.
+        max_objects: most objects to list, kept ones first; of more, so many are chosen evenly, and the page says so.
+        max_previews: most objects to show an image of, chosen in the same way.
     """
     table = annotations.select(["video_id", "status", "stage", "reason"])
     kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()
-    pictured = annotations.valid("preview_jpeg")
+    has_preview = annotations.valid("preview_jpeg")
     listed = _kept_first(np.arange(table.num_rows), kept, max_objects)
-    shown = np.sort(_kept_first(np.sort(listed[pictured[listed]]), kept, max_previews))
+    shown = np.sort(_kept_first(np.sort(listed[has_preview[listed]]), kept, max_previews))
     head = {
         "run": run,
         "total": table.num_rows,
-        "with_preview": int(pictured.sum()),
+        "with_preview": int(has_preview.sum()),
         "previews": len(shown),
         "videos": pc.count_distinct(table["video_id"]).as_py(),
         "funnel": [_funnel_step(step) for step in outcomes.flow(table, stages)],
@@ -80,51 +75,45 @@ def report(
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
     }
     slots = {
-        "data": _data(annotations, head, listed, {int(at) for at in shown}),
+        "data": json_object(_data(annotations, head, listed, {int(at) for at in shown})),
         "previews": _previews(annotations, shown),
     }
-    template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    for tag in ("script", "style"):
-        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)
-        slots[f"{tag}_sha256"] = iter([base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()])
-    # one pass over the template, so that a text that looks like a slot stays a text
-    for number, part in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
-        if number % 2:
-            yield from slots[part]
-        else:
-            yield part
+    return render_page("report.html", slots)
 
 
-def _data(annotations: Annotations, head: dict[str, Any], listed: Indices, seen: set[int]) -> Iterator[str]:
-    """The object that the page's script reads: `head`, the listed rows, and the names that their calls point to."""
+def _data(
+    annotations: Annotations, head: dict[str, Any], listed: Indices, shown_rows: set[int]
+) -> Iterator[tuple[str, object]]:
+    """Yield the fields of the page's data: those of `head`, the listed rows, and the names that their calls use."""
     names: dict[str, int] = {}
-    yield f'{_json(head)[:-1]},"rows":['
-    for number, (index, row) in enumerate(zip(listed, annotations.rows(_COLUMNS, listed), strict=True)):
-        row["preview"] = int(index) if int(index) in seen else None
+    yield from head.items()
+    yield "rows", _rows(annotations, listed, shown_rows, names)
+    yield "call_names", list(names)
+
+
+def _rows(
+    annotations: Annotations, listed: Indices, shown_rows: set[int], names: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows to list, in order; add to `names` the prompts and models that their calls name."""
+    for index, row in zip(listed, annotations.rows(_COLUMNS, listed), strict=True):
+        row["preview"] = int(index) if int(index) in shown_rows else None
         row["calls"] = [_call(call, names) for call in row["calls"]]
-        yield f"{',' * bool(number)}{_json(row)}"
-    yield f'],"call_names":{_json(list(names))}}}'
-
-
-def _json(value: object) -> str:
-    # an escaped "<" can neither close the block nor open a comment in it
-    return to_json(value, inf_nan_mode="null").decode().replace("<", "\\u003c")
+        yield row
 
 
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
     for index, row in zip(shown, annotations.rows(["preview_jpeg"], shown), strict=True):
-        picture = base64.b64encode(row["preview_jpeg"]).decode()
-        yield f'<script type="text/plain" id="preview-{index}">{picture}</script>\n'
+        yield image_block(f"preview-{index}", row["preview_jpeg"])
 
 
 def _kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
-    """At most `limit` of `indices`: those of kept rows, then others as far as they fit, each evenly spaced."""
+    """Choose at most `limit` of `indices`: those of kept rows, then others while they fit, both evenly spaced."""
     first = _spread(indices[kept[indices]], limit)
     return np.concatenate([first, _spread(indices[~kept[indices]], limit - len(first))])
 
 
 def _spread(indices: Indices, limit: int) -> Indices:
-    """At most `limit` of `indices`, evenly spaced, in their order."""
+    """Choose at most `limit` of `indices`, evenly spaced, in their order."""
     if len(indices) <= limit:
         return indices
     picks: Indices = indices[np.linspace(0, len(indices) - 1, limit).astype(int)]
@@ -141,9 +130,9 @@ def _funnel_step(step: outcomes.StageFlow) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any], names: dict[str, int]) -> list[Any]:
-    """A call as a short list: [prompt, model, fault, stored, *numbers], the first two by their place in `names`.
+    """Write a call as a short list, because a page may have 200,000: [prompt, model, fault, stored, *_CALL_NUMBERS].
 
-    A page may list 200,000 of them.
+    Prompt and model are places in `names`, to which new ones are added.
     """
     name = [names.setdefault(text, len(names)) for text in (call["prompt"], f"{call['model']}@{call['revision']}")]
     fault = call["fault"] and call["fault"][:_FAULT_CHARACTERS]
@@ -168,7 +157,7 @@ def _histograms(annotations: Annotations, table: pa.Table) -> list[dict[str, Any
 
 
 def _histogram(title: str, unit: str, values: Sequence[float], edges: Sequence[float] | None = None) -> dict[str, Any]:
-    """Counts between `edges`; without any, bins of a round width from zero."""
+    """Count the values between `edges`; without edges, in bins of a round width that start from 0."""
     if edges is None:
         top = max(values, default=0)
         step = next(m * 10**e for e in range(9) for m in (1, 2, 5) if top < m * 10**e * _MAX_BINS)

@@ -23,9 +23,10 @@ from manifests.expression import check_word_count, marker_leak
 from manifests.io import Folder
 from manifests.schema import Call, Reason, Row
 from pipeline.engines.chat import ChatClient, Endpoint
-from pipeline.engines.config import Sampling
-from pipeline.engines.exchange import Answer, Request
-from pipeline.engines.store import ReplyStore, key_of, question
+from pipeline.engines.dialect import Request
+from pipeline.engines.models import Sampling
+from pipeline.engines.reading import ChatReply
+from pipeline.engines.reply_store import ReplyStore, key_of, question
 from prompts import Prompt
 from prompts.replies import Caption, Consistency, Expression
 from stages.base import RowError
@@ -97,7 +98,7 @@ class ModelWriter:
             request = Request(
                 model=model.name,
                 system=texts.system,
-                pictures=tuple(images),
+                images=tuple(images),
                 user=texts.user,
                 schema_name=prompt.name,
                 schema=_schema(prompt.reply),
@@ -131,7 +132,7 @@ class ModelWriter:
         steps = self._sampling.temperatures * (attempts + 1 + self._passes)
         return ((temperature, self._sampling.seed + number) for number, temperature in enumerate(steps))
 
-    async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[Answer, Call]:
+    async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[ChatReply, Call]:
         asked = question(request, prompt.id, model.revision, self._endpoint.fields.deciding)
         key = key_of(asked)
         opened = self._open()
@@ -188,7 +189,7 @@ class FaultError(Exception):
         self.reason = reason
 
 
-def parse_reply(prompt: Prompt[R], answer: Answer) -> R:
+def parse_reply(prompt: Prompt[R], answer: ChatReply) -> R:
     """Return the reply that a model gave to `prompt`, parsed by the prompt's reply class.
 
     Raises:

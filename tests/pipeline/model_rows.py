@@ -5,7 +5,7 @@ import pyarrow as pa
 import prompts
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Call, Contradiction, Reason, Status
-from pipeline.export.run_info import EngineInfo, RunInfo
+from pipeline.run.run_json import EngineInfo, RunInfo
 from tests.pipeline import rows
 
 VLM, LLM = "OpenGVLab/InternVL2-Llama3-76B", "Qwen/Qwen2-72B-Instruct"

@@ -11,7 +11,7 @@ from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Colour, Facts, Neighbour, Reason, Span, Status
 from pipeline.export.annotations import Annotations
-from pipeline.export.run_info import RunInfo
+from pipeline.run.run_json import RunInfo
 
 STAGES = ("select_objects", "render_views", "caption_object", "check_consistency", "compose_expression")
 RUN = RunInfo(

@@ -23,7 +23,7 @@ from tests.running import annotate, read_annotations
 SHARD = "tiny"
 WHERE_CODE_IS = """
 import sys
-from pipeline import ray_adapter, ray_connect
+from pipeline.run import ray_adapter, ray_connect
 
 def where(_):
     import manifests, pipeline, prompts, stages

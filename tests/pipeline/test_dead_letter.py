@@ -10,7 +10,8 @@ import prompts
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
-from pipeline import dead_letter, resume
+from pipeline import dead_letter
+from pipeline.run import resume
 from tests.pipeline import model_rows as made
 from tests.pipeline import rows
 

@@ -13,17 +13,17 @@ import pytest
 from pycocotools import mask as rle
 
 from manifests.schema import MASK_STRIDE, Reason, Status
-from pipeline.demo.clips import Clip, clips
 from pipeline.demo.cutouts import ball
+from pipeline.demo.draw_demo import draw_demo
+from pipeline.demo.planned_clips import PlannedClip, clips
 from pipeline.demo.scene import Scene, render
-from pipeline.demo.shard import draw_demo
 from pipeline.demo.write import Masklet, write_clip
 
 SOUND = [f"demo_00000{number}" for number in range(1, 7)]
 
 
 @pytest.fixture(scope="module")
-def undrawn() -> tuple[Clip, ...]:
+def undrawn() -> tuple[PlannedClip, ...]:
     return clips()
 
 
@@ -136,7 +136,7 @@ def test_quirks_of_the_real_files_are_kept(tmp_path: Path) -> None:
     assert isinstance(auto["masklet_first_appeared_frame"][0], int)
 
 
-def test_the_shard_holds_eight_videos_two_of_them_unsound(demo_root: Path, undrawn: tuple[Clip, ...]) -> None:
+def test_the_shard_holds_eight_videos_two_of_them_unsound(demo_root: Path, undrawn: tuple[PlannedClip, ...]) -> None:
     names = {path.name for path in (demo_root / "sav_train" / "demo").iterdir()}
     ids = [clip.scene.video_id for clip in undrawn]
     assert ids == [*SOUND, "demo_000007", "demo_000008"]
@@ -157,7 +157,7 @@ def test_opencv_reads_as_many_frames_as_are_annotated(demo_root: Path, video_id:
 
 
 @pytest.mark.parametrize("video_id", [*SOUND, "demo_000007"])
-def test_masks_are_those_of_the_scene(demo_root: Path, undrawn: tuple[Clip, ...], video_id: str) -> None:
+def test_masks_are_those_of_the_scene(demo_root: Path, undrawn: tuple[PlannedClip, ...], video_id: str) -> None:
     (clip,) = (clip for clip in undrawn if clip.scene.video_id == video_id)
     masklet = annotation(demo_root, video_id, "manual")["masklet"]
     for k in (0, len(masklet) // 2, len(masklet) - 1):
@@ -184,7 +184,7 @@ def test_the_truncated_file_is_no_json_and_its_sister_is(demo_root: Path) -> Non
     assert annotation(demo_root, "demo_000008", "auto")["masklet_num"] == 1
 
 
-def test_truth_has_every_masklet_of_every_readable_file(demo_root: Path, undrawn: tuple[Clip, ...]) -> None:
+def test_truth_has_every_masklet_of_every_readable_file(demo_root: Path, undrawn: tuple[PlannedClip, ...]) -> None:
     counts = {
         (clip.scene.video_id, kind): len(masklets)
         for clip in undrawn
@@ -254,7 +254,7 @@ def test_a_shard_that_is_there_is_left_alone(demo_root: Path) -> None:
 
 
 def test_drawn_again_the_annotations_are_the_same_bytes(
-    demo_root: Path, undrawn: tuple[Clip, ...], tmp_path: Path
+    demo_root: Path, undrawn: tuple[PlannedClip, ...], tmp_path: Path
 ) -> None:
     clip = undrawn[6]
     write_clip(clip.scene, tmp_path, manual=clip.manual, auto=clip.auto)

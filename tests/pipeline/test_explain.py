@@ -12,12 +12,13 @@ import prompts
 from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Call, Contradiction, ManifestRow, Reason, Row, Status
-from pipeline import resume
-from pipeline.config import RunConfig
-from pipeline.engines import store
-from pipeline.engines.exchange import Answer, Request
+from pipeline.engines import reply_store
+from pipeline.engines.dialect import Request
+from pipeline.engines.reading import ChatReply
 from pipeline.explain import explain
-from pipeline.run_stages import run_stages
+from pipeline.run import resume
+from pipeline.run.run_config import RunConfig
+from pipeline.run.run_stages import run_stages
 from stages.check_video import VideoFiles
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
@@ -40,12 +41,12 @@ class World:
     def explain(self, object_id: str, config: RunConfig = CONFIG) -> str:
         return explain(self.out, self.sav, config, object_id)
 
-    def asked(self, name: str, pictures: list[bytes], answer: Answer, **changes: object) -> Call:
+    def asked(self, name: str, pictures: list[bytes], answer: ChatReply, **changes: object) -> Call:
         """A request that is kept in replies/, as its call."""
         request = Request(
             model="tiny",
             system="You describe things.",
-            pictures=tuple(pictures),
+            images=tuple(pictures),
             user=f"{name}: what is it?\nIn one sentence.",
             schema_name=name,
             schema={},
@@ -55,9 +56,9 @@ class World:
             max_tokens=64,
         )
         prompt_id = prompts.load(name).id
-        asked = store.question(request, prompt_id, "c0ffee")
-        key = store.key_of(asked)
-        asyncio.run(store.ReplyStore(self.out).put(key, asked, answer))
+        asked = reply_store.question(request, prompt_id, "c0ffee")
+        key = reply_store.key_of(asked)
+        asyncio.run(reply_store.ReplyStore(self.out).put(key, asked, answer))
         told = {"prompt": prompt_id, "model": "tiny", "revision": "c0ffee", "key": key, "temperature": 0.3, "seed": 7}
         paid = {"tokens_in": 1234, "tokens_cached": 1000, "tokens_out": 56, "seconds_s": 2.5, "resent": 1}
         return Call.model_validate({**told, **paid, "stored": False, "fault": None, **changes})
@@ -92,10 +93,14 @@ def test_all_of_a_row_that_models_described(world: World) -> None:
     fault = "ended by 'length' after 64 tokens"
     row.calls = [
         world.asked(
-            "caption_crop", [row.crop_jpeg], Answer(text='{"caption": "A mug', finish_reason="length"), fault=fault
+            "caption_crop", [row.crop_jpeg], ChatReply(text='{"caption": "A mug', finish_reason="length"), fault=fault
         ),
-        world.asked("describe_video", row.video_jpegs, Answer(text='{"description": "Rests."}', finish_reason="stop")),
-        world.asked("check_consistency", [], Answer(text="", finish_reason="stop", refusal="I will not."), stored=True),
+        world.asked(
+            "describe_video", row.video_jpegs, ChatReply(text='{"description": "Rests."}', finish_reason="stop")
+        ),
+        world.asked(
+            "check_consistency", [], ChatReply(text="", finish_reason="stop", refusal="I will not."), stored=True
+        ),
     ]
     told = {
         "caption_crop": "A red mug.",
@@ -142,7 +147,7 @@ def test_all_of_a_row_that_models_described(world: World) -> None:
 
 def test_other_pictures_than_those_that_were_sent_are_told_apart(world: World) -> None:
     row = world.rows[0]
-    row.calls = [world.asked("caption_crop", [row.crop_jpeg], Answer(text="{}", finish_reason="stop"))]
+    row.calls = [world.asked("caption_crop", [row.crop_jpeg], ChatReply(text="{}", finish_reason="stop"))]
     world.write(row.model_copy(update={"status": Status.KEPT}))
     text = world.explain(MUG, replace(CONFIG, views=ViewConfig(jpeg_quality=50)))
     sha256 = hashlib.sha256(row.crop_jpeg).hexdigest()
@@ -186,7 +191,7 @@ def test_a_row_that_is_not_done_yet(world: World) -> None:
 
 def test_a_video_that_is_gone_is_told_and_all_else_too(world: World, tmp_path: Path) -> None:
     row = world.rows[0]
-    row.calls = [world.asked("caption_crop", [row.crop_jpeg], Answer(text="{}", finish_reason="stop"))]
+    row.calls = [world.asked("caption_crop", [row.crop_jpeg], ChatReply(text="{}", finish_reason="stop"))]
     world.write(row.model_copy(update={"status": Status.KEPT, "caption_crop": "A red mug."}))
     gone = World(world.out, Folder(str(tmp_path / "nowhere")), [])
     text = gone.explain(MUG)
@@ -197,7 +202,7 @@ def test_a_video_that_is_gone_is_told_and_all_else_too(world: World, tmp_path: P
 
 def test_a_reply_that_is_gone_is_told(world: World) -> None:
     row = world.rows[0]
-    row.calls = [world.asked("caption_crop", [], Answer(text="{}", finish_reason="stop"), key="ffff")]
+    row.calls = [world.asked("caption_crop", [], ChatReply(text="{}", finish_reason="stop"), key="ffff")]
     world.write(row.model_copy(update={"status": Status.KEPT}))
     assert "ffff, but replies/ has no such file" in world.explain(MUG)
 

@@ -253,8 +253,8 @@ def test_what_the_loader_would_choke_on_is_refused_by_id(changes: dict[str, Any]
 # ---- properties and card ----
 
 
-def sample(words: int = 30, **changes: Any) -> properties.Sample:
-    return properties.Sample(words, rows.facts("v/manual/0", **changes), diagonal_px=1000)
+def sample(words: int = 30, **changes: Any) -> properties.MeasuredObject:
+    return properties.MeasuredObject(words, rows.facts("v/manual/0", **changes), diagonal_px=1000)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def sample(words: int = 30, **changes: Any) -> properties.Sample:
         ("heavy occlusion", sample(occluded_spans=[Span(start_s=0, end_s=4)]), sample(visible_spans=[])),
     ],
 )
-def test_properties(name: str, has: properties.Sample, has_not: properties.Sample) -> None:
+def test_properties(name: str, has: properties.MeasuredObject, has_not: properties.MeasuredObject) -> None:
     rule = {known: rule for known, _, rule in properties.PROPERTIES}[name]
     assert rule(has)
     assert not rule(has_not)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import prompts
 from manifests.expression import marker_leak
 from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
-from pipeline.run_stages import run_stages
+from pipeline.run.run_stages import run_stages
 from pipeline.writers import english
 from pipeline.writers.distinguish import TRAITS, colour_gap_frac, distinguish, spoken_colours
 from pipeline.writers.measured import MeasuredWriter

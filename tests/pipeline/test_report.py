@@ -14,7 +14,7 @@ from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Call, Contradiction, Facts
 from pipeline.export.cost import cost, ended_lines, prompt_lines, summary
 from pipeline.export.report import report as parts_of_report
-from pipeline.export.run_info import RunInfo
+from pipeline.run.run_json import RunInfo
 from tests.browser import FLAGS, find_chromium
 from tests.pipeline import model_rows, rows
 

@@ -19,7 +19,7 @@ ENDPOINT = 8000
 GIVE_UP_S = 400.0  # Ray takes a minute to believe that a node is gone
 WHERE = """
 import socket, sys
-from pipeline import ray_adapter, ray_connect
+from pipeline.run import ray_adapter, ray_connect
 
 def where(_):
     import pipeline, ray, time

@@ -17,7 +17,7 @@ import pytest
 
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Reason, Row, Status
-from pipeline.run_stages import run_stages
+from pipeline.run.run_stages import run_stages
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.masklets import read_masklets

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 import prompts
 from manifests.expression import marker_leak
 from manifests.schema import Contradiction, Reason, Row, Status
-from pipeline.run_stages import run_stages
+from pipeline.run.run_stages import run_stages
 from prompts import Prompt
 from prompts.replies import Caption
 from stages.base import FatalError, RowError

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.out_folder import check_out
+from manifests.outputs import check_out
 from pipeline.sa2va.config import ModelConfig, Sam2Config
 
 logger = logging.getLogger("refsav")

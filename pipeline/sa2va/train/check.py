@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pipeline.out_folder import check_space
+from manifests.outputs import check_space
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.trained_on import read_trained_on
 from pipeline.sa2va.collate import collate

@@ -17,8 +17,9 @@ from aiohttp import web
 from manifests.schema import Reason, Row, Status
 from pipeline.engines import chat
 from pipeline.engines.chat import ChatClient, Endpoint
-from pipeline.engines.exchange import Request
-from pipeline.run_stages import run_stages
+from pipeline.engines.dialect import Request
+from pipeline.engines.reading import ChatReply
+from pipeline.run.run_stages import run_stages
 from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.describe_scene import DescribeScene
@@ -31,7 +32,7 @@ __all__ = ["quick"]
 REQUEST = Request(
     model="vlm",
     system="You see.",
-    pictures=(jpeg("1"), jpeg("2")),
+    images=(jpeg("1"), jpeg("2")),
     user="What?",
     schema_name="caption_crop",
     schema={"type": "object", "properties": {"caption": {"type": "string"}}},
@@ -42,12 +43,12 @@ REQUEST = Request(
 )
 
 
-def ask(server: Server, *requests: Request, **given: Any) -> list[chat.Answer | BaseException]:
+def ask(server: Server, *requests: Request, **given: Any) -> list[ChatReply | BaseException]:
     return ask_at(server.url, *requests, **given)
 
 
-def ask_at(url: str, *requests: Request, **given: Any) -> list[chat.Answer | BaseException]:
-    async def asking() -> list[chat.Answer | BaseException]:
+def ask_at(url: str, *requests: Request, **given: Any) -> list[ChatReply | BaseException]:
+    async def asking() -> list[ChatReply | BaseException]:
         client = ChatClient(Endpoint(url=url, **({"patience_s": 3} | given)))
         try:
             return await asyncio.gather(*map(client.ask, requests), return_exceptions=True)
@@ -77,7 +78,7 @@ def test_what_goes_over_the_wire() -> None:
     assert asked == dataclasses.replace(
         asked, prompt="caption_crop", temperature=0.3, seed=7, pictures=2, pictures_first=True, text="You see.\nWhat?"
     )
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert (answer.finish_reason, answer.resent, answer.refusal) == ("stop", 0, None)
     assert (answer.tokens_in, answer.tokens_out) == (server.tokens_in, server.tokens_out)
     assert 0 < answer.seconds_s < 5
@@ -87,7 +88,7 @@ def test_retry_after_is_honoured() -> None:
     with serve(Rule(do=status(429, retry_after_s=0.8), times=1)) as server:
         (answer,) = ask(server, REQUEST)
     first, second = server.requests
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert answer.resent == second.sent_again == 1
     assert 0.75 < second.at_s - first.at_s < 2
 
@@ -97,7 +98,7 @@ def test_engines_that_leave_out_what_is_not_needed_are_understood(fields: str) -
     body = f'{{"choices": [{{"message": {{"content": "yes"}}, {fields}}}]}}'
     with serve(Rule(do=raw(body.encode()))) as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert (answer.text, answer.tokens_out) == ("yes", 0)
     assert answer.finish_reason != "stop"
 
@@ -122,7 +123,7 @@ def test_an_empty_key_in_the_environment_is_no_key(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OPENAI_API_KEY", "")
     with serve() as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
 
 
 @pytest.mark.usefixtures("quick")
@@ -132,7 +133,7 @@ def test_an_engine_that_answers_no_question_is_gone_for_all(do: Do) -> None:
     last = dataclasses.replace(REQUEST, user="Who?")
     with serve(Rule(do=good(0.05), telling="Who?"), Rule(do=do)) as server:
         answered, *others = ask(server, last, REQUEST, dataclasses.replace(REQUEST, seed=9), patience_s=3)
-    assert isinstance(answered, chat.Answer)
+    assert isinstance(answered, ChatReply)
     assert [type(other) for other in others] == [FatalError, FatalError]
 
 
@@ -153,7 +154,7 @@ def test_one_model_that_is_gone_beside_one_that_lives() -> None:
     with serve(*rules, Rule(do=status(503))) as server:
         gone, *answers = ask(server, REQUEST, *lives, patience_s=1, in_flight=3)
     assert isinstance(gone, FatalError)
-    assert all(isinstance(answer, chat.Answer) for answer in answers)
+    assert all(isinstance(answer, ChatReply) for answer in answers)
 
 
 @pytest.mark.usefixtures("quick")
@@ -220,7 +221,7 @@ def test_a_slow_engine_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_loop_is_never_blocked() -> None:
-    requests = [dataclasses.replace(REQUEST, seed=seed, pictures=(jpeg("x" * 100_000),) * 8) for seed in range(8)]
+    requests = [dataclasses.replace(REQUEST, seed=seed, images=(jpeg("x" * 100_000),) * 8) for seed in range(8)]
     busy_s = []
 
     async def beat() -> None:
@@ -246,13 +247,13 @@ def test_the_loop_is_never_blocked() -> None:
 QUIET = """
 import sys
 from pathlib import Path
-from pipeline.engines import chat
+from pipeline.engines import liveness
 from stages.base import FatalError
 from tests import dialects
 from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
 from tests.pipeline.writers.asking import text_rows, through
 
-chat._QUIET_S = chat._PROBE_S = chat._PROBE_PAUSE_S = 0.1
+liveness._QUIET_S = liveness._PROBE_S = liveness._PROBE_PAUSE_S = 0.1
 with serve(Rule(do=half_a_body(), times=1), Rule(do=reset(), times=1), Rule(do=good(0.01))) as server:
     through(server, Path(sys.argv[1]), text_rows(3))
     server.hang()
@@ -299,10 +300,10 @@ def test_an_answer_that_stalls_is_sent_again_and_costs_its_row_alone(do: Do) -> 
         assert sum("Who?" in asked.text for asked in server.requests) == 3
     assert isinstance(failed, RowError)
     assert (failed.reason, "no byte for 0.3 s" in failed.detail) == (Reason.ENGINE_ERROR, True)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     with serve(Rule(do=do, times=1)) as server:
         (answer,) = ask(server, REQUEST, silence_s=0.3)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert answer.resent == 1
 
 
@@ -323,7 +324,7 @@ def test_a_request_waits_in_the_queue_while_others_are_answered_and_comments_are
         waited, *_ = ask(
             server, dataclasses.replace(REQUEST, user="Who?"), *others, in_flight=2, silence_s=0.4, timeout_s=0.8
         )
-    assert isinstance(waited, chat.Answer), waited
+    assert isinstance(waited, ChatReply), waited
     assert waited.text == "{}"
 
 
@@ -332,7 +333,7 @@ def test_a_server_that_ignores_stream_is_read_whole() -> None:
     """Its first byte is its last: silence before that is no stall."""
     with serve(Rule(do=good(1.0))) as server:
         (answer,) = ask(server, REQUEST, silence_s=0.2, timeout_s=20)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert answer.resent == 0
 
 
@@ -346,7 +347,7 @@ def test_a_stream_that_is_cut_is_sent_again() -> None:
 
     with serve(Rule(do=cut, times=1), Rule(do=dialects.streaming())) as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert (answer.resent, answer.finish_reason, answer.forms) == (1, "stop", ())
     assert answer.tokens_out > 0, "the stream tells its usage"
 
@@ -355,7 +356,7 @@ def test_a_stream_that_is_cut_is_sent_again() -> None:
 def test_a_filter_that_refuses_by_an_error_is_a_refusal(code: int) -> None:
     with serve(Rule(do=status(code, "flagged by our content_filter"))) as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert (answer.finish_reason, "content_filter" in (answer.refusal or "")) == ("content_filter", True)
 
 
@@ -366,14 +367,14 @@ def test_a_filter_that_has_its_name_in_the_code_alone_is_one_too() -> None:
 
     with serve(Rule(do=do)) as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert answer.finish_reason == "content_filter"
 
 
 def test_a_query_of_the_address_goes_with_every_request() -> None:
     with serve() as server:
         (answer,) = ask_at(f"{server.url}?api-version=1", REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
 
 
 @pytest.mark.parametrize("listed", [b'"ok"', b"null", b'{"data": [null]}', b"[" * 50_000, b"OK"])
@@ -426,7 +427,7 @@ def test_a_whole_stream_counts_whatever_its_connection_does(closes: bool) -> Non
 
     with serve(Rule(do=do)) as server:
         (answer,) = ask(server, REQUEST)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
     assert (answer.text, answer.resent) == ('{"caption": "x"}', 0)
 
 
@@ -440,7 +441,7 @@ def test_a_limit_of_requests_is_waited_for_longer_than_an_engine_that_stumbles()
 
     with serve(Rule(do=do)) as server:
         (answer,) = ask(server, REQUEST, patience_s=1)
-    assert isinstance(answer, chat.Answer)
+    assert isinstance(answer, ChatReply)
 
 
 @pytest.mark.usefixtures("quick")
@@ -461,7 +462,7 @@ def test_this_machine_is_reached_past_a_proxy_and_a_failure_names_it(monkeypatch
         monkeypatch.delenv(name, raising=False)
     with serve() as server:
         (answer,) = ask(server, REQUEST)
-        assert isinstance(answer, chat.Answer)
+        assert isinstance(answer, ChatReply)
         (failed,) = ask_at("http://refsav.invalid/v1", REQUEST)
     assert isinstance(failed, FatalError)
     assert "by the proxy http://127.0.0.1:9 " in str(failed)

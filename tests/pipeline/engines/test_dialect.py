@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines.dialect import Dialect, RequestFields, body, next_dialect, parse_fields
-from tests.pipeline.engines.test_store import REQUEST
+from tests.pipeline.engines.test_reply_store import REQUEST
 
 
 def test_the_plain_form() -> None:
@@ -36,7 +36,7 @@ def test_where_no_schema_is_taken_it_stands_in_the_prompt(kind: Any) -> None:
 
 
 def test_a_text_alone_is_sent_as_a_string() -> None:
-    written = body(dataclasses.replace(REQUEST, pictures=()))
+    written = body(dataclasses.replace(REQUEST, images=()))
     assert written["messages"][1]["content"] == REQUEST.user
 
 

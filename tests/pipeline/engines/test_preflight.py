@@ -30,7 +30,7 @@ def settled(server: Server, do: Do, model: str = "vlm") -> Settled:
     async def asking() -> Settled:
         client = ChatClient(Endpoint(url=server.url, api_key="sk-secret", patience_s=1, timeout_s=20))
         try:
-            return await settle(client, server.url, model, pictures=True, text=True)
+            return await settle(client, server.url, model, images=True, text=True)
         finally:
             await client.close()
 

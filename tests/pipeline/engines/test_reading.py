@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.engines import reading
-from pipeline.engines.exchange import Answer
-from pipeline.engines.reading import is_whole, read_answer
-from pipeline.engines.server_words import ServerError
+from pipeline.engines.reading import ChatReply, is_whole, read_reply
+from pipeline.engines.server_errors import ServerError
 
 FIELDS = ("conflict", "verdict")
 REPLY = {"conflict": "", "verdict": "consistent"}
@@ -120,7 +119,7 @@ READ: dict[str, tuple[bytes, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("data", "forms"), READ.values(), ids=READ)
 def test_a_right_reply_is_read_in_any_form(data: bytes, forms: tuple[str, ...]) -> None:
-    answer = read_answer(data, FIELDS)
+    answer = read_reply(data, FIELDS)
     conflict = "a\nb" if b"a\\\\nb" in data or b"a\\nb" in data else ""
     assert json.JSONDecoder(strict=False).decode(answer.text) == {**REPLY, "conflict": conflict}
     assert (answer.finish_reason, answer.refusal, answer.forms) == ("stop", None, forms)
@@ -153,7 +152,7 @@ NOT_READ: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.mark.parametrize(("data", "text", "finish"), NOT_READ.values(), ids=NOT_READ)
 def test_what_holds_no_reply_says_so(data: bytes, text: str, finish: str) -> None:
-    answer = read_answer(data, FIELDS)
+    answer = read_reply(data, FIELDS)
     assert (answer.text, answer.finish_reason) == (text, finish)
 
 
@@ -199,7 +198,7 @@ ERRORS: dict[str, tuple[bytes, str, bool]] = {
 @pytest.mark.parametrize(("data", "words", "passes"), ERRORS.values(), ids=ERRORS)
 def test_errors_behind_status_200(data: bytes, words: str, passes: bool) -> None:
     with pytest.raises(ServerError) as error:
-        read_answer(data, FIELDS)
+        read_reply(data, FIELDS)
     assert (error.value.words, error.value.passes) == (words, passes)
 
 
@@ -207,12 +206,12 @@ def test_errors_behind_status_200(data: bytes, words: str, passes: bool) -> None
 def test_a_line_of_a_stream_ends_at_line_ends_alone(text: str) -> None:
     events = [{"choices": [{"delta": {"content": piece}}]} for piece in ('{"conflict": "', text, '", "verdict": "x"}')]
     data = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events) + "data: [DONE]\n\n"
-    assert json.loads(read_answer(data.encode(), FIELDS).text)["conflict"] == text
+    assert json.loads(read_reply(data.encode(), FIELDS).text)["conflict"] == text
 
 
 def test_a_character_whose_halves_come_apart_is_put_together() -> None:
     data = stream({"content": '{"conflict": "\ud83d'}, {"content": '\ude00", "verdict": "x"}'})
-    assert json.loads(read_answer(data, FIELDS).text)["conflict"] == "\U0001f600"
+    assert json.loads(read_reply(data, FIELDS).text)["conflict"] == "\U0001f600"
 
 
 def test_a_stream_that_was_cut_is_not_whole() -> None:
@@ -226,6 +225,6 @@ def test_a_stream_that_was_cut_is_not_whole() -> None:
 @pytest.mark.parametrize("text", ["{" * 300_000, '{"a":' * 100_000, "<think>" * 50_000, "`" * 300_000, "x" * 2_000_000])
 def test_strange_texts_cost_little(text: str) -> None:
     started_s = time.process_time()
-    answer = read_answer(body(text), FIELDS)
-    assert isinstance(answer, Answer)
+    answer = read_reply(body(text), FIELDS)
+    assert isinstance(answer, ChatReply)
     assert time.process_time() - started_s < 30

@@ -16,10 +16,10 @@ from openai.types.chat import ChatCompletion
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.engines.config import ModelConfig
-from pipeline.engines.metrics import prefix_cache
-from pipeline.engines.serve import Served, extra_slots, revision_of, serving
-from pipeline.ray_connect import connect, disconnect
+from pipeline.engines.models import EngineModel, revision_of
+from pipeline.engines.serve import Served, extra_slots, serving
+from pipeline.run.ray_connect import connect, disconnect
+from pipeline.run.session import prefix_cache
 from prompts.replies import REPLIES
 from stages.base import FatalError
 from tests.tiny_models import make_internvl, make_qwen
@@ -32,7 +32,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.models = [
-            ModelConfig(model=str(make(folder / name)), context_tokens=8192)
+            EngineModel(model=str(make(folder / name)), context_tokens=8192)
             for name, make in (("qwen", make_qwen), ("internvl", make_internvl))
         ]
         self.open = ExitStack()
@@ -151,7 +151,7 @@ def test_a_replica_that_is_killed_is_replaced_while_requests_wait(running: Runni
 
 def test_a_folder_that_is_no_model_is_told_and_harms_nobody(running: Running, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"a": 1}')
-    wrong = ModelConfig(model=str(tmp_path))
+    wrong = EngineModel(model=str(tmp_path))
     with (
         pytest.raises(FatalError, match=rf"cannot serve {tmp_path}: .*Unrecognized model.*logs: /") as caught,
         serving([wrong], 8, "wrong"),
@@ -176,7 +176,7 @@ def test_what_a_killed_run_left_is_taken_over_and_at_the_end_nothing_is_left(run
 
 
 def test_a_model_is_known_by_its_files(tmp_path: Path) -> None:
-    config = ModelConfig(model=str(make_qwen(tmp_path / "model", seed=1)))
+    config = EngineModel(model=str(make_qwen(tmp_path / "model", seed=1)))
     revision = revision_of(config)
     assert len(revision) == 8
     assert revision_of(config) == revision
@@ -188,9 +188,9 @@ def test_a_hub_model_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(FatalError, match=r"nobody/nothing \(revision main\) is not in the cache"):
-        revision_of(ModelConfig(model="nobody/nothing"))
+        revision_of(EngineModel(model="nobody/nothing"))
     with pytest.raises(FatalError, match="neither a folder nor a model's name"):
-        revision_of(ModelConfig(model="/no/such/folder"))
+        revision_of(EngineModel(model="/no/such/folder"))
 
 
 def processes(*names: str) -> list[psutil.Process]:

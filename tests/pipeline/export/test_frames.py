@@ -9,8 +9,7 @@ import pytest
 
 from manifests.io import Folder
 from pipeline.export import frames
-from pipeline.export.frames import main, write_store
-from pipeline.export.store_video import StoreConfig
+from pipeline.export.frames import StoreConfig, main, write_store
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.data.store import StoredVideo

@@ -11,10 +11,10 @@ import pytest
 
 from manifests.io import Folder
 from manifests.schema import Row
-from pipeline.engines import chat
+from pipeline.engines import chat, liveness
 from pipeline.engines.chat import Endpoint
-from pipeline.engines.config import Sampling
-from pipeline.run_stages import run_stages
+from pipeline.engines.models import Sampling
+from pipeline.run.run_stages import run_stages
 from pipeline.writers.model import Model, ModelWriter
 from stages.base import Stage
 from stages.caption_object import CaptionObject
@@ -79,4 +79,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
     monkeypatch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.03)
     for name, value in {"_QUIET_S": 0.3, "_PROBE_S": 0.2, "_PROBE_PAUSE_S": 0.05, "_ALIVE_S": 0.5}.items():
-        monkeypatch.setattr(chat, name, value)
+        monkeypatch.setattr(liveness, name, value)
+    monkeypatch.setattr(chat, "_LIST_S", 0.2)

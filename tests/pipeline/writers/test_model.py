@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from manifests.schema import Reason, Row, Status
-from pipeline.engines.config import Sampling
-from pipeline.run_stages import finish, run_stages
+from pipeline.engines.models import Sampling
+from pipeline.run.run_stages import finish, run_stages
 from stages.base import FatalError
 from stages.describe_scene import DescribeScene
 from tests.misbehaving import (

@@ -8,7 +8,7 @@ import pytest
 
 import prompts
 from manifests.schema import Reason
-from pipeline.engines.exchange import Answer
+from pipeline.engines.reading import ChatReply
 from pipeline.writers.measured import MeasuredWriter
 from pipeline.writers.model import FaultError, parse_reply
 from prompts import Prompt
@@ -16,8 +16,8 @@ from tests.misbehaving import EXPRESSION, good_text
 from tests.pipeline.facts_factory import make_row, random_group
 
 
-def answer(text: str, **given: Any) -> Answer:
-    return Answer(text=text, **({"finish_reason": "stop"} | given))
+def answer(text: str, **given: Any) -> ChatReply:
+    return ChatReply(text=text, **({"finish_reason": "stop"} | given))
 
 
 def judged(name: str, **fields: str) -> Any:

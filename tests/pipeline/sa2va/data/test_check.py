@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.export.store_video import StoreConfig, store_video
+from pipeline.export.frames import StoreConfig, store_video
 from pipeline.sa2va.data.check import check_videos
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.items import Video, read_videos

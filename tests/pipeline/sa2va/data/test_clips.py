@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.export.store_video import StoreConfig, store_video
+from pipeline.export.frames import StoreConfig, store_video
 from pipeline.sa2va.data import source
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.items import Video

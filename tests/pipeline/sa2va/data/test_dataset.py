@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from pipeline.export.store_video import StoreConfig, store_video
+from pipeline.export.frames import StoreConfig, store_video
 from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.clips import Clips

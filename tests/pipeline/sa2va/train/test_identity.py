@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.out_folder import check_space, is_full
+from manifests.outputs import check_space, is_full
 from pipeline.sa2va.data.items import Expression, Video
 from pipeline.sa2va.train import every
 from pipeline.sa2va.train.every import Every

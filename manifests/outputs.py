@@ -1,0 +1,68 @@
+"""Folders that commands write for one another: the names of the files in them, and a look at them before hours of work.
+
+A name stands here if two packages must agree on it; who writes and reads the files is said beside it.
+"""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+# In the folder of an annotation run; written by pipeline/annotate.py.
+TRAIN_FILE = "Ref-SAV.json"  # kept expressions, as the official Sa2VA training code reads them
+
+# In the folder of an evaluation split, under the names of the official Ref-SAV release, but for SPLIT_INFO, which is
+# ours; written by validation_ui/exporting, read by pipeline/evaluation and, to leave its videos out, by training.
+SPLIT_EXPRESSIONS = "meta_expressions_valid.json"  # of each video its frames and expressions
+SPLIT_MASKS = "mask_dict.json"  # of each object a run-length mask, or null, for each frame
+SPLIT_INFO = "split.json"  # which videos were set aside, whether or not an expression of them was accepted
+
+# Predictions and their scores, under the names of the official scorer; written and read by pipeline/evaluation.
+PREDICTIONS = "results.json"
+SCORES_JSON, SCORES_CSV = "ref_sav_valid.json", "ref_sav_valid.csv"
+
+
+def check_out(path: Path, option: str = "--out") -> None:
+    """Check that `path` is a folder that can be written to, or that can be made; makes nothing.
+
+    Args:
+        path: the folder.
+        option: name of the command's option that gave it, for the message.
+
+    Raises:
+        ValueError: `path` is a file, lies below a file, or is a place that this user may not write to.
+    """
+    above = _existing(path)
+    if not above.is_dir():
+        raise ValueError(f"{option} must be a folder, got {path}: {above} is a file")
+    if not os.access(above, os.W_OK):
+        raise ValueError(f"{option} must be a folder that can be written to, got {path}: {above} cannot")
+
+
+def check_space(path: Path, needed_bytes: int, what: str) -> None:
+    """Check that the disk has room for what will be written below `path`, which need not exist yet.
+
+    Args:
+        path: a folder.
+        needed_bytes: size of what will be written.
+        what: a name for it, for the message.
+
+    Raises:
+        ValueError: less than `needed_bytes` are free.
+    """
+    free_bytes = shutil.disk_usage(_existing(path)).free
+    if free_bytes < needed_bytes:
+        raise ValueError(
+            f"{path} must have room for {what}, {needed_bytes / 2**30:.2f} GiB, got {free_bytes / 2**30:.2f} GiB free: "
+            "free some, or name another folder"
+        )
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether an error of Python, torch or safetensors says that the disk is full."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest folder above it that exists."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())

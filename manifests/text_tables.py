@@ -1,0 +1,33 @@
+"""Tables as text, for people: in Markdown, or as aligned columns on a screen."""
+
+from collections.abc import Iterable, Sequence
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Format a table in Markdown.
+
+    Args:
+        head: names of the columns.
+        rows: cells, as many in each row as `head` has; a `|` in a cell is escaped.
+    """
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def text_table(rows: Sequence[Sequence[str]], *, left: int = 1, rule: bool = False) -> list[str]:
+    """Align columns with spaces; returns one line of text for each row.
+
+    Args:
+        rows: cells, the same number in each row; the first row is the head.
+        left: how many of the first columns are aligned to the left, the others are to the right.
+        rule: whether a line of dashes, a stretch for each column, follows the head.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [*rows[:1], *([["-" * width for width in widths]] if rule else []), *rows[1:]]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]

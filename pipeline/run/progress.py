@@ -1,0 +1,167 @@
+"""Shows how far a run is, and estimates what it takes: before the first request, and again after the first rows.
+
+In a terminal it is a tqdm bar, elsewhere a log line every 30 s.
+"""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from pipeline.run.run_config import RunConfig
+
+logger = logging.getLogger(__name__)
+
+_BAR_PERIOD_S, _LOG_PERIOD_S = 0.5, 30.0
+_HOUR_S = 3600
+_STAGES_ASK = 6  # requests for an object without a repair: two captions, consistency, scene, video, expression
+_CORRECT_FRAC = 0.05  # share of the rows after which their figures replace the first estimate
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was done so far.
+
+    Attributes:
+        states: number of rows by state.
+        described: rows that were worked on; the others were rejected before any request.
+        requests: requests that were sent for these rows.
+        tokens_in: tokens of these requests.
+        tokens_out: tokens of the replies to them.
+    """
+
+    states: Mapping[str, int]
+    described: int = 0
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class RunProgress:
+    """Shows how many rows are done, rows per second, time left, and rows by state."""
+
+    def __init__(self, total: int, correct: Callable[[Seen, float], str] | None = None) -> None:
+        """Keep what to show.
+
+        Args:
+            total: rows of the run.
+            correct: returns a new estimate, as a sentence, from what was done and the seconds passed; logged once.
+        """
+        self._total, self._correct = total, correct
+
+    @contextmanager
+    def watching(self, look: Callable[[], Seen]) -> Iterator[None]:
+        """Show what `look` returns, again and again, until the block ends."""
+        stop = threading.Event()
+        watch = self._bar if sys.stderr.isatty() else self._log
+        thread = threading.Thread(target=watch, args=(look, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=10)
+
+    def _bar(self, look: Callable[[], Seen], stop: threading.Event) -> None:
+        started_s = time.monotonic()
+        with tqdm(total=self._total, unit="row", smoothing=0.05) as bar:
+            ended = False
+            while not ended:
+                ended = stop.wait(_BAR_PERIOD_S)
+                seen = look()
+                bar.set_postfix(seen.states, refresh=False)
+                bar.update(sum(seen.states.values()) - bar.n)
+                with bar.external_write_mode(file=sys.stderr):
+                    self._correct_once(seen, time.monotonic() - started_s)
+
+    def _log(self, look: Callable[[], Seen], stop: threading.Event) -> None:
+        started_s = logged_s = time.monotonic()
+        ended = False
+        while not ended:
+            ended = stop.wait(_BAR_PERIOD_S)
+            if not ended and time.monotonic() - logged_s < _LOG_PERIOD_S and self._correct is None:
+                continue
+            seen, now_s = look(), time.monotonic()
+            self._correct_once(seen, now_s - started_s)
+            if ended or now_s - logged_s >= _LOG_PERIOD_S:
+                logged_s = now_s
+                self._log_line(seen.states, now_s - started_s)
+
+    def _log_line(self, states: Mapping[str, int], passed_s: float) -> None:
+        done = sum(states.values())
+        rate = done / passed_s
+        left = f"{(self._total - done) / rate:.0f} s left" if rate else "time left unknown"
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        logger.info("%d of %d rows (%s), %.2f rows/s, %s", done, self._total, counts or "none", rate, left)
+
+    def _correct_once(self, seen: Seen, passed_s: float) -> None:
+        done = sum(seen.states.values())
+        if self._correct and seen.requests and _CORRECT_FRAC * self._total <= seen.described and done < self._total:
+            logger.info("%s", self._correct(seen, passed_s))
+            self._correct = None
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """Requests and tokens that some objects (rows) take."""
+
+    rows: int
+    requests: int
+    tokens_in: int
+    tokens_out: int
+
+    def __str__(self) -> str:
+        """Return the figures in words."""
+        return f"{self.requests:,} requests, {self.tokens_in:,} tokens in, {self.tokens_out:,} out"
+
+
+def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
+    """Estimate, from the figures of the recipe, what a run takes.
+
+    Args:
+        config: settings of a run that asks models.
+        rows: number of pending objects.
+    """
+    models = [model for role, model in config.models.items() if role == "vlm" or model != config.vlm]
+    figures = {
+        model.tokens_per_object for model in models
+    }  # if the recipe has one model for both roles, its figure covers both
+    tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
+    return RunEstimate(rows, _STAGES_ASK * rows, tokens_in * rows, tokens_out * rows)
+
+
+def estimate_h(plan: RunEstimate, in_flight: int, seconds_s: float, tokens_out: int) -> float:
+    """Estimate the hours that a run takes from one request that was timed.
+
+    Args:
+        plan: what will be asked.
+        in_flight: requests that are open at a time.
+        seconds_s: time that the request took.
+        tokens_out: tokens of its reply; the time for a longer reply is taken to be proportional.
+    """
+    times = max(1.0, plan.tokens_out / max(1, plan.requests) / tokens_out) if tokens_out else 1.0
+    return plan.requests * seconds_s * times / max(1, min(in_flight, plan.rows)) / _HOUR_S
+
+
+def corrected_estimate(plan: RunEstimate, seen: Seen, passed_s: float) -> str:
+    """Say, in a sentence, what the whole run will take, from the objects that are done.
+
+    Args:
+        plan: the estimate before the run.
+        seen: what was done and asked so far, for at least one object.
+        passed_s: seconds since the first request.
+    """
+    times = plan.rows / seen.described
+    figures = (round(figure * times) for figure in (seen.requests, seen.tokens_in, seen.tokens_out))
+    estimate = f"{RunEstimate(plan.rows, *figures)}, {in_words(passed_s * times / _HOUR_S)}"
+    return f"by the first {seen.described} of {plan.rows} objects the whole takes {estimate}"
+
+
+def in_words(span_h: float) -> str:
+    """Format a time in hours, or in minutes if it is below one hour."""
+    return f"{span_h:,.1f} h" if span_h >= 1 else f"{max(1.0, span_h * 60):.0f} min"

@@ -1,0 +1,130 @@
+"""Recipes: named settings of a run. Each function returns a complete RunConfig; change one with `dataclasses.replace`.
+
+docs/models.md says why these models were chosen, with sources, and how the figures were found. With the engine
+`measured` the models are not asked; the other settings of a recipe hold.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.engines.models import EngineModel
+from pipeline.run.run_config import RunConfig
+from stages.select_objects import SelectConfig
+from stages.video.views import ViewConfig
+
+_COMMON: dict[str, Any] = {
+    # If the schema allows any white space, a model may write nothing but that until its tokens are spent.
+    "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+    # Nearly every image is shown once: a cache of 4 GiB in each of a replica's two processes would hit nothing.
+    "mm_processor_cache_gb": 0,
+}
+# The views have at most one megapixel. Qwen3-VL's own limit is 16, for which vLLM would reserve memory.
+_QWEN3_VL = _COMMON | {"mm_processor_kwargs": {"size": {"shortest_edge": 256**2, "longest_edge": 1024**2}}}
+
+TOKENS_PER_OBJECT = (5_600, 560)  # in and out, for a model without figures of its own: those of `modern`
+
+
+def demo() -> RunConfig:
+    """Settings for the drawn demo shard: few videos with many objects, all of them in one report."""
+    return RunConfig(recipe="demo", rows_per_unit=1)
+
+
+def paper() -> RunConfig:
+    """The paper's models on 8 GPUs, and as many objects per video as Ref-SAV has (72,509 in 37,311 videos: 1.94)."""
+    return RunConfig(
+        recipe="paper",
+        in_flight=256,  # 32 for each of 4 replicas of 2 models; more overflows their queues (olmocr issue 317)
+        select=SelectConfig(max_objects=2),
+        views=ViewConfig(video_long_px=448),  # one tile of InternVL2: larger images are cut up, and 8 must fit
+        vlm=EngineModel(
+            model="OpenGVLab/InternVL2-Llama3-76B",
+            tensor_parallel=4,
+            gpu_memory_gib=70,
+            context_tokens=8192,  # what its LLM was trained for
+            max_replicas=4,
+            tokens_per_object=(10_300, 270),
+            # Its configuration class comes with its weights. With its default of 12 tiles, 8 images have 26,624 tokens.
+            engine_kwargs=_COMMON | {"trust_remote_code": True, "mm_processor_kwargs": {"max_dynamic_patch": 4}},
+        ),
+        llm=EngineModel(
+            model="Qwen/Qwen2-72B-Instruct",
+            tensor_parallel=4,
+            gpu_memory_gib=44,
+            context_tokens=8192,
+            images_per_prompt=1,  # it is sent no images
+            max_replicas=4,
+            tokens_per_object=(800, 290),
+            engine_kwargs=_COMMON,
+        ),
+        repair=False,
+        on_contradiction="reject",
+    )
+
+
+def modern() -> RunConfig:
+    """One open model for both roles, on one GPU of 80 GB or more of them."""
+    model = EngineModel(
+        model="Qwen/Qwen3-VL-30B-A3B-Instruct",
+        gpu_memory_gib=70,
+        context_tokens=8192,
+        max_replicas=8,
+        tokens_per_object=TOKENS_PER_OBJECT,
+        engine_kwargs=_QWEN3_VL,
+    )
+    return RunConfig(recipe="modern", in_flight=256, vlm=model, llm=model, repair=True, on_contradiction="reject")
+
+
+def moe() -> RunConfig:
+    """A newer mixture of experts in FP8 for both roles, without reasoning, on one GPU of 80 GB. Not measured."""
+    model = EngineModel(
+        model="Qwen/Qwen3.6-35B-A3B-FP8",
+        gpu_memory_gib=48,
+        context_tokens=8192,
+        max_replicas=8,
+        tokens_per_object=TOKENS_PER_OBJECT,
+        engine_kwargs=_QWEN3_VL | {"default_chat_template_kwargs": {"enable_thinking": False}},
+    )
+    return RunConfig(recipe="moe", in_flight=256, vlm=model, llm=model, repair=True, on_contradiction="reject")
+
+
+def medium() -> RunConfig:
+    """The 8B model of `modern`'s family in FP8, on one GPU of 24 GB. Not measured."""
+    model = EngineModel(
+        model="Qwen/Qwen3-VL-8B-Instruct-FP8",
+        gpu_memory_gib=20,
+        context_tokens=8192,
+        max_replicas=8,
+        tokens_per_object=TOKENS_PER_OBJECT,
+        engine_kwargs=_QWEN3_VL,
+    )
+    return RunConfig(recipe="medium", in_flight=128, vlm=model, llm=model, repair=True, on_contradiction="reject")
+
+
+def small() -> RunConfig:
+    """The smallest model of `modern`'s family, for a laptop or a small GPU: to try everything out, not to publish."""
+    model = EngineModel(
+        model="Qwen/Qwen3-VL-2B-Instruct",
+        gpu_memory_gib=0,
+        context_tokens=8192,
+        tokens_per_object=(3_900, 560),
+        engine_kwargs=_QWEN3_VL,
+    )
+    return RunConfig(
+        recipe="small",
+        in_flight=4,
+        views=ViewConfig(scene_long_px=768, video_long_px=448, crop_long_px=512),  # half the tokens, for a CPU
+        vlm=model,
+        llm=model,
+        repair=True,
+        on_contradiction="report",
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    "demo": demo,
+    "paper": paper,
+    "modern": modern,
+    "moe": moe,
+    "medium": medium,
+    "small": small,
+}
