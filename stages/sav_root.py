@@ -8,8 +8,8 @@ from typing import Any
 
 import fsspec
 
-from stages.check_video import VideoFiles
 from stages.shard import folder_of, names_in, video_ids, videos_in
+from stages.video_files import VideoFiles
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from manifests.schema import ManifestRow, Status
 from stages.base import Reject, RowError
-from stages.check_video import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
 from stages.select_policy import Candidate, SelectConfig, choose, reject, unfit
 from stages.video.masklets import Masklets
+from stages.video_files import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
 
 __all__ = ["SelectConfig", "select_objects"]
 

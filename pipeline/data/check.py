@@ -14,11 +14,11 @@ from functools import partial
 from typing import Literal
 
 from manifests.schema import MASK_STRIDE
-from pipeline.sa2va.data.clips import Clips, Reader
-from pipeline.sa2va.data.columns import bad_columns
-from pipeline.sa2va.data.items import Expression, Video
-from pipeline.sa2va.data.source import VideoFiles
-from pipeline.sa2va.data.store import StoredVideo
+from pipeline.data.clips import Clips, Reader
+from pipeline.data.columns import bad_columns
+from pipeline.data.frame_store import StoredVideo
+from pipeline.data.source import VideoFiles
+from pipeline.data.videos import Expression, Video
 from stages.base import FatalError, RowError
 from stages.video.frames import probe
 from stages.video.masklets import Masklets, read_masklets

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.sa2va.data.items import Expression, Video
-from pipeline.sa2va.data.masks import reduced_masks
-from pipeline.sa2va.data.source import Picture, Rle, VideoFiles
-from pipeline.sa2va.data.store import StoredVideo
+from pipeline.data.frame_store import StoredVideo
+from pipeline.data.masks import reduced_masks
+from pipeline.data.source import Picture, Rle, VideoFiles
+from pipeline.data.videos import Expression, Video
 from stages.video.rle import MAX_PX, decode, parse
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.sa2va.data.items import Expression, Video
+from pipeline.data.videos import Expression, Video
 
 Picture = NDArray[np.uint8]
 Rle = tuple[str, int, int]

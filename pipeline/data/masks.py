@@ -3,7 +3,7 @@
 The official loader decodes every mask at full size and reduces later, on the GPU, with `interpolate(mode="nearest")`:
 22 MiB a sample pass from worker to trainer where 1.6 MiB do. A run-length string is a list of stretches in
 column-major order; of each stretch's end it can be told how many of the kept pixels come before it, and the reduced
-mask is written from that. Both are equal bit by bit (tests/pipeline/sa2va/data/test_masks.py).
+mask is written from that. Both are equal bit by bit (tests/stages/test_reduced_masks.py).
 """
 
 from collections.abc import Sequence

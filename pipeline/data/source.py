@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from manifests.schema import MASK_STRIDE
-from pipeline.sa2va.data.items import Expression, Video
+from pipeline.data.videos import Expression, Video
 from stages.base import RowError
 from stages.video.content import json_text
 from stages.video.frames import Frame, walk

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from manifests.io import Folder
 from manifests.schema import Status
-from pipeline.sa2va.data.refsav_file import Locator, MaskletType, Sample, read_refsav
+from pipeline.data.refsav_file import Locator, MaskletType, Sample, read_refsav
 
 logger = logging.getLogger(__name__)
 

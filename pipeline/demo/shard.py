@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 from manifests.schema import MASK_STRIDE, Reason, Status
 from pipeline.demo.clips import Clip, Planned, clips
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import write_clip
+from pipeline.demo.write_clip import write_clip
 
 SHARD = "demo"
 # Truth of a motion or a change of size; the clips stay well away from these bounds.

@@ -1,6 +1,6 @@
 """F of two masks in the box around both, boundaries as whole numbers with a bit a pixel: a disk is a few shifts.
 
-The rules are in `pipeline/metrics.py`. Why the box is enough: a boundary pixel differs from its right, lower or
+The rules are in `pipeline/evaluation/metrics.py`. Why the box is enough: a boundary pixel differs from its right, lower or
 lower right neighbour, so it lies at most one pixel left of or above its mask, and a box one pixel wider than both masks
 (where the frame goes on) has all of them; its far sides are a line without a mask or the frame, where the
 rules are the same. Who is within reach of whom does not depend on what lies outside. Swapping the axes changes nothing.

@@ -8,11 +8,11 @@ from multiprocessing import get_context
 import numpy as np
 
 from pipeline.evaluation.masks import Masks, Rle, union
+from pipeline.evaluation.metrics import score_expression
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.problems import MismatchError
 from pipeline.evaluation.scores import ExpressionScore, Scores
 from pipeline.evaluation.split import Split, SplitVideo
-from pipeline.metrics import score_expression
 
 _PAIRS_A_PROCESS = 4000  # masks that take about as long as a process to start, 1 to 2 s
 

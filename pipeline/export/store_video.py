@@ -8,9 +8,9 @@ from typing import Literal
 import cv2
 
 from manifests.schema import MASK_STRIDE
-from pipeline.sa2va.data.columns import bad_columns
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.data.store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.columns import bad_columns
+from pipeline.data.frame_store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.videos import Video
 from stages.base import FatalError, RowError
 from stages.video.frames import Picture, walk
 from stages.video.masklets import Masklets, read_masklets

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.videos import Expression
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.data.items import Expression
 
 
 def choose_frames(annotated: int, config: DataConfig, rng: np.random.Generator) -> list[int]:

@@ -13,7 +13,7 @@ from skimage import data
 from manifests.io import Folder
 from manifests.schema import Reason
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import ENCODING, write_clip
+from pipeline.demo.write_clip import ENCODING, write_clip
 from stages.base import RowError
 from stages.video.draw import shrink_mask
 from stages.video.frames import fit, shrink, walk

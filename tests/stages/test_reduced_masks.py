@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 from torch.nn.functional import interpolate
 
-from pipeline.sa2va.data.masks import kept_pixels, reduced_masks
+from pipeline.data.masks import kept_pixels, reduced_masks
 
 
 def counts(mask_HW: np.ndarray) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.video.frames import walk
 from validation_ui.importing.candidates import Clip
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS
-from validation_ui.importing.frames import decode, pack, shown_size
+from validation_ui.importing.source_video import decode, pack, shown_size
 
 
 def clip(number: int, height_px: int, width_px: int, frame_count: int) -> Clip:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.check import check_videos
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video, read_videos
 from pipeline.export.store_video import StoreConfig, store_video
-from pipeline.sa2va.data.check import check_videos
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video, read_videos
-from tests.pipeline.sa2va.data.tiny import MANUAL, files_of, make_video
+from tests.pipeline.data.tiny import MANUAL, files_of, make_video
 from tests.stages.tiny_sav import FRAMES, annotation, box, write_json, write_mp4
 
 

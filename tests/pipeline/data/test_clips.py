@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.data import source
+from pipeline.data.clips import Clips
+from pipeline.data.source import read_frames
+from pipeline.data.videos import Video
 from pipeline.export.store_video import StoreConfig, store_video
-from pipeline.sa2va.data import source
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.data.source import read_frames
 from stages.video.frames import walk
-from tests.pipeline.sa2va.data.tiny import AUTO, MANUAL, make_video
+from tests.pipeline.data.tiny import AUTO, MANUAL, make_video
 from tests.stages.tiny_sav import ENTRIES, FRAMES, HEIGHT_PX, WIDTH_PX
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.sa2va.data.items import excluded_videos, overlap, read_videos
-from tests.pipeline.sa2va.data.tiny import as_refsav, make_video, write_refsav
+from pipeline.data.videos import excluded_videos, overlap, read_videos
+from tests.pipeline.data.tiny import as_refsav, make_video, write_refsav
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.sa2va.data.items import Expression, Video
-from pipeline.sa2va.data.refsav_file import MaskletType
-from stages.check_video import VideoFiles
+from pipeline.data.refsav_file import MaskletType
+from pipeline.data.videos import Expression, Video
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import FRAMES, Masklet, annotation, box, write_json, write_mp4
 
 MANUAL = (box(10, 20, 30, 40, speed=4), box(100, 50, 20, 20, during=range(2, 6)), box(0, 0, 160, 120))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.boundary import spread, tolerance_px
 from pipeline.evaluation.masks import Masks
-from pipeline.metrics import boundary_accuracy, region_similarity, score_expression
+from pipeline.evaluation.metrics import boundary_accuracy, region_similarity, score_expression
 from tests.pipeline.evaluation import plain
 from tests.pipeline.evaluation.drawn import rle
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from manifests.io import Folder
+from pipeline.data.clips import Clips
+from pipeline.data.frame_store import StoredVideo
+from pipeline.data.videos import Video
 from pipeline.export import frames
 from pipeline.export.frames import main, write_store
 from pipeline.export.store_video import StoreConfig
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.data.store import StoredVideo
-from tests.pipeline.sa2va.data.tiny import MANUAL, as_refsav, files_of, make_video, write_refsav
+from tests.pipeline.data.tiny import MANUAL, as_refsav, files_of, make_video, write_refsav
 from tests.stages.tiny_sav import FRAMES, annotation, write_json, write_mp4
 
 ROOT = Path(__file__).parent.parent.parent.parent

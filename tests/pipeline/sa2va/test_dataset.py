@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video
 from pipeline.export.store_video import StoreConfig, store_video
 from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.dataset import RefSavDataset
-from pipeline.sa2va.data.items import Video
+from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.encode import EncodeInput
-from tests.pipeline.sa2va.data.tiny import AUTO, MANUAL, make_video
+from tests.pipeline.data.tiny import AUTO, MANUAL, make_video
 
 SIDE = 20
 DRAWN = {f"manual/{n}": masklet for n, masklet in enumerate(MANUAL)} | {"auto/0": AUTO[0]}

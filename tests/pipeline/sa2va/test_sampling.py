@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data.videos import Expression
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.data.items import Expression
-from pipeline.sa2va.data.sampling import choose_expressions, choose_frames
+from pipeline.sa2va.sampling import choose_expressions, choose_frames
 
 OURS, OFFICIAL = DataConfig(), DataConfig(frame_choice="random", with_replacement=True)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.videos import Expression, Video
 from pipeline.out_folder import check_space, is_full
-from pipeline.sa2va.data.items import Expression, Video
 from pipeline.sa2va.train import every
 from pipeline.sa2va.train.every import Every
 from pipeline.sa2va.train.identity import DataIdentity
