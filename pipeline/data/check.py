@@ -1,11 +1,10 @@
-"""All that can be known to be wrong with the data is found before the first step, and all of it is told.
+"""Finds all that can be known to be wrong with the data before the first step of training.
 
-Not looked at: whether an mp4 decodes to its end, which takes as long as an epoch of reading; a frame store was made by
-decoding all of it. Training stops with the video's id where one breaks off.
+It does not find out whether an mp4 decodes to its end, which takes as long as an epoch of reading; a frame store was
+made by decoding all of it. Training stops with the video's id where one breaks off.
 """
 
 import logging
-import math
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,21 +12,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from manifests.schema import MASK_STRIDE
-from pipeline.data.clips import Clips, Reader
-from pipeline.data.columns import bad_columns
+from pipeline.data.clips import Clips, Reader, VideoReader
 from pipeline.data.frame_store import StoredVideo
-from pipeline.data.source import VideoFiles
 from pipeline.data.videos import Expression, Video
 from stages.base import FatalError, RowError
-from stages.video.frames import probe
+from stages.video.frames import Probe, probe
 from stages.video.masklets import Masklets, read_masklets
-from stages.video.rle import parse
+from stages.video.runs import parse
 
 logger = logging.getLogger(__name__)
 
 _NEVER = "its masklet must be visible in a frame, got only empty masks"
-_TOLD = 20  # problems in the error itself; the log has all
+_SHOWN = 20  # problems in the error itself; the log has all
 _FEW = 64  # videos that are looked at sooner than processes start
 _CHUNK = 16
 
@@ -47,7 +43,7 @@ class Problem:
 def check_videos(
     videos: Sequence[Video], clips: Clips, *, workers: int, on_bad: Literal["stop", "skip"]
 ) -> list[Video]:
-    """The videos that can be trained on, with their number of frames.
+    """Return the videos that can be trained on, with their number of frames.
 
     Args:
         videos: of `read_videos`.
@@ -65,17 +61,17 @@ def check_videos(
             good.append(video)
     for problem in problems:
         logger.log(logging.ERROR if on_bad == "stop" else logging.WARNING, "%s", problem)
-    told = "\n".join(f"  {problem}" for problem in problems[:_TOLD])
-    if len(problems) > _TOLD:
-        told += f"\n  … and {len(problems) - _TOLD} more: all are in the log"
+    shown = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
+    if len(problems) > _SHOWN:
+        shown += f"\n  … and {len(problems) - _SHOWN} more: all are in the log"
     if problems and on_bad == "stop":
         raise ValueError(
-            f"data must be whole, got {len(problems)} problems; mend them or leave them out (on_bad 'skip'):\n{told}"
+            f"data must be whole, got {len(problems)} problems; mend them or leave them out (on_bad 'skip'):\n{shown}"
         )
     if not good:
-        raise ValueError(f"there must be something to train on, got {len(problems)} problems and no video:\n{told}")
+        raise ValueError(f"there must be something to train on, got {len(problems)} problems and no video:\n{shown}")
     if problems:
-        before, after = (sum(len(each.expressions) for each in some) for some in (videos, good))
+        before, after = (sum(len(video.expressions) for video in some) for some in (videos, good))
         logger.warning(
             "left out %d of %d expressions and %d of %d videos, each named above",
             *(before - after, before, len(videos) - len(good), len(videos)),
@@ -93,21 +89,22 @@ def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[
 
 
 def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[Problem]]:
-    """One video: what is left of it, None = nothing; and its problems."""
+    """Check one video; return what is left of it (None = nothing), and its problems."""
     try:
         reader = clips.reader(video)
-        count, size = _whole_video(reader, video)
+        count, size = _count_and_size(reader, video)
     except (ValueError, OSError) as error:
         return None, [Problem(video.video_id, None, str(error).removeprefix(f"{video.video_id}: "))]
-    files = _Files(math.ceil(count / MASK_STRIDE), size)
-    found = [(each, _fault(each, reader, files)) for each in video.expressions]
-    problems = [Problem(video.video_id, each.object_id, fault) for each, fault in found if fault]
-    kept = tuple(each for each, fault in found if not fault)
+    files = _Files(count, size)
+    faults = [_fault(expression, reader, files) for expression in video.expressions]
+    pairs = list(zip(video.expressions, faults, strict=True))
+    problems = [Problem(video.video_id, expression.object_id, fault) for expression, fault in pairs if fault]
+    kept = tuple(expression for expression, fault in pairs if not fault)
     return (replace(video, frame_count=count, expressions=kept) if kept else None), problems
 
 
-def _whole_video(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]:
-    """(source frames, (height, width) upright).
+def _count_and_size(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]:
+    """Return the number of source frames, and (height, width) upright.
 
     Raises:
         ValueError: there is no such video, or it is not the one that was annotated.
@@ -116,32 +113,32 @@ def _whole_video(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]:
         reader.check_sources()
         count, size = reader.info.frame_count, (reader.info.height_px, reader.info.width_px)
     else:
-        count, size = _count_and_size(video)
+        found = _probe(video)
+        count, size = found.frame_count, found.size
     if video.frame_count is not None and video.frame_count != count:
         raise ValueError(f"the video must have the {video.frame_count} frames that it was annotated with, got {count}")
     return count, size
 
 
-def _count_and_size(video: Video) -> tuple[int, tuple[int, int]]:
+def _probe(video: Video) -> Probe:
     path = video.video_path
     if not path.is_file():
         raise ValueError(f"its video must be there, got no {path}")
     try:
-        found = probe(path, str(path))
+        return probe(path, str(path))
     except (RowError, FatalError) as error:
         raise ValueError(str(error)) from error
-    return len(found.times.start_s), found.size
 
 
 class _Files:
-    """The annotation files of a video, each read once."""
+    """The annotation files of a video; none is read twice."""
 
-    def __init__(self, annotated: int, size: tuple[int, int]) -> None:
-        self.annotated, self.size = annotated, size
+    def __init__(self, frame_count: int, size: tuple[int, int]) -> None:
+        self.frame_count, self.size = frame_count, size
         self._read: dict[str, Masklets | str] = {}
 
     def masklets(self, expression: Expression) -> Masklets:
-        """The file of an expression.
+        """Return the masklets of the file that an expression is about.
 
         Raises:
             ValueError: it cannot be used.
@@ -162,30 +159,27 @@ class _Files:
             return f"its masks must be there, got no {path} ({error.strerror})"
         except RowError as error:
             return error.detail
-        if len(masklets.rles) != self.annotated:
-            return f"{path} must have masks for {self.annotated} frames, got {len(masklets.rles)}"
-        return masklets
+        fault = masklets.file_fault(self.frame_count)
+        return fault.detail if fault else masklets
 
 
 def _fault(expression: Expression, reader: Reader, files: _Files) -> str | None:
-    """What is wrong with an expression."""
+    """Say what is wrong with an expression, or None."""
     if not expression.text.strip():
         return f"its text must have words, got {expression.text!r}"
     try:
-        if isinstance(reader, VideoFiles):
+        if isinstance(reader, VideoReader):
             return _fault_in_file(expression, files)
         rles = reader.rles(expression, range(reader.annotated_count))
     except ValueError as error:
         return str(error).removeprefix(f"{expression.object_id}: ")
-    runs = parse([text for text, _, _ in rles], [h for _, h, _ in rles], [w for _, _, w in rles])
-    return None if (runs.first_S1[1:] - runs.first_S1[:-1] > 1).any() else _NEVER
+    return None if parse(rles).visible_S.any() else _NEVER
 
 
 def _fault_in_file(expression: Expression, files: _Files) -> str | None:
     masklets, column, path = files.masklets(expression), expression.column, expression.anno_path
     if not 0 <= column < len(masklets.ids):
         return f"{path} must have a masklet {column}, got {len(masklets.ids)}"
-    bad = bad_columns(masklets, files.size)
-    if column in bad:
-        return f"{path}: {bad[column].removeprefix(f'{path}: ')}"
+    if fault := masklets.masklet_fault(column, files.size):
+        return fault.detail
     return None if masklets.areas[:, column].any() else _NEVER

@@ -1,46 +1,85 @@
-"""Chosen frames and masks of a video, from the frame store or from its own files; no tensor here."""
+"""Reads chosen frames and masks of a video, from the frame store or from its own files; no tensor here.
+
+Frame k is annotated frame k, source frame 4k of the video.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.schema import MASK_STRIDE
 from pipeline.data.frame_store import StoredVideo
-from pipeline.data.masks import reduced_masks
-from pipeline.data.source import Picture, Rle, VideoFiles
 from pipeline.data.videos import Expression, Video
-from stages.video.rle import MAX_PX, decode, parse
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """What was asked for.
-
-    Attributes:
-        frames: F pictures_HW3, red green blue, uint8, upright.
-        masks_OFMM: uint8, 1 inside, one row of F for each expression asked for; O F H W of the source where no
-            reduction was asked for.
-    """
-
-    frames: list[Picture]
-    masks_OFMM: NDArray[np.uint8]
+from stages.base import RowError
+from stages.video.frames import read_frames
+from stages.video.images import Image
+from stages.video.masklets import annotated_count, read_entries
+from stages.video.rle import Rle, checked, decode
+from stages.video.runs import parse, reduced_masks
 
 
 class Reader(Protocol):
-    """One video, wherever it is read from."""
+    """Reads one video, wherever it lies."""
 
     @property
     def annotated_count(self) -> int:
-        """Annotated frames (6 fps)."""
+        """Number of annotated frames (6 fps)."""
 
-    def pictures(self, frames: Sequence[int]) -> list[Picture]:
-        """Upright picture_HW3, red green blue, of each annotated frame asked for."""
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """Read the upright images of these frames, in the order asked for."""
 
     def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
-        """The expression's mask at each frame: run-length string, height, width."""
+        """Read the expression's mask in each of these frames; its runs are not checked."""
+
+
+class VideoReader:
+    """Reads a video from its mp4 and annotation files; nothing is opened before it is asked for."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._parsed: dict[Path, list[list[Any]]] = {}
+
+    @cached_property
+    def annotated_count(self) -> int:
+        """Number of annotated frames (6 fps)."""
+        if self._video.frame_count is not None:
+            return annotated_count(self._video.frame_count)
+        return len(self._entries(self._video.expressions[0].anno_path))
+
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """Read the upright images of these frames, in the order asked for."""
+        images = read_frames(self._video.video_path, {frame * MASK_STRIDE for frame in frames})
+        return [images[frame * MASK_STRIDE] for frame in frames]
+
+    def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
+        """Read the expression's mask in each of these frames; its runs are not checked."""
+        path = expression.anno_path
+        entries = self._entries(path)
+        rles = []
+        for frame in frames:
+            try:
+                rle, fault = checked(entries[frame][expression.column])
+            except IndexError as error:
+                fault = str(error)
+            if fault:
+                where = f"masklet[{frame}][{expression.column}]"
+                raise ValueError(f"{path}: {where} must be the mask of {expression.object_id}: {fault}")
+            rles.append(rle)
+        return rles
+
+    def _entries(self, path: Path) -> list[list[Any]]:
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = read_entries(path.read_bytes(), str(path))
+            except OSError as error:
+                raise ValueError(f"{path}: must be an annotation file of SA-V: {error!r}") from error
+            except RowError as error:
+                raise ValueError(error.detail) from error
+        return self._parsed[path]
 
 
 class Clips:
@@ -55,60 +94,63 @@ class Clips:
         self._stores = [store] if isinstance(store, Path) else list(store or ())
 
     def reader(self, video: Video) -> Reader:
-        """To read several things of one video with its files opened once."""
+        """Return a reader that opens the files of a video once, however many things are read."""
         if not self._stores:
-            return VideoFiles(video)
+            return VideoReader(video)
         stored = [StoredVideo(store, video) for store in self._stores]
-        return next((each for each in stored if each.path.exists()), stored[0])
+        return next((one for one in stored if one.path.exists()), stored[0])
 
     def annotated_count(self, video: Video) -> int:
-        """Annotated frames of a video."""
+        """Return the number of annotated frames of a video."""
         return self.reader(video).annotated_count
 
     def read(
         self, video: Video, frames: Sequence[int], expressions: Sequence[Expression], mask_px: int | None = None
-    ) -> Clip:
-        """Frames and masks.
-
-        Args:
-            video: whose.
-            frames: annotated frames (source frame = 4 times that), in any order, also repeated.
-            expressions: of this video; one row of masks each, also repeated.
-            mask_px: side M that masks are reduced to by the official nearest-neighbour rule; None = full size.
-
-        Raises:
-            ValueError: something is missing, malformed or does not fit together; video, file and position are named.
-        """
+    ) -> tuple[list[Image], NDArray[np.uint8]]:
+        """Read F frames, and the masks of O expressions in them; see `read_clip`."""
         return read_clip(self.reader(video), video, frames, expressions, mask_px)
 
 
 def read_clip(
     reader: Reader, video: Video, frames: Sequence[int], expressions: Sequence[Expression], mask_px: int | None
-) -> Clip:
-    """As `Clips.read`, with a reader that is open already."""
+) -> tuple[list[Image], NDArray[np.uint8]]:
+    """Read F frames of a video, and the masks of O expressions in them.
+
+    Args:
+        reader: of `Clips.reader`.
+        video: whose it is.
+        frames: annotated frames, in any order, also repeated.
+        expressions: of this video; one row of masks for every one, also repeated.
+        mask_px: side M that masks are reduced to by the official nearest-neighbour rule; None = full size.
+
+    Returns:
+        The F images; masks_OFMM, uint8, 1 inside (O F H W of the source in full size).
+
+    Raises:
+        ValueError: something is missing, malformed or does not fit together; video, file and position are named.
+    """
     try:
-        distinct = {id(each): each for each in expressions}
-        rles = {key: reader.rles(each, frames) for key, each in distinct.items()}
-        sizes = sorted({rle[1:] for of_object in rles.values() for rle in of_object})
-        if len(sizes) > 1:
-            raise ValueError(f"all masks must be of one size, got (height, width) {sizes[0]} and {sizes[-1]}")
-        flat = [counts for of_object in rles.values() for counts, _, _ in of_object]
-        masks_KMM = _masks(flat, *sizes[0], mask_px) if flat else np.zeros((0, mask_px or 1, mask_px or 1), np.uint8)
-        masks = dict(zip(rles, masks_KMM.reshape(len(rles), len(frames), *masks_KMM.shape[1:]), strict=True))
-        pictures = reader.pictures(frames)
+        distinct = list({id(one): one for one in expressions}.values())
+        rles = [rle for one in distinct for rle in reader.rles(one, frames)]
+        masks_KMM = _masks(rles, mask_px)
+        images = reader.images(frames)
     except ValueError as error:
         raise ValueError(f"{video.video_id}: {error}") from error
-    stacked = [masks[id(each)] for each in expressions]
-    return Clip(pictures, np.stack(stacked) if stacked else masks_KMM.reshape(0, len(frames), *masks_KMM.shape[1:]))
+    masks_DFMM = masks_KMM.reshape(len(distinct), len(frames), *masks_KMM.shape[1:])
+    row_of = {id(one): row for row, one in enumerate(distinct)}
+    return images, masks_DFMM[[row_of[id(one)] for one in expressions]]
 
 
-def _masks(counts_K: Sequence[str], height_px: int, width_px: int, mask_px: int | None) -> NDArray[np.uint8]:
-    if height_px < 1 or width_px < 1 or height_px * width_px > MAX_PX:
-        raise ValueError(f"masks must have a size of at most {MAX_PX} pixels, got {height_px} x {width_px}")
+def _masks(rles_K: Sequence[Rle], mask_px: int | None) -> NDArray[np.uint8]:
+    """Draw masks of one size, or reduce them to `mask_px`."""
+    sizes = sorted({(rle["size"][0], rle["size"][1]) for rle in rles_K})
+    if len(sizes) > 1:
+        raise ValueError(f"all masks must be of one size, got (height, width) {sizes[0]} and {sizes[-1]}")
     if mask_px is not None:
-        return reduced_masks(counts_K, height_px, width_px, mask_px)
-    errors = parse(counts_K, [height_px] * len(counts_K), [width_px] * len(counts_K)).errors
+        return reduced_masks(rles_K, mask_px)
+    if not rles_K:
+        return np.zeros((0, 1, 1), np.uint8)
+    errors = parse(rles_K).errors
     if errors:
         raise ValueError(f"masks must be COCO run-length strings: {min(errors.items())[1]}")
-    size = [height_px, width_px]
-    return np.stack([decode({"size": size, "counts": counts.encode()}) for counts in counts_K])
+    return np.stack([decode(rle) for rle in rles_K])

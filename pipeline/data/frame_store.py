@@ -3,7 +3,8 @@
 `<store>/<video id>.arrow` is one record batch, not compressed, opened by mapping it into memory. A row is an annotated
 frame: `jpeg` (upright, short side at most SHORT_PX), and for each annotation file, `manual` and `auto`, the run-length
 strings of its masklets, at the size of the source; null where a masklet is malformed. The schema's metadata holds
-`Info` as JSON. A file is whole or not there; training needs nothing but the store, so it can be copied without videos.
+`Info` as JSON. A file appears at once, when all of it is written. Training needs nothing but the store, so it can be
+copied without videos.
 
 Why JPEG: five random frames come 5 to 9 times as fast as from H.264 with 8 frames a GOP, at 3 to 6 times the bytes
 [measured on real clips]. Why one file a video: 37,000 files are no burden, three million would be.
@@ -18,13 +19,11 @@ from typing import Literal
 import cv2
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.data.videos import Expression, Video
-
-Picture = NDArray[np.uint8]
-Rle = tuple[str, int, int]
+from stages.video.images import Image
+from stages.video.rle import Rle
 
 VERSION: Literal[1] = 1
 SUFFIX = ".arrow"
@@ -44,7 +43,7 @@ class SourceFile(BaseModel):
     sha256: str
 
     def is_like(self, path: Path) -> bool:
-        """True if the file is the same; it is read only where its time differs."""
+        """Tell whether the file is the same; it is read only where its time differs."""
         stat = path.stat()
         if stat.st_size != self.size:
             return False
@@ -52,7 +51,7 @@ class SourceFile(BaseModel):
 
 
 class Info(BaseModel):
-    """What a file of the store says of itself."""
+    """What a file of the store says of itself, in its schema's metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,13 +67,20 @@ class Info(BaseModel):
 
 
 def sha256(path: Path) -> str:
-    """Of a whole file."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_stored(path: Path, info: Info, jpegs_T: Sequence[bytes], counts: dict[str, list[list[bytes | None]]]) -> None:
-    """Write a video's file; it appears whole."""
+    """Write a video's file, which appears at once when all of it is written.
+
+    Args:
+        path: of the file.
+        info: what it says of itself.
+        jpegs_T: one for every annotated frame.
+        counts: annotation file (manual, auto) -> [T][N] run-length strings; None where a masklet is malformed.
+    """
     arrays = [pa.array(jpegs_T, pa.large_binary())]
     arrays += [pa.array(rows, pa.list_(pa.binary())) for rows in counts.values()]
     schema = pa.schema(
@@ -91,7 +97,7 @@ def write_stored(path: Path, info: Info, jpegs_T: Sequence[bytes], counts: dict[
 
 
 class StoredVideo:
-    """One video of a store; opened when something is asked for."""
+    """Reads one video of a store; its file is opened when something is asked for."""
 
     def __init__(self, store: Path, video: Video) -> None:
         self._video = video
@@ -114,7 +120,7 @@ class StoredVideo:
 
     @cached_property
     def info(self) -> Info:
-        """What the file says of itself.
+        """Metadata of the file.
 
         Raises:
             ValueError: it is not there, damaged, of another format or of another video.
@@ -148,24 +154,24 @@ class StoredVideo:
 
     @property
     def annotated_count(self) -> int:
-        """Annotated frames."""
+        """Number of annotated frames (6 fps)."""
         return int(self._batch.num_rows)
 
-    def pictures(self, frames: Sequence[int]) -> list[Picture]:
-        """The picture_HW3 (red, green, blue) of each annotated frame; short side at most the store's."""
+    def images(self, frames: Sequence[int]) -> list[Image]:
+        """Read the upright images of these frames, in the order asked for; short side at most the store's."""
         jpegs_T = self._batch.column("jpeg")
         return [self._decode(jpegs_T[frame].as_buffer(), frame) for frame in frames]
 
-    def _decode(self, jpeg: pa.Buffer, frame: int) -> Picture:
-        picture_HW3 = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if picture_HW3 is None:
+    def _decode(self, jpeg: pa.Buffer, frame: int) -> Image:
+        image_HW3 = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if image_HW3 is None:
             raise ValueError(
                 f"{self.path}: frame {frame} must be a JPEG; the file is damaged: remove it and export again"
             )
-        return np.asarray(picture_HW3, np.uint8)
+        return np.asarray(image_HW3, np.uint8)
 
     def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
-        """The expression's mask at each frame.
+        """Read the expression's mask in each of these frames; its runs are not checked.
 
         Raises:
             ValueError: the store has no such masklet, or it is malformed.
@@ -182,5 +188,5 @@ class StoredVideo:
             masks = masks_T[frame]
             if not 0 <= column < len(masks):
                 raise ValueError(f"{where} must be in {self.path}, which has {len(masks)} masklets there")
-            rles.append((masks[column].as_py().decode(), info.height_px, info.width_px))
+            rles.append(Rle(size=[info.height_px, info.width_px], counts=masks[column].as_py().decode()))
         return rles

@@ -2,22 +2,34 @@
 
 The official file has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
 masklets together: in their separate entries, frames would be decoded twice, and the two may end up in one batch.
+
+Official paths repeat the shard: `sav_000/sav_train/sav_000/x.mp4`, for a folder unpacked as `sav_train/sav_000/x.mp4`.
+The official loader looks for a part `sav_train` and drops what stands before it, Sa2VA-i always drops the first part.
+Here the path is tried as it is, then so, then with the shard repeated, which is how Sa2VA's instructions lay files out.
+The first that exists counts, and its reading is tried first for the next.
 """
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NoReturn, cast
+
+from pydantic_core import from_json
 
 from manifests.io import Folder
 from manifests.schema import Status
-from pipeline.data.refsav_file import Locator, MaskletType, Sample, read_refsav
+from stages.video.content import json_text
 
 logger = logging.getLogger(__name__)
 
+MaskletType = Literal["manual", "auto"]
+
 TRAIN_FILE = "Ref-SAV.json"
 SPLIT_FILE, META_FILE = "split.json", "meta_expressions_valid.json"
+_ANNO = re.compile(r".*_(manual|auto)\.json")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
     *("frame_count", "expression"),
@@ -30,7 +42,7 @@ class NothingToTrainOnError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A text and the masklet that it is of.
+    """A referring expression and the masklet that it means.
 
     Attributes:
         object_id: '<video id>/<manual|auto>/<column>', or what the file says.
@@ -49,7 +61,14 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video and all that is said of it; `frame_count` are source frames (24 fps), None = nobody said so far."""
+    """A video and its expressions.
+
+    Attributes:
+        video_id: e.g. sav_000001.
+        video_path: of the mp4.
+        frame_count: source frames (24 fps); None where the source does not say.
+        expressions: manual before automatic masklets, by position.
+    """
 
     video_id: str
     video_path: Path
@@ -64,7 +83,7 @@ def read_videos(
     exclude: frozenset[str] = frozenset(),
     official: bool = False,
 ) -> list[Video]:
-    """Every video with an expression, by id; an expression that is there twice (short captions) stays twice.
+    """Read every video with an expression, by id; a masklet may have several (short captions).
 
     Args:
         source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`; or several of them.
@@ -77,31 +96,32 @@ def read_videos(
             in other files (masks, videos) is for `data.check`.
     """
     sources = [source] if isinstance(source, Path) else list(source)
-    samples = [sample for each in sources for sample in _read(each.expanduser(), sav_root, short=not official)]
-    videos = _grouped(samples, by_file=official)
-    told = ", ".join(map(str, sources))
+    parts = [part for one in sources for part in _read(one.expanduser(), sav_root, short=not official)]
+    videos = _merged(parts, by_file=official)
+    named = ", ".join(map(str, sources))
     if not videos:
-        raise NothingToTrainOnError(f"there must be something to train on, got no expression in {told}")
+        raise NothingToTrainOnError(f"there must be something to train on, got no expression in {named}")
     kept = [video for video in videos if video.video_id not in exclude]
     if exclude:
         logger.info("%d of %d videos are held out and were left out", len(videos) - len(kept), len(videos))
     if not kept:
         raise NothingToTrainOnError(
-            f"there must be something to train on, got {len(videos)} videos in {told}, all held out"
+            f"there must be something to train on, got {len(videos)} videos in {named}, all held out"
         )
     return kept
 
 
-def _read(source: Path, sav_root: Path | None, *, short: bool) -> list[Sample]:
+def _read(source: Path, sav_root: Path | None, *, short: bool) -> Iterable[Video]:
+    """Read a source as videos of one expression each."""
     if not source.is_file() and not (source / "annotations").is_dir():
         got = "without annotations/" if source.is_dir() else "where nothing is"
         raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
     root = _sav_root(source, sav_root)
-    return _read_run(source, root) if source.is_dir() else read_refsav(source, root, short=short)
+    return _read_run(source, root) if source.is_dir() else _read_refsav(source, root, short)
 
 
 def excluded_videos(split: Path) -> frozenset[str]:
-    """Ids of the videos that training must not see.
+    """Return the ids of the videos that training must not see.
 
     Args:
         split: folder of a split, or a file of it: our `split.json` (all that were set aside, accepted or not) or the
@@ -119,7 +139,7 @@ def excluded_videos(split: Path) -> frozenset[str]:
 
 
 def overlap(videos: Iterable[Video], split_ids: frozenset[str]) -> list[str]:
-    """Sorted ids of `videos` that are in the split: a training run with any must not start."""
+    """Return the sorted ids of `videos` that are in the split: a training run with any must not start."""
     return sorted(video.video_id for video in videos if video.video_id in split_ids)
 
 
@@ -127,7 +147,7 @@ def _ids(file: Path) -> frozenset[str]:
     try:
         content = json.loads(file.read_bytes())
         ids = content["held_out"] + content["videos"] if "held_out" in content else list(content["videos"])
-        if not all(isinstance(each, str) for each in ids):
+        if not all(isinstance(one, str) for one in ids):
             raise TypeError("a video id is a text")
         return frozenset(ids)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -148,55 +168,140 @@ def _sav_root(source: Path, sav_root: Path | None) -> Path:
         ) from error
 
 
-def _read_run(run: Path, root: Path) -> list[Sample]:
+def _read_run(run: Path, root: Path) -> Iterator[Video]:
     out = Folder(str(run))
     names = out.names("annotations", ".parquet")
     if not names:
         raise ValueError(
             f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {run} without annotations/"
         )
-    samples, locate = [], Locator(root)
+    locate = _Locator(root)
     for name in names:
         for row in out.read_table(name, [*_COLUMNS, "status"]).to_pylist():
             if row["status"] == Status.KEPT.value:
-                samples.append(
-                    Sample(
-                        video_id=row["video_id"],
-                        video_path=locate(row["video_path"]),
-                        frame_count=row["frame_count"],
-                        object_id=row["object_id"],
-                        masklet_type=row["masklet_type"],
-                        anno_path=locate(row["anno_path"]),
-                        column=row["masklet_position"],
-                        text=row["expression"] or "",
-                    )
+                expression = Expression(
+                    object_id=row["object_id"],
+                    masklet_type=row["masklet_type"],
+                    anno_path=locate(row["anno_path"]),
+                    column=row["masklet_position"],
+                    text=row["expression"] or "",
                 )
-    return samples
+                yield Video(row["video_id"], locate(row["video_path"]), row["frame_count"], (expression,))
 
 
-def _grouped(samples: Iterable[Sample], *, by_file: bool) -> list[Video]:
-    by_video: dict[tuple[str, str], list[Sample]] = {}
-    for sample in samples:
-        by_video.setdefault((sample.video_id, sample.masklet_type if by_file else ""), []).append(sample)
+def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
+    """Join videos of one expression each that have one id; `by_file`: only those that share an annotation file too."""
+    groups: dict[tuple[str, str], list[Video]] = {}
+    for part in parts:
+        key = part.video_id, part.expressions[0].masklet_type if by_file else ""
+        groups.setdefault(key, []).append(part)
     videos = []
-    for (video_id, _), of_video in sorted(by_video.items()):
-        paths = sorted({str(sample.video_path) for sample in of_video})
+    for (video_id, _), group in sorted(groups.items()):
+        expressions = [expression for part in group for expression in part.expressions]
+        paths = sorted({str(part.video_path) for part in group})
         if len(paths) > 1:
             raise ValueError(f"a video id belongs to one file, got {' and '.join(paths)} for {video_id}")
         for kind in ("manual", "auto"):
-            files = sorted({str(sample.anno_path) for sample in of_video if sample.masklet_type == kind})
+            files = sorted({str(one.anno_path) for one in expressions if one.masklet_type == kind})
             if len(files) > 1:
                 raise ValueError(f"a video has one {kind} file, got {' and '.join(files)} for {video_id}")
-        ordered = sorted(of_video, key=lambda sample: (sample.masklet_type != "manual", sample.column))
-        videos.append(
-            Video(
-                video_id=video_id,
-                video_path=of_video[0].video_path,
-                frame_count=of_video[0].frame_count,
-                expressions=tuple(
-                    Expression(each.object_id, each.masklet_type, each.anno_path, each.column, each.text)
-                    for each in ordered
-                ),
-            )
-        )
+        expressions.sort(key=lambda one: (one.masklet_type != "manual", one.column))
+        videos.append(replace(group[0], expressions=tuple(expressions)))
     return videos
+
+
+def _read_refsav(file: Path, root: Path, short: bool) -> Iterator[Video]:
+    """Read a `Ref-SAV.json` as videos of one expression each, in its order.
+
+    `formated` (the loader's spelling) is a text, and so is every one of `short_caps` (which the release never reads:
+    `short` False). An empty text stays, for the check.
+
+    Raises:
+        ValueError: the file cannot be read, or an entry of it; the key is named.
+    """
+    try:
+        entries = from_json(json_text(file.read_bytes()), cache_strings="keys")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file}: must be a Ref-SAV.json, or the folder of an annotation run: {error}") from error
+    if not isinstance(entries, dict):
+        _refuse(file, "the top level", "an object with an entry for each mask file", entries)
+    locate = _Locator(root)
+    for key, entry in entries.items():
+        yield from _read_entry(file, key, entry, locate, short)
+
+
+def _read_entry(file: Path, key: str, entry: Any, locate: "_Locator", short: bool) -> Iterator[Video]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
+        _refuse(file, key, "an object with video_path, anno_path and objects", entry)
+    paths: dict[str, str] = {}
+    for name in ("video_path", "anno_path"):
+        value = entry.get(name)
+        if not isinstance(value, str) or not _is_below(value):
+            _refuse(file, f"{key}: {name}", "a path below SAV_ROOT", value)
+        paths[name] = value
+    kind = _ANNO.fullmatch(paths["anno_path"])
+    if kind is None:
+        _refuse(file, f"{key}: anno_path", "a file …_manual.json or …_auto.json", paths["anno_path"])
+    video_path, anno_path = locate(paths["video_path"]), locate(paths["anno_path"])
+    for column, described in entry["objects"].items():
+        where = f"{key}: objects: {column!r}"
+        if not column.isascii() or not column.isdigit():
+            _refuse(file, where, "keyed by a position in the frames' lists of masklets", column)
+        if not isinstance(described, dict):
+            _refuse(file, where, "an object with `formated`", described)
+        given = described.get("object_id")
+        object_id = given if isinstance(given, str) else f"{video_path.stem}/{kind[1]}/{column}"
+        for text in _texts(file, where, described, short):
+            expression = Expression(object_id, cast(MaskletType, kind[1]), anno_path, int(column), text)
+            yield Video(video_path.stem, video_path, None, (expression,))
+
+
+def _texts(file: Path, where: str, described: dict[str, Any], short: bool) -> list[str]:
+    captions = described.get("short_caps", [])
+    if not isinstance(captions, list):
+        _refuse(file, f"{where}: short_caps", "a list of texts", captions)
+    long = [described["formated"]] if "formated" in described else []
+    texts = long + captions
+    if not texts or not all(isinstance(text, str) for text in texts):
+        _refuse(file, where, "described by texts in `formated` or `short_caps`", described)
+    return texts if short else long
+
+
+class _Locator:
+    """Finds the files that paths of a run or a `Ref-SAV.json` mean, whichever layout SAV_ROOT has."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._first = root, 0
+
+    def __call__(self, relative: str) -> Path:
+        """Return the path of the file, or where it should be."""
+        candidates = [self._root / path for path in _readings(PurePosixPath(relative))]
+        order = sorted(range(len(candidates)), key=lambda n: (n != self._first, n))
+        for n in order:
+            if candidates[n].exists():
+                self._first = n
+                return candidates[n]
+        return candidates[0]  # is not there: the check says so
+
+
+def _readings(path: PurePosixPath) -> list[PurePosixPath]:
+    """Return the path as it is, as the official loader and Sa2VA-i read it, and in Sa2VA's folders; no one twice."""
+    parts = path.parts
+    readings = [path]
+    at = parts.index("sav_train") if parts.count("sav_train") == 1 else 0
+    if at and at + 1 < len(parts) and parts[at - 1] == parts[at + 1]:
+        readings.append(PurePosixPath(*parts[: at - 1], *parts[at:]))
+    if len(parts) > 1:
+        readings.append(PurePosixPath(*parts[1:]))
+    if parts[0] == "sav_train" and len(parts) > 2:
+        readings.append(PurePosixPath(parts[1], *parts))
+    return list(dict.fromkeys(readings))
+
+
+def _is_below(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def _refuse(file: Path, where: str, rule: str, got: object) -> NoReturn:
+    raise ValueError(f"{file}: {where} must be {rule}, got {type(got).__name__} {str(got)[:80]!r}")

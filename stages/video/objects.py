@@ -9,12 +9,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from manifests.io import Folder
 from manifests.schema import Reason
-from stages.video.masklets import Masklets, Rle, read_masklets
-from stages.video.rle import decode
+from stages.video.masklets import Masklets, read_masklets
+from stages.video.rle import Rle, decode, union
 from stages.video.storage import readable
 from stages.video.track import Track
 
@@ -28,7 +27,7 @@ class VideoObject:
 
     @property
     def object_id(self) -> str:
-        """Of the masklet."""
+        """Id of the masklet: `<video id>/<manual|auto>/<position>`."""
         return self.track.object_id
 
     @cached_property
@@ -37,12 +36,12 @@ class VideoObject:
         return int(np.argmax(self.track.areas_px))
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """The mask_HW at an annotated frame."""
+        """Draw the mask_HW of an annotated frame."""
         return decode(self.rles_T[index])
 
 
 def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> list[VideoObject]:
-    """The masklets `object_ids` of one video, in that order; reads only the annotation files they are in.
+    """Read the masklets `object_ids` of one video, in that order; other annotation files are not opened.
 
     Raises:
         RowError: JSON_MISSING or JSON_MALFORMED if a file changed since the manifest was made.
@@ -63,6 +62,6 @@ def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> l
     return objects
 
 
-def union(objects: Collection[VideoObject], index: int) -> NDArray[np.uint8]:
-    """The mask_HW of all pixels of any of the objects at an annotated frame."""
-    return decode(coco.merge([each.rles_T[index] for each in objects]))
+def union_mask(objects: Collection[VideoObject], index: int) -> NDArray[np.uint8]:
+    """Draw the mask_HW of all pixels of any of the objects at an annotated frame."""
+    return decode(union([one.rles_T[index] for one in objects]))

@@ -1,6 +1,6 @@
-"""The set of views of one object, collected frame by frame while its video is decoded.
+"""Collects the set of views of one object frame by frame, while its video is decoded.
 
-Shapes: `_HW3` pictures (blue, green, red), `_HW` masks with 1 inside, uint8; boxes are (x, y, width, height) in pixels.
+Shapes: `_HW3` images (blue, green, red), `_HW` masks with 1 inside, uint8; boxes are (x, y, width, height) in pixels.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.video import draw
-from stages.video.frames import Picture
+from stages.video.images import BgrImage, bounded, encode_jpeg, shrink_mask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +40,13 @@ class ViewConfig:
 
 
 def uniform_indices(entries: int, frames: int) -> list[int]:
-    """Annotated frames spread evenly from the first to the last of `entries`; all of them if there are no more."""
+    """Choose annotated frames evenly from the first to the last of `entries`; all of them if there are no more."""
     indices: list[int] = np.linspace(0, entries - 1, min(frames, entries)).round().astype(int).tolist()
     return indices
 
 
 class ObjectViews:
-    """Views of one object, as the columns of a row."""
+    """The views of one object."""
 
     def __init__(self, config: ViewConfig) -> None:
         self._config = config
@@ -54,32 +54,32 @@ class ObjectViews:
         self._uniform: dict[int, bytes] = {}
         self._best: dict[str, bytes] = {}
 
-    def add_uniform(self, picture_HW3: Picture, mask_HW: NDArray[np.uint8], slot: int) -> None:
-        """One of the uniform frames, reduced to video_long_px, with a contour if the mask is not empty."""
-        drawn_HW3 = draw.contour(picture_HW3, mask_HW, self._thickness_px(picture_HW3))
-        self._uniform[slot] = draw.jpeg(drawn_HW3, self._config.jpeg_quality)
+    def add_uniform(self, bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8], slot: int) -> None:
+        """Take one of the uniform frames, reduced to video_long_px; it gets a contour if the mask is not empty."""
+        drawn_HW3 = draw.contour(bgr_HW3, mask_HW, self._thickness_px(bgr_HW3))
+        self._uniform[slot] = encode_jpeg(drawn_HW3, self._config.jpeg_quality)
         self._sheet.put(drawn_HW3, 1 + slot // 4, slot % 4)
 
-    def add_best(self, full_HW3: Picture, mask_HW: NDArray[np.uint8], box: Sequence[int]) -> None:
-        """The frame of largest area at full resolution."""
+    def add_best(self, full_HW3: BgrImage, mask_HW: NDArray[np.uint8], box: Sequence[int]) -> None:
+        """Take the frame of the largest mask, in full resolution, and make the crop, masked and scene view of it."""
         config = self._config
-        scene_HW3 = draw.bounded(full_HW3, config.scene_long_px)
-        small_HW = draw.shrink_mask(mask_HW, (scene_HW3.shape[1], scene_HW3.shape[0]))
+        scene_HW3 = bounded(full_HW3, config.scene_long_px)
+        small_HW = shrink_mask(mask_HW, (scene_HW3.shape[1], scene_HW3.shape[0]))
         crop_HW3 = draw.crop(full_HW3, box, config.crop_context_frac, config.crop_min_px)
-        pictures = {
-            "crop_jpeg": draw.bounded(crop_HW3, config.crop_long_px),
+        images = {
+            "crop_jpeg": bounded(crop_HW3, config.crop_long_px),
             "masked_jpeg": draw.black_outside(scene_HW3, small_HW),
             "scene_jpeg": draw.contour(scene_HW3, small_HW, self._thickness_px(scene_HW3)),
         }
-        for column, (name, picture_HW3) in enumerate(pictures.items()):
-            self._best[name] = draw.jpeg(picture_HW3, config.jpeg_quality)
-            self._sheet.put(picture_HW3, 0, column)
+        for column, (name, bgr_HW3) in enumerate(images.items()):
+            self._best[name] = encode_jpeg(bgr_HW3, config.jpeg_quality)
+            self._sheet.put(bgr_HW3, 0, column)
 
     def columns(self) -> dict[str, Any]:
-        """crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg."""
+        """Return the columns crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg of the object's row."""
         uniform = [self._uniform[slot] for slot in sorted(self._uniform)]
         return {**self._best, "video_jpegs": uniform, "preview_jpeg": self._sheet.jpeg()}
 
-    def _thickness_px(self, picture_HW3: Picture) -> int:
-        long_px: int = max(picture_HW3.shape[:2])
+    def _thickness_px(self, bgr_HW3: BgrImage) -> int:
+        long_px: int = max(bgr_HW3.shape[:2])
         return max(1, round(self._config.contour_frac * long_px))

@@ -3,10 +3,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipeline.data.masks import kept_pixels, reduced_masks
 from pycocotools import mask as coco
 from torch.nn.functional import interpolate
-
-from pipeline.data.masks import kept_pixels, reduced_masks
 
 
 def counts(mask_HW: np.ndarray) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pipeline.data.source import read_frames
 
 from pipeline.data import source
 from pipeline.data.clips import Clips
-from pipeline.data.source import read_frames
 from pipeline.data.videos import Video
 from pipeline.export.store_video import StoreConfig, store_video
 from stages.video.frames import walk

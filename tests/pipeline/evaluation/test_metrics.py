@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation.boundary import spread, tolerance_px
-from pipeline.evaluation.masks import Masks
-from pipeline.evaluation.metrics import boundary_accuracy, region_similarity, score_expression
+from pipeline.evaluation.metrics import (
+    Masks,
+    boundary_accuracy,
+    region_similarity,
+    score_expression,
+    spread,
+    tolerance_px,
+)
 from tests.pipeline.evaluation import plain
 from tests.pipeline.evaluation.drawn import rle
 

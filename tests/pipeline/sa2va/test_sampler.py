@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.sa2va.sampler import official_steps, share, steps
+from pipeline.sa2va.dataset import official_steps, share, steps
 
 LENGTHS = np.random.default_rng(0).integers(50, 2000, 4000).tolist()
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.data.videos import Expression
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.sampling import choose_expressions, choose_frames
+from pipeline.sa2va.dataset import choose_expressions, choose_frames
 
 OURS, OFFICIAL = DataConfig(), DataConfig(frame_choice="random", with_replacement=True)
 
