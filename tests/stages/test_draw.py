@@ -4,6 +4,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.video import draw
+from stages.video.images import bounded, encode_jpeg
 
 YELLOW = (0, 255, 255)
 
@@ -92,13 +93,13 @@ def test_all_outside_the_mask_is_black_and_all_inside_as_it_was() -> None:
     [((1280, 720), (640, 360)), ((300, 900), (213, 640)), ((640, 2), (640, 2)), ((64, 36), (64, 36))],
 )
 def test_bounded_is_never_larger(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert draw.bounded(noise(*size), 640).shape == (*expected[::-1], 3)
+    assert bounded(noise(*size), 640).shape == (*expected[::-1], 3)
 
 
 def test_jpeg_is_a_picture_again() -> None:
     picture_HW3 = np.full((40, 60, 3), (30, 120, 220), np.uint8)
-    assert np.abs(unpacked(draw.jpeg(picture_HW3, 90)).astype(int) - picture_HW3).max() < 6
-    assert len(draw.jpeg(noise(200, 200), 95)) > 1.5 * len(draw.jpeg(noise(200, 200), 50))
+    assert np.abs(unpacked(encode_jpeg(picture_HW3, 90)).astype(int) - picture_HW3).max() < 6
+    assert len(encode_jpeg(noise(200, 200), 95)) > 1.5 * len(encode_jpeg(noise(200, 200), 50))
 
 
 @pytest.mark.parametrize("size", [(160, 90), (90, 160), (800, 80), (3, 3)])

@@ -3,13 +3,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.data.masks import kept_pixels, reduced_masks
 from pycocotools import mask as coco
 from torch.nn.functional import interpolate
 
+from stages.video.rle import Rle
+from stages.video.runs import kept_pixels, reduced_masks
 
-def counts(mask_HW: np.ndarray) -> str:
-    return str(coco.encode(np.asfortranarray(mask_HW))["counts"].decode())
+
+def rle(mask_HW: np.ndarray) -> Rle:
+    return {"size": list(mask_HW.shape), "counts": coco.encode(np.asfortranarray(mask_HW))["counts"].decode()}
 
 
 @given(st.integers(1, 5000), st.integers(1, 400))
@@ -36,7 +38,7 @@ def test_reduced_without_decoding_as_after_decoding(
     masks_KHW[3] = 0
     masks_KHW[3, : height // 2 + 1, width // 3 :] = 1
     expected = interpolate(torch.from_numpy(masks_KHW)[None], size=(side, side), mode="nearest")[0]
-    got = reduced_masks([counts(mask_HW) for mask_HW in masks_KHW], height, width, side)
+    got = reduced_masks([rle(mask_HW) for mask_HW in masks_KHW], side)
     assert got.dtype == np.uint8
     assert np.array_equal(got, expected.numpy())
 
@@ -45,17 +47,17 @@ def test_at_the_size_of_a_real_video() -> None:
     y, x = np.ogrid[:1080, :1920]
     masks_KHW = np.stack([np.hypot(x - 900, y - 500) < r for r in (3, 200, 900)]).astype(np.uint8)
     expected = interpolate(torch.from_numpy(masks_KHW)[None], size=(256, 256), mode="nearest")[0]
-    got = reduced_masks([counts(mask_HW) for mask_HW in masks_KHW], 1080, 1920, 256)
+    got = reduced_masks([rle(mask_HW) for mask_HW in masks_KHW], 256)
     assert np.array_equal(got, expected.numpy())
     assert got.flags["C_CONTIGUOUS"]
 
 
 def test_no_mask_is_no_mask() -> None:
-    assert reduced_masks([], 10, 10, 4).shape == (0, 4, 4)
+    assert reduced_masks([], 4).shape == (0, 4, 4)
 
 
 @pytest.mark.parametrize("text", ["", "0", "~~~", "zzzzzzzz", "é"])
 def test_a_malformed_string_is_named_by_its_position(text: str) -> None:
-    good = counts(np.eye(8, dtype=np.uint8))
+    good = rle(np.eye(8, dtype=np.uint8))
     with pytest.raises(ValueError, match="mask 1 of 2"):
-        reduced_masks([good, text], 8, 8, 4)
+        reduced_masks([good, {"size": [8, 8], "counts": text}], 4)

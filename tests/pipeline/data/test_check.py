@@ -91,7 +91,7 @@ def test_a_video_of_another_length_is_refused(videos: list[Video], tmp_path: Pat
 
 def test_masks_for_another_number_of_frames_are_refused(videos: list[Video], tmp_path: Path) -> None:
     write_json(tmp_path, "manual", annotation(MANUAL, entries=8), files_of("sav_000002"))
-    with pytest.raises(ValueError, match="sav_000002/manual/0: .*must have masks for 9 frames, got 8"):
+    with pytest.raises(ValueError, match="sav_000002/manual/0: .*masklet has 8 entries, must be ceil.* = 9"):
         check_videos(videos[1:2], Clips(), workers=1, on_bad="stop")
 
 

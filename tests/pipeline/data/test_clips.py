@@ -6,13 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pipeline.data.source import read_frames
 
-from pipeline.data import source
 from pipeline.data.clips import Clips
 from pipeline.data.videos import Video
 from pipeline.export.store_video import StoreConfig, store_video
-from stages.video.frames import walk
+from stages.video import frames as reading
+from stages.video.frames import read_frames, walk
 from tests.pipeline.data.tiny import AUTO, MANUAL, make_video
 from tests.stages.tiny_sav import ENTRIES, FRAMES, HEIGHT_PX, WIDTH_PX
 
@@ -48,7 +47,7 @@ def test_the_sparse_way_is_taken_and_decodes_less(video: Video, monkeypatch: pyt
     def refuse(file: Path, wanted: set[int]) -> dict[int, np.ndarray]:
         raise AssertionError("decoded every frame")
 
-    monkeypatch.setattr(source, "_read_plainly", refuse)
+    monkeypatch.setattr(reading, "_read_plainly", refuse)
     assert read_frames(video.video_path, {0, 16}).keys() == {0, 16}
 
 
@@ -69,11 +68,11 @@ def test_masks_are_those_of_the_chosen_frames_and_columns(video: Video, store: P
     auto = next(each for each in video.expressions if each.masklet_type == "auto")
     asked = [manual[1], auto, manual[0], manual[1]]
     frames = [7, 0, 3, 3]
-    full = clips.read(video, frames, asked).masks_OFMM
+    _, full = clips.read(video, frames, asked)
     drawn = [MANUAL[1], AUTO[0], MANUAL[0], MANUAL[1]]
     assert full.shape == (4, 4, HEIGHT_PX, WIDTH_PX)
     assert np.array_equal(full, [[masklet(t) for t in frames] for masklet in drawn])
-    small = clips.read(video, frames, asked, mask_px=30).masks_OFMM
+    _, small = clips.read(video, frames, asked, mask_px=30)
     rows, columns = np.arange(30) * HEIGHT_PX // 30, np.arange(30) * WIDTH_PX // 30
     assert np.array_equal(small, full[:, :, rows][..., columns])
     assert clips.annotated_count(video) == ENTRIES
@@ -83,13 +82,13 @@ def test_masks_are_those_of_the_chosen_frames_and_columns(video: Video, store: P
 def test_the_store_s_frames_are_those_of_the_video(video: Video, store: Path) -> None:
     frames = [0, 8, 5]
     direct, stored = Clips().read(video, frames, []), Clips(store).read(video, frames, [])
-    assert direct.masks_OFMM.shape[:2] == stored.masks_OFMM.shape[:2] == (0, 3)
+    assert direct[1].shape[:2] == stored[1].shape[:2] == (0, 3)
     expected = every_frame(video)
-    for frame, mine, kept in zip(frames, direct.frames, stored.frames, strict=True):
+    for frame, mine, kept in zip(frames, direct[0], stored[0], strict=True):
         assert np.array_equal(mine, expected[4 * frame])
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(mine, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
         assert np.array_equal(kept, cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB))
-        luma, kept_luma = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(int) for picture in (mine, kept))
+        luma, kept_luma = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(int) for image in (mine, kept))
         assert np.abs(luma - kept_luma).mean() < 3
 
 
@@ -97,8 +96,8 @@ def test_clips_go_to_other_processes(video: Video, store: Path) -> None:
     for clips in (Clips(), Clips(store)):
         there = pickle.loads(pickle.dumps(clips))
         assert np.array_equal(
-            there.read(video, [2], video.expressions, 16).masks_OFMM,
-            clips.read(video, [2], video.expressions, 16).masks_OFMM,
+            there.read(video, [2], video.expressions, 16)[1],
+            clips.read(video, [2], video.expressions, 16)[1],
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from pipeline.evaluation.predict import predict, read_predictions
 from pipeline.evaluation.score import score
 from pipeline.evaluation.split import Split, read_split
+from stages.video.images import Image
 from tests.pipeline.evaluation.drawn import write_split
 
 
