@@ -4,7 +4,7 @@
     python -m pipeline.evaluate_refsav SPLIT --model runs/train/sa2va --out runs/scores
 
 SPLIT is a folder as `python -m validation_ui export` writes it, or the official data (meta_expressions_valid.json,
-mask_dict.json, videos/). Written are, for each model, the official ref_sav_valid.json and ref_sav_valid.csv, beside its
+mask_dict.json, videos/). Written are the official ref_sav_valid.json and ref_sav_valid.csv of every model, beside its
 predictions or in OUT/<name>/; and comparison.md, .csv and .png with 95 % intervals by resampling videos. The first
 model is what the others are compared with. After a kill, the same command goes on with the videos that are not done.
 """

@@ -30,7 +30,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with an expression, or with a whole video (object_id None)."""
+    """A fault of an expression, or of a video (object_id None)."""
 
     video_id: str
     object_id: str | None
@@ -49,7 +49,7 @@ def check_videos(
         videos: of `read_videos`.
         clips: how they will be read: the files, or the store.
         workers: processes.
-        on_bad: "stop" at any problem, or "skip": leave out the expressions (or videos) that have one, and log each.
+        on_bad: "stop" at any problem, or "skip": leave out the expressions (or videos) that have one, and log them.
 
     Raises:
         ValueError: there are problems, or nothing is left.
@@ -66,7 +66,8 @@ def check_videos(
         shown += f"\n  … and {len(problems) - _SHOWN} more: all are in the log"
     if problems and on_bad == "stop":
         raise ValueError(
-            f"data must be whole, got {len(problems)} problems; mend them or leave them out (on_bad 'skip'):\n{shown}"
+            f"data must be complete, got {len(problems)} problems; correct them, or leave them out (on_bad 'skip'):\n"
+            + shown
         )
     if not good:
         raise ValueError(f"there must be something to train on, got {len(problems)} problems and no video:\n{shown}")
@@ -113,8 +114,8 @@ def _count_and_size(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]
         reader.check_sources()
         count, size = reader.info.frame_count, (reader.info.height_px, reader.info.width_px)
     else:
-        found = _probe(video)
-        count, size = found.frame_count, found.size
+        probed = _probe(video)
+        count, size = probed.frame_count, probed.size
     if video.frame_count is not None and video.frame_count != count:
         raise ValueError(f"the video must have the {video.frame_count} frames that it was annotated with, got {count}")
     return count, size
@@ -146,10 +147,10 @@ class _Files:
         key = expression.masklet_type
         if key not in self._read:
             self._read[key] = self._masklets(expression)
-        found = self._read[key]
-        if isinstance(found, str):
-            raise ValueError(found)
-        return found
+        masklets = self._read[key]
+        if isinstance(masklets, str):
+            raise ValueError(masklets)
+        return masklets
 
     def _masklets(self, expression: Expression) -> Masklets | str:
         path = expression.anno_path

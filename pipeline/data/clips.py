@@ -33,7 +33,7 @@ class Reader(Protocol):
         """Read the upright images of these frames, in the order asked for."""
 
     def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
-        """Read the expression's mask in each of these frames; its runs are not checked."""
+        """Read the expression's mask in these frames; its runs are not checked."""
 
 
 class VideoReader:
@@ -56,7 +56,7 @@ class VideoReader:
         return [images[frame * MASK_STRIDE] for frame in frames]
 
     def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
-        """Read the expression's mask in each of these frames; its runs are not checked."""
+        """Read the expression's mask in these frames; its runs are not checked."""
         path = expression.anno_path
         entries = self._entries(path)
         rles = []

@@ -1,7 +1,7 @@
 """The frame store: a folder with one Arrow file a video, for five random frames and their masks in a few milliseconds.
 
 `<store>/<video id>.arrow` is one record batch, not compressed, opened by mapping it into memory. A row is an annotated
-frame: `jpeg` (upright, short side at most SHORT_PX), and for each annotation file, `manual` and `auto`, the run-length
+frame: `jpeg` (upright, short side at most SHORT_PX), and for the annotation files `manual` and `auto` the run-length
 strings of its masklets, at the size of the source; null where a masklet is malformed. The schema's metadata holds
 `Info` as JSON. A file appears at once, when all of it is written. Training needs nothing but the store, so it can be
 copied without videos.
@@ -171,7 +171,7 @@ class StoredVideo:
         return np.asarray(image_HW3, np.uint8)
 
     def rles(self, expression: Expression, frames: Sequence[int]) -> list[Rle]:
-        """Read the expression's mask in each of these frames; its runs are not checked.
+        """Read the expression's mask in these frames; its runs are not checked.
 
         Raises:
             ValueError: the store has no such masklet, or it is malformed.

@@ -37,7 +37,7 @@ _COLUMNS = (
 
 
 class NothingToTrainOnError(ValueError):
-    """There is no expression, or none is left."""
+    """Raised where there is no expression, or none is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Expression:
         object_id: '<video id>/<manual|auto>/<column>', or what the file says.
         masklet_type: which of the video's two annotation files.
         anno_path: that file.
-        column: position in each annotated frame's list of masklets.
+        column: position in an annotated frame's list of masklets.
         text: the referring expression.
     """
 
@@ -112,7 +112,7 @@ def read_videos(
 
 
 def _read(source: Path, sav_root: Path | None, *, short: bool) -> Iterable[Video]:
-    """Read a source as videos of one expression each."""
+    """Read a source as videos that have one expression; an id may come several times."""
     if not source.is_file() and not (source / "annotations").is_dir():
         got = "without annotations/" if source.is_dir() else "where nothing is"
         raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
@@ -190,7 +190,7 @@ def _read_run(run: Path, root: Path) -> Iterator[Video]:
 
 
 def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
-    """Join videos of one expression each that have one id; `by_file`: only those that share an annotation file too."""
+    """Join the videos that have one id; `by_file`: only those that share an annotation file too."""
     groups: dict[tuple[str, str], list[Video]] = {}
     for part in parts:
         key = part.video_id, part.expressions[0].masklet_type if by_file else ""
@@ -211,7 +211,7 @@ def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
 
 
 def _read_refsav(file: Path, root: Path, short: bool) -> Iterator[Video]:
-    """Read a `Ref-SAV.json` as videos of one expression each, in its order.
+    """Read a `Ref-SAV.json` as videos that have one expression, in its order.
 
     `formated` (the loader's spelling) is a text, and so is every one of `short_caps` (which the release never reads:
     `short` False). An empty text stays, for the check.

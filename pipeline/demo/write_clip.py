@@ -54,7 +54,7 @@ def write_clip(
         manual: masklets in file order; a str is the sprite or part of that name.
         auto: the same for the automatic file.
         rotation_deg: 0, 90, 180 or 270: store the frames turned clockwise by this, with a display matrix that
-            turns them back, as phones do. Masklets are always those of the upright picture.
+            turns them back, as phones do. Masklets are always those of the upright frame.
         encoding: options of libx264.
     """
     files = {"manual": _masklets(manual), "auto": _masklets(auto)}

@@ -1,8 +1,8 @@
 """Reads a split to be scored on: ours (`python -m validation_ui export`) or the official one; their files are the same.
 
-`meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of each
-object at each frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours
-has a `split.json` beside; its `strata_of`, if there, says of what kind each expression is.
+`meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of every
+object at every frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours has
+a `split.json` beside; its `strata_of`, if there, says of what kind the expressions are.
 
 The official loader sorts the names of frames and the official scorer does not, and masks go by position: names that
 are not sorted as they stand would be scored against masks of other frames, so they are refused.
@@ -20,7 +20,7 @@ from stages.video.rle import Rle
 META, MASKS, OURS = "meta_expressions_valid.json", "mask_dict.json", "split.json"
 GROUPS = ("long", "short")  # at the position of their type_id
 _FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
-_WAY_OUT = "Export the split again, or mend the files; nothing was scored."
+_WAY_OUT = "Export the split again, or correct the files; nothing was scored."
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_split(folder: Path) -> Split:
     """Read and check a split; its masks are checked when they are scored.
 
     Raises:
-        MismatchError: rules are broken; each place is named.
+        MismatchError: rules are broken; every place is named.
         ValueError: a file is not there or no JSON.
     """
     meta, masks = read_json(folder / META), read_json(folder / MASKS)

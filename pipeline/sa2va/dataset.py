@@ -100,8 +100,8 @@ class RefSavDataset(Dataset[Example]):
 def choose_frames(annotated: int, config: DataConfig, rng: np.random.Generator) -> list[int]:
     """Draw `config.frames` of `annotated` frames, and return their indices, rising.
 
-    "uniform": the video is cut into as many equal stretches, and one frame taken from each, all at the same place in
-    their stretch, which is drawn (Sa2VA-i trains so); only a video with fewer frames than that has some twice.
+    "uniform": the video is cut into as many equal stretches, and a frame taken from every one, all at the same place
+    in their stretch, which is drawn (Sa2VA-i trains so); only a video with fewer frames than that has some twice.
     "random": the official rule, distinct frames if there are at least two more than wanted.
 
     Raises:
@@ -144,7 +144,7 @@ def steps(lengths: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[
     length. The step with the longest conversation comes first: if memory does not do, it is known at once.
 
     Args:
-        lengths: of each index; only their order counts.
+        lengths: of every index; only their order counts.
         batch: videos of a step.
         seed: of the order.
         epoch: every epoch has another order.
@@ -163,7 +163,7 @@ def steps(lengths: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[
 def official_steps(count: int, *, repeats: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
     """Return the indices of every step as the released sampler draws them, with its defects (docs/training.md).
 
-    It knows the length of every video as 20,000, so nothing is sorted; it draws each pass over the videos in the same
+    It knows the length of every video as 20,000, so nothing is sorted; it draws every pass over the videos in the same
     order; and it fills the last step up with videos from the beginning.
 
     Args:
@@ -190,7 +190,7 @@ def share(step: Sequence[int], *, micro_batch: int, rank: int, world_size: int) 
     Shares differ by one video at most. Where a step has fewer videos than there are workers, some get an empty one.
 
     Args:
-        step: its indices; what is near each other is computed at the same time.
+        step: its indices; neighbours are computed at the same time.
         micro_batch: most videos of a forward pass.
         rank: this worker.
         world_size: number of workers.

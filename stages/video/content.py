@@ -1,4 +1,4 @@
-"""What a file really is: there are pointers, error pages, archives and half downloads called .mp4 and .json."""
+"""Finds out what a file really is: pointers, error pages, archives and half downloads are called .mp4 and .json too."""
 
 import io
 import re
@@ -35,31 +35,31 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"moof")  # parts of an mp4 that it cannot 
 
 
 def foreign(head: bytes, wanted: Wanted) -> str | None:
-    """What a file is that cannot be what it is wanted as, and what to do; None where its first bytes may be right.
+    """Say what a file is that cannot be what its name says, and what to do; None where its first bytes may be right.
 
     Args:
         head: its first HEAD_BYTES, or all of it.
-        wanted: what its name says.
+        wanted: what its name says that it is.
     """
     what, remedy = _kind(head, wanted) or ("", "")
     return f"must be {wanted}, got {what}: {remedy}" if what else None
 
 
 def json_text(raw: bytes) -> bytes:
-    """The JSON of a file as UTF-8 without a byte order mark.
+    """Return the JSON of a file as UTF-8 without a byte order mark.
 
     Raises:
         ValueError: it is something else, which the message names.
     """
-    if told := foreign(raw[:HEAD_BYTES], "JSON"):
-        raise ValueError(told)
+    if message := foreign(raw[:HEAD_BYTES], "JSON"):
+        raise ValueError(message)
     if raw.endswith(b"\0"):
         raise ValueError(f"ends in zeros: a download was not finished, {_AGAIN}")
     return raw.lstrip(_SPACE.encode())
 
 
 def breaks_off(file: BinaryIO) -> str | None:
-    """How much of an mp4 is missing if its parts say that they go on beyond its end; None if they do not, or no mp4."""
+    """Say how much of an mp4 is missing, if its parts go on beyond its end; None if they do not, or it is no mp4."""
     size = file.seek(0, io.SEEK_END)
     at = 0
     while 0 <= at < size:
@@ -95,14 +95,14 @@ def _kind(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
         return "a video", _AGAIN
     if wide := _wide_text(head[:_WIDE_BYTES]):
         return wide, "save it as UTF-8" if wanted == "JSON" else _AGAIN
-    if told := _text(head, wanted):
-        return told
+    if text := _text(head, wanted):
+        return text
     first = head.lstrip(_SPACE.encode())[:1]
     return ("binary data", _AGAIN) if wanted == "JSON" and first not in (b"{", b"[") else None
 
 
 def _wide_text(start: bytes) -> str | None:
-    """UTF-16 or UTF-32, if a text of mostly ASCII begins so."""
+    """Return UTF-16 or UTF-32, if a text of mostly ASCII begins so."""
     signs = start.replace(b"\0", b"")
     plain = signs and all(sign.isprintable() or sign.isspace() for sign in signs.decode("latin-1"))
     if start.startswith(_WIDE_MARKS) or (plain and len(signs) <= 0.6 * len(start)):

@@ -32,7 +32,7 @@ def contour(bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8], thickness_px: int) ->
 
 
 def crop(bgr_HW3: BgrImage, box: Sequence[int], context_frac: float, min_side_px: int) -> BgrImage:
-    """Crop to the box with `context_frac` of its side added on each side, at least `min_side_px`, cut at the border."""
+    """Crop to the box with `context_frac` of its side added on both sides, at least `min_side_px`."""
     height_px, width_px = bgr_HW3.shape[:2]
     x, y, width, height = box
     half_x = max(width * (0.5 + context_frac), min_side_px / 2)

@@ -1,4 +1,4 @@
-"""An image as an array, and what the whole project does with one: reduce it, read it, code it as JPEG."""
+"""An image as an array, and what is done with one everywhere: it is reduced, read, or coded as JPEG."""
 
 from pathlib import Path
 

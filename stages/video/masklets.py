@@ -31,7 +31,7 @@ class Masklets:
         file: what errors call it.
         frame_count: source frames that the file states; None if it does not.
         duration_s: length of the video that it states; None if it does not.
-        ids: the file's own id of each masklet; None if it gives none.
+        ids: the file's own ids of the masklets; None if it gives none.
         rles: [T][N] checked RLE, safe for pycocotools; an empty mask where the file's own is malformed.
         sizes_TN2: (height, width) of each RLE; (1, 1) where the file gives none that makes sense.
         errors: masklet position -> its first malformed RLE and what is wrong with it.

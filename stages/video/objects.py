@@ -1,4 +1,4 @@
-"""The objects of a video: their tracks and, on demand, their masks at full resolution.
+"""Loads the objects of a video: their tracks and, when they are asked for, their masks at full resolution.
 
 Shapes: T annotated frames (6 fps); masks `_HW`, uint8, 1 inside.
 """
@@ -20,7 +20,7 @@ from stages.video.track import Track
 
 @dataclass(frozen=True)
 class VideoObject:
-    """One masklet over a whole video."""
+    """One masklet of a video: its track, and its masks."""
 
     track: Track
     rles_T: Sequence[Rle]

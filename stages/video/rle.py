@@ -60,7 +60,7 @@ def from_index_image(index_HW: NDArray[np.integer[Any]]) -> dict[int, Rle]:
 
 
 def from_polygons(polygons_P: Sequence[Sequence[float]], height_px: int, width_px: int) -> Rle:
-    """Encode the union of COCO polygons, each [x0, y0, x1, y1, …] in pixels; none of them is an empty mask."""
+    """Encode the union of COCO polygons, [x0, y0, x1, y1, …] in pixels; no polygon at all is an empty mask."""
     if not polygons_P:
         return empty(height_px, width_px)
     return _from_coco(coco.merge(coco.frPyObjects([list(polygon) for polygon in polygons_P], height_px, width_px)))

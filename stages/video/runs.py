@@ -121,7 +121,7 @@ def _numbers(code_C: NDArray[np.uint8], start_R: Ints, end_R: Ints) -> tuple[Int
 
 
 def _undo_differences(values_R: Ints, first_S1: Ints) -> Ints:
-    """Return the runs, given their differences to the run two before (from the fourth of each string on)."""
+    """Return the runs, given their differences to the run two before (from the fourth of a string on)."""
     sums_R2 = np.zeros(len(values_R) + 2, np.int64)  # of every second value; entry r + 1 is the sum up to run r
     sums_R2[1:-1:2], sums_R2[2:-1:2] = np.cumsum(values_R[::2]), np.cumsum(values_R[1::2])
     first_S, runs_S = first_S1[:-1], np.diff(first_S1)
@@ -161,9 +161,8 @@ def reduced_masks(rles_K: Sequence[Rle], side_px: int) -> NDArray[np.uint8]:
 
     The official loader (Sa2VA 9832e1a) decodes every mask at full size and reduces it later, on the GPU, with
     `interpolate(mode="nearest")`: 22 MiB a sample pass from worker to trainer where 1.6 MiB do. Here only the pixels
-    that this reduction keeps are looked up: of the end of each run it can be told how many of the kept pixels come
-    before it, and the reduced mask is written from that. Both are equal bit by bit
-    (tests/stages/test_reduced_masks.py).
+    that this reduction keeps are looked up: how many of them come before the end of every run is easily found, and the
+    reduced mask is written from that. Both are equal bit by bit (tests/stages/test_reduced_masks.py).
 
     Raises:
         ValueError: a string is malformed (its position in `rles_K` and its fault are named), or sizes differ.
@@ -193,7 +192,7 @@ def reduced_masks(rles_K: Sequence[Rle], side_px: int) -> NDArray[np.uint8]:
 
 
 def _kept_before(end_R: Ints, height_px: int, width_px: int, rows: Ints, columns: Ints) -> Ints:
-    """Count the kept pixels that have a column-major position below each `end_R`."""
+    """Count the kept pixels that have a column-major position below `end_R`."""
     x_R, y_R = np.divmod(end_R, height_px)
     columns_before_X = np.searchsorted(columns, np.arange(width_px + 1))
     rows_before_Y = np.searchsorted(rows, np.arange(height_px))

@@ -1,4 +1,4 @@
-"""Trouble with one file, which costs its own rows, told from trouble with the storage, which would cost everybody's."""
+"""Tells a faulty file, which costs its own rows, from storage that does not answer, which would cost all of them."""
 
 import errno
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _BY_CLASS = {  # remote file systems raise these without a number
 
 @contextmanager
 def readable(name: str, reason: Reason) -> Iterator[None]:
-    """Turns what goes wrong in the block into words.
+    """Turn errors of opening and reading, in a `with` block, into a RowError or a FatalError that says what to do.
 
     Args:
         name: what errors call the file that is opened and read there.
@@ -42,12 +42,12 @@ def readable(name: str, reason: Reason) -> Iterator[None]:
         yield
     except Exception as error:  # clients of remote stores have errors of their own, which are no OSError
         number = getattr(error, "errno", None)
-        number = number or next((each for kind, each in _BY_CLASS.items() if isinstance(error, kind)), None)
+        number = number or next((code for kind, code in _BY_CLASS.items() if isinstance(error, kind)), None)
         if number in _OF_THE_FILE:
             raise RowError(reason, f"{name} cannot be opened: {_OF_THE_FILE[number]}") from error
         raise unreadable(name, error) from error
 
 
 def unreadable(name: str, error: Exception) -> FatalError:
-    """What stops the run: a file or folder that the storage does not give now."""
+    """Return the error that stops the run: the storage does not give a file or folder now."""
     return FatalError(f"{name} cannot be read now: {type(error).__name__}: {error}; see to the disk or network")

@@ -16,13 +16,13 @@ from stages.video.images import BgrImage, bounded, encode_jpeg, shrink_mask
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewConfig:
-    """How the views are drawn."""
+    """Sizes of the views, and how they are drawn."""
 
     frames: int = 8  # paper, section 3.3
     scene_long_px: int = 1024  # of the masked and the scene view: VLMs of today take about a megapixel
     video_long_px: int = 640  # 8 of them go into one prompt
     crop_long_px: int = 768
-    crop_context_frac: float = 0.5  # of the box, on each side: the crop with context told most in DAM, table 8
+    crop_context_frac: float = 0.5  # of the box, on both sides: the crop with context was best in DAM, table 8
     crop_min_px: int = 96  # a smaller crop shows no context
     contour_frac: float = 0.003  # of the long side: thin, 3 px of 1024
     jpeg_quality: int = 90

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.refsav_file import MaskletType
-
-from pipeline.data.videos import Expression, Video
+from pipeline.data.videos import Expression, MaskletType, Video
 from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import FRAMES, Masklet, annotation, box, write_json, write_mp4
 
