@@ -20,8 +20,8 @@ from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
 from stages.video.frames import Frame, probe, walk
 from stages.video.images import BgrImage, bounded, fit, shrink_mask
-from stages.video.objects import VideoObject, load_objects, union_mask
-from stages.video.storage import readable
+from stages.video.masklets import VideoObject, load_objects, union_mask
+from stages.video.source_file import readable
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # camera motion needs no more, and time goes with the area

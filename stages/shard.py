@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import fsspec
 
-from stages.video.storage import unreadable
+from stages.video.source_file import unreadable
 from stages.video_files import VideoFiles
 
 _LAYOUTS = ("sav_train/{0}", "{0}/sav_train/{0}", "{0}")

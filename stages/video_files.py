@@ -8,7 +8,7 @@ from typing import BinaryIO
 from manifests.schema import Reason
 from stages.video.frames import Probe, probe
 from stages.video.masklets import Masklets, read_masklets
-from stages.video.storage import readable
+from stages.video.source_file import readable
 
 Open = Callable[[str], BinaryIO]  # opens a file below SAV_ROOT for reading; FileNotFoundError if there is none
 

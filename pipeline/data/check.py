@@ -18,7 +18,7 @@ from pipeline.data.videos import Expression, Video
 from stages.base import FatalError, RowError
 from stages.video.frames import Probe, probe
 from stages.video.masklets import Masklets, read_masklets
-from stages.video.runs import parse
+from stages.video.rle import parse
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from stages.base import RowError
 from stages.video.frames import read_frames
 from stages.video.images import Image
 from stages.video.masklets import annotated_count, read_entries
-from stages.video.rle import Rle, checked, decode
-from stages.video.runs import parse, reduced_masks
+from stages.video.rle import Rle, checked, decode, parse, reduced_masks
 
 
 class Reader(Protocol):

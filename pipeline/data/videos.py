@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from manifests.io import Folder
 from manifests.schema import Status
-from stages.video.content import json_text
+from stages.video.source_file import json_text
 
 logger = logging.getLogger(__name__)
 

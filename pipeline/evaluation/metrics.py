@@ -25,8 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.video.rle import Rle, areas_px, boxes_px, checked, empty, union
-from stages.video.runs import Runs, parse
+from stages.video.rle import Rle, Runs, areas_px, boxes_px, checked, empty, parse, union
 
 BOUNDARY_FRAC = 0.008  # of the diagonal of the frame
 

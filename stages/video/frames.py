@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from manifests.schema import Reason
 from stages.base import RowError
-from stages.video.content import HEAD_BYTES, breaks_off, foreign
 from stages.video.images import BgrImage, Image, fit, shrink, to_rgb
-from stages.video.storage import readable
+from stages.video.source_file import HEAD_BYTES, breaks_off, foreign, readable
 from stages.video.times import FrameTimes
 from stages.video.upright import Turn
 

@@ -2,9 +2,11 @@
 
 Nothing else in the project looks into such a file. A masklet is one object's masks, one in every annotated frame.
 
-Shapes: T annotated frames (6 fps), N masklets, 4 = (x, y, width, height), 2 = (x, y), in pixels.
+Shapes: T annotated frames (6 fps), N masklets, 4 = (x, y, width, height), 2 = (x, y), in pixels; masks `_HW`, uint8, 1
+inside.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -13,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
+from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, Reason
 from stages.base import Reject, RowError
-from stages.video.content import json_text
-from stages.video.rle import Rle, areas_px, boxes_px, checked, empty
-from stages.video.runs import Runs, parse
+from stages.video.rle import Rle, Runs, areas_px, boxes_px, checked, decode, empty, parse, union
+from stages.video.source_file import json_text, readable
+from stages.video.track import Track
 
 # A second and a tenth: less is in how tools count the last frame, or 25 frames a second for 24; more is another video.
 _DURATION_S, _DURATION_FRAC = 1.0, 0.1
@@ -159,12 +162,61 @@ def check_masklets(annotation: object, file: str) -> Masklets:
 def read_entries(raw: bytes, file: str) -> list[list[Any]]:
     """Parse an annotation file without checking its masks, for who needs a few of many: [T][N] entries.
 
-    `rle.checked` and `runs.parse` check an entry. Arguments and errors are those of `read_masklets`.
+    `rle.checked` and `rle.parse` check an entry. Arguments and errors are those of `read_masklets`.
     """
     try:
         return _entries(from_json(json_text(raw), cache_strings="keys"), file)
     except ValueError as error:
         raise _unparsed(file, error) from error
+
+
+@dataclass(frozen=True)
+class VideoObject:
+    """One masklet of a video: its track, and its masks."""
+
+    track: Track
+    rles_T: Sequence[Rle]
+
+    @property
+    def object_id(self) -> str:
+        """Id of the masklet: `<video id>/<manual|auto>/<position>`."""
+        return self.track.object_id
+
+    @cached_property
+    def best_index(self) -> int:
+        """Annotated frame of the largest area (paper, section 3.3)."""
+        return int(np.argmax(self.track.areas_px))
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Draw the mask_HW of an annotated frame."""
+        return decode(self.rles_T[index])
+
+
+def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> list[VideoObject]:
+    """Read the masklets `object_ids` of one video, in that order; other annotation files are not opened.
+
+    Raises:
+        RowError: JSON_MISSING or JSON_MALFORMED if a file changed since the manifest was made.
+        FatalError: it is there and cannot be read now.
+    """
+    files: dict[str, Masklets] = {}
+    objects = []
+    for object_id in object_ids:
+        _, masklet_type, position = object_id.split("/")
+        if masklet_type not in files:
+            name = f"{video_path.removesuffix('.mp4')}_{masklet_type}.json"
+            with readable(name, Reason.JSON_MISSING):
+                raw = sav.read_bytes(name)
+            files[masklet_type] = read_masklets(raw, name)
+        file, n = files[masklet_type], int(position)
+        track = Track(object_id, file.areas[:, n].tolist(), file.boxes[:, n].tolist(), file.centres[:, n])
+        objects.append(VideoObject(track, [frame[n] for frame in file.rles]))
+    return objects
+
+
+def union_mask(objects: Collection[VideoObject], index: int) -> NDArray[np.uint8]:
+    """Draw the mask_HW of all pixels of any of the objects at an annotated frame."""
+    return decode(union([one.rles_T[index] for one in objects]))
 
 
 def _entries(annotation: object, file: str) -> list[list[Any]]:

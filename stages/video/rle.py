@@ -1,10 +1,16 @@
-"""Masks as COCO run-length strings: the one type of them, and everything that pycocotools does with it.
+"""Masks as COCO run-length strings: their one type, and all that is done with them; nothing else uses pycocotools.
 
-pycocotools checks nothing: a malformed string makes it read and write outside its buffers. What comes from a file goes
-through `checked` and `runs.parse` first.
+A string holds the lengths of runs in column-major order, background first. Each number is written in characters 48-111:
+five data bits, 0x20 = more follows, 0x10 in the last = negative. From the fourth number on, it is the difference
+to the run two before. (maskApi.c: rleToString, rleFrString.) pycocotools checks none of this: a bad string makes it
+read and write outside its buffers, so what comes from a file goes through `checked` and `parse` first. These measure
+and reduce masks without decoding them, too.
+
+Shapes: N masks; S strings, R runs of all strings one after the other, C characters likewise. Points are (x, y).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import cv2
@@ -13,6 +19,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 MAX_PX = 2**28  # rleToString writes at most 6 characters a number: 30 bits with the sign, halved for differences
+_MAX_CHARS = 6  # that rleToString writes for a number
+
+Ints = NDArray[np.int64]
 
 
 class Rle(TypedDict):
@@ -28,7 +37,7 @@ class Rle(TypedDict):
 
 
 def checked(entry: object) -> tuple[Rle, str | None]:
-    """Take an entry of a file for an RLE if it has the form of one; whether its runs make sense, `runs.parse` tells.
+    """Take an entry of a file for an RLE if it has the form of one; whether its runs make sense, `parse` tells.
 
     Args:
         entry: anything that JSON can hold; real files write sizes as floats.
@@ -127,3 +136,185 @@ def mean_overlaps(
 
 def _from_coco(rle: dict[str, Any]) -> Rle:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of S strings.
+
+    Attributes:
+        lengths_R: pixels of each run; only meaningful for strings without an error.
+        first_S1: string s has the runs first_S1[s] up to, not including, first_S1[s + 1].
+        heights_S: height of each mask, pixels.
+        errors: string index -> what is wrong with it.
+    """
+
+    lengths_R: Ints
+    first_S1: Ints
+    heights_S: Ints
+    errors: dict[int, str]
+
+    @property
+    def visible_S(self) -> NDArray[np.bool_]:
+        """Whether each mask has a pixel; only meaningful for strings without an error."""
+        return np.diff(self.first_S1) > 1
+
+    def centres(self) -> NDArray[np.float64]:
+        """Return the mean (x, y) of each mask's pixels, shape (S, 2); nan where it is empty or has an error."""
+        string_R = np.repeat(np.arange(len(self.heights_S)), np.diff(self.first_S1))
+        lengths_R = np.where(np.isin(string_R, list(self.errors)), 0, self.lengths_R)
+        sums_R1 = np.concatenate([[0], np.cumsum(lengths_R)])
+        end_R = sums_R1[1:] - sums_R1[self.first_S1[string_R]]
+        inside_R = (np.arange(len(lengths_R)) - self.first_S1[string_R]) % 2 == 1
+        # positions p = x * height + y; a sum over a run is a difference of two sums from zero
+        end, length, string = end_R[inside_R], lengths_R[inside_R], string_R[inside_R]
+        height, start = self.heights_S[string], end - length
+        sum_x = _sum_of_columns(end, height) - _sum_of_columns(start, height)
+        sum_y = (end * (end - 1) - start * (start - 1)) // 2 - height * sum_x
+        area_S, x_S, y_S = (np.bincount(string, sums, len(self.heights_S)) for sums in (length, sum_x, sum_y))
+        with np.errstate(invalid="ignore"):
+            return np.stack([x_S, y_S], axis=1) / area_S[:, None]
+
+    def columns(self, s: int, left: int, right: int) -> NDArray[np.bool_]:
+        """Decode columns `left` up to, not including, `right` of mask s; shape (right - left, height), True inside."""
+        height_px = int(self.heights_S[s])
+        lengths_R = self.lengths_R[self.first_S1[s] : self.first_S1[s + 1]]
+        start, end = left * height_px, right * height_px
+        in_columns_R = np.diff(np.clip(np.cumsum(lengths_R), start, end), prepend=start)
+        inside = np.repeat(np.arange(len(lengths_R)) % 2 == 1, in_columns_R)
+        return np.asarray(inside.reshape(right - left, height_px))
+
+
+def parse(rles_S: Sequence[Rle]) -> Runs:
+    """Read the runs of all strings at once, and check each against the size of its own mask (at most `MAX_PX`)."""
+    counts = [rle["counts"] for rle in rles_S]
+    heights_S = np.array([rle["size"][0] for rle in rles_S], np.int64)
+    sizes_S = heights_S * np.array([rle["size"][1] for rle in rles_S], np.int64)
+    plain = [text if text.isascii() else "" for text in counts]
+    code_C = np.frombuffer("".join(plain).encode(), np.uint8) - np.uint8(48)  # wraps: all bad characters are > 63
+    chars_S1 = np.concatenate([[0], np.cumsum([len(text) for text in plain], dtype=np.int64)])
+    filled_S = np.diff(chars_S1) > 0
+    last_S = chars_S1[1:][filled_S] - 1
+
+    ends_C = (code_C & 0x20) == 0
+    cut = np.flatnonzero(filled_S)[~ends_C[last_S]]
+    ends_C[last_S] = True
+    end_R = np.flatnonzero(ends_C)
+    start_R = np.concatenate([[0], end_R + 1])[: len(end_R)]
+    values_R, long_R = _numbers(code_C, start_R, end_R)
+
+    first_S1 = np.searchsorted(end_R, chars_S1)
+    lengths_R = _undo_differences(values_R, first_S1)
+    runs_S = np.diff(first_S1)
+    bad_run_R = (lengths_R <= 0) | (lengths_R > np.repeat(sizes_S, runs_S))
+    first_R = first_S1[:-1][filled_S]
+    bad_run_R[first_R] &= lengths_R[first_R] != 0
+    errors: dict[int, str] = {}
+    for rule, strings in (
+        ("counts is empty or not ASCII", np.flatnonzero(~filled_S)),
+        ("a character of counts is outside 48..111", _strings_with(code_C > 63, chars_S1)),
+        ("counts breaks off within a number", cut),
+        (f"a number of counts has more than {_MAX_CHARS} characters", _strings_with(long_R, first_S1)),
+        ("a run is negative, longer than the mask, or empty after the first", _strings_with(bad_run_R, first_S1)),
+    ):
+        for s in strings.tolist():
+            errors.setdefault(s, rule)
+    sums_R1 = np.concatenate([[0], np.cumsum(lengths_R)])  # may wrap, but differences of sums of good runs do not
+    total_S = np.diff(sums_R1[first_S1])
+    for s in np.flatnonzero(total_S != sizes_S).tolist():
+        errors.setdefault(s, f"runs add up to {total_S[s]} pixels, size says {sizes_S[s]}")
+    return Runs(lengths_R, first_S1, heights_S, errors)
+
+
+def _numbers(code_C: NDArray[np.uint8], start_R: Ints, end_R: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return the signed numbers written in characters start..end, end included; and which have too many of them."""
+    chars_R = end_R - start_R + 1
+    values_R = (code_C[start_R] & 0x1F).astype(np.int64)
+    for k in range(1, _MAX_CHARS):
+        more = np.flatnonzero(chars_R > k)
+        values_R[more] |= (code_C[start_R[more] + k] & 0x1F).astype(np.int64) << 5 * k
+    negative = (code_C[end_R] & 0x10) != 0
+    values_R[negative] -= np.int64(1) << 5 * np.minimum(chars_R[negative], _MAX_CHARS)
+    return values_R, chars_R > _MAX_CHARS
+
+
+def _undo_differences(values_R: Ints, first_S1: Ints) -> Ints:
+    """Return the runs, given their differences to the run two before (from the fourth of a string on)."""
+    sums_R2 = np.zeros(len(values_R) + 2, np.int64)  # of every second value; entry r + 1 is the sum up to run r
+    sums_R2[1:-1:2], sums_R2[2:-1:2] = np.cumsum(values_R[::2]), np.cumsum(values_R[1::2])
+    first_S, runs_S = first_S1[:-1], np.diff(first_S1)
+    odd_R = (np.arange(len(values_R)) - np.repeat(first_S, runs_S)) % 2 == 1
+    before_R = np.where(odd_R, np.repeat(sums_R2[first_S], runs_S), np.repeat(sums_R2[first_S + 1], runs_S))
+    lengths_R: Ints = sums_R2[1:-1] - before_R
+    lengths_R[first_S[runs_S > 0]] = values_R[first_S[runs_S > 0]]
+    return lengths_R
+
+
+def _strings_with(flags: NDArray[np.bool_], first_S1: Ints) -> Ints:
+    """Return the strings that have a flagged character or run."""
+    strings: Ints = np.unique(np.searchsorted(first_S1, np.flatnonzero(flags), side="right") - 1)
+    return strings
+
+
+def _sum_of_columns(n: Ints, height: Ints) -> Ints:
+    """Return the sum of p // height over 0 <= p < n."""
+    columns, rest = np.divmod(n, height)
+    result: Ints = height * (columns * (columns - 1) // 2) + columns * rest
+    return result
+
+
+def kept_pixels(size_px: int, side_px: int) -> Ints:
+    """Return which of `size_px` pixels nearest-neighbour reduction (or enlargement) to `side_px` takes, rising.
+
+    This is PyTorch's rule for `interpolate(mode="nearest")`, in float32: floor(i * (size / side)), at most size - 1.
+    """
+    scale = np.float32(size_px) / np.float32(side_px)
+    at = np.floor(np.arange(side_px, dtype=np.float32) * scale).astype(np.int64)
+    kept: Ints = np.minimum(at, size_px - 1)
+    return kept
+
+
+def reduced_masks(rles_K: Sequence[Rle], side_px: int) -> NDArray[np.uint8]:
+    """Reduce masks of one size to masks_KMM, 1 inside, M = `side_px`, without drawing them at full size.
+
+    The official loader (Sa2VA 9832e1a) decodes every mask at full size and reduces it later, on the GPU, with
+    `interpolate(mode="nearest")`: 22 MiB a sample pass from worker to trainer where 1.6 MiB do. Here only the pixels
+    that this reduction keeps are looked up: how many of them come before the end of every run is easily found, and the
+    reduced mask is written from that. Both are equal bit by bit (tests/stages/test_reduced_masks.py).
+
+    Raises:
+        ValueError: a string is malformed (its position in `rles_K` and its fault are named), or sizes differ.
+    """
+    if not rles_K:
+        return np.zeros((0, side_px, side_px), np.uint8)
+    height_px, width_px = rles_K[0]["size"]
+    if any(rle["size"] != [height_px, width_px] for rle in rles_K):
+        raise ValueError(f"masks that are reduced together must be of one size, got others than {rles_K[0]['size']}")
+    runs = parse(rles_K)
+    if runs.errors:
+        position, fault = min(runs.errors.items())
+        raise ValueError(f"mask {position} of {len(rles_K)} must be a COCO run-length string: {fault}")
+    rows, row_M = np.unique(kept_pixels(height_px, side_px), return_inverse=True)
+    columns, column_M = np.unique(kept_pixels(width_px, side_px), return_inverse=True)
+
+    string_R = np.repeat(np.arange(len(rles_K)), np.diff(runs.first_S1))
+    sums_R1 = np.concatenate([[0], np.cumsum(runs.lengths_R)])
+    end_R = sums_R1[1:] - sums_R1[runs.first_S1[string_R]]
+    before_R = _kept_before(end_R, height_px, width_px, rows, columns) + string_R * (len(rows) * len(columns))
+    inside_R = ((np.arange(len(end_R)) - runs.first_S1[string_R]) % 2).astype(np.uint8)
+    flat = np.repeat(inside_R, np.diff(before_R, prepend=0))
+    masks_KCR = flat.reshape(len(rles_K), len(columns), len(rows))
+    if len(rows) < side_px or len(columns) < side_px:
+        masks_KCR = masks_KCR[:, column_M][:, :, row_M]
+    return np.ascontiguousarray(masks_KCR.transpose(0, 2, 1))
+
+
+def _kept_before(end_R: Ints, height_px: int, width_px: int, rows: Ints, columns: Ints) -> Ints:
+    """Count the kept pixels that have a column-major position below `end_R`."""
+    x_R, y_R = np.divmod(end_R, height_px)
+    columns_before_X = np.searchsorted(columns, np.arange(width_px + 1))
+    rows_before_Y = np.searchsorted(rows, np.arange(height_px))
+    kept_X = np.zeros(width_px + 1, np.int64)
+    kept_X[columns] = 1
+    before_R: Ints = columns_before_X[x_R] * len(rows) + kept_X[x_R] * rows_before_Y[y_R]
+    return before_R

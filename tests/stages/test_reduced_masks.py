@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 from torch.nn.functional import interpolate
 
-from stages.video.rle import Rle
-from stages.video.runs import kept_pixels, reduced_masks
+from stages.video.rle import Rle, kept_pixels, reduced_masks
 
 
 def rle(mask_HW: np.ndarray) -> Rle:

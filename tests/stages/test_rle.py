@@ -15,9 +15,9 @@ from stages.video.rle import (
     from_mask,
     from_polygons,
     from_run_lengths,
+    parse,
     union,
 )
-from stages.video.runs import parse
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.1, 0.9, 1.0]))

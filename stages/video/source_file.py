@@ -1,8 +1,18 @@
-"""Finds out what a file really is: pointers, error pages, archives and half downloads are called .mp4 and .json too."""
+"""Finds out what is wrong with a file, and whether it is the file at all.
 
+Pointers, error pages, archives and half downloads are called .mp4 and .json too. And a faulty file, which costs its own
+rows, is told from storage that does not answer, which would cost all of them.
+"""
+
+import errno
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Literal
+
+from manifests.schema import Reason
+from stages.base import FatalError, RowError
 
 Wanted = Literal["a video", "JSON"]
 
@@ -32,6 +42,23 @@ _HTML = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)  # maybe
 _SPACE = "\ufeff \t\r\n"
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,60})", re.IGNORECASE)
 _BOXES = (b"ftyp", b"moov", b"mdat", b"moof")  # parts of an mp4 that it cannot be played without
+_OF_THE_FILE = {  # what opening or reading a file may fail with, and the others be fine -> what to tell
+    errno.ENOENT: "it is not there, or a link to nothing: put it back, or remove the video's other files",
+    errno.EACCES: "its permissions forbid it: allow reading",
+    errno.EPERM: "its permissions forbid it: allow reading",
+    errno.EISDIR: "it is a folder: put the file itself there",
+    errno.ENOTDIR: "a part of its path is no folder",
+    errno.ELOOP: "it is a link that leads to itself",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ENXIO: "it is a socket or a device: put the file itself there",
+    errno.EINVAL: "it is a pipe, socket or device: put the file itself there",
+}
+_BY_CLASS = {  # remote file systems raise these without a number
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    IsADirectoryError: errno.EISDIR,
+    NotADirectoryError: errno.ENOTDIR,
+}
 
 
 def foreign(head: bytes, wanted: Wanted) -> str | None:
@@ -75,6 +102,33 @@ def breaks_off(file: BinaryIO) -> str | None:
         if at > size and kind in _BOXES:
             return f"breaks off after {size:,} of at least {at:,} bytes: the download was cut, {_AGAIN}"
     return None
+
+
+@contextmanager
+def readable(name: str, reason: Reason) -> Iterator[None]:
+    """Turn errors of opening and reading, in a `with` block, into a RowError or a FatalError that says what to do.
+
+    Args:
+        name: what errors call the file that is opened and read there.
+        reason: of the RowError.
+
+    Raises:
+        RowError: the file itself is the trouble.
+        FatalError: it is there and cannot be read now.
+    """
+    try:
+        yield
+    except Exception as error:  # clients of remote stores have errors of their own, which are no OSError
+        number = getattr(error, "errno", None)
+        number = number or next((code for kind, code in _BY_CLASS.items() if isinstance(error, kind)), None)
+        if number in _OF_THE_FILE:
+            raise RowError(reason, f"{name} cannot be opened: {_OF_THE_FILE[number]}") from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> FatalError:
+    """Return the error that stops the run: the storage does not give a file or folder now."""
+    return FatalError(f"{name} cannot be read now: {type(error).__name__}: {error}; see to the disk or network")
 
 
 def _kind(head: bytes, wanted: Wanted) -> tuple[str, str] | None:
