@@ -130,7 +130,7 @@ def test_a_masklet_that_is_malformed_is_kept_out_and_the_others_serve(
     assert write_store(videos[:1], store, CONFIG, 1) == {}
     good, malformed, turned, auto = videos[0].expressions
     assert Clips(store).read(videos[0], [4], [good, auto], 16)[1].any()
-    for expression, message in ((malformed, r"masklet\[4\]\[1\]"), (turned, r"masklet\[5\]\[2\]: size must be")):
+    for expression, message in ((malformed, r"masklet\[4\]\[1\]"), (turned, r"masklet\[5\]\[2\] has size")):
         with pytest.raises(ValueError, match=f"sav_000001.*{message}"):
             Clips(store).read(videos[0], [0], [expression], 16)
 
