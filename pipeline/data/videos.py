@@ -179,6 +179,7 @@ def _read_run(run: Path, root: Path) -> Iterator[Video]:
     for name in names:
         for row in out.read_table(name, [*_COLUMNS, "status"]).to_pylist():
             if row["status"] == Status.KEPT.value:
+                video_path = locate(row["video_path"])
                 expression = Expression(
                     object_id=row["object_id"],
                     masklet_type=row["masklet_type"],
@@ -186,7 +187,7 @@ def _read_run(run: Path, root: Path) -> Iterator[Video]:
                     column=row["masklet_position"],
                     text=row["expression"] or "",
                 )
-                yield Video(row["video_id"], locate(row["video_path"]), row["frame_count"], (expression,))
+                yield Video(row["video_id"], video_path, row["frame_count"], (expression,))
 
 
 def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
