@@ -29,7 +29,7 @@ _CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DataProblem:
     """A fault of an expression, or of a video (object_id None)."""
 
     video_id: str
@@ -80,7 +80,7 @@ def check_videos(
     return good
 
 
-def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[tuple[Video | None, list[Problem]]]:
+def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[tuple[Video | None, list[DataProblem]]]:
     look = partial(look_at, clips=clips)
     if workers <= 1 or len(videos) <= _FEW:
         yield from map(look, videos)
@@ -89,17 +89,17 @@ def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[
         yield from pool.map(look, videos, chunksize=_CHUNK)
 
 
-def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[Problem]]:
+def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[DataProblem]]:
     """Check one video; return what is left of it (None = nothing), and its problems."""
     try:
         reader = clips.reader(video)
         count, size = _count_and_size(reader, video)
     except (ValueError, OSError) as error:
-        return None, [Problem(video.video_id, None, str(error).removeprefix(f"{video.video_id}: "))]
+        return None, [DataProblem(video.video_id, None, str(error).removeprefix(f"{video.video_id}: "))]
     files = _Files(count, size)
     faults = [_fault(expression, reader, files) for expression in video.expressions]
     pairs = list(zip(video.expressions, faults, strict=True))
-    problems = [Problem(video.video_id, expression.object_id, fault) for expression, fault in pairs if fault]
+    problems = [DataProblem(video.video_id, expression.object_id, fault) for expression, fault in pairs if fault]
     kept = tuple(expression for expression, fault in pairs if not fault)
     return (replace(video, frame_count=count, expressions=kept) if kept else None), problems
 

@@ -29,7 +29,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class FigureInterval:
     """A figure and its 95 % interval, all in the figure's unit; None where fewer than two videos say anything."""
 
     value: float
@@ -91,13 +91,13 @@ class Draws:
         return np.array([np.mean(column) for column in values_NK[chosen_N].T]), means_DK
 
 
-def interval(value: float, draws_D: Values) -> Interval:
+def interval(value: float, draws_D: Values) -> FigureInterval:
     """Return the percentile interval; draws without the figure are left out."""
     known = draws_D[np.isfinite(draws_D)]
     if not len(known):
-        return Interval(float(value), None, None)
+        return FigureInterval(float(value), None, None)
     low, high = np.quantile(known, QUANTILES)
-    return Interval(float(value), float(low), float(high))
+    return FigureInterval(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ class Line:
     level: str
     expressions: int
     videos: int
-    figures: dict[str, Interval]
-    differences: dict[str, Interval] | None
+    figures: dict[str, FigureInterval]
+    differences: dict[str, FigureInterval] | None
 
 
 def compare(
@@ -187,7 +187,7 @@ def _figures(draws: Draws, values_N3: Values, parts: Sequence[NDArray[np.bool_]]
     )
 
 
-def _intervals(values_K: Values, draws_DK: Values) -> dict[str, Interval]:
+def _intervals(values_K: Values, draws_DK: Values) -> dict[str, FigureInterval]:
     return {name: interval(value, drawn) for name, value, drawn in zip(FIGURES, values_K, draws_DK.T, strict=True)}
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.compare import GROUP, Interval, Line
+from pipeline.evaluation.compare import GROUP, FigureInterval, Line
 
 _COLOURS = (
     "#0072b2",
@@ -81,5 +81,5 @@ def _panel(ax: Axes, lines: Sequence[Line], models: Sequence[str], *, against: b
         ax.axvline(0, color="#444444", linewidth=1)
 
 
-def _shown(line: Line, *, against: bool) -> Interval:
+def _shown(line: Line, *, against: bool) -> FigureInterval:
     return (line.differences if against and line.differences else line.figures)["JF"]

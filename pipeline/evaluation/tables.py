@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pipeline.evaluation.compare import GROUP, Interval, Line
+from pipeline.evaluation.compare import GROUP, FigureInterval, Line
 from pipeline.evaluation.score import FIGURES, OVERALL
 
 # Table 10 of arXiv 2501.04001: J&F on the paper's own 1,147 videos, which are not those of another split.
@@ -109,12 +109,12 @@ def _in_order(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _numbers(figure: Interval | None) -> list[str]:
+def _numbers(figure: FigureInterval | None) -> list[str]:
     values = (figure.value, figure.low, figure.high) if figure else (None, None, None)
     return ["" if value is None else f"{value:.4f}" for value in values]
 
 
-def _signed(figure: Interval) -> str:
+def _signed(figure: FigureInterval) -> str:
     if figure.low is None or figure.high is None:
         return f"{figure.value:+.2f}"
     return f"{figure.value:+.2f} [{figure.low:+.2f}, {figure.high:+.2f}]"
