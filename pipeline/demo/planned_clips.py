@@ -11,7 +11,7 @@ from math import cos, pi, sin
 from manifests.schema import Reason
 from pipeline.demo import cutouts
 from pipeline.demo.scene import Scene
-from pipeline.demo.write import Masklet
+from pipeline.demo.write_clip import Masklet
 from stages.select_policy import SelectConfig
 
 Trajectory = Callable[[float], tuple[float, float]]  # time in s -> world (x, y)

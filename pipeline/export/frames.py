@@ -2,12 +2,11 @@
 
 Every video is decoded once: its annotated frames (6 fps) become JPEGs, and its masks stay the run-length strings that
 they are. A video that is in the store and has not changed is left as it is, so the same command continues after a kill.
-A video that cannot be read is named and left out. The module of `StoredVideo` describes the format.
+A video that cannot be read is named and left out. `pipeline/data/frame_store.py` describes the format.
 """
 
 import argparse
 import logging
-import math
 import multiprocessing
 import os
 import sys
@@ -24,11 +23,11 @@ from tqdm import tqdm
 from manifests.io import Folder
 from manifests.outputs import check_out
 from manifests.schema import MASK_STRIDE
-from pipeline.sa2va.data.columns import bad_columns
-from pipeline.sa2va.data.items import NothingToTrainOnError, Video, read_videos
-from pipeline.sa2va.data.store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.frame_store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.videos import NothingToTrainOnError, Video, read_videos
 from stages.base import FatalError, RowError
-from stages.video.frames import Picture, walk
+from stages.video.frames import walk
+from stages.video.images import BgrImage, encode_jpeg
 from stages.video.masklets import Masklets, read_masklets
 
 logger = logging.getLogger("refsav")
@@ -188,20 +187,19 @@ def _make(video: Video, path: Path, config: StoreConfig) -> None:
     for frame in walk(video.video_path, str(video.video_path)):
         count += 1
         if frame.index % MASK_STRIDE == 0:
-            image_HW3 = frame.bgr()
-            size = (image_HW3.shape[0], image_HW3.shape[1])
-            jpegs_T.append(_jpeg(image_HW3, config))
+            bgr_HW3 = frame.bgr()
+            size = (bgr_HW3.shape[0], bgr_HW3.shape[1])
+            jpegs_T.append(_jpeg(bgr_HW3, config))
     for kind in list(masklets):
-        if len(masklets[kind].rles) == len(jpegs_T):
-            continue
-        if kind in needed:
-            raise ValueError(
-                f"{needed[kind]} must have masks for every {MASK_STRIDE}th of {count} frames, that is "
-                f"{math.ceil(count / MASK_STRIDE)}, got {len(masklets[kind].rles)}"
-            )
-        del masklets[kind], sources[kind]
+        if fault := masklets[kind].file_fault(count):
+            if kind in needed:
+                raise ValueError(fault.detail)
+            del masklets[kind], sources[kind]
 
-    bad = {kind: bad_columns(read, size) for kind, read in masklets.items()}
+    bad = {
+        kind: {n: fault.detail for n in range(len(read.ids)) if (fault := read.masklet_fault(n, size))}
+        for kind, read in masklets.items()
+    }
     info = Info(
         video_id=video.video_id,
         frame_count=count,
@@ -213,7 +211,7 @@ def _make(video: Video, path: Path, config: StoreConfig) -> None:
         bad_columns=bad,
     )
     counts: dict[str, list[list[bytes | None]]] = {
-        kind: [[None if n in bad[kind] else rle["counts"] for n, rle in enumerate(rles)] for rles in read.rles]
+        kind: [[None if n in bad[kind] else rle["counts"].encode() for n, rle in enumerate(rles)] for rles in read.rles]
         for kind, read in masklets.items()
     }
     write_stored(path, info, jpegs_T, counts)
@@ -224,14 +222,13 @@ def _source(path: Path) -> SourceFile:
     return SourceFile(name=path.name, size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256(path))
 
 
-def _jpeg(image_HW3: Picture, config: StoreConfig) -> bytes:
-    height_px, width_px = image_HW3.shape[:2]
+def _jpeg(bgr_HW3: BgrImage, config: StoreConfig) -> bytes:
+    height_px, width_px = bgr_HW3.shape[:2]
     scale = config.short_px / min(height_px, width_px)
     if scale < 1:
         size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-        image_HW3 = cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
-    _, jpeg = cv2.imencode(".jpg", image_HW3, [cv2.IMWRITE_JPEG_QUALITY, config.quality])
-    return jpeg.tobytes()
+        bgr_HW3 = cv2.resize(bgr_HW3, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+    return encode_jpeg(bgr_HW3, config.quality)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,8 @@ from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.conversation import Turn, conversation
 from pipeline.sa2va.families.base import Family
-from pipeline.sa2va.pixels import Frame, sam_frames
+from pipeline.sa2va.pixels import sam_frames
+from stages.video.images import Image
 
 LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
 
@@ -35,7 +36,7 @@ class EncodeInput:
     video_id: str
     object_ids: Sequence[str]
     texts: Sequence[str]
-    frames: Sequence[Frame]
+    frames: Sequence[Image]
     masks_OFMM: NDArray[np.uint8]
     seed: int
 

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image as PilImage
 from torch import Tensor
 
-Frame = NDArray[np.uint8]  # HW3, red green blue
+from stages.video.images import Image
 
 _HALF = 2
 
 
-def resize(frame_HW3: Frame, height_px: int, width_px: int, *, official: bool) -> Frame:
+def resize(frame_HW3: Image, height_px: int, width_px: int, *, official: bool) -> Image:
     """The frame at another size; the aspect ratio is not kept.
 
     Ours averages whole blocks of pixels where the frame shrinks to half or less, and interpolates for the rest: 1 to
@@ -32,7 +31,7 @@ def resize(frame_HW3: Frame, height_px: int, width_px: int, *, official: bool) -
     if frame_HW3.dtype != np.uint8 or frame_HW3.ndim != 3 or frame_HW3.shape[2] != 3:
         raise ValueError(f"a frame must be uint8 (H, W, 3), got {frame_HW3.dtype} {frame_HW3.shape}")
     if official:
-        picture = Image.fromarray(frame_HW3).resize((width_px, height_px), Image.Resampling.BICUBIC)
+        picture = PilImage.fromarray(frame_HW3).resize((width_px, height_px), PilImage.Resampling.BICUBIC)
         return np.asarray(picture, np.uint8)
     height, width, _ = frame_HW3.shape
     block = max(1, height // height_px), max(1, width // width_px)
@@ -47,11 +46,11 @@ def resize(frame_HW3: Frame, height_px: int, width_px: int, *, official: bool) -
     return _interpolated(frame_HW3, height_px, width_px, cv2.INTER_CUBIC if grows else cv2.INTER_LINEAR)
 
 
-def _interpolated(frame_HW3: Frame, height_px: int, width_px: int, how: int) -> Frame:
+def _interpolated(frame_HW3: Image, height_px: int, width_px: int, how: int) -> Image:
     return np.asarray(cv2.resize(frame_HW3, (width_px, height_px), interpolation=how), np.uint8)
 
 
-def squares(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
+def squares(frames: Sequence[Image], side_px: int, official: bool) -> Tensor:
     """Frames squeezed to squares: uint8 (F, 3, side, side), not normalised."""
     planes_F3SS = np.empty((len(frames), 3, side_px, side_px), np.uint8)
     for planes_3SS, frame_HW3 in zip(planes_F3SS, frames, strict=True):
@@ -59,6 +58,6 @@ def squares(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
     return torch.from_numpy(planes_F3SS)
 
 
-def sam_frames(frames: Sequence[Frame], side_px: int, official: bool) -> Tensor:
+def sam_frames(frames: Sequence[Image], side_px: int, official: bool) -> Tensor:
     """Frames as SAM 2 gets them, before normalising: uint8 (F, 3, S, S) with S = `side_px`."""
     return squares(frames, side_px, official)

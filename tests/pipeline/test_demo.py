@@ -17,7 +17,7 @@ from pipeline.demo.cutouts import ball
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.demo.planned_clips import PlannedClip, clips
 from pipeline.demo.scene import Scene, render
-from pipeline.demo.write import Masklet, write_clip
+from pipeline.demo.write_clip import Masklet, write_clip
 
 SOUND = [f"demo_00000{number}" for number in range(1, 7)]
 

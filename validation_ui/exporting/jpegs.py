@@ -1,4 +1,4 @@
-"""The annotated frames of the split as JPEGs at the size of the source, upright."""
+"""Writes the annotated frames of a split as JPEGs in the size of the source, upright."""
 
 import hashlib
 import os
@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-
 from stages.base import FatalError, RowError
 from stages.video.frames import walk
+from stages.video.images import encode_jpeg
 from validation_ui.exporting.benchmark import Clip, ExportError, frame_name
 
 QUALITY = 95
 
 
 def write_frames(clips: Sequence[Clip], sav_root: Path, videos: Path) -> int:
-    """Write `<videos>/<video id>/<frame>.jpg`; the number of frames.
+    """Write `<videos>/<video id>/<frame>.jpg`, and return the number of frames.
 
     Raises:
         ExportError: a source is not as it was when it was imported.
@@ -42,14 +41,13 @@ def _write(clip: Clip, sav_root: Path, folder: Path) -> int:
             count += 1
             if frame.index not in clip.annotated:
                 continue
-            picture_HW3 = frame.bgr()
-            if picture_HW3.shape[:2] != (clip.height_px, clip.width_px):
+            bgr_HW3 = frame.bgr()
+            if bgr_HW3.shape[:2] != (clip.height_px, clip.width_px):
                 raise ExportError(
-                    f"{clip.id}: frames and masks are of one size, got {picture_HW3.shape[:2]} in {source} and "
+                    f"{clip.id}: frames and masks are of one size, got {bgr_HW3.shape[:2]} in {source} and "
                     f"{(clip.height_px, clip.width_px)} at the import; put the judged file back"
                 )
-            _, jpeg = cv2.imencode(".jpg", picture_HW3, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-            (folder / f"{frame_name(frame.index)}.jpg").write_bytes(jpeg.tobytes())
+            (folder / f"{frame_name(frame.index)}.jpg").write_bytes(encode_jpeg(bgr_HW3, QUALITY))
     except (RowError, FatalError) as error:
         raise ExportError(f"{error}; put the judged file back") from error
     if count != clip.frame_count:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.sa2va.config import PixelsConfig
-from pipeline.sa2va.pixels import Frame
+from stages.video.images import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Family(ABC):
     std_3: tuple[float, ...]
 
     @abstractmethod
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """The frames, resized and cut into what the vision encoder sees; runs in a loader's process."""
 
     @abstractmethod

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pipeline.sa2va.config import PixelsConfig
 from pipeline.sa2va.families.base import Family, FramePixels, first
-from pipeline.sa2va.pixels import Frame, squares
+from pipeline.sa2va.pixels import squares
+from stages.video.images import Image
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class InternVL(Family):
     side_px: int
     tokens: int
 
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """Frames as squares, whatever `config` says of pixels.
 
         Returns:

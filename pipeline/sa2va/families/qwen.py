@@ -15,7 +15,8 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig
 from pipeline.sa2va.families.base import Family, FramePixels, child, first
-from pipeline.sa2va.pixels import Frame, resize
+from pipeline.sa2va.pixels import resize
+from stages.video.images import Image
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Qwen(Family):
     merge: int
     moments: int
 
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """Frames in the sizes of Qwen's own rule for `config`'s pixels.
 
         Returns:
@@ -59,7 +60,7 @@ class Qwen(Family):
         pixels = torch.from_numpy(np.concatenate(patches))
         return FramePixels({"pixel_values": pixels, "image_grid_thw": grid_F3}, tokens_F)
 
-    def _patches(self, frame_HW3: Frame) -> Frame:
+    def _patches(self, frame_HW3: Image) -> Image:
         height, width, _ = frame_HW3.shape
         side = self.patch_px * self.merge
         shape = (height // side, self.merge, self.patch_px, width // side, self.merge, self.patch_px, 3)
@@ -81,7 +82,7 @@ class Qwen(Family):
         return child(self.vision(mllm), "merger")
 
 
-def _first_resized(frame_HW3: Frame) -> Frame:
+def _first_resized(frame_HW3: Image) -> Image:
     """As qwen_vl_utils gives a frame to the processor: sides of multiples of 28 px, 4 to 16,384 such squares."""
     height, width = frame_HW3.shape[:2]
     square = QWEN_PATCH_PX**2

@@ -9,15 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
 
-from pipeline.sa2va.pixels import Frame
-from stages.video.draw import jpeg
-from stages.video.frames import fit
+from stages.video.images import Image, encode_jpeg, fit
+from stages.video.video_writer import VideoWriter
 
 Masks = NDArray[np.bool_]
 
@@ -30,7 +29,7 @@ _TIME_BASE = Fraction(1, 12_000)  # seconds
 _SHEET_COLUMNS, _SHEET_CELL_PX = 4, 400
 
 
-def overlay(frame_HW3: Frame, masks_NHW: Masks) -> Frame:
+def overlay(frame_HW3: Image, masks_NHW: Masks) -> Image:
     """A copy of the frame: every mask tinted, and a line along its edge that shows where masks lie over one another.
 
     Args:
@@ -49,11 +48,11 @@ def overlay(frame_HW3: Frame, masks_NHW: Masks) -> Frame:
     return drawn_HW3
 
 
-def legend(texts: Sequence[str], width_px: int) -> Frame:
+def legend(texts: Sequence[str], width_px: int) -> Image:
     """A strip of the given width with a line for each text, cut off with an ellipsis where it is too long."""
     size_px = max(12, round(width_px / 55))
     line_px, font = round(1.5 * size_px), ImageFont.load_default(size_px)
-    strip = Image.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
+    strip = PilImage.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
     pen = ImageDraw.Draw(strip)
     for n, text in enumerate(texts):
         top = size_px // 4 + n * line_px
@@ -68,25 +67,14 @@ class OverlayVideo:
     """An H.264 file, written frame by frame; to be used in a `with`."""
 
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
-        self._container = av.open(path, "w", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", options=_ENCODING)
-        self._stream.codec_context.time_base = _TIME_BASE
-        self._stream.pix_fmt = "yuv420p"
+        self._writer = VideoWriter(path, time_base=_TIME_BASE, encoding=_ENCODING)
         self._texts, self._legend_LW3 = list(texts), np.zeros((0, 0, 3), np.uint8)
 
-    def write(self, drawn_HW3: Frame, time_s: float) -> None:
+    def write(self, drawn_HW3: Image, time_s: float) -> None:
         """Append an overlay that is shown from `time_s` on; all must have the size of the first."""
-        height_px, width_px = drawn_HW3.shape[:2]
         if not self._legend_LW3.size:
-            self._legend_LW3 = legend(self._texts, width_px)
-            self._stream.width = width_px + width_px % 2  # H.264 in 4:2:0 wants even sides
-            self._stream.height = _even(height_px + len(self._legend_LW3))
-        whole_HW3 = np.concatenate([self._legend_LW3, drawn_HW3])
-        missing = (self._stream.height - whole_HW3.shape[0], self._stream.width - width_px)
-        whole_HW3 = np.pad(whole_HW3, ((0, missing[0]), (0, missing[1]), (0, 0)))
-        frame = av.VideoFrame.from_ndarray(whole_HW3, format="rgb24")
-        frame.pts, frame.time_base = round(time_s / _TIME_BASE), _TIME_BASE
-        self._container.mux(self._stream.encode(frame))
+            self._legend_LW3 = legend(self._texts, drawn_HW3.shape[1])
+        self._writer.write(np.concatenate([self._legend_LW3, drawn_HW3]), round(time_s / _TIME_BASE))
 
     def __enter__(self) -> Self:
         return self
@@ -94,9 +82,7 @@ class OverlayVideo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._writer.__exit__(kind, error, trace)
 
 
 def sheet_frames(frames: int, most: int = 12) -> list[int]:
@@ -104,10 +90,10 @@ def sheet_frames(frames: int, most: int = 12) -> list[int]:
     return [round(t) for t in np.linspace(0, frames - 1, min(most, frames)).tolist()]
 
 
-def cell(drawn_HW3: Frame, label: str) -> Frame:
+def cell(drawn_HW3: Image, label: str) -> Image:
     """An overlay at the size that a sheet shows it, with `label` in its corner."""
     size = fit(drawn_HW3.shape[1], drawn_HW3.shape[0], _SHEET_CELL_PX)
-    small = Image.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
+    small = PilImage.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
     pen, font = ImageDraw.Draw(small), ImageFont.load_default(14)
     left, top, right, bottom = pen.textbbox((4, 2), label, font=font)
     pen.rectangle((0, 0, right + 4, bottom + 3), fill=_BACKGROUND)
@@ -115,7 +101,7 @@ def cell(drawn_HW3: Frame, label: str) -> Frame:
     return np.asarray(small, np.uint8)
 
 
-def sheet(cells: Sequence[Frame], texts: Sequence[str]) -> bytes:
+def sheet(cells: Sequence[Image], texts: Sequence[str]) -> bytes:
     """One JPEG: the legend, and below it the cells from left to right and from top to bottom.
 
     Args:
@@ -130,7 +116,7 @@ def sheet(cells: Sequence[Frame], texts: Sequence[str]) -> bytes:
         y, x = (i // columns) * (height_px + 4) + 2, (i % columns) * (width_px + 4) + 2
         canvas_HW3[y : y + height_px, x : x + width_px] = cell_HW3
     whole_HW3 = np.concatenate([legend(texts, canvas_HW3.shape[1]), canvas_HW3])
-    return jpeg(np.ascontiguousarray(whole_HW3[..., ::-1]), 88)
+    return encode_jpeg(np.ascontiguousarray(whole_HW3[..., ::-1]), 88)
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room_px: int) -> str:
@@ -146,7 +132,3 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, ro
 
 def _colour(n: int) -> tuple[int, int, int]:
     return COLOURS[n % len(COLOURS)]
-
-
-def _even(side_px: int) -> int:
-    return side_px + side_px % 2

@@ -7,30 +7,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from stages.base import FatalError, RowError
 from stages.video.frames import Frame, probe, walk
-
-Picture = NDArray[np.uint8]  # HW3, red green blue
+from stages.video.images import Image, read_image
 
 ANNOTATED_FPS = 6  # what SA-V's masklets and the training have
 _PICTURES = {".jpg", ".jpeg", ".png"}
 
 
-class _Frames(Sequence[Picture]):
+class _Frames(Sequence[Image]):
     """What the two kinds share: an index is checked, a slice is a list."""
 
-    def _read(self, index: int) -> Picture:
+    def _read(self, index: int) -> Image:
         raise NotImplementedError
 
     @overload
-    def __getitem__(self, index: int) -> Picture: ...
+    def __getitem__(self, index: int) -> Image: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Picture]: ...
-    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
+    def __getitem__(self, index: slice) -> list[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | list[Image]:
         """Frames are read now, and not kept."""
         if isinstance(index, slice):
             return [self._read(i) for i in range(*index.indices(len(self)))]
@@ -62,12 +57,12 @@ class FolderFrames(_Frames):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def _read(self, index: int) -> Picture:
+    def _read(self, index: int) -> Image:
         path = self._paths[index]
-        picture_HW3 = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture_HW3 is None:
+        image_HW3 = read_image(path)
+        if image_HW3 is None:
             raise ValueError(f"{path} cannot be read as a picture; make it again or take it out of the folder")
-        return np.asarray(cv2.cvtColor(picture_HW3, cv2.COLOR_BGR2RGB), np.uint8)
+        return image_HW3
 
 
 class VideoFrames(_Frames):
@@ -108,14 +103,14 @@ class VideoFrames(_Frames):
     def __len__(self) -> int:
         return len(self.sources)
 
-    def _read(self, index: int) -> Picture:
+    def _read(self, index: int) -> Image:
         wanted = self.sources[index]
         if wanted < self._next:
             self._frames, self._next = walk(self._path, str(self._path)), 0
         for frame in self._frames:
             self._next = frame.index + 1
             if frame.index == wanted:
-                return np.ascontiguousarray(frame.bgr()[..., ::-1])
+                return frame.rgb()
         raise ValueError(f"{self._path} has changed: frame {wanted} was there and is no longer")
 
 

@@ -20,7 +20,8 @@ from pipeline.sa2va.infer.mask_path import MaskPath
 from pipeline.sa2va.infer.official import Official
 from pipeline.sa2va.infer.propagate import Propagation, propagate
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pixels import Frame, sam_frames
+from pipeline.sa2va.pixels import sam_frames
+from stages.video.images import Image
 
 Masks = NDArray[np.bool_]
 
@@ -44,7 +45,7 @@ class Segmentation:
 class FrameMasks:
     """One frame and the masks of all texts on it, (N, H, W)."""
 
-    frame_HW3: Frame
+    frame_HW3: Image
     masks_NHW: Masks
 
 
@@ -61,7 +62,7 @@ class Segmenter:
         paths: dict[str, type[Consistent | Official]] = {"consistent": Consistent, "official": Official}
         self._path: MaskPath = paths[self._config.path](model, self._config.frames)
 
-    def segment(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Segmentation]:
+    def segment(self, frames: Sequence[Image], texts: Sequence[str]) -> list[Segmentation]:
         """Masks of every text on every frame. `stream` is the same for who cannot hold N * T * H * W bytes.
 
         Args:
@@ -81,7 +82,7 @@ class Segmenter:
             masks_NTHW[:, t] = step.masks_NHW
         return [Segmentation(*row) for row in zip(texts, masks_NTHW, (each.text for each in found), strict=True)]
 
-    def stream(self, frames: Sequence[Frame], texts: Sequence[str]) -> tuple[list[Answer], Iterator[FrameMasks]]:
+    def stream(self, frames: Sequence[Image], texts: Sequence[str]) -> tuple[list[Answer], Iterator[FrameMasks]]:
         """(answers, frames with the masks of all texts, in order and made when asked for); see `segment`."""
         if not len(frames):
             raise ValueError("a video must have at least one frame, got none")
@@ -94,7 +95,7 @@ class Segmenter:
         found = self.ask([seen[t] for t in keys], texts)
         return found, self._masks(frames, seen, found)
 
-    def ask(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Answer]:
+    def ask(self, frames: Sequence[Image], texts: Sequence[str]) -> list[Answer]:
         """What the model says of each text, shown these frames; no masks yet."""
         config = self._config
         pixels = self._model.family.pixels(frames, config.pixels)
@@ -102,7 +103,7 @@ class Segmenter:
         limits = {"max_new_tokens": config.max_new_tokens, "batch": config.batch}
         return answers(self._model, asked, pixels.tensors, **limits)
 
-    def _masks(self, frames: Sequence[Frame], seen: dict[int, Frame], found: Sequence[Answer]) -> Iterator[FrameMasks]:
+    def _masks(self, frames: Sequence[Image], seen: dict[int, Image], found: Sequence[Answer]) -> Iterator[FrameMasks]:
         model, config, keys = self._model, self._config, list(seen)
         first_HW3 = seen[keys[0]]
         size = first_HW3.shape[:2]
@@ -135,6 +136,6 @@ class Segmenter:
             return language_ND
 
 
-def _check_size(frame_HW3: Frame, first_HW3: Frame, t: int) -> None:
+def _check_size(frame_HW3: Image, first_HW3: Image, t: int) -> None:
     if frame_HW3.shape != first_HW3.shape:
         raise ValueError(f"all frames of a video must be {first_HW3.shape}, got {frame_HW3.shape} at frame {t}")

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from manifests.outputs import check_space
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.trained_on import read_trained_on
 from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.train import state
 from pipeline.sa2va.train.identity import DataIdentity

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from pipeline.sa2va.data.items import Video
+from pipeline.data.videos import Video
 
 _FEW = 3
 

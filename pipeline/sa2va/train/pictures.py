@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.sa2va.batch import Batch
-
-Picture = NDArray[np.uint8]
+from stages.video.images import Image
 
 _SIDE_PX = 192  # of a cell
 _TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue: what was predicted, what is right
 
 
-def draw(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Picture:
+def draw(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Image:
     """Frames of a batch with the predicted mask as a tint and the true one as a contour.
 
     Args:
@@ -37,13 +36,13 @@ def draw(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Picture:
     return np.concatenate([np.pad(row, ((0, 0), (0, width_px - row.shape[1]), (0, 0))) for row in rows])
 
 
-def write(picture_HW3: Picture, path: Path) -> None:
+def write(picture_HW3: Image, path: Path) -> None:
     """As JPEG, its folder made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(picture_HW3, cv2.COLOR_RGB2BGR))
 
 
-def _cell(frame_HW3: Picture, true_MM: Picture, predicted_MM: NDArray[np.bool_]) -> Picture:
+def _cell(frame_HW3: Image, true_MM: NDArray[np.uint8], predicted_MM: NDArray[np.bool_]) -> Image:
     size = (_SIDE_PX, _SIDE_PX)
     cell = np.asarray(cv2.resize(np.ascontiguousarray(frame_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
     predicted = cv2.resize(predicted_MM.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)

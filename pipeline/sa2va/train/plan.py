@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.data.check import check_videos
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video, excluded_videos, read_videos
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.data.check import check_videos
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video, excluded_videos, read_videos
-from pipeline.sa2va.data.sampler import official_steps, share, steps
+from pipeline.sa2va.dataset import official_steps, share, steps
 from pipeline.sa2va.train.loop import Place
 
 Micro = list[tuple[int, int]]  # (epoch, index of the video) of each example of a micro-batch

@@ -13,15 +13,15 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video
 from pipeline.sa2va.batch import Batch
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.trained_on import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.dataset import RefSavDataset
-from pipeline.sa2va.data.items import Video
+from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.encode import LOGITS_STRIDE, Encoder
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.model import Sa2va

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from manifests.outputs import check_space, is_full
-from pipeline.sa2va.data.items import Expression, Video
+from pipeline.data.videos import Expression, Video
 from pipeline.sa2va.train import every
 from pipeline.sa2va.train.every import Every
 from pipeline.sa2va.train.identity import DataIdentity
