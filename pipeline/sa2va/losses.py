@@ -1,55 +1,87 @@
-"""The three losses, weighted as they are summed: of the answer's tokens, of mask points, of mask overlap.
+"""Which [SEG] is decoded on which frame against which mask: a batch's (frame, object) pairs in a row.
 
-Source: the released code (weights 1, 2 and 0.5).
+Order, ours and official: video by video, in it frame by frame, in it object by object. The random points of the losses
+are drawn in this order.
+Source of the official rule: the released code.
 """
 
+from typing import NamedTuple
+
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from pipeline.sa2va.batch import IGNORED
-from pipeline.sa2va.points import POINTS, choose_points, sample
+from pipeline.sa2va.batch import Batch
 
-_MASK_WEIGHT, _DICE_WEIGHT = 2.0, 0.5
-_DICE_EPS = 1.0
-# what the release adds to the number that it divides a sum by: its own, and float32's epsilon
-_AVERAGE_EPS = 1e-4 + torch.finfo(torch.float32).eps
+_OFFICIAL_OBJECTS = 5  # of every frame, whatever there are
 
 
-def language_loss(hidden_BLh: Tensor, labels_BL: Tensor, lm_head: nn.Module, *, all_rows: bool = False) -> Tensor:
-    """Mean cross-entropy of the learned tokens, each predicted at the position before it; 0 where there are none.
+class Pairs(NamedTuple):
+    """P pairs.
+
+    Attributes:
+        frame_P: int64, position among the batch's frames.
+        token_P: int64, position among the batch's [SEG].
+        video_P: int64, position among the batch's videos.
+        object_P: int64, position among the video's objects.
+        moment_P: int64, position among the video's frames.
+        masks_PMM: uint8, what should be seen.
+    """
+
+    frame_P: Tensor
+    token_P: Tensor
+    video_P: Tensor
+    object_P: Tensor
+    moment_P: Tensor
+    masks_PMM: Tensor
+
+
+def pair(batch: Batch, tokens_B: list[int], *, official: bool) -> Pairs | None:
+    """The pairs of a batch; None if it has no mask.
 
     Args:
-        hidden_BLh: last hidden states, after the final norm.
-        labels_BL: int64, IGNORED where nothing is learned.
-        lm_head: hidden states to logits.
-        all_rows: logits of every position, as the release makes them: the same value, at 50 times the cost.
+        batch: of B videos.
+        tokens_B: how many [SEG] each has.
+        official: five pairs a frame: of more objects five at random, drawn anew for each frame, of fewer the same
+            ones again; where masks and [SEG] differ in number, the last ones of the more are left out.
+
+    Raises:
+        ValueError: ours only: a video's masks and [SEG] differ in number.
     """
-    hidden_Rh, labels_R = hidden_BLh[:, :-1].flatten(0, 1), labels_BL[:, 1:].flatten()
-    if not all_rows:
-        learned = labels_R != IGNORED
-        hidden_Rh, labels_R = hidden_Rh[learned], labels_R[learned]
-    logits_RV = lm_head(hidden_Rh).float()
-    total = functional.cross_entropy(logits_RV, labels_R, ignore_index=IGNORED, reduction="sum")
-    return total / (labels_R != IGNORED).sum().clamp(min=1)
+    rows = []
+    masks = []
+    frames_before = tokens_before = 0
+    for b, (video_id, masks_OFMM, tokens) in enumerate(zip(batch.video_ids_B, batch.masks_B, tokens_B, strict=True)):
+        objects, moments = masks_OFMM.shape[:2]
+        if tokens != objects and not official:
+            raise ValueError(
+                f"a conversation must have a [SEG] for each mask, got {tokens} [SEG] and {objects} masks of video "
+                f"{video_id} (objects {', '.join(batch.object_ids_B[b])}): was it cut within a turn?"
+            )
+        known = min(tokens, objects)
+        for moment in range(moments if known else 0):
+            chosen = _official_choice(known) if official else torch.arange(known)
+            rows += [(frames_before + moment, tokens_before + o, b, o, moment) for o in chosen.tolist()]
+            masks.append(masks_OFMM[chosen.to(masks_OFMM.device), moment])
+        frames_before += moments
+        tokens_before += tokens
+    if not rows:
+        return None
+    masks_PMM = torch.cat(masks)
+    frame_P, token_P, video_P, object_P, moment_P = torch.tensor(rows, device=masks_PMM.device).unbind(1)
+    return Pairs(frame_P, token_P, video_P, object_P, moment_P, masks_PMM)
 
 
-def mask_losses(logits_PMM: Tensor, masks_PMM: Tensor, points: int = POINTS) -> tuple[Tensor, Tensor]:
-    """(mask, dice) over P masks, at the same points of each; see `choose_points` for what is drawn.
+def _official_choice(objects: int) -> Tensor:
+    if objects > _OFFICIAL_OBJECTS:
+        return torch.randperm(objects)[:_OFFICIAL_OBJECTS]
+    return torch.arange(_OFFICIAL_OBJECTS) % objects
 
-    Args:
-        logits_PMM: float32.
-        masks_PMM: uint8, 0 or 1. Between pixels the target is in between too.
-        points: for each mask.
-    """
-    with torch.autocast(logits_PMM.device.type, enabled=False):
-        points_PQ2 = choose_points(logits_PMM, points)
-        target_PQ = sample(masks_PMM.float(), points_PQ2)
-        logits_PQ = sample(logits_PMM, points_PQ2)
-        count = len(logits_PMM)
-        wrong = functional.binary_cross_entropy_with_logits(logits_PQ, target_PQ, reduction="sum")
-        mask = _MASK_WEIGHT * wrong / (count * points + _AVERAGE_EPS)
-        shown_PQ = logits_PQ.sigmoid()
-        overlap_P = 2 * (shown_PQ * target_PQ).sum(1) + _DICE_EPS
-        apart_P = 1 - overlap_P / (shown_PQ.sum(1) + target_PQ.sum(1) + _DICE_EPS)
-        return mask, _DICE_WEIGHT * apart_P.sum() / (count + _AVERAGE_EPS)
+
+def by_video(pairs: Pairs | None, logits_PMM: Tensor | None, batch: Batch) -> tuple[Tensor, ...]:
+    """Logits per video, (O, F, M, M), as `StepLosses` has them; far below zero where a pair was not decoded."""
+    logits_B = tuple(torch.full_like(masks, -1024, dtype=torch.float32) for masks in batch.masks_B)
+    if pairs is not None and logits_PMM is not None:
+        for b, logits_OFMM in enumerate(logits_B):
+            here_P = pairs.video_P == b
+            logits_OFMM[pairs.object_P[here_P], pairs.moment_P[here_P]] = logits_PMM[here_P].detach()
+    return logits_B
