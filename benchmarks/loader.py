@@ -30,13 +30,12 @@ from manifests.schema import MASK_STRIDE
 from pipeline.demo.shard import draw_demo
 from pipeline.export.frames import write_store
 from pipeline.export.store_video import StoreConfig
-from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.check import check_videos
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.dataset import MASK_PX, RefSavDataset
 from pipeline.sa2va.data.items import Expression, Video
-from pipeline.sa2va.encode import EncodeInput
+from pipeline.sa2va.example import EncodeInput, Example
 from pipeline.sa2va.pixels import sam_frames, squares
 
 ROUNDS = 5

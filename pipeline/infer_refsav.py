@@ -19,7 +19,7 @@ from tqdm import tqdm
 from pipeline.out_folder import check_out
 
 if TYPE_CHECKING:
-    from pipeline.sa2va.infer.generate import Answer
+    from pipeline.sa2va.infer.generate import Generation
 
 logger = logging.getLogger("refsav")
 
@@ -47,9 +47,9 @@ def infer(options: argparse.Namespace) -> None:
     """
     check_out(Path(options.out))
     # these cost seconds that --help and a mistyped option do not need
-    from pipeline.sa2va.infer import draw
-    from pipeline.sa2va.infer.frames import open_frames
-    from pipeline.sa2va.infer.load import load_segmenter
+    from pipeline.sa2va.infer import overlay
+    from pipeline.sa2va.infer.open_frames import open_frames
+    from pipeline.sa2va.infer.segment import load_segmenter
 
     if not all(text.strip() for text in options.texts):
         raise ValueError(f"every text must have words, got {options.texts}")
@@ -69,16 +69,16 @@ def infer(options: argparse.Namespace) -> None:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     rles: list[list[dict[str, Any]]] = [[] for _ in options.texts]
-    shown, cells = set(draw.sheet_frames(len(frames))), []
-    with draw.OverlayVideo(out / VIDEO, options.texts) as video:
+    shown, cells = set(overlay.sheet_frames(len(frames))), []
+    with overlay.OverlayVideo(out / VIDEO, options.texts) as video:
         for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
-            drawn_HW3 = draw.overlay(step.frame_HW3, step.masks_NHW)
+            drawn_HW3 = overlay.overlay(step.frame_HW3, step.masks_NHW)
             video.write(drawn_HW3, frames.times_s[t])
             if t in shown:
-                cells.append(draw.cell(drawn_HW3, frames.names[t]))
+                cells.append(overlay.cell(drawn_HW3, frames.names[t]))
             for n, mask_HW in enumerate(step.masks_NHW):
                 rles[n].append(_rle(mask_HW))
-    (out / SHEET).write_bytes(draw.sheet(cells, options.texts))
+    (out / SHEET).write_bytes(overlay.sheet(cells, options.texts))
     found = [
         {"text": text, "answer": answer.text, "masks": masks}
         for text, answer, masks in zip(options.texts, answers, rles, strict=True)
@@ -94,7 +94,7 @@ def infer(options: argparse.Namespace) -> None:
     sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
 
 
-def _tell(texts: Sequence[str], answers: "Sequence[Answer]") -> None:
+def _tell(texts: Sequence[str], answers: "Sequence[Generation]") -> None:
     for text, answer in zip(texts, answers, strict=True):
         if answer.seg_h is None:
             logger.warning("no mask for %r: the model answered %r, without [SEG]", text, answer.text)

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from pipeline.out_folder import is_full
 from pipeline.ray_connect import connect, disconnect
-from pipeline.sa2va.train.loop import Place
+from pipeline.sa2va.train.step import DistContext
 from stages.base import FatalError
 
 _LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
@@ -48,7 +48,7 @@ class Workers:
     address: str | None = None
 
 
-def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
+def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> None:
     """Run `train` on every worker until it returns on all.
 
     Args:
@@ -111,7 +111,7 @@ def _worker(given: dict[str, Any]) -> None:
         logging.getLogger("pipeline").addHandler(handler)
         logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
-        place = Place(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
+        place = DistContext(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
         if given["train"](place) and rank == 0:
             (out / _STOP).unlink(missing_ok=True)  # it came to its end first
     except (ValueError, FatalError) as error:

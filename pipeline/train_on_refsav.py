@@ -51,14 +51,14 @@ def train(options: argparse.Namespace) -> None:
     """
     config = _config(options)
     _check(config, options.workers)
-    from pipeline.sa2va.train.plan import read_data  # with torch and the rest: seconds that --help does not need
+    from pipeline.sa2va.train.run import read_data  # with torch and the rest: seconds that --help does not need
 
     videos, clips = read_data(config)
     logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
     import torch
 
     from pipeline.ray_train import Workers, run
-    from pipeline.sa2va.train.check import check_run, try_micro_batch
+    from pipeline.sa2va.train.run import check_run, try_micro_batch
     from pipeline.sa2va.train.run import train as train_on
 
     check_run(config, videos)
@@ -138,7 +138,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 def _official(config: TrainConfig) -> TrainConfig:
     """The release's choices for this base, and its questions where they are to be had."""
-    from pipeline.sa2va.families.load import kind_and_width
+    from pipeline.sa2va.build import kind_and_width
 
     family, width = kind_and_width(config.model.base)
     config = official_train(config, family=family, width=width)

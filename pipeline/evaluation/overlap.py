@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.evaluation.problems import some
 from pipeline.evaluation.split import Split
-from pipeline.sa2va.checkpoint.trained_on import read_trained_on
+from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
-"""MLLMs from folders and configurations, with every way in which that fails said clearly."""
+"""Load the MLLM that training starts from, and build a Sa2VA on it."""
 
+import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,57 +19,15 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline.sa2va.checkpoint.shards import open_weights
-from pipeline.sa2va.families.base import Family, unwrapped
-from pipeline.sa2va.families.internvl import InternVL
-from pipeline.sa2va.families.qwen import Qwen3VL, Qwen25VL
+from pipeline.sa2va.checkpoint.read import is_sa2va, load_sa2va
+from pipeline.sa2va.checkpoint.weights import open_weights
+from pipeline.sa2va.config import ModelConfig
+from pipeline.sa2va.families import Family, check_supported, check_tokens, family_of, unwrapped
+from pipeline.sa2va.grounding import build_sam2
+from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.text import SPECIAL_TOKENS
 
 _MODELS: Any = AutoModelForImageTextToText  # typed in part
-SPECIAL_TOKENS = ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")  # in the order of their ids
-_HALF = (0.5, 0.5, 0.5)
-_FAMILIES: dict[
-    str, tuple[Callable[..., Family], tuple[float, ...], tuple[float, ...]]
-] = {  # with mean and deviation of colours
-    "qwen3_vl": (Qwen3VL, _HALF, _HALF),
-    "qwen2_5_vl": (Qwen25VL, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-    "internvl": (InternVL, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
-_SUPPORTED = "supported are qwen3_vl (Qwen3-VL), qwen2_5_vl (Qwen2.5-VL) and internvl (InternVL, names ending in -hf)"
-_HINTS = {
-    "internvl_chat": "; this is InternVL's own format: use the checkpoint of the same name that ends in -hf",
-    "sa2va_chat": "; this is a Sa2VA checkpoint: read it with pipeline.sa2va.checkpoint.read.load_sa2va",
-}
-
-
-def family_of(config: PretrainedConfig, processor: Any = None) -> Family:
-    """The family of a configuration.
-
-    Args:
-        config: transformers' of the whole model.
-        processor: its image processor, asked for the colours' mean and deviation; None: those of the family's
-            published checkpoints.
-
-    Raises:
-        ValueError: a family that is not supported.
-    """
-    kind = _supported(type(config).model_type)  # 4.57.0 answers for the language model when an instance is asked
-    vision: Any = getattr(config, "vision_config", None)
-    family, mean, std = _FAMILIES[kind]
-    if processor is not None:
-        mean, std = processor.image_mean, processor.image_std
-    colours = {"context_token_id": config.image_token_id, "mean_3": tuple(mean), "std_3": tuple(std)}
-    if kind == "internvl":
-        side_px, patch_px = vision.image_size[0], vision.patch_size[0]  # transformers makes pairs of them
-        tokens = round((side_px // patch_px * config.downsample_ratio) ** 2)
-        return family(**colours, side_px=side_px, tokens=tokens)
-    merge, moments = vision.spatial_merge_size, vision.temporal_patch_size
-    return family(**colours, patch_px=vision.patch_size, merge=merge, moments=moments)
-
-
-def _supported(kind: str) -> str:
-    if kind not in _FAMILIES:
-        raise ValueError(f"model_type must be of a supported family, got {kind!r}; {_SUPPORTED}{_HINTS.get(kind, '')}")
-    return kind
 
 
 def load_mllm(
@@ -131,27 +89,6 @@ def kind_and_width(folder: str) -> tuple[str, int]:
     return kind, int(text.get("hidden_size") or 0)
 
 
-def random_mllm(config: PretrainedConfig, dtype: torch.dtype, device: torch.device | str = "cpu") -> PreTrainedModel:
-    """A model of this configuration with random weights, made where it stays: for measuring without a checkpoint."""
-    family_of(config)
-    with torch.device(device):
-        model: PreTrainedModel = _MODELS.from_config(config, dtype=dtype)
-    return model
-
-
-def check_tokens(tokenizer: PreTrainedTokenizerFast, family: Family, folder: str) -> None:
-    """Refuses a tokenizer that does not know how a frame is written, or numbers it differently from the model."""
-    known = tokenizer.get_vocab()
-    missing = [token for token in (family.start, family.context, family.end) if token not in known]
-    if missing:
-        raise ValueError(f"the tokenizer of {folder} must have {', '.join(missing)}: is it that of a {family.name}?")
-    if known[family.context] != family.context_token_id:
-        raise ValueError(
-            f"{family.context} must have the id of config.json's image_token_id, {family.context_token_id}, "
-            f"got {known[family.context]} from the tokenizer of {folder}"
-        )
-
-
 def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0) -> dict[str, int]:
     """Adds [SEG] and its companions, and makes the model's matrices as long as the tokenizer: longer or shorter.
 
@@ -188,7 +125,7 @@ def _check_folder(folder: str) -> None:
         if not config.is_file():
             raise ValueError(f"{folder} must be a checkpoint, but it has no config.json")
         try:
-            _supported(str(json.loads(config.read_text()).get("model_type")))
+            check_supported(str(json.loads(config.read_text()).get("model_type")))
         except ValueError as error:
             raise ValueError(f"{config}: {error}") from error
     elif path.is_absolute() or folder.startswith(".") or folder.count("/") != 1:
@@ -200,3 +137,42 @@ def _read(kind: Any, folder: str, what: str) -> Any:
         return kind.from_pretrained(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ValueError(f"{what} of {folder} cannot be read: {error}") from error
+
+
+def build(
+    config: ModelConfig, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0
+) -> Sa2va:
+    """A Sa2VA, not yet prepared for training; `original_decoder` is SAM 2's decoder as it was before all training.
+
+    Args:
+        config: its `base` is an MLLM, which gets [SEG] and a fresh projection, or a Sa2VA checkpoint, taken as it is.
+        device: where it goes.
+        dtype: of the MLLM and of SAM 2's image encoder; all else is float32.
+        seed: of all that is new.
+
+    Raises:
+        ValueError: a checkpoint that cannot be read.
+    """
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        if Path(config.base).is_dir() and is_sa2va(Path(config.base)):
+            # without a checkpoint of its own, SAM 2's shape and weights are the folder's
+            sam2_config = config.sam2 if config.sam2 != type(config.sam2)() else None
+            model = load_sa2va(Path(config.base), device=device, dtype=dtype, sam2=sam2_config)
+            model.config = config
+            if model.original_decoder is None and config.sam2.checkpoint:
+                original = build_sam2(config.sam2, device=device).sam_mask_decoder
+                model.original_decoder = original.requires_grad_(False)
+            return model
+        mllm, tokenizer, family = load_mllm(config.base, dtype=dtype, device=device)
+        ids = add_special_tokens(mllm, tokenizer, seed=seed)
+        sam2 = build_sam2(config.sam2, device=device, dtype=dtype)
+        return Sa2va(
+            mllm=mllm,
+            tokenizer=tokenizer,
+            family=family,
+            sam2=sam2,
+            seg_id=ids["[SEG]"],
+            config=config,
+            original_decoder=copy.deepcopy(sam2.sam_mask_decoder).requires_grad_(False),
+        )

@@ -3,20 +3,45 @@
 transformers moves modules between releases (4.57 and 5.x are supported) and peft wraps them; both are looked through
 here, so that nothing else has to know. An MLLM is: vision encoder, projector to the language model's width, language
 model, output matrix (`lm_head`).
+
+
+Qwen3-VL and Qwen2.5-VL: frames keep their shape and become as many tokens as their size asks for.
+
+Each frame is an image of its own, not part of a Qwen video: the patch's two moments are the same picture,
+and the three-dimensional positions count one image after the other.
+
+
+InternVL: each frame is squeezed to one square and becomes a fixed number of tokens (448 px, 256).
 """
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import (
+    AutoModelForImageTextToText,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from pipeline.sa2va.config import PixelsConfig
-from pipeline.sa2va.pixels import Frame
+from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig
+from pipeline.sa2va.pixels import Frame, resize, squares
+
+_MODELS: Any = AutoModelForImageTextToText  # typed in part
+_HALF = (0.5, 0.5, 0.5)
+_SUPPORTED = "supported are qwen3_vl (Qwen3-VL), qwen2_5_vl (Qwen2.5-VL) and internvl (InternVL, names ending in -hf)"
+_HINTS = {
+    "internvl_chat": "; this is InternVL's own format: use the checkpoint of the same name that ends in -hf",
+    "sa2va_chat": "; this is a Sa2VA checkpoint: read it with pipeline.sa2va.checkpoint.read.load_sa2va",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +212,192 @@ def _module(value: object, where: str) -> nn.Module:
     if not isinstance(value, nn.Module):
         raise ValueError(f"{where} must be a module, got {type(value).__name__}")
     return value
+
+
+@dataclass(frozen=True)
+class Qwen(Family):
+    """What both have in common; a token is 28 px wide in Qwen2.5-VL, 32 in Qwen3-VL.
+
+    Attributes:
+        patch_px: side of what the vision encoder sees as one.
+        merge: side of the square of patches that becomes one token.
+        moments: pictures in a patch.
+    """
+
+    start: ClassVar[str] = "<|vision_start|>"
+    context: ClassVar[str] = "<|image_pad|>"
+    end: ClassVar[str] = "<|vision_end|>"
+    patch_px: int
+    merge: int
+    moments: int
+
+    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+        """Frames in the sizes of Qwen's own rule for `config`'s pixels.
+
+        Returns:
+            `pixel_values` uint8 (patches, 3 * patch_px ** 2) and `image_grid_thw` (F, 3): 1, rows and columns of
+            patches. Patches of a token stand together.
+
+        Raises:
+            ValueError: a frame that is more than 200 times as long as high.
+        """
+        patches, grid = [], []
+        for given_HW3 in frames:
+            frame_HW3 = _first_resized(given_HW3) if config.resize_twice else given_HW3
+            height, width = frame_HW3.shape[:2]
+            height_px, width_px = smart_resize(
+                height, width, factor=self.patch_px * self.merge, min_pixels=config.min_px, max_pixels=config.max_px
+            )
+            patches.append(self._patches(resize(frame_HW3, height_px, width_px, official=config.official)))
+            grid.append([1, height_px // self.patch_px, width_px // self.patch_px])
+        grid_F3 = torch.tensor(grid)
+        tokens_F = (grid_F3.prod(-1) // self.merge**2).tolist()
+        pixels = torch.from_numpy(np.concatenate(patches))
+        return FramePixels({"pixel_values": pixels, "image_grid_thw": grid_F3}, tokens_F)
+
+    def _patches(self, frame_HW3: Frame) -> Frame:
+        height, width, _ = frame_HW3.shape
+        side = self.patch_px * self.merge
+        shape = (height // side, self.merge, self.patch_px, width // side, self.merge, self.patch_px, 3)
+        # token row, token column, patch row, patch column, colour, pixel row, pixel column
+        ordered = frame_HW3.reshape(shape).transpose(0, 3, 1, 4, 6, 2, 5)
+        return ordered.reshape(-1, 3 * self.patch_px**2)
+
+    def floats(self, pixels: Tensor) -> Tensor:
+        """As the model's forward wants them, float32 (patches, 3 * moments * patch_px ** 2)."""
+        patches_P3pp = self._normalised(pixels.view(-1, 3, self.patch_px, self.patch_px))
+        return patches_P3pp[:, :, None].expand(-1, -1, self.moments, -1, -1).flatten(1)
+
+    def vision(self, mllm: nn.Module) -> nn.Module:
+        """The vision encoder, its projector at the end of it."""
+        return first(mllm, "visual")
+
+    def projector(self, mllm: nn.Module) -> nn.Module:
+        """The last merger; Qwen3-VL has more of them, one for each deepstack layer, in `vision`."""
+        return child(self.vision(mllm), "merger")
+
+
+def _first_resized(frame_HW3: Frame) -> Frame:
+    """As qwen_vl_utils gives a frame to the processor: sides of multiples of 28 px, 4 to 16,384 such squares."""
+    height, width = frame_HW3.shape[:2]
+    square = QWEN_PATCH_PX**2
+    size = smart_resize(height, width, factor=QWEN_PATCH_PX, min_pixels=4 * square, max_pixels=16_384 * square)
+    return resize(frame_HW3, *size, official=True)
+
+
+class Qwen3VL(Qwen):
+    """Qwen3-VL."""
+
+    name: ClassVar[str] = "qwen3_vl"
+    released_before_norm: ClassVar[bool] = True
+
+
+class Qwen25VL(Qwen):
+    """Qwen2.5-VL."""
+
+    name: ClassVar[str] = "qwen2_5_vl"
+
+
+@dataclass(frozen=True)
+class InternVL(Family):
+    """transformers' InternVL (the checkpoints whose names end in -hf), with any language model inside.
+
+    Attributes:
+        side_px: of the square.
+        tokens: a frame; not cut into tiles, which is for single pictures.
+    """
+
+    name: ClassVar[str] = "internvl"
+    start: ClassVar[str] = "<img>"
+    context: ClassVar[str] = "<IMG_CONTEXT>"
+    end: ClassVar[str] = "</img>"
+    side_px: int
+    tokens: int
+
+    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+        """Frames as squares, whatever `config` says of pixels.
+
+        Returns:
+            `pixel_values` uint8 (F, 3, side, side).
+        """
+        return FramePixels(
+            {"pixel_values": squares(frames, self.side_px, config.official)}, [self.tokens] * len(frames)
+        )
+
+    def floats(self, pixels: Tensor) -> Tensor:
+        """As the model's forward wants them, float32 (F, 3, side, side)."""
+        return self._normalised(pixels)
+
+    def vision(self, mllm: nn.Module) -> nn.Module:
+        """The vision transformer."""
+        return first(mllm, "vision_tower")
+
+    def projector(self, mllm: nn.Module) -> nn.Module:
+        """`mlp1` of the official names; the release trains it."""
+        return first(mllm, "multi_modal_projector")
+
+
+_FAMILIES: dict[
+    str, tuple[Callable[..., Family], tuple[float, ...], tuple[float, ...]]
+] = {  # with mean and deviation of colours
+    "qwen3_vl": (Qwen3VL, _HALF, _HALF),
+    "qwen2_5_vl": (Qwen25VL, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "internvl": (InternVL, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def family_of(config: PretrainedConfig, processor: Any = None) -> Family:
+    """The family of a configuration.
+
+    Args:
+        config: transformers' of the whole model.
+        processor: its image processor, asked for the colours' mean and deviation; None: those of the family's
+            published checkpoints.
+
+    Raises:
+        ValueError: a family that is not supported.
+    """
+    kind = check_supported(type(config).model_type)  # 4.57.0 answers for the language model when an instance is asked
+    vision: Any = getattr(config, "vision_config", None)
+    family, mean, std = _FAMILIES[kind]
+    if processor is not None:
+        mean, std = processor.image_mean, processor.image_std
+    colours = {"context_token_id": config.image_token_id, "mean_3": tuple(mean), "std_3": tuple(std)}
+    if kind == "internvl":
+        side_px, patch_px = vision.image_size[0], vision.patch_size[0]  # transformers makes pairs of them
+        tokens = round((side_px // patch_px * config.downsample_ratio) ** 2)
+        return family(**colours, side_px=side_px, tokens=tokens)
+    merge, moments = vision.spatial_merge_size, vision.temporal_patch_size
+    return family(**colours, patch_px=vision.patch_size, merge=merge, moments=moments)
+
+
+def check_supported(kind: str) -> str:
+    """Return the model type `kind` of a supported family.
+
+    Raises:
+        ValueError: the family is not supported; the text says which are.
+    """
+    if kind not in _FAMILIES:
+        raise ValueError(f"model_type must be of a supported family, got {kind!r}; {_SUPPORTED}{_HINTS.get(kind, '')}")
+    return kind
+
+
+def random_mllm(config: PretrainedConfig, dtype: torch.dtype, device: torch.device | str = "cpu") -> PreTrainedModel:
+    """A model of this configuration with random weights, made where it stays: for measuring without a checkpoint."""
+    family_of(config)
+    with torch.device(device):
+        model: PreTrainedModel = _MODELS.from_config(config, dtype=dtype)
+    return model
+
+
+def check_tokens(tokenizer: PreTrainedTokenizerFast, family: Family, folder: str) -> None:
+    """Refuses a tokenizer that does not know how a frame is written, or numbers it differently from the model."""
+    known = tokenizer.get_vocab()
+    missing = [token for token in (family.start, family.context, family.end) if token not in known]
+    if missing:
+        raise ValueError(f"the tokenizer of {folder} must have {', '.join(missing)}: is it that of a {family.name}?")
+    if known[family.context] != family.context_token_id:
+        raise ValueError(
+            f"{family.context} must have the id of config.json's image_token_id, {family.context_token_id}, "
+            f"got {known[family.context]} from the tokenizer of {folder}"
+        )

@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from peft.utils.other import TrainableTokensWrapper
 from torch import Tensor, nn
 
 from pipeline.sa2va.config import ModelConfig
-from pipeline.sa2va.families.load import SPECIAL_TOKENS
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.text import SPECIAL_TOKENS
 
 # Of the mask decoder no mask's loss reaches these. Frozen, they keep SAM 2's weights: else weight decay
 # would change them, and workers of a group would wait for their gradients.
 UNTRAINED = ("output_hypernetworks_mlps.0.", "iou_prediction_head.", "pred_obj_score_head.")
+_ADAPTER = "default"  # peft's name for the only one
 
 
 def prepare(model: Sa2va, config: ModelConfig) -> None:
@@ -178,3 +181,36 @@ def summary(model: Sa2va) -> str:
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
     lines = [f"{name:<26}{count / 1e6:>12,.2f}{trained / 1e6:>12,.2f}" for name, count, trained in rows]
     return "\n".join([f"{'millions of parameters':<26}{'all':>12}{'trained':>12}", *lines])
+
+
+@torch.no_grad()
+def merged(model: Sa2va) -> dict[str, Tensor]:
+    """Weights of `model.mllm` under the names of the plain transformers model, LoRA and new token rows put in.
+
+    Computed in float32, one matrix at a time, and given in the type of the frozen weights; the model is not touched.
+    What has no adapter is the model's own tensor, not a copy. Tied matrices are one tensor under two names.
+    """
+    state: dict[str, Tensor] = {}
+    done: dict[int, Tensor] = {}  # of a tied matrix
+    inside: set[str] = set()
+    for path, found in model.mllm.named_modules(remove_duplicate=False):
+        module: Any = found  # peft's layers are typed in part
+        if isinstance(found, LoraLayer):
+            layer = module.get_base_layer()
+            weight = layer.weight
+            state[f"{path}.weight"] = (weight.float() + module.get_delta_weight(_ADAPTER).float()).to(weight.dtype)
+            if layer.bias is not None:
+                state[f"{path}.bias"] = layer.bias
+        elif isinstance(found, TrainableTokensWrapper):
+            rows = module.token_adapter
+            weight = rows.get_base_layer().weight
+            if id(weight) not in done:
+                index = torch.tensor(rows.token_indices[_ADAPTER], device=weight.device)
+                done[id(weight)] = weight.index_copy(0, index, rows.trainable_tokens_delta[_ADAPTER].to(weight))
+            state[f"{path}.weight"] = done[id(weight)]
+        else:
+            continue
+        inside.add(f"{path}.")
+    wrapped = tuple(inside)
+    plain = {name: value for name, value in model.mllm.state_dict().items() if not name.startswith(wrapped)}
+    return plain | state

@@ -1,18 +1,121 @@
-"""Which [SEG] is decoded on which frame against which mask: a batch's (frame, object) pairs in a row.
+"""The three losses, weighted as they are summed: of the answer's tokens, of mask points, of mask overlap.
+
+Source: the released code (weights 1, 2 and 0.5).
+
+
+The points at which a mask's loss is taken: most of them where the prediction is least certain (PointRend's choice).
+
+Shapes: P masks of M x M, Q points of each, (x, y) in [0, 1] of the mask's side.
+Source: the released code; the order of the random draws is part of it.
+
+
+Which [SEG] is decoded on which frame against which mask: a batch's (frame, object) pairs in a row.
 
 Order, ours and official: video by video, in it frame by frame, in it object by object. The random points of the losses
 are drawn in this order.
 Source of the official rule: the released code.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from pipeline.sa2va.batch import Batch
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.text import IGNORED
 
+_MASK_WEIGHT, _DICE_WEIGHT = 2.0, 0.5
+_DICE_EPS = 1.0
+# what the release adds to the number that it divides a sum by: its own, and float32's epsilon
+_AVERAGE_EPS = 1e-4 + torch.finfo(torch.float32).eps
+POINTS = 12_544  # of each mask: 112 x 112
+_CANDIDATES = 3  # times as many are drawn to choose from
+_UNCERTAIN_FRAC = 0.75  # of the points are the least certain candidates, the rest lie anywhere
 _OFFICIAL_OBJECTS = 5  # of every frame, whatever there are
+
+
+@dataclass(frozen=True, slots=True)
+class StepLosses:
+    """The parts of a step's loss, each a scalar with a gradient, weighted as they are summed; and what was predicted.
+
+    Attributes:
+        llm: mean cross-entropy of the learned tokens.
+        mask: 2.0 x point-sampled binary cross-entropy.
+        dice: 0.5 x point-sampled dice.
+        logits_B: per video float32 (O, F, M, M), detached: for pictures, not for losses.
+    """
+
+    llm: Tensor
+    mask: Tensor
+    dice: Tensor
+    logits_B: tuple[Tensor, ...]
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised."""
+        return self.llm + self.mask + self.dice
+
+
+def language_loss(hidden_BLh: Tensor, labels_BL: Tensor, lm_head: nn.Module, *, all_rows: bool = False) -> Tensor:
+    """Mean cross-entropy of the learned tokens, each predicted at the position before it; 0 where there are none.
+
+    Args:
+        hidden_BLh: last hidden states, after the final norm.
+        labels_BL: int64, IGNORED where nothing is learned.
+        lm_head: hidden states to logits.
+        all_rows: logits of every position, as the release makes them: the same value, at 50 times the cost.
+    """
+    hidden_Rh, labels_R = hidden_BLh[:, :-1].flatten(0, 1), labels_BL[:, 1:].flatten()
+    if not all_rows:
+        learned = labels_R != IGNORED
+        hidden_Rh, labels_R = hidden_Rh[learned], labels_R[learned]
+    logits_RV = lm_head(hidden_Rh).float()
+    total = functional.cross_entropy(logits_RV, labels_R, ignore_index=IGNORED, reduction="sum")
+    return total / (labels_R != IGNORED).sum().clamp(min=1)
+
+
+def mask_losses(logits_PMM: Tensor, masks_PMM: Tensor, points: int = POINTS) -> tuple[Tensor, Tensor]:
+    """(mask, dice) over P masks, at the same points of each; see `choose_points` for what is drawn.
+
+    Args:
+        logits_PMM: float32.
+        masks_PMM: uint8, 0 or 1. Between pixels the target is in between too.
+        points: for each mask.
+    """
+    with torch.autocast(logits_PMM.device.type, enabled=False):
+        points_PQ2 = choose_points(logits_PMM, points)
+        target_PQ = sample(masks_PMM.float(), points_PQ2)
+        logits_PQ = sample(logits_PMM, points_PQ2)
+        count = len(logits_PMM)
+        wrong = functional.binary_cross_entropy_with_logits(logits_PQ, target_PQ, reduction="sum")
+        mask = _MASK_WEIGHT * wrong / (count * points + _AVERAGE_EPS)
+        shown_PQ = logits_PQ.sigmoid()
+        overlap_P = 2 * (shown_PQ * target_PQ).sum(1) + _DICE_EPS
+        apart_P = 1 - overlap_P / (shown_PQ.sum(1) + target_PQ.sum(1) + _DICE_EPS)
+        return mask, _DICE_WEIGHT * apart_P.sum() / (count + _AVERAGE_EPS)
+
+
+def sample(values_PMM: Tensor, points_PQ2: Tensor) -> Tensor:
+    """Values at the points, (P, Q), bilinear between pixel centres, zero outside; differentiable in the values."""
+    grid = (points_PQ2 * 2 - 1).unsqueeze(2)
+    return functional.grid_sample(values_PMM.unsqueeze(1), grid, align_corners=False)[:, 0, :, 0]
+
+
+@torch.no_grad()
+def choose_points(logits_PMM: Tensor, count: int = POINTS) -> Tensor:
+    """`count` points of each mask, (P, count, 2), drawn from torch's global generator of the logits' device.
+
+    Two draws, in this order: rand(P, 3 * count, 2) for candidates, of which the 0.75 * count with the smallest
+    absolute logit are taken, smallest first; rand(P, 0.25 * count, 2) for the points after them.
+    """
+    masks, uncertain = len(logits_PMM), int(_UNCERTAIN_FRAC * count)
+    candidates_PQ2 = torch.rand(masks, _CANDIDATES * count, 2, device=logits_PMM.device)
+    certainty_PQ = sample(logits_PMM, candidates_PQ2).abs()
+    index_PQ = certainty_PQ.neg().topk(uncertain, dim=1).indices
+    chosen_PQ2 = candidates_PQ2.gather(1, index_PQ[..., None].expand(-1, -1, 2))
+    return torch.cat([chosen_PQ2, torch.rand(masks, count - uncertain, 2, device=logits_PMM.device)], dim=1)
 
 
 class Pairs(NamedTuple):

@@ -3,8 +3,13 @@
 Shapes: B videos, L tokens, h = width of the language model, D = width of SAM 2 (256), n = [SEG] of a video; the others
 as in batch.py.
 Source: the paper, section 3; the released code.
+
+
+How inference computes: no gradients kept, bf16 where the device or the weights call for it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import torch
@@ -13,13 +18,11 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.sa2va.batch import Batch, StepLosses
 from pipeline.sa2va.config import ModelConfig
-from pipeline.sa2va.decode import decode_masks
-from pipeline.sa2va.families.base import Family, States
-from pipeline.sa2va.grounding import GroundingEncoder, encode_frames
-from pipeline.sa2va.losses import language_loss, mask_losses
-from pipeline.sa2va.pairs import by_video, pair
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.families import Family, States
+from pipeline.sa2va.grounding import GroundingEncoder, decode_masks, encode_frames
+from pipeline.sa2va.losses import StepLosses, by_video, language_loss, mask_losses, pair
 
 
 class Sa2va(nn.Module):
@@ -128,3 +131,30 @@ class Sa2va(nn.Module):
             return decode_masks(self.sam2, decoder, frames, first_1, token_1D).sum() * 0
         touched = [each.float().sum() for each in tokens] + [each.sum() for each in decoder.parameters()]
         return torch.stack(touched).sum() * 0
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's weights are."""
+    return next(model.parameters()).device
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Within it: inference mode, the model in eval mode, bf16 autocast on CUDA or with bf16 weights.
+
+    Training mode comes back afterwards, so that pictures can be made in the middle of a training run. Not to be left
+    open across a `yield`: the modes belong to the thread, and would hold for whoever iterates.
+    """
+    training = [module for module in model.modules() if module.training]
+    device = device_of(model)
+    low = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+    model.eval()
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=low or device.type == "cuda"),
+        ):
+            yield
+    finally:
+        for module in training:
+            module.training = True

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.sa2va.checkpoint import names
+from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pickled import read_pickled
 
 ALPHA_PER_RANK = 2.0  # of LoRA, in every released configuration
 _PREFIXES = {

@@ -2,30 +2,43 @@
 
 Strict: what is missing, left over or of another shape is told all at once, before a weight is read. The model is made
 without random weights, and filled from one file after the other, so memory holds about one model.
+
+
+Which tensors of a checkpoint go where in the model; and if they do not fit, every one that does not.
+
+Models whose weights will be read from a file need no random ones first: minutes saved at 4 B parameters.
 """
 
 import copy
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from transformers import AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
 from pipeline.sa2va.checkpoint import configs, names
-from pipeline.sa2va.checkpoint.blank import Blank
-from pipeline.sa2va.checkpoint.places import places_of
-from pipeline.sa2va.checkpoint.settings import FILE, read_settings
-from pipeline.sa2va.checkpoint.shards import Shards, open_weights, read_file
+from pipeline.sa2va.checkpoint.names import Part
+from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, read_settings
+from pipeline.sa2va.checkpoint.weights import Shards, open_weights, read_file
 from pipeline.sa2va.config import ModelConfig, Sam2Config
-from pipeline.sa2va.families.load import check_tokens, family_of, random_mllm
+from pipeline.sa2va.families import check_tokens, family_of, random_mllm
 from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.text import SEG
 
 ORIGINAL_FILE = "original_sam_mask_decoder.safetensors"  # SAM 2's own mask decoder; official code does not read it
-SEG = "[SEG]"
 _TOKENIZERS: Any = AutoTokenizer  # typed in part
 _PROCESSORS: Any = AutoImageProcessor
+_FEW = 20  # names of each kind that are told
+# Of torch.nn.init and of tensors. By name: transformers puts functions of its own in the place of torch.nn.init's.
+_RANDOM = {
+    *("kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_"),
+    *("normal_", "trunc_normal_", "uniform_", "erfinv_"),
+}
 
 
 def is_sa2va(folder: Path) -> bool:
@@ -74,7 +87,7 @@ def load_sa2va(
         check_tokens(tokenizer, family, str(folder))
         if settings.seg_before_norm not in (None, family.released_before_norm):
             raise ValueError(
-                f"{folder / FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, got "
+                f"{folder / SETTINGS_FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, got "
                 f"{settings.seg_before_norm}: an earlier refsav trained it from another hidden state; train it again"
             )
         model = Sa2va(
@@ -158,3 +171,75 @@ def _load_original(model: Sa2va, path: Path) -> None:
         model.original_decoder.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{path} must hold the mask decoder of the SAM 2 inside, got {error}") from error
+
+
+def places_of(
+    shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Tensor], family: str, *, modified: bool, folder: Path
+) -> dict[str, tuple[Part, ...]]:
+    """The places of each official tensor, in the order of its rows.
+
+    Args:
+        shapes: of the checkpoint's tensors, by official name.
+        wanted: the model's tensors. Its `original_decoder` is filled from here only if `modified`.
+        family: of the MLLM.
+        modified: the checkpoint `has_modified_decoder`.
+        folder: of the checkpoint, for messages.
+
+    Raises:
+        ValueError: names without a place, places without a name, other shapes: all of them are counted.
+    """
+    places: dict[str, tuple[Part, ...]] = {}
+    elsewhere = () if modified else (names.ORIGINAL_DECODER,)
+    left = {name for name in wanted if not name.startswith(elsewhere)}
+    unexpected, shaped = [], []
+    for name, shape in shapes.items():
+        parts = names.ours(name, family, modified=modified) or ()
+        if not parts or not left.issuperset(part.name for part in parts):
+            unexpected.append(name)
+            continue
+        places[name] = parts
+        left -= {part.name for part in parts}
+        needed = tuple(wanted[parts[0].name].shape)
+        if len(parts) > 1:
+            needed = (needed[0] * len(parts), *needed[1:])
+        if shape != needed:
+            shaped.append(f"{name} {shape}, not {needed}")
+    official = {part.name if (part := names.theirs(name, family)) else name for name in left}
+    _refuse({"missing": official, "unexpected": unexpected, "of another shape": shaped}, folder, shapes)
+    return places
+
+
+def _refuse(wrong: Mapping[str, Iterable[str]], folder: Path, shapes: Iterable[str]) -> None:
+    told = [
+        f"{len(found)} {kind}: {', '.join(found[:_FEW])}{' …' if len(found) > _FEW else ''}"
+        for kind, found in ((kind, sorted(each)) for kind, each in wrong.items())
+        if found
+    ]
+    if told:
+        looks = names.family_of_names(shapes)
+        raise ValueError(
+            f"the weights of {folder} must be those that its config.json describes, got {'; '.join(told)}. They look "
+            f"like those of {f'a Sa2VA with {looks} inside' if looks else 'no Sa2VA'}. Is config.json of another "
+            "checkpoint, or SAM 2 another one than Sam2Config or refsav.json says?"
+        )
+
+
+class Blank(TorchFunctionMode):
+    """Inside it, what fills a tensor in place with random numbers leaves it as it is.
+
+    Memory that nobody writes is not taken from the system, and buffers that no file holds (position codes, rotary
+    frequencies) are computed as always, which they are not on the meta device.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Iterable[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """What torch calls in place of `func`."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

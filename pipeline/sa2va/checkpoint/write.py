@@ -1,9 +1,15 @@
 """Writes a Sa2VA in the official Hugging Face layout, so that the official code loads it; LoRA is put into the weights.
 
 The folder appears whole or not at all. The official code itself is copied beside if the user has it.
+
+
+What a checkpoint has beside weights and config.json: tokenizer, processors, chat template, in a form that all read.
+
+transformers 5 writes these files in ways that 4.x, which the official code needs, cannot read; 5 reads 4's.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -11,20 +17,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
-from pipeline.sa2va.build import merged
 from pipeline.sa2va.checkpoint import names
 from pipeline.sa2va.checkpoint.configs import to_official
 from pipeline.sa2va.checkpoint.read import ORIGINAL_FILE, is_sa2va
-from pipeline.sa2va.checkpoint.settings import Settings, write_settings
-from pipeline.sa2va.checkpoint.shards import element_bytes, write_file, write_shards
-from pipeline.sa2va.checkpoint.side_files import copy_code, write_side_files
+from pipeline.sa2va.checkpoint.sidecar import Settings, write_settings
+from pipeline.sa2va.checkpoint.weights import element_bytes, write_file, write_shards
 from pipeline.sa2va.config import PixelsConfig
-from pipeline.sa2va.families.base import unwrapped
+from pipeline.sa2va.families import unwrapped
+from pipeline.sa2va.lora import merged
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.official_code import model_files
 
 MAX_SHARD_BYTES = 5_000_000_000
+logger = logging.getLogger(__name__)
+_AS_THEY_ARE = ("chat_template.jinja", "chat_template.json", "generation_config.json")
+_PROCESSORS = {"image_processor": "preprocessor_config.json", "video_processor": "video_preprocessor_config.json"}
+_ONLY_5 = ("backend", "is_local", "local_files_only", "model_specific_special_tokens")
 
 
 def save_sa2va(
@@ -112,3 +124,96 @@ def _join(pieces: list[Tensor], dtype: torch.dtype) -> Tensor:
 
 def _own(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.detach().to("cpu", dtype, copy=True)
+
+
+def write_side_files(model: Sa2va, folder: Path) -> None:
+    """The model's tokenizer with its [SEG], and what its base has of the rest."""
+    model.tokenizer.save_pretrained(folder)
+    _rewrite_tokenizer_config(folder / "tokenizer_config.json", _added(model.tokenizer))
+    _write_vocabulary(model.tokenizer, folder)
+    for name in (*_AS_THEY_ARE, *_PROCESSORS.values()):
+        if (source := _of_base(model.config.base, name)) and not (folder / name).exists():
+            shutil.copyfile(source, folder / name)
+    together = _of_base(model.config.base, "processor_config.json")
+    nested = json.loads(together.read_text(encoding="utf-8")) if together else {}
+    for part, name in _PROCESSORS.items():
+        content = nested.get(part)
+        if content and not (folder / name).exists():
+            kind = {"processor_class": nested["processor_class"]} if "processor_class" in nested else {}
+            _write(folder / name, content | kind)
+    if not (folder / _PROCESSORS["image_processor"]).exists():
+        logger.warning(
+            "%s has no image processor to be copied into the checkpoint; official code for a Qwen wants one",
+            model.config.base,
+        )
+
+
+def copy_code(official_code: Path, family: str, wanted: set[str], folder: Path) -> None:
+    """Copy the Python files of the official release, which are not ours to ship.
+
+    Args:
+        official_code: the user's clone of bytedance/Sa2VA, or a folder of its Hugging Face files.
+        family: of the MLLM.
+        wanted: modules that config.json's auto_map names.
+        folder: the checkpoint.
+
+    Raises:
+        ValueError: one of `wanted` is not there.
+    """
+    official_code = model_files(official_code, family)
+    missing = sorted(f"{name}.py" for name in wanted if not (official_code / f"{name}.py").is_file())
+    if missing:
+        raise ValueError(
+            f"the folder of the official code must have {', '.join(missing)}, {official_code} has not; there is one "
+            "such folder a family in projects/sa2va/hf of bytedance/Sa2VA"
+        )
+    for path in sorted(official_code.glob("*.py")):
+        shutil.copyfile(path, folder / path.name)
+
+
+def _of_base(base: str, name: str) -> Path | None:
+    """A file of the base checkpoint: in its folder, or where the hub's files are kept; nothing is downloaded."""
+    local = Path(base).expanduser() / name
+    if local.is_file():
+        return local
+    if Path(base).expanduser().is_dir() or base.count("/") != 1 or base.startswith(("/", ".", "~")):
+        return None
+    cached = try_to_load_from_cache(base, name)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """What a tokenizer in plain Python is read from: vocab.json, merges.txt, added_tokens.json; 5 writes none of them.
+
+    The released evaluation of an InternVL asks for such a tokenizer.
+    """
+    bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    if bpe["type"] != "BPE":
+        return
+    pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in bpe["merges"]]
+    (folder / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *pairs]) + "\n", encoding="utf-8")
+    _write(folder / "added_tokens.json", {each["content"]: int(token) for token, each in _added(tokenizer).items()})
+
+
+def _added(tokenizer: PreTrainedTokenizerFast) -> dict[str, dict[str, Any]]:
+    """Tokens beside the vocabulary by their id, as 4.x has them in tokenizer_config.json."""
+    names = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+    return {
+        str(token): {name: getattr(each, name) for name in names}
+        for token, each in sorted(tokenizer.added_tokens_decoder.items())
+    }
+
+
+def _rewrite_tokenizer_config(path: Path, added: dict[str, dict[str, Any]]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content = {name: value for name, value in content.items() if name not in _ONLY_5}
+    if content.get("tokenizer_class") == "TokenizersBackend":
+        content["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(content.get("extra_special_tokens"), list):  # 4.x wants a dict there, and fails on a list
+        content["additional_special_tokens"] = content.pop("extra_special_tokens")
+    _write(path, content | {"added_tokens_decoder": added})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

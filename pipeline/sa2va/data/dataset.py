@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
-from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.clips import Clips, read_clip
 from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.data.sampling import choose_expressions, choose_frames
-from pipeline.sa2va.encode import EncodeInput
+from pipeline.sa2va.example import EncodeInput, Example
 
 MASK_PX = 256  # of SAM 2 at 1024 pixels: its mask logits are a quarter of its picture
 

@@ -5,6 +5,9 @@ model once, and every question goes on from there. A [SEG]'s hidden state is tak
 the release generates each answer by itself and does the same.
 
 Shapes: N questions, P tokens that they share, L tokens of the longest rest, h = width of the language model.
+
+
+What is asked about a video, as tokens.
 """
 
 import copy
@@ -15,14 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.sa2va.conversation import end_id
-from pipeline.sa2va.families.base import States, core
-from pipeline.sa2va.infer.compute import device_of, inference
-from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.config import InferConfig
+from pipeline.sa2va.families import States, core
+from pipeline.sa2va.model import Sa2va, device_of, inference
+from pipeline.sa2va.text import end_id, inference_question, prompt_ids
+
+# what the chat template of the released inference adds, and its training does not have
+_OFFICIAL_SYSTEM = {"qwen2_5_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Generation:
     """What the model says.
 
     Attributes:
@@ -34,9 +40,9 @@ class Answer:
     seg_h: Tensor | None
 
 
-def answers(
+def generate(
     model: Sa2va, prompts: Sequence[Sequence[int]], mllm_inputs: dict[str, Tensor], *, max_new_tokens: int, batch: int
-) -> list[Answer]:
+) -> list[Generation]:
     """An answer to each prompt.
 
     Args:
@@ -57,7 +63,7 @@ def answers(
     with inference(model):
         device = device_of(model)
         begun = _begin(model, torch.tensor([prompts[0][:shared]], device=device), mllm_inputs)
-        given: list[Answer] = []
+        given: list[Generation] = []
         for first in range(0, len(prompts), batch):
             rests = [torch.tensor(prompt[shared:], device=device) for prompt in prompts[first : first + batch]]
             given += _finish(model, begun, rests, max_new_tokens)
@@ -91,7 +97,7 @@ def _begin(model: Sa2va, ids_1P: Tensor, mllm_inputs: dict[str, Tensor]) -> _Beg
     return _Begun(cache, ids_1P.shape[1], int(offset.flatten()[0]))
 
 
-def _finish(model: Sa2va, begun: _Begun, rests: Sequence[Tensor], max_new_tokens: int) -> list[Answer]:
+def _finish(model: Sa2va, begun: _Begun, rests: Sequence[Tensor], max_new_tokens: int) -> list[Generation]:
     stop = _stop_ids(model)
     said: list[list[int]] = [[] for _ in rests]
     seg_h: list[Tensor | None] = [None] * len(rests)
@@ -110,7 +116,7 @@ def _finish(model: Sa2va, begun: _Begun, rests: Sequence[Tensor], max_new_tokens
                 if token == model.seg_id and seg_h[n] is None:
                     seg_h[n] = hidden_Nh[n]
     texts = [str(model.tokenizer.decode(ids)).strip() for ids in said]
-    return [Answer(text, hidden) for text, hidden in zip(texts, seg_h, strict=True)]
+    return [Generation(text, hidden) for text, hidden in zip(texts, seg_h, strict=True)]
 
 
 def _steps(model: Sa2va, begun: _Begun, rests: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -156,3 +162,25 @@ def _stop_ids(model: Sa2va) -> set[int]:
     named = getattr(settings, "eos_token_id", None)
     ids = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
     return {end_id(tokenizer), *ids} - {None}
+
+
+def encode_prompts(model: Sa2va, texts: Sequence[str], tokens_F: Sequence[int], config: InferConfig) -> list[list[int]]:
+    """Token ids of the question about each text, frames first, up to where the answer begins.
+
+    Args:
+        model: its tokenizer and family.
+        texts: expressions.
+        tokens_F: how many tokens each frame has.
+        config: `official_prompts` says which questions; on the official path there is also no line break between the
+            frames of a Qwen, and Qwen2.5-VL gets a system turn, both unlike in any training.
+
+    Raises:
+        ValueError: a text that is empty or has a special token in it.
+    """
+    tokenizer, family = model.tokenizer, model.family
+    official = config.path == "official"
+    visual = family.visual_text(tokens_F, "" if official and family.name.startswith("qwen") else "\n")
+    system = _OFFICIAL_SYSTEM.get(family.name, "") if official else ""
+    before = tokenizer.encode(system, add_special_tokens=False)
+    questions = [inference_question(text, official=config.official_prompts) for text in texts]
+    return [[*before, *prompt_ids(tokenizer, visual, question).tolist()] for question in questions]

@@ -15,7 +15,6 @@ from stages.base import FatalError, RowError
 from stages.video.frames import Frame, probe, walk
 
 Picture = NDArray[np.uint8]  # HW3, red green blue
-
 ANNOTATED_FPS = 6  # what SA-V's masklets and the training have
 _PICTURES = {".jpg", ".jpeg", ".png"}
 

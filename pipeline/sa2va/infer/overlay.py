@@ -20,7 +20,6 @@ from stages.video.draw import jpeg
 from stages.video.frames import fit
 
 Masks = NDArray[np.bool_]
-
 # far apart from one another, and light enough to be read as text on black
 COLOURS = ((255, 82, 82), (64, 156, 255), (255, 214, 10), (48, 209, 88), (191, 90, 242), (255, 149, 0), (100, 230, 230))
 _TINT_FRAC = 0.4

@@ -1,28 +1,33 @@
 """Masks of a video from texts: what the command, the evaluation and any other code call.
 
 Shapes: N texts, T frames, H x W pixels.
+
+
+A Segmenter of a checkpoint's folder, with the settings that it was trained with.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.sa2va.config import InferConfig
-from pipeline.sa2va.infer import ask
-from pipeline.sa2va.infer.compute import device_of, inference
-from pipeline.sa2va.infer.consistent import Consistent
-from pipeline.sa2va.infer.generate import Answer, answers
-from pipeline.sa2va.infer.mask_path import MaskPath
-from pipeline.sa2va.infer.official import Official
-from pipeline.sa2va.infer.propagate import Propagation, propagate
-from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.checkpoint.read import is_sa2va, load_sa2va
+from pipeline.sa2va.checkpoint.sidecar import read_settings
+from pipeline.sa2va.config import InferConfig, official_infer
+from pipeline.sa2va.grounding import build_sam2
+from pipeline.sa2va.infer.generate import Generation, encode_prompts, generate
+from pipeline.sa2va.infer.paths import Consistent, Official
+from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
+from pipeline.sa2va.model import Sa2va, device_of, inference
 from pipeline.sa2va.pixels import Frame, sam_frames
 
 Masks = NDArray[np.bool_]
+logger = logging.getLogger("refsav")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Segmenter:
             masks_NTHW[:, t] = step.masks_NHW
         return [Segmentation(*row) for row in zip(texts, masks_NTHW, (each.text for each in found), strict=True)]
 
-    def stream(self, frames: Sequence[Frame], texts: Sequence[str]) -> tuple[list[Answer], Iterator[FrameMasks]]:
+    def stream(self, frames: Sequence[Frame], texts: Sequence[str]) -> tuple[list[Generation], Iterator[FrameMasks]]:
         """(answers, frames with the masks of all texts, in order and made when asked for); see `segment`."""
         if not len(frames):
             raise ValueError("a video must have at least one frame, got none")
@@ -94,15 +99,17 @@ class Segmenter:
         found = self.ask([seen[t] for t in keys], texts)
         return found, self._masks(frames, seen, found)
 
-    def ask(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Answer]:
+    def ask(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Generation]:
         """What the model says of each text, shown these frames; no masks yet."""
         config = self._config
         pixels = self._model.family.pixels(frames, config.pixels)
-        asked = ask.prompts(self._model, texts, pixels.tokens_F, config)
+        asked = encode_prompts(self._model, texts, pixels.tokens_F, config)
         limits = {"max_new_tokens": config.max_new_tokens, "batch": config.batch}
-        return answers(self._model, asked, pixels.tensors, **limits)
+        return generate(self._model, asked, pixels.tensors, **limits)
 
-    def _masks(self, frames: Sequence[Frame], seen: dict[int, Frame], found: Sequence[Answer]) -> Iterator[FrameMasks]:
+    def _masks(
+        self, frames: Sequence[Frame], seen: dict[int, Frame], found: Sequence[Generation]
+    ) -> Iterator[FrameMasks]:
         model, config, keys = self._model, self._config, list(seen)
         first_HW3 = seen[keys[0]]
         size = first_HW3.shape[:2]
@@ -138,3 +145,90 @@ class Segmenter:
 def _check_size(frame_HW3: Frame, first_HW3: Frame, t: int) -> None:
     if frame_HW3.shape != first_HW3.shape:
         raise ValueError(f"all frames of a video must be {first_HW3.shape}, got {frame_HW3.shape} at frame {t}")
+
+
+def load_segmenter(
+    folder: Path,
+    *,
+    official: bool = False,
+    device: str = "",
+    sam2_checkpoint: str = "",
+    frames: int | None = None,
+    batch: int | None = None,
+    max_new_tokens: int | None = None,
+) -> Segmenter:
+    """A model ready to answer: float32 on a CPU, else bf16.
+
+    Args:
+        folder: a Sa2VA checkpoint: ours, the official ones, or Sa2VA-i's.
+        official: the released inference in every choice; else the consistent path, pictures and questions as the
+            checkpoint was trained with.
+        device: torch's name for it; empty: a GPU where there is one.
+        sam2_checkpoint: of SAM 2 as it was published, for the consistent path of a checkpoint that has no copy of its
+            mask decoder (the official ones).
+        frames: key frames; None: 5.
+        batch: texts at a time; None: 8.
+        max_new_tokens: of an answer; None: 64, official 2048.
+
+    Raises:
+        ValueError: no such checkpoint or device, or one without what the path needs.
+    """
+    _check_is_sa2va(folder)
+    settings = read_settings(folder)
+    config = InferConfig(pixels=settings.pixels, official_prompts=settings.official_prompts)
+    if official:
+        config = official_infer(config)
+    config = replace(
+        config,
+        frames=config.frames if frames is None else frames,
+        batch=config.batch if batch is None else batch,
+        max_new_tokens=config.max_new_tokens if max_new_tokens is None else max_new_tokens,
+    )
+    place = _device(device)
+    logger.info("loading %s to %s", folder, place)
+    model = load_sa2va(folder, device=place, dtype=torch.float32 if place.type == "cpu" else torch.bfloat16)
+    if sam2_checkpoint:
+        give_original_decoder(model, sam2_checkpoint)
+    return Segmenter(model, config)
+
+
+def check_model(folder: Path, *, official: bool = False, device: str = "", sam2_checkpoint: str = "") -> None:
+    """Whether `load_segmenter` will find what it needs; of weights nothing but names and shapes is read.
+
+    Raises:
+        ValueError: it will not.
+    """
+    _check_is_sa2va(folder)
+    _device(device)
+    read_settings(folder)
+    model = load_sa2va(folder, device="meta")
+    if sam2_checkpoint:
+        give_original_decoder(model, sam2_checkpoint)
+    Segmenter(model, official_infer(InferConfig()) if official else None)
+
+
+def _check_is_sa2va(folder: Path) -> None:
+    if not is_sa2va(folder):
+        raise ValueError(
+            f"{folder} must be the folder of a Sa2VA checkpoint, with a config.json that says so; an MLLM without "
+            "[SEG] cannot segment: train it with python -m pipeline.train_on_refsav"
+        )
+
+
+def give_original_decoder(model: Sa2va, sam2_checkpoint: str) -> None:
+    """Set `model.original_decoder` to that of a published SAM 2.
+
+    Raises:
+        ValueError: no checkpoint of the SAM 2 that is in the model.
+    """
+    sam2 = build_sam2(replace(model.config.sam2, checkpoint=sam2_checkpoint))
+    model.original_decoder = sam2.sam_mask_decoder.requires_grad_(False).to(model.sam2.device)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device must be one that torch can use here, got {name!r}: {error}") from error
+    return device

@@ -5,21 +5,33 @@ frame for ever. Here the memories are bounded: an old frame's are dropped once n
 
 Shapes: N objects; D = SAM 2's width (256); S = side of its picture (1024), M = S / 4 = side of its mask logits,
 m = S / 16 = side of its top map.
+
+
+From language tokens to the masks of a whole video: one image encoding a frame for all objects.
+
+Shapes: N objects, D = SAM 2's width, M = side of its mask logits, T frames, S = side of SAM 2's picture.
+
+
+What the two ways from a language token to the masks of a video differ in.
+
+Shapes: N objects, D = SAM 2's width, M = side of its mask logits, H x W = the video's frames.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.sa2va.decode import Heads
-from pipeline.sa2va.grounding import backbone
+from pipeline.sa2va.grounding import Heads, backbone
+from pipeline.sa2va.model import Sa2va, device_of, inference
 
 MEMORY_DTYPE = torch.bfloat16  # as the stock predictor stores them
-
 # (top map that has attended to memories (N, D, m, m), the two finer maps through a decoder's convolutions) -> masks
 Decode = Callable[[Tensor, list[Tensor]], Heads]
 
@@ -141,3 +153,107 @@ class Tracker:
     def _flat(self, level: Tensor) -> Tensor:
         """A map (1, D, m, m) as the sequence (m * m, N, D)."""
         return level.expand(self._objects, -1, -1, -1).flatten(2).permute(2, 0, 1)
+
+
+class MaskPath(Protocol):
+    """Made of a model; holds nothing of a video.
+
+    Attributes:
+        colour_dtype: what the mean and deviation of SAM 2's colours are rounded to.
+    """
+
+    colour_dtype: torch.dtype
+
+    def key_frames(self, frames: int) -> list[int]:
+        """Which of a video's frames the MLLM sees and masks are made on from its answer, in order."""
+
+    def seed(self, maps: Maps, language_ND: Tensor, size: tuple[int, int]) -> Heads:
+        """Masks of a key frame, from the language tokens; `size` = (H, W)."""
+
+    def fine(self, maps: Maps) -> list[Tensor]:
+        """The finer maps as the decoder of `decode` wants them, for one object."""
+
+    def decode(self, attended_NDmm: Tensor, fine: list[Tensor]) -> Heads:
+        """Masks of a frame that is only tracked."""
+
+    def masks(self, logits_N1MM: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Masks (N, H, W) at the size of the video."""
+
+
+class Propagation:
+    """All objects of one video, `batch` of them at once through attention and decoder."""
+
+    def __init__(
+        self, model: Sa2va, path: MaskPath, language_ND: Tensor, frames: int, size: tuple[int, int], batch: int
+    ) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            model: see Sa2va.
+            path: consistent or official.
+            language_ND: a token for each object, on the model's device.
+            frames: T.
+            size: (height, width) of the video's frames, pixels.
+            batch: objects at a time.
+        """
+        self._model, self._path, self._size = model, path, size
+        self._language = torch.split(language_ND, batch)
+        sam2 = self._model.sam2
+        self._trackers = [Tracker(sam2, len(piece), frames) for piece in self._language]
+
+    def seed(self, frame: int, picture_3SS: Tensor) -> Tensor:
+        """Mask logits (N, 1, M, M) of a key frame, remembered for all others."""
+        with inference(self._model):
+            maps = self._encode(picture_3SS)
+            logits = []
+            for language, tracker in zip(self._language, self._trackers, strict=True):
+                found = self._path.seed(maps, language, self._size)
+                tracker.condition(frame, maps, found)
+                logits.append(found.best_low_P1MM)
+            return torch.cat(logits)
+
+    def track(self, frame: int, picture_3SS: Tensor) -> Tensor:
+        """Mask logits (N, 1, M, M) of a frame that is no key frame; in order, when all key frames are seeded."""
+        with inference(self._model):
+            maps = self._encode(picture_3SS)
+            fine = self._path.fine(maps)
+            return torch.cat([tracker.track(frame, maps, fine, self._path.decode) for tracker in self._trackers])
+
+    def masks(self, logits_N1MM: Tensor) -> NDArray[np.bool_]:
+        """Masks (N, H, W) at the size of the video."""
+        with inference(self._model):
+            return self._path.masks(logits_N1MM, self._size)
+
+    def _encode(self, picture_3SS: Tensor) -> Maps:
+        device = device_of(self._model)
+        return encode_frame(self._model.sam2, picture_3SS.to(device, non_blocking=True), self._path.colour_dtype)
+
+
+def propagate(
+    propagation: Propagation, read: Callable[[int], Tensor], frames: int, key_frames: Sequence[int]
+) -> Iterator[NDArray[np.bool_]]:
+    """Masks (N, H, W) of each frame, in order.
+
+    Args:
+        propagation: of this video, fresh.
+        read: gives a frame's picture, uint8 (3, S, S); called from another thread, one frame ahead, once a frame.
+        frames: T.
+        key_frames: of the path, in order.
+    """
+    keys = set(key_frames)
+    others = [t for t in range(frames) if t not in keys]
+    pictures = _one_ahead(read, [*key_frames, *others])
+    seeded = {t: propagation.seed(t, next(pictures)) for t in key_frames}
+    for t in range(frames):
+        yield propagation.masks(seeded.pop(t) if t in keys else propagation.track(t, next(pictures)))
+
+
+def _one_ahead(read: Callable[[int], Tensor], order: Sequence[int]) -> Iterator[Tensor]:
+    """`read` of each, the next one read while the one before is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="frames") as reader:
+        coming = reader.submit(read, order[0])
+        for t in order[1:]:
+            picture = coming.result()
+            coming = reader.submit(read, t)
+            yield picture
+        yield coming.result()

@@ -2,24 +2,35 @@
 
 `curve.jsonl` has one line per told step. A run that is resumed at step s drops the lines after s, and one that a kill
 or a full disk cut off, and goes on: so a killed run leaves the same curve as one that was not (the times aside).
+
+
+Predicted masks of a few fixed videos, drawn along the way: a row an object, a column a frame.
 """
 
 import json
 import logging
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.sa2va.example import Batch
+
 logger = logging.getLogger(__name__)
-
 PARTS = ("llm", "mask", "dice")
+Picture = NDArray[np.uint8]
+_SIDE_PX = 192  # of a cell
+_TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue: what was predicted, what is right
 
 
-class Watch:
+class MetricsLogger:
     """Of the first worker only.
 
     Args:
@@ -84,3 +95,42 @@ def _memory_bytes() -> int:
 def _clock(seconds_s: float) -> str:
     minutes, seconds = divmod(round(seconds_s), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def draw_masks(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Picture:
+    """Frames of a batch with the predicted mask as a tint and the true one as a contour.
+
+    Args:
+        batch: on the CPU.
+        logits_B: per video (O, F, M, M); above 0 is inside.
+
+    Returns:
+        One picture, red green blue: the objects of all videos below one another.
+    """
+    rows, first = [], 0
+    for masks_OFMM, logits_OFMM in zip(batch.masks_B, logits_B, strict=True):
+        frames = masks_OFMM.shape[1]
+        pictures_FHW3 = batch.sam_frames_N3SS[first : first + frames].permute(0, 2, 3, 1).numpy()
+        first += frames
+        for true_FMM, logits_FMM in zip(masks_OFMM.numpy(), logits_OFMM, strict=True):
+            cells = zip(pictures_FHW3, true_FMM, logits_FMM > 0, strict=True)
+            rows.append(np.concatenate([_cell(*cell) for cell in cells], axis=1))
+    width_px = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, ((0, 0), (0, width_px - row.shape[1]), (0, 0))) for row in rows])
+
+
+def write_jpeg(picture_HW3: Picture, path: Path) -> None:
+    """As JPEG, its folder made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(picture_HW3, cv2.COLOR_RGB2BGR))
+
+
+def _cell(frame_HW3: Picture, true_MM: Picture, predicted_MM: NDArray[np.bool_]) -> Picture:
+    size = (_SIDE_PX, _SIDE_PX)
+    cell = np.asarray(cv2.resize(np.ascontiguousarray(frame_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
+    predicted = cv2.resize(predicted_MM.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    cell[predicted] = (cell[predicted] * 0.5 + np.array(_TINT) * 0.5).astype(np.uint8)
+    true = cv2.resize(np.ascontiguousarray(true_MM), size, interpolation=cv2.INTER_NEAREST)
+    outlines, _ = cv2.findContours(true, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(cell, outlines, -1, _EDGE, 1)
+    return cell

@@ -1,45 +1,49 @@
-"""A training run as one worker sees it: model built, steps done, checkpoints written, the model exported."""
+"""A training run as one worker sees it: model built, steps done, checkpoints written, the model exported.
+
+What can be known of a run before its workers start: whether its model can be built, and whether there is room.
+
+When something is due that a run does now and then.
+"""
 
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from pipeline.sa2va.batch import Batch
+from pipeline.out_folder import check_space
 from pipeline.sa2va.build import build
-from pipeline.sa2va.checkpoint.trained_on import read_trained_on, write_trained_on
+from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
-from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.data.check import check_videos
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.dataset import RefSavDataset
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.encode import LOGITS_STRIDE, Encoder
+from pipeline.sa2va.data.items import Video, excluded_videos, read_videos
 from pipeline.sa2va.estimate import estimate
+from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
+from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.train import pictures, state
-from pipeline.sa2va.train.every import Every
-from pipeline.sa2va.train.identity import DataIdentity
-from pipeline.sa2va.train.loop import Place, any_of, autocast, do_step
-from pipeline.sa2va.train.plan import plan, plan_steps
-from pipeline.sa2va.train.schedule import optimiser
-from pipeline.sa2va.train.watch import Watch
-from pipeline.sa2va.trainable import parameters, prepare, summary
+from pipeline.sa2va.train import state
+from pipeline.sa2va.train.metrics_logger import MetricsLogger, draw_masks, write_jpeg
+from pipeline.sa2va.train.state import DataIdentity
+from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
 
 logger = logging.getLogger(__name__)
-
 _SHOWN = 4  # videos whose masks are drawn along the way
+_STATES = 3  # a trained number and Adam's two of it, float32
+_EXPORTED_BYTES = 2  # bfloat16
 
 
-def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> Path | None:
+def train(config: TrainConfig, videos: list[Video], clips: Clips, place: DistContext) -> Path | None:
     """Train from the last checkpoint on, to the end or until `place.stop`.
 
     Returns:
@@ -67,7 +71,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     watch = None
     if place.rank == 0:
         _introduce(config, model, shown, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
-        watch = Watch(out, len(steps), begun)
+        watch = MetricsLogger(out, len(steps), begun)
         if not begun:
             _show(watch, out, 0, model, shown, place)
     wrapped = model if place.world == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
@@ -108,7 +112,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     return out / "model"
 
 
-def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> tuple[Sa2va, RefSavDataset]:
+def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: DistContext) -> tuple[Sa2va, RefSavDataset]:
     """The model as it is before the first step, and what it is trained on.
 
     Raises:
@@ -125,7 +129,11 @@ def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: Plac
 
 
 def _loader(
-    config: TrainConfig, dataset: RefSavDataset, micro: list[list[tuple[int, int]]], join: partial[Batch], place: Place
+    config: TrainConfig,
+    dataset: RefSavDataset,
+    micro: list[list[tuple[int, int]]],
+    join: partial[Batch],
+    place: DistContext,
 ) -> Iterator[Batch]:
     """The micro-batches in their order, read ahead by worker processes."""
     loader = DataLoader(
@@ -154,15 +162,15 @@ def _introduce(config: TrainConfig, model: Sa2va, first: Batch, amount: str) -> 
     logger.info("%s", estimate(model, first, config))
 
 
-def _show(watch: Watch, out: Path, step: int, model: Sa2va, shown: Batch, place: Place) -> None:
+def _show(watch: MetricsLogger, out: Path, step: int, model: Sa2va, shown: Batch, place: DistContext) -> None:
     """Draw the masks that the model gives for the fixed videos."""
     was_training = model.training
     model.eval()
     with torch.no_grad(), autocast(place.device):
         logits_B = [logits.cpu().numpy() for logits in model(shown.to(place.device)).logits_B]
     model.train(was_training)
-    picture_HW3 = pictures.draw(shown, logits_B)
-    pictures.write(picture_HW3, out / "pictures" / f"step_{step:08d}.jpg")
+    picture_HW3 = draw_masks(shown, logits_B)
+    write_jpeg(picture_HW3, out / "pictures" / f"step_{step:08d}.jpg")
     watch.show(step, "masks", torch.from_numpy(picture_HW3))
 
 
@@ -177,3 +185,73 @@ def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> No
     )
     write_trained_on(trained_on, folder)
     logger.info("the trained model is in %s", folder)
+
+
+def check_run(config: TrainConfig, videos: list[Video]) -> None:
+    """Look at checkpoint, base model and disk; of weights nothing but names and shapes is read.
+
+    Raises:
+        ValueError: the checkpoint in OUT is of another run, the base is broken or no MLLM, or there is too little room.
+    """
+    state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
+    model = build(config.model, device="meta", dtype=torch.bfloat16)
+    prepare(model, config.model)
+    logger.info("the model can be built:\n%s", summary(model))
+    checkpoint_bytes = _STATES * sum(4 * each.numel() for each in parameters(model))
+    model_bytes = _EXPORTED_BYTES * sum(each.numel() for each in model.parameters())
+    new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
+    check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
+
+
+def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, device: torch.device) -> None:
+    """One forward and backward pass over the first videos, here; nothing is changed or written.
+
+    Raises:
+        ValueError: what training would fail with.
+    """
+    model, dataset = prepared(config, videos, clips, DistContext(device=device))
+    count = min(config.optim.micro_batch, len(videos))
+    batch = collate([dataset[0, index] for index in range(count)], family=model.family)
+    logger.info("%s", estimate(model, batch, config))
+    model.train()
+    started_s = time.monotonic()
+    with autocast(device):
+        losses: Any = model(batch.to(device))
+    losses.total.backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    spent_s = time.monotonic() - started_s
+    if not torch.isfinite(losses.total):
+        raise ValueError(f"the loss must be a number, got {losses.total.item()} for {', '.join(batch.video_ids_B)}")
+    logger.info("a micro-batch of %d videos: loss %.4f, %.2f s", count, losses.total.item(), spent_s)
+
+
+@dataclass
+class Every:
+    """Due when so many steps, or so many seconds, have passed since it last was; 0: not by that measure."""
+
+    steps: int
+    seconds_s: float
+    _last_s: float = field(default_factory=time.monotonic)
+
+    def due(self, step: int) -> bool:
+        """Whether it is due after optimiser step `step` (from 1); then the seconds count from now."""
+        by_time = self.seconds_s > 0 and time.monotonic() - self._last_s >= self.seconds_s
+        if by_time or (self.steps > 0 and step % self.steps == 0):
+            self._last_s = time.monotonic()
+            return True
+        return False
+
+
+def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
+    """The videos to train on, all of them checked, none of them of the benchmark.
+
+    Raises:
+        ValueError: every row that cannot be trained on (unless they are to be left out), or nothing is left.
+    """
+    exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    root = Path(config.sav_root) if config.sav_root else None
+    sources = [Path(source) for source in config.sources]
+    videos = read_videos(sources, root, exclude=exclude, official=config.official)
+    clips = Clips([Path(store) for store in config.stores])
+    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips

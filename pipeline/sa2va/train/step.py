@@ -3,9 +3,13 @@
 All chance of a step (points of the losses, dropout) comes from a seed of (run, step, rank) that is set before it, all
 chance of an example from (run, epoch, video): so step s of a resumed run is step s of an uninterrupted one, bit for
 bit on the same hardware.
+
+
+The optimiser and its learning rate: linear warm-up, then cosine to zero (paper, implementation details).
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +19,19 @@ import torch
 from torch import Tensor, nn
 from torch.distributed import ReduceOp, all_reduce
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
-from pipeline.sa2va.batch import Batch
-from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.train.watch import PARTS
+from pipeline.sa2va.config import OptimConfig, TrainConfig
+from pipeline.sa2va.data.sampler import official_steps, share, steps
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.train.metrics_logger import PARTS
+
+Micro = list[tuple[int, int]]  # (epoch, index of the video) of each example of a micro-batch
 
 
 @dataclass(frozen=True)
-class Place:
+class DistContext:
     """Where this process stands among the workers."""
 
     rank: int = 0
@@ -66,7 +75,7 @@ def do_step(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     micro_batches: Sequence[Batch],
     weights: Sequence[float],
-    place: Place,
+    place: DistContext,
 ) -> Step:
     """One optimiser step over the micro-batches of all workers.
 
@@ -110,7 +119,7 @@ def do_step(
     return Step(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens))
 
 
-def any_of(wishes: Sequence[bool], place: Place) -> list[bool]:
+def any_of(wishes: Sequence[bool], place: DistContext) -> list[bool]:
     """Of each wish, whether any worker has it: all of them then do the same at the same step."""
     if place.world == 1:
         return list(wishes)
@@ -122,3 +131,83 @@ def any_of(wishes: Sequence[bool], place: Place) -> list[bool]:
 def _counts(batch: Batch) -> Tensor:
     videos = torch.tensor(len(batch.video_ids_B), device=batch.attention_BL.device)
     return torch.stack([videos, batch.attention_BL.sum()]).double()
+
+
+def lr_factor(step: int, steps: int, config: OptimConfig, micro_batches: int = 0) -> float:
+    """Share of `config.lr` at optimiser step `step` (from 0) of `steps`.
+
+    Args:
+        step: from 0.
+        steps: of the run.
+        config: of the run.
+        micro_batches: of a step, as the release counts: its rate moves at every micro-batch, by mmengine's formulas,
+            and a step has the one of its last; 0: ours.
+    """
+    if micro_batches:
+        return _official_factor((step + 1) * micro_batches - 1, steps * micro_batches, config)
+    warmup = math.ceil(config.warmup_frac * steps)
+    if step < warmup:
+        return config.warmup_start + (1 - config.warmup_start) * step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def _official_factor(at: int, total: int, config: OptimConfig) -> float:
+    """Before micro-batch `at` (from 0): LinearLR, whose last step is the whole rate, then CosineAnnealingLR."""
+    warmup = int(config.warmup_frac * total)
+    if at < warmup:
+        return config.warmup_start + (1 - config.warmup_start) * at / (warmup - 1) if warmup > 1 else 1.0
+    return 0.5 * (1 + math.cos(math.pi * (at - warmup) / max(1, total - warmup)))
+
+
+def optimiser(
+    parameters: Iterable[nn.Parameter], steps: int, config: OptimConfig, micro_batches: int = 0
+) -> tuple[AdamW, LambdaLR]:
+    """AdamW with the same weight decay on everything (as released), and its schedule; arguments as of `lr_factor`."""
+    trained = list(parameters)
+    on_gpu = bool(trained) and trained[0].is_cuda
+    adam = AdamW(trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=on_gpu)
+    return adam, LambdaLR(adam, lambda step: lr_factor(step, steps, config, micro_batches))
+
+
+def plan_steps(config: TrainConfig, lengths: Sequence[int]) -> list[Micro]:
+    """All optimiser steps of the run, whoever takes their videos.
+
+    Args:
+        config: of the run; of its workers and micro-batches nothing counts.
+        lengths: of each index of the dataset.
+    """
+    optim, repeats = config.optim, config.data.repeats
+    planned: list[Micro] = []
+    for epoch in range(optim.epochs):
+        drawn = {"batch": optim.batch, "seed": config.seed, "epoch": epoch}
+        of_epoch = (
+            official_steps(len(lengths) // repeats, repeats=repeats, **drawn)
+            if config.official
+            else steps(lengths, **drawn)
+        )
+        planned += [[(epoch, index) for index in step] for step in of_epoch]
+    return planned
+
+
+def plan(config: TrainConfig, lengths: Sequence[int], place: DistContext) -> list[list[Micro]]:
+    """All optimiser steps of one worker: the micro-batches of each; an empty one where there is no video left for it.
+
+    Args:
+        config: of the run.
+        lengths: of each index of the dataset.
+        place: which worker this is.
+
+    Raises:
+        ValueError: there are more workers than videos in a batch.
+    """
+    optim = config.optim
+    if optim.batch < place.world:
+        raise ValueError(
+            f"a batch must have a video for each worker, got {optim.batch} videos and {place.world} workers: take "
+            "fewer workers or a larger batch"
+        )
+    planned = []
+    for step in plan_steps(config, lengths):
+        mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=place.rank, world_size=place.world)
+        planned.append([[step[n] for n in micro] for micro in mine])
+    return planned

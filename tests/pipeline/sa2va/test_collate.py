@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline.sa2va.batch import IGNORED, Example
-from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.encode import EncodeInput, Encoder
-from pipeline.sa2va.families.base import Family
-from pipeline.sa2va.families.load import family_of
+from pipeline.sa2va.example import EncodeInput, Encoder, Example, collate
+from pipeline.sa2va.families import Family, family_of
+from pipeline.sa2va.text import IGNORED
 from tests.pipeline.sa2va.tiny import FAMILIES, TINY_SAM2_SIDE_PX, tiny_config, tiny_pixels, tiny_tokenizer
 
 

@@ -8,8 +8,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.sa2va.batch import IGNORED
-from pipeline.sa2va.conversation import Turn, conversation, end_id, prompt_ids, refuse_special_tokens
+from pipeline.sa2va.text import IGNORED, Turn, conversation, end_id, prompt_ids, refuse_special_tokens
 from tests.pipeline.sa2va.tiny import tiny_tokenizer
 
 VISUAL = "<|vision_start|><|image_pad|><|image_pad|><|vision_end|>"

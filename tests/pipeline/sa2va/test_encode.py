@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.sa2va.batch import IGNORED, Example
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.encode import EncodeInput, Encoder
-from pipeline.sa2va.families.load import family_of
+from pipeline.sa2va.example import EncodeInput, Encoder, Example
+from pipeline.sa2va.families import family_of
 from pipeline.sa2va.pixels import sam_frames
+from pipeline.sa2va.text import IGNORED
 from tests.pipeline.sa2va.tiny import TINY_SAM2_SIDE_PX, tiny_config, tiny_pixels, tiny_tokenizer
 
 SIDE = TINY_SAM2_SIDE_PX // 4

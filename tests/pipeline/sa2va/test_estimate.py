@@ -8,14 +8,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.sa2va.batch import Batch
 from pipeline.sa2va.config import OptimConfig, TrainConfig
-from pipeline.sa2va.counting import Kept, decoder_cost
-from pipeline.sa2va.decode import decode_masks
-from pipeline.sa2va.estimate import Estimate, estimate
-from pipeline.sa2va.grounding import Features
+from pipeline.sa2va.estimate import Estimate, Kept, decoder_cost, estimate
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.grounding import Features, decode_masks
+from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
 from tests.pipeline.sa2va.tiny import FAMILIES
 

@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import GotOcr2ImageProcessor, InternVLConfig, Qwen2_5_VLConfig, Qwen2VLImageProcessor, Qwen3VLConfig
 
 from pipeline.sa2va.config import InferConfig, PixelsConfig, official_infer
-from pipeline.sa2va.families.load import family_of
+from pipeline.sa2va.families import family_of
 from pipeline.sa2va.pixels import resize, sam_frames
 
 CONFIGS = {"qwen3_vl": Qwen3VLConfig(), "qwen2_5_vl": Qwen2_5_VLConfig(), "internvl": InternVLConfig()}

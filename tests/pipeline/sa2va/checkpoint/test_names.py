@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from pipeline.sa2va.checkpoint import names
-from pipeline.sa2va.checkpoint.blank import Blank
-from pipeline.sa2va.checkpoint.internvl_names import Part
+from pipeline.sa2va.checkpoint.names import Part
+from pipeline.sa2va.checkpoint.read import Blank
 from pipeline.sa2va.config import Sam2Config
 from pipeline.sa2va.grounding import build_sam2
 

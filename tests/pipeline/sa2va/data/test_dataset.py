@@ -7,12 +7,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from pipeline.export.store_video import StoreConfig, store_video
-from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.data.dataset import RefSavDataset
 from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.encode import EncodeInput
+from pipeline.sa2va.example import EncodeInput, Example
 from tests.pipeline.sa2va.data.tiny import AUTO, MANUAL, make_video
 
 SIDE = 20
