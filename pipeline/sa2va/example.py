@@ -1,6 +1,7 @@
-"""From a video's frames, masks and expressions to one example; runs in a loader's process.
+"""Turn what was read of a video into a training example, and several examples into a batch.
 
-Examples to a batch.
+Shapes: B videos, L tokens, F frames and O objects of one video, N = all frames of a batch, S = side of SAM 2's image
+(1024), M = S / 4 = side of its mask logits (256).
 """
 
 from collections.abc import Sequence
@@ -16,48 +17,27 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.families import Family
-from pipeline.sa2va.pixels import Frame, sam_frames
+from pipeline.sa2va.pixels import Image, squares
 from pipeline.sa2va.text import IGNORED, Turn, conversation, training_answer, training_question
 
-LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its picture's side
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One video, ready to be batched; made in a loader's worker, on the CPU.
-
-    Attributes:
-        video_id: SA-V's.
-        object_ids_O: the masklet of each turn.
-        input_ids_L: int64, the whole conversation.
-        labels_L: int64, the same where the answer is learned, else IGNORED.
-        mllm: what the MLLM's family wants beside the text: pixel_values, image_grid_thw …
-        sam_frames_F3SS: uint8, red green blue, not normalised.
-        masks_OFMM: uint8, 0 or 1; all zero where the object is not visible.
-    """
-
-    video_id: str
-    object_ids_O: tuple[str, ...]
-    input_ids_L: Tensor
-    labels_L: Tensor
-    mllm: dict[str, Tensor]
-    sam_frames_F3SS: Tensor
-    masks_OFMM: Tensor
+LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several examples; text padded on the right, frames one video after the other.
+    """One or several videos as the model takes them; a dataset gives one video, `collate` joins several.
+
+    Text is padded on the right, frames stand one video after the other.
 
     Attributes:
-        video_ids_B: one a video.
-        object_ids_B: the masklets of each.
-        input_ids_BL: int64.
-        labels_BL: int64.
-        attention_BL: bool, False = padding.
-        mllm: as in Example, joined as the family wants it.
-        sam_frames_N3SS: uint8.
-        masks_B: per video uint8 (O, F, M, M).
+        video_ids_B: SA-V's id of every video.
+        object_ids_B: for every video its masklets, in the order of their turns.
+        input_ids_BL: int64, the whole conversation.
+        labels_BL: int64, the same tokens where an answer is learned, else IGNORED.
+        attention_BL: bool, False where the text is padded.
+        mllm: what the MLLM's family wants beside the text, such as pixel_values and image_grid_thw.
+        sam_frames_N3SS: uint8, red green blue, not normalised.
+        masks_B: for every video uint8 (O, F, M, M), 0 or 1; all zero where the object is not visible.
     """
 
     video_ids_B: tuple[str, ...]
@@ -70,7 +50,7 @@ class Batch:
     masks_B: tuple[Tensor, ...]
 
     def to(self, device: torch.device | str) -> "Batch":
-        """A copy whose tensors are on `device`."""
+        """Return a copy whose tensors are on `device`."""
 
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=True)
@@ -86,96 +66,99 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeInput:
-    """What was chosen of a video.
-
-    Attributes:
-        video_id: SA-V's.
-        object_ids: O masklets, in the order of their turns; one may come again.
-        texts: an expression for each.
-        frames: F pictures, uint8 (H, W, 3), in the order of time.
-        masks_OFMM: uint8, 0 or 1.
-        seed: of the templates.
-    """
-
-    video_id: str
-    object_ids: Sequence[str]
-    texts: Sequence[str]
-    frames: Sequence[Frame]
-    masks_OFMM: NDArray[np.uint8]
-    seed: int
-
-
 class Encoder:
-    """Makes examples; the same input gives the same example in any process."""
+    """Makes a batch of one video in a loader's process; the same arguments give the same batch in any process."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, family: Family, config: DataConfig, sam_side_px: int
     ) -> None:
-        """Take the MLLM's tokenizer, which must have [SEG], and its family; `sam_side_px` is SAM 2's picture's side."""
+        """Take the MLLM's tokenizer, which must have [SEG], its family, and the side of SAM 2's image."""
         self._tokenizer, self._family, self._config, self._side_px = tokenizer, family, config, sam_side_px
 
-    def __call__(self, chosen: EncodeInput) -> Example:
-        """The example, without the last turns and their masks where they exceed the configured tokens.
+    def __call__(
+        self,
+        *,
+        video_id: str,
+        object_ids: Sequence[str],
+        texts: Sequence[str],
+        frames: Sequence[Image],
+        masks_OFMM: NDArray[np.uint8],
+        seed: int,
+    ) -> Batch:
+        """Encode a video, without its last turns and their masks where they exceed the configured number of tokens.
 
         Official prompts cut the text in the middle of a turn and keep all masks; the model then sees fewer [SEG] than
         masks.
 
+        Args:
+            video_id: SA-V's.
+            object_ids: O masklets, in the order of their turns; one may come again.
+            texts: an expression for every object.
+            frames: F images, in the order of time.
+            masks_OFMM: 0 or 1.
+            seed: decides which templates are drawn.
+
         Raises:
-            ValueError: shapes that do not agree, or a text that cannot be encoded; with the video's id.
+            ValueError: shapes do not agree, or a text cannot be encoded; the message has the video's id.
         """
         try:
-            return self._encode(chosen)
+            self._check(object_ids, texts, frames, masks_OFMM)
+            turns = self._turns(texts, Random(seed))
+            pixels = self._family.pixels(frames, self._config.pixels)
+            talk = conversation(
+                self._tokenizer,
+                self._family.visual_text(pixels.tokens_F),
+                turns,
+                max_tokens=self._config.max_tokens,
+                whole_turns=not self._config.official_prompts,
+            )
         except ValueError as error:
-            raise ValueError(f"video {chosen.video_id}: {error}") from error
-
-    def _encode(self, chosen: EncodeInput) -> Example:
-        official, rng = self._config.official_prompts, Random(chosen.seed)
-        self._check(chosen)
-        turns = []
-        for text in chosen.texts:
-            asked = training_question(text, rng=rng, templates=self._config.official_questions)
-            turns.append(Turn(asked, training_answer(rng, official)))
-        pixels = self._family.pixels(chosen.frames, self._config.pixels)
-        talk = conversation(
-            self._tokenizer,
-            self._family.visual_text(pixels.tokens_F),
-            turns,
-            max_tokens=self._config.max_tokens,
-            whole_turns=not official,
-        )
-        kept = len(turns) if official else talk.turns
-        return Example(
-            video_id=chosen.video_id,
-            object_ids_O=tuple(chosen.object_ids[:kept]),
-            input_ids_L=talk.input_ids_L,
-            labels_L=talk.labels_L,
+            raise ValueError(f"video {video_id}: {error}") from error
+        kept = len(turns) if self._config.official_prompts else talk.turns
+        return Batch(
+            video_ids_B=(video_id,),
+            object_ids_B=(tuple(object_ids[:kept]),),
+            input_ids_BL=talk.input_ids_L[None],
+            labels_BL=talk.labels_L[None],
+            attention_BL=torch.ones(1, len(talk.input_ids_L), dtype=torch.bool),
             mllm=pixels.tensors,
-            sam_frames_F3SS=sam_frames(chosen.frames, self._side_px, self._config.pixels.official),
-            masks_OFMM=torch.from_numpy(np.ascontiguousarray(chosen.masks_OFMM[:kept])),
+            sam_frames_N3SS=squares(frames, self._side_px, self._config.pixels.official),
+            masks_B=(torch.from_numpy(np.ascontiguousarray(masks_OFMM[:kept])),),
         )
 
-    def _check(self, chosen: EncodeInput) -> None:
-        objects, side = len(chosen.texts), self._side_px // LOGITS_STRIDE
-        if len(chosen.object_ids) != objects:
-            raise ValueError(f"each object must have a text, got {len(chosen.object_ids)} objects, {objects} texts")
-        wanted = (objects, len(chosen.frames), side, side)
-        if chosen.masks_OFMM.shape != wanted or chosen.masks_OFMM.dtype != np.uint8:
-            got = f"{chosen.masks_OFMM.dtype} {chosen.masks_OFMM.shape}"
+    def _turns(self, texts: Sequence[str], rng: Random) -> list[Turn]:
+        config, turns = self._config, []
+        for text in texts:
+            question = training_question(text, rng=rng, templates=config.official_questions)
+            turns.append(Turn(question, training_answer(rng, config.official_prompts)))
+        return turns
+
+    def _check(
+        self,
+        object_ids: Sequence[str],
+        texts: Sequence[str],
+        frames: Sequence[Image],
+        masks_OFMM: NDArray[np.uint8],
+    ) -> None:
+        objects, side = len(texts), self._side_px // LOGITS_STRIDE
+        if len(object_ids) != objects:
+            raise ValueError(f"each object must have a text, got {len(object_ids)} objects, {objects} texts")
+        wanted = (objects, len(frames), side, side)
+        if masks_OFMM.shape != wanted or masks_OFMM.dtype != np.uint8:
+            got = f"{masks_OFMM.dtype} {masks_OFMM.shape}"
             raise ValueError(f"masks must be uint8 (objects, frames, M, M) = {wanted}, got {got}")
 
 
-def collate(examples: Sequence[Example], family: Family, pad_id: int = 0) -> Batch:
-    """The examples in their order, texts padded on the right.
+def collate(examples: Sequence[Batch], family: Family, pad_id: int = 0) -> Batch:
+    """Join examples in their order and pad their texts on the right.
 
     Args:
-        examples: at least one; all of one family.
+        examples: at least one, each of one video; all of one family.
         family: joins what the MLLM sees.
         pad_id: stands where `attention_BL` is False; may be a token that also occurs in texts.
 
     Raises:
-        ValueError: no examples.
+        ValueError: there are no examples.
     """
     if not examples:
         raise ValueError("a batch must have at least one example, got none")
@@ -183,14 +166,13 @@ def collate(examples: Sequence[Example], family: Family, pad_id: int = 0) -> Bat
     def padded(rows: list[Tensor], value: float) -> Tensor:
         return pad_sequence(rows, batch_first=True, padding_value=value)
 
-    ids = [example.input_ids_L for example in examples]
     return Batch(
-        video_ids_B=tuple(example.video_id for example in examples),
-        object_ids_B=tuple(example.object_ids_O for example in examples),
-        input_ids_BL=padded(ids, pad_id),
-        labels_BL=padded([example.labels_L for example in examples], IGNORED),
-        attention_BL=padded([torch.ones(len(row), dtype=torch.bool) for row in ids], False),
+        video_ids_B=tuple(video_id for example in examples for video_id in example.video_ids_B),
+        object_ids_B=tuple(ids for example in examples for ids in example.object_ids_B),
+        input_ids_BL=padded([example.input_ids_BL[0] for example in examples], pad_id),
+        labels_BL=padded([example.labels_BL[0] for example in examples], IGNORED),
+        attention_BL=padded([example.attention_BL[0] for example in examples], False),
         mllm=family.join([example.mllm for example in examples]),
-        sam_frames_N3SS=torch.cat([example.sam_frames_F3SS for example in examples]),
-        masks_B=tuple(example.masks_OFMM for example in examples),
+        sam_frames_N3SS=torch.cat([example.sam_frames_N3SS for example in examples]),
+        masks_B=tuple(masks for example in examples for masks in example.masks_B),
     )

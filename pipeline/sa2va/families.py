@@ -33,7 +33,7 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig
-from pipeline.sa2va.pixels import Frame, resize, squares
+from pipeline.sa2va.pixels import Image, resize, squares
 
 _MODELS: Any = AutoModelForImageTextToText  # typed in part
 _HALF = (0.5, 0.5, 0.5)
@@ -93,7 +93,7 @@ class Family(ABC):
     std_3: tuple[float, ...]
 
     @abstractmethod
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """The frames, resized and cut into what the vision encoder sees; runs in a loader's process."""
 
     @abstractmethod
@@ -231,7 +231,7 @@ class Qwen(Family):
     merge: int
     moments: int
 
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """Frames in the sizes of Qwen's own rule for `config`'s pixels.
 
         Returns:
@@ -255,7 +255,7 @@ class Qwen(Family):
         pixels = torch.from_numpy(np.concatenate(patches))
         return FramePixels({"pixel_values": pixels, "image_grid_thw": grid_F3}, tokens_F)
 
-    def _patches(self, frame_HW3: Frame) -> Frame:
+    def _patches(self, frame_HW3: Image) -> Image:
         height, width, _ = frame_HW3.shape
         side = self.patch_px * self.merge
         shape = (height // side, self.merge, self.patch_px, width // side, self.merge, self.patch_px, 3)
@@ -277,7 +277,7 @@ class Qwen(Family):
         return child(self.vision(mllm), "merger")
 
 
-def _first_resized(frame_HW3: Frame) -> Frame:
+def _first_resized(frame_HW3: Image) -> Image:
     """As qwen_vl_utils gives a frame to the processor: sides of multiples of 28 px, 4 to 16,384 such squares."""
     height, width = frame_HW3.shape[:2]
     square = QWEN_PATCH_PX**2
@@ -314,7 +314,7 @@ class InternVL(Family):
     side_px: int
     tokens: int
 
-    def pixels(self, frames: Sequence[Frame], config: PixelsConfig) -> FramePixels:
+    def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
         """Frames as squares, whatever `config` says of pixels.
 
         Returns:

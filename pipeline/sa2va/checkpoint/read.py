@@ -87,8 +87,9 @@ def load_sa2va(
         check_tokens(tokenizer, family, str(folder))
         if settings.seg_before_norm not in (None, family.released_before_norm):
             raise ValueError(
-                f"{folder / SETTINGS_FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, got "
-                f"{settings.seg_before_norm}: an earlier refsav trained it from another hidden state; train it again"
+                f"{folder / SETTINGS_FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, "
+                f"got {settings.seg_before_norm}: an earlier refsav trained it from another "
+                "hidden state; train it again"
             )
         model = Sa2va(
             mllm=random_mllm(config, dtype, device),

@@ -14,12 +14,12 @@ from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.data.clips import Clips, read_clip
 from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.data.sampling import choose_expressions, choose_frames
-from pipeline.sa2va.example import EncodeInput, Example
+from pipeline.sa2va.example import Batch
 
 MASK_PX = 256  # of SAM 2 at 1024 pixels: its mask logits are a quarter of its picture
 
 
-class RefSavDataset(Dataset[Example]):
+class RefSavDataset(Dataset[Batch]):
     """An example for (epoch, index); index runs over all videos `config.repeats` times.
 
     Args:
@@ -36,7 +36,7 @@ class RefSavDataset(Dataset[Example]):
         videos: Sequence[Video],
         clips: Clips,
         config: DataConfig,
-        encode: Callable[[EncodeInput], Example],
+        encode: Callable[..., Batch],
         seed: int,
         *,
         mask_px: int = MASK_PX,
@@ -49,27 +49,24 @@ class RefSavDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self._videos) * self._config.repeats
 
-    def __getitem__(self, at: tuple[int, int]) -> Example:
-        return self._encode(self.read(*at))
-
     def frames(self, epoch: int, index: int) -> list[int]:
-        """The annotated frames that `read` takes."""
+        """Return the annotated frames that the example has."""
         video, rng = self._drawing(epoch, index)
         return choose_frames(self._clips.annotated_count(video), self._config, rng)
 
-    def read(self, epoch: int, index: int) -> EncodeInput:
-        """What an example is made of.
+    def __getitem__(self, at: tuple[int, int]) -> Batch:
+        """Read and encode the example of (epoch, index).
 
         Raises:
             ValueError: a file of the video cannot be read; the video is named.
             IndexError: there is no such index.
         """
-        video, rng = self._drawing(epoch, index)
+        video, rng = self._drawing(*at)
         reader = self._clips.reader(video)
         frames = choose_frames(reader.annotated_count, self._config, rng)
         expressions = choose_expressions(video.expressions, self._config, rng)
         clip = read_clip(reader, video, frames, expressions, self._mask_px)
-        return EncodeInput(
+        return self._encode(
             video_id=video.video_id,
             object_ids=tuple(each.object_id for each in expressions),
             texts=tuple(each.text for each in expressions),

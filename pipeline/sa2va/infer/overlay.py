@@ -12,10 +12,11 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont
 
-from pipeline.sa2va.pixels import Frame
+from pipeline.sa2va.pixels import Image
 from stages.video.draw import jpeg
 from stages.video.frames import fit
 
@@ -29,7 +30,7 @@ _TIME_BASE = Fraction(1, 12_000)  # seconds
 _SHEET_COLUMNS, _SHEET_CELL_PX = 4, 400
 
 
-def overlay(frame_HW3: Frame, masks_NHW: Masks) -> Frame:
+def overlay(frame_HW3: Image, masks_NHW: Masks) -> Image:
     """A copy of the frame: every mask tinted, and a line along its edge that shows where masks lie over one another.
 
     Args:
@@ -48,11 +49,11 @@ def overlay(frame_HW3: Frame, masks_NHW: Masks) -> Frame:
     return drawn_HW3
 
 
-def legend(texts: Sequence[str], width_px: int) -> Frame:
+def legend(texts: Sequence[str], width_px: int) -> Image:
     """A strip of the given width with a line for each text, cut off with an ellipsis where it is too long."""
     size_px = max(12, round(width_px / 55))
     line_px, font = round(1.5 * size_px), ImageFont.load_default(size_px)
-    strip = Image.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
+    strip = PIL.Image.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
     pen = ImageDraw.Draw(strip)
     for n, text in enumerate(texts):
         top = size_px // 4 + n * line_px
@@ -73,7 +74,7 @@ class OverlayVideo:
         self._stream.pix_fmt = "yuv420p"
         self._texts, self._legend_LW3 = list(texts), np.zeros((0, 0, 3), np.uint8)
 
-    def write(self, drawn_HW3: Frame, time_s: float) -> None:
+    def write(self, drawn_HW3: Image, time_s: float) -> None:
         """Append an overlay that is shown from `time_s` on; all must have the size of the first."""
         height_px, width_px = drawn_HW3.shape[:2]
         if not self._legend_LW3.size:
@@ -103,10 +104,10 @@ def sheet_frames(frames: int, most: int = 12) -> list[int]:
     return [round(t) for t in np.linspace(0, frames - 1, min(most, frames)).tolist()]
 
 
-def cell(drawn_HW3: Frame, label: str) -> Frame:
+def cell(drawn_HW3: Image, label: str) -> Image:
     """An overlay at the size that a sheet shows it, with `label` in its corner."""
     size = fit(drawn_HW3.shape[1], drawn_HW3.shape[0], _SHEET_CELL_PX)
-    small = Image.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
+    small = PIL.Image.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
     pen, font = ImageDraw.Draw(small), ImageFont.load_default(14)
     left, top, right, bottom = pen.textbbox((4, 2), label, font=font)
     pen.rectangle((0, 0, right + 4, bottom + 3), fill=_BACKGROUND)
@@ -114,7 +115,7 @@ def cell(drawn_HW3: Frame, label: str) -> Frame:
     return np.asarray(small, np.uint8)
 
 
-def sheet(cells: Sequence[Frame], texts: Sequence[str]) -> bytes:
+def sheet(cells: Sequence[Image], texts: Sequence[str]) -> bytes:
     """One JPEG: the legend, and below it the cells from left to right and from top to bottom.
 
     Args:

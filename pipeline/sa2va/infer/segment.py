@@ -24,7 +24,7 @@ from pipeline.sa2va.infer.generate import Generation, encode_prompts, generate
 from pipeline.sa2va.infer.paths import Consistent, Official
 from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
 from pipeline.sa2va.model import Sa2va, device_of, inference
-from pipeline.sa2va.pixels import Frame, sam_frames
+from pipeline.sa2va.pixels import Image, squares
 
 Masks = NDArray[np.bool_]
 logger = logging.getLogger("refsav")
@@ -49,7 +49,7 @@ class Segmentation:
 class FrameMasks:
     """One frame and the masks of all texts on it, (N, H, W)."""
 
-    frame_HW3: Frame
+    frame_HW3: Image
     masks_NHW: Masks
 
 
@@ -66,7 +66,7 @@ class Segmenter:
         paths: dict[str, type[Consistent | Official]] = {"consistent": Consistent, "official": Official}
         self._path: MaskPath = paths[self._config.path](model, self._config.frames)
 
-    def segment(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Segmentation]:
+    def segment(self, frames: Sequence[Image], texts: Sequence[str]) -> list[Segmentation]:
         """Masks of every text on every frame. `stream` is the same for who cannot hold N * T * H * W bytes.
 
         Args:
@@ -86,7 +86,7 @@ class Segmenter:
             masks_NTHW[:, t] = step.masks_NHW
         return [Segmentation(*row) for row in zip(texts, masks_NTHW, (each.text for each in found), strict=True)]
 
-    def stream(self, frames: Sequence[Frame], texts: Sequence[str]) -> tuple[list[Generation], Iterator[FrameMasks]]:
+    def stream(self, frames: Sequence[Image], texts: Sequence[str]) -> tuple[list[Generation], Iterator[FrameMasks]]:
         """(answers, frames with the masks of all texts, in order and made when asked for); see `segment`."""
         if not len(frames):
             raise ValueError("a video must have at least one frame, got none")
@@ -99,7 +99,7 @@ class Segmenter:
         found = self.ask([seen[t] for t in keys], texts)
         return found, self._masks(frames, seen, found)
 
-    def ask(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[Generation]:
+    def ask(self, frames: Sequence[Image], texts: Sequence[str]) -> list[Generation]:
         """What the model says of each text, shown these frames; no masks yet."""
         config = self._config
         pixels = self._model.family.pixels(frames, config.pixels)
@@ -108,7 +108,7 @@ class Segmenter:
         return generate(self._model, asked, pixels.tensors, **limits)
 
     def _masks(
-        self, frames: Sequence[Frame], seen: dict[int, Frame], found: Sequence[Generation]
+        self, frames: Sequence[Image], seen: dict[int, Image], found: Sequence[Generation]
     ) -> Iterator[FrameMasks]:
         model, config, keys = self._model, self._config, list(seen)
         first_HW3 = seen[keys[0]]
@@ -124,7 +124,7 @@ class Segmenter:
             if t not in seen:
                 seen[t] = frames[t]
                 _check_size(seen[t], first_HW3, t)
-            return sam_frames([seen[t]], model.sam_side_px, config.pixels.official)[0]
+            return squares([seen[t]], model.sam_side_px, config.pixels.official)[0]
 
         states = [answer.seg_h for answer in found if answer.seg_h is not None]
         propagation = Propagation(model, self._path, self._language(states), len(frames), size, config.batch)
@@ -142,7 +142,7 @@ class Segmenter:
             return language_ND
 
 
-def _check_size(frame_HW3: Frame, first_HW3: Frame, t: int) -> None:
+def _check_size(frame_HW3: Image, first_HW3: Image, t: int) -> None:
     if frame_HW3.shape != first_HW3.shape:
         raise ValueError(f"all frames of a video must be {first_HW3.shape}, got {frame_HW3.shape} at frame {t}")
 

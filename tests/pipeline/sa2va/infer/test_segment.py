@@ -17,7 +17,7 @@ from pipeline.sa2va.infer.generate import encode_prompts
 from pipeline.sa2va.infer.paths import Consistent, Official
 from pipeline.sa2va.infer.segment import Segmentation, Segmenter
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pixels import Frame
+from pipeline.sa2va.pixels import Image
 from tests.pipeline.sa2va.infer.clip import SIZE, drawn_clip, tiny_sa2va
 from tests.pipeline.sa2va.tiny import tiny_pixels
 
@@ -28,7 +28,7 @@ OURS = InferConfig(frames=3, pixels=tiny_pixels())
 OFFICIAL = replace(official_infer(OURS), frames=3, pixels=tiny_pixels(), max_new_tokens=64)
 
 
-class Watched(Sequence[Frame]):
+class Watched(Sequence[Image]):
     """Frames that note who reads which of them, and when."""
 
     def __init__(self, frames: int = FRAMES) -> None:
@@ -39,7 +39,7 @@ class Watched(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self.frames_THW3)
 
-    def __getitem__(self, index: int) -> Frame:
+    def __getitem__(self, index: int) -> Image:
         self.read.append(index)
         if threading.current_thread() is not threading.main_thread():
             self.elsewhere.append(index)
@@ -123,7 +123,7 @@ def test_texts_with_and_without_seg_go_together(
     segmenter = Segmenter(sa2va, config)
     ask_all = segmenter.ask
 
-    def forget_first(frames: Sequence[Frame], texts: Sequence[str]) -> list[object]:
+    def forget_first(frames: Sequence[Image], texts: Sequence[str]) -> list[object]:
         first, *others = ask_all(frames, texts)
         return [replace(first, seg_h=None), *others]
 
@@ -149,7 +149,7 @@ def test_the_consistent_path_needs_the_original_decoder(sa2va: Sa2va) -> None:
         sa2va.original_decoder = kept
 
 
-def _wrong() -> Iterator[tuple[Sequence[Frame], Sequence[str], str]]:
+def _wrong() -> Iterator[tuple[Sequence[Image], Sequence[str], str]]:
     frames_THW3, _ = drawn_clip(3)
     other = [*frames_THW3[:1], frames_THW3[1][:, 1:], *frames_THW3[2:]]
     yield [], TEXTS, "at least one frame"
@@ -162,7 +162,7 @@ def _wrong() -> Iterator[tuple[Sequence[Frame], Sequence[str], str]]:
 @pytest.mark.parametrize(("frames", "texts", "message"), list(_wrong()))
 @pytest.mark.parametrize("key_frames", [2, 3])
 def test_wrong_input_is_refused(
-    sa2va: Sa2va, frames: Sequence[Frame], texts: Sequence[str], message: str, key_frames: int
+    sa2va: Sa2va, frames: Sequence[Image], texts: Sequence[str], message: str, key_frames: int
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Segmenter(sa2va, replace(OURS, frames=key_frames)).segment(frames, texts)
