@@ -28,7 +28,7 @@ MASKS, VIDEO, SHEET = "masks.json", "overlay.mp4", "sheet.jpg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 wrong settings."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -43,7 +43,7 @@ def infer(options: argparse.Namespace) -> None:
     """Run the command described by `options`.
 
     Raises:
-        ValueError: settings that cannot be carried out.
+        ValueError: the settings cannot be carried out.
     """
     check_out(Path(options.out))
     # these cost seconds that --help and a mistyped option do not need
@@ -63,8 +63,8 @@ def infer(options: argparse.Namespace) -> None:
         batch=options.batch,
         max_new_tokens=options.max_new_tokens,
     )
-    answers, stream = segmenter.stream(frames, options.texts)
-    _tell(options.texts, answers)
+    generations, stream = segmenter.stream(frames, options.texts)
+    _warn_without_mask(options.texts, generations)
 
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -79,25 +79,25 @@ def infer(options: argparse.Namespace) -> None:
             for n, mask_HW in enumerate(step.masks_NHW):
                 rles[n].append(_rle(mask_HW))
     (out / SHEET).write_bytes(overlay.sheet(cells, options.texts))
-    found = [
-        {"text": text, "answer": answer.text, "masks": masks}
-        for text, answer, masks in zip(options.texts, answers, rles, strict=True)
+    results = [
+        {"text": text, "answer": generation.text, "masks": masks}
+        for text, generation, masks in zip(options.texts, generations, rles, strict=True)
     ]
     content = {
         "video": str(options.video),
         "model": str(options.model),
         "frames": frames.names,
         "times_s": [round(time_s, 3) for time_s in frames.times_s],
-        "texts": found,
+        "texts": results,
     }
     (out / MASKS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
 
 
-def _tell(texts: Sequence[str], answers: "Sequence[Generation]") -> None:
-    for text, answer in zip(texts, answers, strict=True):
-        if answer.seg_h is None:
-            logger.warning("no mask for %r: the model answered %r, without [SEG]", text, answer.text)
+def _warn_without_mask(texts: Sequence[str], generations: "Sequence[Generation]") -> None:
+    for text, generation in zip(texts, generations, strict=True):
+        if generation.seg_h is None:
+            logger.warning("no mask for %r: the model answered %r, without [SEG]", text, generation.text)
 
 
 def _rle(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _rle(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     command = argparse.ArgumentParser(prog="python -m pipeline.infer_refsav", description=__doc__)
     add = command.add_argument
     add("video", help="a video file, of which 6 frames a second are used, or a folder of .jpg or .png frames")

@@ -1,10 +1,7 @@
-"""What a run tells while it goes: a line a step, `curve.jsonl`, TensorBoard.
+"""Log the metrics of a run while it goes: a line a step, `curve.jsonl`, TensorBoard, and masks drawn along the way.
 
-`curve.jsonl` has one line per told step. A run that is resumed at step s drops the lines after s, and one that a kill
-or a full disk cut off, and goes on: so a killed run leaves the same curve as one that was not (the times aside).
-
-
-Predicted masks of a few fixed videos, drawn along the way: a row an object, a column a frame.
+`curve.jsonl` has one line per logged step. A run that is resumed at step s drops the lines after s, and a line that a
+kill or a full disk cut off, and goes on: so a killed run leaves the same curve as one that was not (the times aside).
 """
 
 import json
@@ -22,32 +19,35 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.sa2va.example import Batch
+from pipeline.sa2va.pixels import Image
 
 logger = logging.getLogger(__name__)
 PARTS = ("llm", "mask", "dice")
-Picture = NDArray[np.uint8]
-_SIDE_PX = 192  # of a cell
-_TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue: what was predicted, what is right
+
+_SIDE_PX = 192  # of a cell of the drawn image
+_TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue, of the predicted mask and of the true one
 
 
 class MetricsLogger:
-    """Of the first worker only.
+    """Writes the curves of a run; only the first worker has one.
 
     Args:
         out: the run's folder.
-        steps: of the whole run.
-        begun: steps done before this process.
+        steps: number of steps of the run.
+        begun: steps that were done before this process.
     """
 
     def __init__(self, out: Path, steps: int, begun: int) -> None:
         self.steps, self._begun, self._start_s = steps, begun, time.monotonic()
         self._curve = out / "curve.jsonl"
         known = self._curve.read_bytes().splitlines() if begun and self._curve.exists() else []
-        self._curve.write_text("".join(f"{json.dumps(line)}\n" for line in map(_told, known) if _is_of(line, begun)))
+        self._curve.write_text(
+            "".join(f"{json.dumps(line)}\n" for line in map(_parsed, known) if _is_before(line, begun))
+        )
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=begun + 1)
 
-    def tell(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
-        """Tell of optimiser step `step` (from 1): the loss's parts, and what was done a second, worldwide."""
+    def log(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
+        """Log optimiser step `step` (from 1): the parts of the loss, and what all workers together did a second."""
         loss = sum(parts[name] for name in PARTS)
         spent_s = time.monotonic() - self._start_s
         left_s = spent_s / (step - self._begun) * (self.steps - step)
@@ -63,30 +63,30 @@ class MetricsLogger:
         for name, value in {"loss": loss, **parts, "lr": lr, "gradient": norm, "memory GiB": memory, **pace}.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
-    def show(self, step: int, name: str, picture_HW3: torch.Tensor) -> None:
-        """Put a picture (uint8, red green blue) beside the curves."""
-        self._board.add_image(name, picture_HW3, step, dataformats="HWC")
+    def add_image(self, step: int, name: str, image_HW3: torch.Tensor) -> None:
+        """Put an image (uint8, red green blue) beside TensorBoard's curves."""
+        self._board.add_image(name, image_HW3, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds."""
+        """Write out what TensorBoard has buffered."""
         self._board.close()
 
 
-def _told(line: bytes) -> dict[str, Any]:
-    """A line of the curve; nothing, where it was cut off."""
+def _parsed(line: bytes) -> dict[str, Any]:
+    """Return a line of the curve, {} where it was cut off."""
     try:
-        told = json.loads(line)
+        entry = json.loads(line)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return entry if isinstance(entry, dict) else {}
 
 
-def _is_of(told: dict[str, Any], begun: int) -> bool:
-    return isinstance(told.get("step"), int) and told["step"] <= begun
+def _is_before(entry: dict[str, Any], begun: int) -> bool:
+    return isinstance(entry.get("step"), int) and entry["step"] <= begun
 
 
 def _memory_bytes() -> int:
-    """The most that was in use: of the GPU, or of this process."""
+    """Return the most memory that was in use on the GPU, or by this process where there is none."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -97,35 +97,35 @@ def _clock(seconds_s: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-def draw_masks(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Picture:
-    """Frames of a batch with the predicted mask as a tint and the true one as a contour.
+def draw_masks(batch: Batch, logits_B: Sequence[NDArray[np.float32]]) -> Image:
+    """Draw the frames of a batch with the predicted mask as a tint and the true one as a contour.
 
     Args:
         batch: on the CPU.
-        logits_B: per video (O, F, M, M); above 0 is inside.
+        logits_B: for every video (O, F, M, M); above 0 is inside.
 
     Returns:
-        One picture, red green blue: the objects of all videos below one another.
+        One image, red green blue: a row for every object of every video, a column for every frame.
     """
     rows, first = [], 0
     for masks_OFMM, logits_OFMM in zip(batch.masks_B, logits_B, strict=True):
         frames = masks_OFMM.shape[1]
-        pictures_FHW3 = batch.sam_frames_N3SS[first : first + frames].permute(0, 2, 3, 1).numpy()
+        images_FHW3 = batch.sam_frames_N3SS[first : first + frames].permute(0, 2, 3, 1).numpy()
         first += frames
         for true_FMM, logits_FMM in zip(masks_OFMM.numpy(), logits_OFMM, strict=True):
-            cells = zip(pictures_FHW3, true_FMM, logits_FMM > 0, strict=True)
+            cells = zip(images_FHW3, true_FMM, logits_FMM > 0, strict=True)
             rows.append(np.concatenate([_cell(*cell) for cell in cells], axis=1))
     width_px = max(row.shape[1] for row in rows)
     return np.concatenate([np.pad(row, ((0, 0), (0, width_px - row.shape[1]), (0, 0))) for row in rows])
 
 
-def write_jpeg(picture_HW3: Picture, path: Path) -> None:
-    """As JPEG, its folder made."""
+def write_jpeg(image_HW3: Image, path: Path) -> None:
+    """Write an image as JPEG, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(picture_HW3, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(path), cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR))
 
 
-def _cell(frame_HW3: Picture, true_MM: Picture, predicted_MM: NDArray[np.bool_]) -> Picture:
+def _cell(frame_HW3: Image, true_MM: Image, predicted_MM: NDArray[np.bool_]) -> Image:
     size = (_SIDE_PX, _SIDE_PX)
     cell = np.asarray(cv2.resize(np.ascontiguousarray(frame_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
     predicted = cv2.resize(predicted_MM.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)

@@ -1,11 +1,8 @@
-"""The steps of one worker: forward, backward, clip, step; the same whether it runs through or is resumed.
+"""One optimiser step of a worker: which videos it takes, its learning rate, and forward, backward, clip, step.
 
-All chance of a step (points of the losses, dropout) comes from a seed of (run, step, rank) that is set before it, all
-chance of an example from (run, epoch, video): so step s of a resumed run is step s of an uninterrupted one, bit for
-bit on the same hardware.
-
-
-The optimiser and its learning rate: linear warm-up, then cosine to zero (paper, implementation details).
+Which videos a step takes is fixed by the settings before the run. All chance of a step (points of the losses, dropout)
+comes from a seed of (run, step, rank) that is set before it, all chance of an example from (run, epoch, video): so step
+s of a resumed run is step s of an uninterrupted one, bit for bit on the same hardware.
 """
 
 import math
@@ -32,13 +29,21 @@ Micro = list[tuple[int, int]]  # (epoch, index of the video) of each example of 
 
 @dataclass(frozen=True)
 class DistContext:
-    """Where this process stands among the workers."""
+    """Say which of the workers this process is, and how it speaks to whoever started them.
+
+    Attributes:
+        rank: number of this worker, from 0.
+        world_size: number of workers.
+        device: where it computes.
+        report: called with metrics after every checkpoint.
+        stop: says whether to end after this step, with a checkpoint.
+    """
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     device: torch.device = torch.device("cpu")
-    report: Callable[[dict[str, Any]], None] = lambda _: None  # to whoever started the workers, at every checkpoint
-    stop: Callable[[], bool] = lambda: False  # whether to end after this step, with a checkpoint
+    report: Callable[[dict[str, Any]], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
 
     def seed(self, config: TrainConfig, step: int) -> None:
         """Set all random states for step `step`."""
@@ -46,14 +51,14 @@ class DistContext:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What an optimiser step came to, over all workers.
+class StepResult:
+    """Hold what an optimiser step came to, over all workers.
 
     Attributes:
         parts: mean of each part of the loss.
         norm: length of the gradient before it was clipped.
-        samples: videos.
-        tokens: without padding.
+        samples: number of videos.
+        tokens: number of tokens, without padding.
     """
 
     parts: dict[str, float]
@@ -63,7 +68,7 @@ class Step:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 where it is quick (paper: bf16); on a CPU everything is float32."""
+    """Return a context in which CUDA computes in bfloat16 (paper: bf16); on a CPU everything stays float32."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
@@ -75,36 +80,38 @@ def do_step(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     micro_batches: Sequence[Batch],
     weights: Sequence[float],
-    place: DistContext,
-) -> Step:
-    """One optimiser step over the micro-batches of all workers.
+    dist: DistContext,
+) -> StepResult:
+    """Do one optimiser step over the micro-batches of all workers.
 
     Args:
-        config: of the run.
-        model: in DistributedDataParallel where there are other workers.
+        config: settings of the run.
+        model: wrapped in DistributedDataParallel where there are other workers.
         trained: its trained parameters.
         adam: their optimiser.
-        schedule: of its rate.
-        micro_batches: of this worker.
-        weights: of each, by its videos, so that every video of the step counts alike; they add up to the number of
-            workers over all of them. 0: the worker has no video left and only keeps step.
-        place: which worker this is.
+        schedule: sets their learning rate.
+        micro_batches: what this worker computes.
+        weights: weight of every micro-batch, by its number of videos, so that every video of the step counts alike;
+            over all workers they add up to the number of workers. 0: the worker has no video left and only keeps step.
+        dist: says which worker this is.
 
     Raises:
-        ValueError: a loss that is not a number, with the videos that gave it.
+        ValueError: the loss is not a number; the message has the videos that gave it.
     """
-    sums = torch.zeros(len(PARTS) + 2, device=place.device, dtype=torch.float64)
-    for number, (waiting, weight) in enumerate(zip(micro_batches, weights, strict=True), start=1):
-        batch = waiting.to(place.device)
+    sums = torch.zeros(len(PARTS) + 2, device=dist.device, dtype=torch.float64)
+    for number, (on_cpu, weight) in enumerate(zip(micro_batches, weights, strict=True), start=1):
+        batch = on_cpu.to(dist.device)
         last = number == len(micro_batches)
-        gather = nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
-        with gather:
-            with autocast(place.device):
+        sync = nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+        with sync:
+            with autocast(dist.device):
                 losses = model(batch)
             parts = torch.stack([getattr(losses, name).detach() for name in PARTS])
             if weight and not torch.isfinite(parts).all():
-                told = ", ".join(f"{name} {value:g}" for name, value in zip(PARTS, parts.tolist(), strict=True))
-                raise ValueError(f"the loss must be a number, got {told} for the videos {', '.join(batch.video_ids_B)}")
+                values = ", ".join(f"{name} {value:g}" for name, value in zip(PARTS, parts.tolist(), strict=True))
+                raise ValueError(
+                    f"the loss must be a number, got {values} for the videos {', '.join(batch.video_ids_B)}"
+                )
             (losses.total * weight).backward()
         if weight:
             sums += torch.cat([parts * weight, _counts(batch)])
@@ -112,20 +119,20 @@ def do_step(
     adam.step()
     schedule.step()
     adam.zero_grad(set_to_none=True)
-    if place.world > 1:
+    if dist.world_size > 1:
         all_reduce(sums, ReduceOp.SUM)
-        sums[: len(PARTS)] /= place.world
+        sums[: len(PARTS)] /= dist.world_size
     *means, samples, tokens = sums.tolist()
-    return Step(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens))
+    return StepResult(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens))
 
 
-def any_of(wishes: Sequence[bool], place: DistContext) -> list[bool]:
-    """Of each wish, whether any worker has it: all of them then do the same at the same step."""
-    if place.world == 1:
+def any_of(wishes: Sequence[bool], dist: DistContext) -> list[bool]:
+    """Return for every wish whether any worker has it, so that all of them do the same at the same step."""
+    if dist.world_size == 1:
         return list(wishes)
-    told = torch.tensor([float(wish) for wish in wishes], device=place.device)
-    all_reduce(told, ReduceOp.MAX)
-    return [value > 0 for value in told.tolist()]
+    wished = torch.tensor([float(wish) for wish in wishes], device=dist.device)
+    all_reduce(wished, ReduceOp.MAX)
+    return [value > 0 for value in wished.tolist()]
 
 
 def _counts(batch: Batch) -> Tensor:
@@ -134,14 +141,16 @@ def _counts(batch: Batch) -> Tensor:
 
 
 def lr_factor(step: int, steps: int, config: OptimConfig, micro_batches: int = 0) -> float:
-    """Share of `config.lr` at optimiser step `step` (from 0) of `steps`.
+    """Return the share of `config.lr` that optimiser step `step` has.
+
+    It rises linearly and then falls to zero as a cosine (paper, implementation details).
 
     Args:
-        step: from 0.
-        steps: of the run.
-        config: of the run.
-        micro_batches: of a step, as the release counts: its rate moves at every micro-batch, by mmengine's formulas,
-            and a step has the one of its last; 0: ours.
+        step: counted from 0.
+        steps: number of steps of the run.
+        config: has the warm-up.
+        micro_batches: number of micro-batches of a step; then the rate moves at every micro-batch, by mmengine's
+            formulas as in the release, and a step has the rate of its last one. 0: the rate moves at every step.
     """
     if micro_batches:
         return _official_factor((step + 1) * micro_batches - 1, steps * micro_batches, config)
@@ -152,7 +161,7 @@ def lr_factor(step: int, steps: int, config: OptimConfig, micro_batches: int = 0
 
 
 def _official_factor(at: int, total: int, config: OptimConfig) -> float:
-    """Before micro-batch `at` (from 0): LinearLR, whose last step is the whole rate, then CosineAnnealingLR."""
+    """Return the share before micro-batch `at` (from 0), by LinearLR and then CosineAnnealingLR."""
     warmup = int(config.warmup_frac * total)
     if at < warmup:
         return config.warmup_start + (1 - config.warmup_start) * at / (warmup - 1) if warmup > 1 else 1.0
@@ -162,7 +171,7 @@ def _official_factor(at: int, total: int, config: OptimConfig) -> float:
 def optimiser(
     parameters: Iterable[nn.Parameter], steps: int, config: OptimConfig, micro_batches: int = 0
 ) -> tuple[AdamW, LambdaLR]:
-    """AdamW with the same weight decay on everything (as released), and its schedule; arguments as of `lr_factor`."""
+    """Make AdamW with the same weight decay on everything (as released), and its schedule; see `lr_factor`."""
     trained = list(parameters)
     on_gpu = bool(trained) and trained[0].is_cuda
     adam = AdamW(trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=on_gpu)
@@ -170,11 +179,11 @@ def optimiser(
 
 
 def plan_steps(config: TrainConfig, lengths: Sequence[int]) -> list[Micro]:
-    """All optimiser steps of the run, whoever takes their videos.
+    """Return all optimiser steps of the run, whichever worker takes their videos.
 
     Args:
-        config: of the run; of its workers and micro-batches nothing counts.
-        lengths: of each index of the dataset.
+        config: settings of the run; neither workers nor micro-batches count.
+        lengths: expected characters of text of every index of the dataset.
     """
     optim, repeats = config.optim, config.data.repeats
     planned: list[Micro] = []
@@ -189,25 +198,25 @@ def plan_steps(config: TrainConfig, lengths: Sequence[int]) -> list[Micro]:
     return planned
 
 
-def plan(config: TrainConfig, lengths: Sequence[int], place: DistContext) -> list[list[Micro]]:
-    """All optimiser steps of one worker: the micro-batches of each; an empty one where there is no video left for it.
+def plan(config: TrainConfig, lengths: Sequence[int], dist: DistContext) -> list[list[Micro]]:
+    """Return the micro-batches of every optimiser step of one worker, an empty one where no video is left for it.
 
     Args:
-        config: of the run.
-        lengths: of each index of the dataset.
-        place: which worker this is.
+        config: settings of the run.
+        lengths: expected characters of text of every index of the dataset.
+        dist: says which worker this is.
 
     Raises:
-        ValueError: there are more workers than videos in a batch.
+        ValueError: a batch has fewer videos than there are workers.
     """
     optim = config.optim
-    if optim.batch < place.world:
+    if optim.batch < dist.world_size:
         raise ValueError(
-            f"a batch must have a video for each worker, got {optim.batch} videos and {place.world} workers: take "
+            f"a batch must have a video for each worker, got {optim.batch} videos and {dist.world_size} workers: take "
             "fewer workers or a larger batch"
         )
     planned = []
     for step in plan_steps(config, lengths):
-        mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=place.rank, world_size=place.world)
+        mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=dist.rank, world_size=dist.world_size)
         planned.append([[step[n] for n in micro] for micro in mine])
     return planned
