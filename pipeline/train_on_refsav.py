@@ -51,19 +51,15 @@ def train(options: argparse.Namespace) -> None:
     """
     config = _config(options)
     _check(config, options.workers)
-    from pipeline.sa2va.train.run import (
-        check_run,
-        read_data,
-        try_micro_batch,
-    )  # with torch and the rest: seconds that --help does not need
-
-    videos, clips = read_data(config)
-    logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
+    # these cost seconds that --help and a mistyped option do not need
     import torch
 
     from pipeline.ray_train import Workers, run
+    from pipeline.sa2va.train.run import check_run, read_data, try_micro_batch
     from pipeline.sa2va.train.run import train as train_on
 
+    videos, clips = read_data(config)
+    logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
     check_run(config, videos)
     use_gpu = torch.cuda.is_available() if options.use_gpu is None else options.use_gpu
     if options.check == "step":

@@ -1,4 +1,4 @@
-"""Load the MLLM that training starts from, and build a Sa2VA on it."""
+"""Load the MLLM that training starts from, and build a Sa2VA on it; every way in which that fails is said clearly."""
 
 import copy
 import json
@@ -33,16 +33,16 @@ _MODELS: Any = AutoModelForImageTextToText  # typed in part
 def load_mllm(
     folder: str, *, dtype: torch.dtype, device: torch.device | str = "cpu"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, Family]:
-    """Model, tokenizer and family of a base checkpoint.
+    """Load model, tokenizer and family of a base checkpoint.
 
     Args:
-        folder: as transformers saves one; or the name of one on the Hugging Face hub.
-        dtype: of all weights.
-        device: where they go; "meta": nowhere, they are only looked at.
+        folder: folder that transformers saved, or the name of a model on the Hugging Face hub.
+        dtype: type of all weights.
+        device: where they go; "meta": nowhere, only their names and shapes are read.
 
     Raises:
-        ValueError: no checkpoint there, a family that is not supported, weights missing, left over or damaged, or a
-            tokenizer that lacks the family's tokens.
+        ValueError: there is no checkpoint, its family is not supported, weights are missing, left over or damaged, or
+            the tokenizer lacks the family's tokens.
     """
     _check_folder(folder)
     config = _read(AutoConfig, folder, "config.json")
@@ -52,7 +52,7 @@ def load_mllm(
     check_tokens(tokenizer, family, folder)
     for path in sorted(Path(folder).expanduser().glob("*.safetensors")):
         with open_weights(path):
-            pass  # whole, or it says which file is not
+            pass  # a damaged file is named
     on_meta = {"device_map": "meta"} if str(device) == "meta" else {}  # then only names and shapes are read
     try:
         model, report = _MODELS.from_pretrained(
@@ -72,10 +72,10 @@ def load_mllm(
 
 
 def kind_and_width(folder: str) -> tuple[str, int]:
-    """(family, width of the language model) of a base checkpoint, a Sa2VA's too, as its config.json says.
+    """Read (family, width of the language model) from config.json of a base checkpoint, which may be a Sa2VA.
 
     Raises:
-        ValueError: it has none that can be read.
+        ValueError: it has no config.json that can be read.
     """
     try:
         config, _ = PretrainedConfig.get_config_dict(folder)
@@ -90,7 +90,7 @@ def kind_and_width(folder: str) -> tuple[str, int]:
 
 
 def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0) -> dict[str, int]:
-    """Adds [SEG] and its companions, and makes the model's matrices as long as the tokenizer: longer or shorter.
+    """Add [SEG] and its companions, and make the model's matrices as long as the tokenizer: longer or shorter.
 
     Where the matrices were longer already (Qwen's are), the new tokens take rows that were there unused, as in the
     release; rows that are new are drawn around the mean of the others, as transformers does. A model that has all of
@@ -98,11 +98,11 @@ def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, s
 
     Args:
         mllm: not yet wrapped by peft.
-        tokenizer: of the same checkpoint.
-        seed: of the new rows.
+        tokenizer: the one of the same checkpoint.
+        seed: the new rows are drawn from it.
 
     Returns:
-        The id of each token.
+        The id of every token.
     """
     known = tokenizer.get_vocab()
     missing = [token for token in SPECIAL_TOKENS if token not in known]
@@ -118,7 +118,7 @@ def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, s
 
 
 def _check_folder(folder: str) -> None:
-    """Refuses what is no checkpoint of a supported family, without asking transformers, which may not know it."""
+    """Refuse what is no checkpoint of a supported family, without asking transformers, which may not know it."""
     path = Path(folder).expanduser()
     if path.is_dir():
         config = path / "config.json"
@@ -142,16 +142,16 @@ def _read(kind: Any, folder: str, what: str) -> Any:
 def build(
     config: ModelConfig, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0
 ) -> Sa2va:
-    """A Sa2VA, not yet prepared for training; `original_decoder` is SAM 2's decoder as it was before all training.
+    """Build a Sa2VA that is not yet prepared for training; its `original_decoder` is the untrained one of SAM 2.
 
     Args:
         config: its `base` is an MLLM, which gets [SEG] and a fresh projection, or a Sa2VA checkpoint, taken as it is.
         device: where it goes.
-        dtype: of the MLLM and of SAM 2's image encoder; all else is float32.
-        seed: of all that is new.
+        dtype: type of the MLLM and of SAM 2's image encoder; all else is float32.
+        seed: all new weights are drawn from it.
 
     Raises:
-        ValueError: a checkpoint that cannot be read.
+        ValueError: a checkpoint cannot be read.
     """
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Turn what was read of a video into a training example, and several examples into a batch.
+"""ChatTurn what was read of a video into a training example, and several examples into a batch.
 
 Shapes: B videos, L tokens, F frames and O objects of one video, N = all frames of a batch, S = side of SAM 2's image
 (1024), M = S / 4 = side of its mask logits (256).
@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.families import Family
 from pipeline.sa2va.pixels import Image, squares
-from pipeline.sa2va.text import IGNORED, Turn, conversation, training_answer, training_question
+from pipeline.sa2va.text import IGNORED, ChatTurn, conversation, training_answer, training_question
 
 LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
 
@@ -126,11 +126,11 @@ class Encoder:
             masks_B=(torch.from_numpy(np.ascontiguousarray(masks_OFMM[:kept])),),
         )
 
-    def _turns(self, texts: Sequence[str], rng: Random) -> list[Turn]:
+    def _turns(self, texts: Sequence[str], rng: Random) -> list[ChatTurn]:
         config, turns = self._config, []
         for text in texts:
             question = training_question(text, rng=rng, templates=config.official_questions)
-            turns.append(Turn(question, training_answer(rng, config.official_prompts)))
+            turns.append(ChatTurn(question, training_answer(rng, config.official_prompts)))
         return turns
 
     def _check(

@@ -1,17 +1,8 @@
-"""What Sa2VA needs to know of a multimodal language model, and where transformers keeps it.
+"""What differs between the MLLMs that Sa2VA is built on: Qwen3-VL, Qwen2.5-VL and InternVL.
 
+An MLLM is: vision encoder, projector to the language model's width, language model, output matrix (`lm_head`).
 transformers moves modules between releases (4.57 and 5.x are supported) and peft wraps them; both are looked through
-here, so that nothing else has to know. An MLLM is: vision encoder, projector to the language model's width, language
-model, output matrix (`lm_head`).
-
-
-Qwen3-VL and Qwen2.5-VL: frames keep their shape and become as many tokens as their size asks for.
-
-Each frame is an image of its own, not part of a Qwen video: the patch's two moments are the same picture,
-and the three-dimensional positions count one image after the other.
-
-
-InternVL: each frame is squeezed to one square and becomes a fixed number of tokens (448 px, 256).
+here, so that no other module has to know.
 """
 
 import inspect
@@ -46,12 +37,12 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class FramePixels:
-    """The frames of one video for the vision encoder.
+    """Holds the frames of one video for the vision encoder.
 
     Attributes:
         tensors: named as in the model's forward; one frame is one image. Pixels are uint8 here, an eighth of the bytes
             to pass between processes: `Family.arguments` normalises them on the model's device.
-        tokens_F: how many tokens each frame becomes.
+        tokens_F: number of tokens that every frame becomes.
     """
 
     tensors: dict[str, Tensor]
@@ -60,7 +51,7 @@ class FramePixels:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """The last hidden state, twice; float (B, L, h)."""
+    """Holds the last hidden state, float (B, L, h), after and before the final norm."""
 
     after_norm_BLh: Tensor
     before_norm_BLh: Tensor
@@ -68,19 +59,19 @@ class States:
 
 @dataclass(frozen=True)
 class Family(ABC):
-    """One kind of MLLM. Holds no weights: it is copied to every process of a loader.
+    """Describes one kind of MLLM. It holds no weights: it is copied to every process of a loader.
 
     Attributes:
         name: transformers' `model_type`.
         start: text before the tokens of a frame.
         context: text of the token that stands for one piece of a frame.
-        end: text after them.
+        end: text after the tokens of a frame.
         released_before_norm: whether the released Sa2VA of this family made masks from `States.before_norm_BLh`: they
             take transformers' `hidden_states[-1]`, which is that one for Qwen3-VL in the release's transformers 4.57
             [measured], and the other everywhere else.
-        context_token_id: of `context`.
-        mean_3: of red, green and blue in [0, 1], as the vision encoder was trained.
-        std_3: their deviations.
+        context_token_id: id of `context`.
+        mean_3: mean of red, green and blue in [0, 1] that the vision encoder was trained with.
+        std_3: their standard deviations.
     """
 
     name: ClassVar[str]
@@ -94,32 +85,32 @@ class Family(ABC):
 
     @abstractmethod
     def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
-        """The frames, resized and cut into what the vision encoder sees; runs in a loader's process."""
+        """Resize frames and cut them into what the vision encoder sees; this runs in a loader's process."""
 
     @abstractmethod
     def floats(self, pixels: Tensor) -> Tensor:
-        """The uint8 `pixel_values` as the model's forward wants them."""
+        """Turn the uint8 `pixel_values` into what the model's forward wants."""
 
     @abstractmethod
     def vision(self, mllm: nn.Module) -> nn.Module:
-        """The vision encoder."""
+        """Return the vision encoder."""
 
     @abstractmethod
     def projector(self, mllm: nn.Module) -> nn.Module:
-        """From the vision encoder's features to the language model's width."""
+        """Return what maps the vision encoder's features to the language model's width."""
 
     def visual_text(self, tokens_F: Sequence[int], separator: str = "\n") -> str:
-        """The text that stands for frames of so many tokens; the released inference code joins them with nothing."""
+        """Return the text for frames of so many tokens; released inference with a Qwen has no separator."""
         return separator.join(f"{self.start}{self.context * tokens}{self.end}" for tokens in tokens_F)
 
     def join(self, videos: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """`FramePixels.tensors` of several videos as one batch: all frames, one video after the other."""
+        """Join the `FramePixels.tensors` of several videos to one batch: all frames, one video after the other."""
         return {name: torch.cat([video[name] for video in videos]) for name in videos[0]}
 
     def arguments(
         self, mllm: nn.Module, input_ids_BL: Tensor, attention_BL: Tensor, mllm_inputs: dict[str, Tensor]
     ) -> dict[str, Tensor]:
-        """What the model's forward or `generate` wants of a padded batch, as this release of transformers names it.
+        """Return the arguments of the model's forward for a padded batch, as this version of transformers names them.
 
         Args:
             mllm: the model, wrapped by peft or not.
@@ -137,16 +128,17 @@ class Family(ABC):
     def hidden_BLh(
         self, mllm: nn.Module, input_ids_BL: Tensor, attention_BL: Tensor, mllm_inputs: dict[str, Tensor]
     ) -> Tensor:
-        """Last hidden state after the final norm, before the output matrix; arguments as in `arguments`.
+        """Compute the last hidden state after the final norm, before the output matrix; see `arguments`.
 
-        A video padded in a batch gets what it gets alone, up to rounding: positions are counted for each by itself.
+        A video that is padded in a batch gets what it gets alone, up to rounding: positions are counted for every
+        video by itself.
         """
         return self.states(mllm, input_ids_BL, attention_BL, mllm_inputs).after_norm_BLh
 
     def states(
         self, mllm: nn.Module, input_ids_BL: Tensor, attention_BL: Tensor, mllm_inputs: dict[str, Tensor]
     ) -> States:
-        """`hidden_BLh` and what the final norm made it of, from one pass."""
+        """Compute `hidden_BLh` and what the final norm made it of, in one pass."""
         arguments = self.arguments(mllm, input_ids_BL, attention_BL, mllm_inputs)
         with self.before_norm(mllm) as before:
             after = core(mllm)(**arguments, use_cache=False).last_hidden_state
@@ -154,7 +146,7 @@ class Family(ABC):
 
     @contextmanager
     def before_norm(self, mllm: nn.Module) -> Iterator[list[Tensor]]:
-        """A list that gets, within it, what goes into the final norm: (B, L, h) of every pass."""
+        """Within it, the list that it gives receives the input of the final norm, (B, L, h), of every pass."""
         given: list[Tensor] = []
         norm = child(self.language_model(mllm), "norm")
         hook = norm.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
@@ -164,47 +156,46 @@ class Family(ABC):
             hook.remove()
 
     def _normalised(self, pixels_N3X: Tensor) -> Tensor:
-        """Colours as numbers around 0, float32, bit by bit what transformers' image processors make of them."""
+        """Normalise colours to float32 around 0, bit by bit as transformers' image processors do."""
         shape = (1, 3, *[1] * (pixels_N3X.dim() - 2))
         mean, std = (torch.tensor(c, device=pixels_N3X.device).view(shape) * 255 for c in (self.mean_3, self.std_3))
         return (pixels_N3X.float() - mean) / std
 
     def language_model(self, mllm: nn.Module) -> nn.Module:
-        """The decoder layers with input embeddings and final norm, without the output matrix."""
+        """Return the decoder layers with input embeddings and final norm, without the output matrix."""
         return unwrapped(first(mllm, "language_model"))
 
     def lm_head(self, mllm: nn.Module) -> nn.Module:
-        """The output matrix; what peft put in its place, if it did."""
+        """Return the output matrix, or what peft put in its place."""
         return child(unwrapped(mllm), "lm_head")
 
     def input_embeddings(self, mllm: nn.Module) -> nn.Module:
-        """The input embeddings; what peft put in their place, if it did."""
+        """Return the input embeddings, or what peft put in their place."""
         return child(self.language_model(mllm), "embed_tokens")
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """What is inside peft's wrapper: the same layers, the adapters among them."""
+    """Return the model inside peft's wrapper: the same layers, the adapters among them."""
     inside: Any = getattr(module, "get_base_model", None)
     return module if inside is None else _module(inside(), type(module).__name__)
 
 
 def core(mllm: nn.Module) -> nn.Module:
-    """The model without its output matrix: everything from pixels and tokens to the last hidden state."""
+    """Return the model without its output matrix: all from pixels and tokens to the last hidden state."""
     return child(unwrapped(mllm), "model")
 
 
 def first(mllm: nn.Module, *names: str) -> nn.Module:
-    """The first of these modules that the model has, inside `.model` (5.x, 4.57) or beside it (older)."""
-    places = (core(mllm), unwrapped(mllm))
-    for place in places:
+    """Return the first of these modules that the model has, inside `.model` (5.x, 4.57) or beside it (older)."""
+    for parent in (core(mllm), unwrapped(mllm)):
         for name in names:
-            if hasattr(place, name):
-                return child(place, name)
+            if hasattr(parent, name):
+                return child(parent, name)
     raise ValueError(f"{type(unwrapped(mllm)).__name__} must have one of {', '.join(names)}; this transformers has not")
 
 
 def child(module: nn.Module, name: str) -> nn.Module:
-    """The module of that name inside another."""
+    """Return the module of that name inside another."""
     return _module(getattr(module, name, None), f"{type(module).__name__}.{name}")
 
 
@@ -216,12 +207,15 @@ def _module(value: object, where: str) -> nn.Module:
 
 @dataclass(frozen=True)
 class Qwen(Family):
-    """What both have in common; a token is 28 px wide in Qwen2.5-VL, 32 in Qwen3-VL.
+    """Describes what Qwen3-VL and Qwen2.5-VL have in common: a frame keeps its shape and becomes tokens by its size.
+
+    A token is 28 px wide in Qwen2.5-VL, 32 in Qwen3-VL. Every frame is an image of its own, not part of a Qwen video:
+    the patch's two moments are the same image, and the three-dimensional positions count one image after the other.
 
     Attributes:
-        patch_px: side of what the vision encoder sees as one.
+        patch_px: side of a patch of the vision encoder.
         merge: side of the square of patches that becomes one token.
-        moments: pictures in a patch.
+        moments: number of images in a patch.
     """
 
     start: ClassVar[str] = "<|vision_start|>"
@@ -232,14 +226,14 @@ class Qwen(Family):
     moments: int
 
     def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
-        """Frames in the sizes of Qwen's own rule for `config`'s pixels.
+        """Cut frames into patches, in the sizes of Qwen's own rule for `config`'s pixels.
 
         Returns:
             `pixel_values` uint8 (patches, 3 * patch_px ** 2) and `image_grid_thw` (F, 3): 1, rows and columns of
             patches. Patches of a token stand together.
 
         Raises:
-            ValueError: a frame that is more than 200 times as long as high.
+            ValueError: a frame is more than 200 times as long as high.
         """
         patches, grid = [], []
         for given_HW3 in frames:
@@ -264,21 +258,21 @@ class Qwen(Family):
         return ordered.reshape(-1, 3 * self.patch_px**2)
 
     def floats(self, pixels: Tensor) -> Tensor:
-        """As the model's forward wants them, float32 (patches, 3 * moments * patch_px ** 2)."""
+        """Normalise patches, float32 (patches, 3 * moments * patch_px ** 2)."""
         patches_P3pp = self._normalised(pixels.view(-1, 3, self.patch_px, self.patch_px))
         return patches_P3pp[:, :, None].expand(-1, -1, self.moments, -1, -1).flatten(1)
 
     def vision(self, mllm: nn.Module) -> nn.Module:
-        """The vision encoder, its projector at the end of it."""
+        """Return the vision encoder, which ends with its projector."""
         return first(mllm, "visual")
 
     def projector(self, mllm: nn.Module) -> nn.Module:
-        """The last merger; Qwen3-VL has more of them, one for each deepstack layer, in `vision`."""
+        """Return the last merger; Qwen3-VL has more of them in `vision`, one for every deepstack layer."""
         return child(self.vision(mllm), "merger")
 
 
 def _first_resized(frame_HW3: Image) -> Image:
-    """As qwen_vl_utils gives a frame to the processor: sides of multiples of 28 px, 4 to 16,384 such squares."""
+    """Resize a frame as qwen_vl_utils does before the processor: sides of multiples of 28 px, 4 to 16,384 squares."""
     height, width = frame_HW3.shape[:2]
     square = QWEN_PATCH_PX**2
     size = smart_resize(height, width, factor=QWEN_PATCH_PX, min_pixels=4 * square, max_pixels=16_384 * square)
@@ -286,25 +280,28 @@ def _first_resized(frame_HW3: Image) -> Image:
 
 
 class Qwen3VL(Qwen):
-    """Qwen3-VL."""
+    """Describes Qwen3-VL."""
 
     name: ClassVar[str] = "qwen3_vl"
     released_before_norm: ClassVar[bool] = True
 
 
 class Qwen25VL(Qwen):
-    """Qwen2.5-VL."""
+    """Describes Qwen2.5-VL."""
 
     name: ClassVar[str] = "qwen2_5_vl"
 
 
 @dataclass(frozen=True)
 class InternVL(Family):
-    """transformers' InternVL (the checkpoints whose names end in -hf), with any language model inside.
+    """Describes transformers' InternVL (the checkpoints whose names end in -hf), with any language model inside.
+
+    A frame is squeezed to one square and becomes a fixed number of tokens (448 px, 256); it is not cut into tiles,
+    which is for single images.
 
     Attributes:
-        side_px: of the square.
-        tokens: a frame; not cut into tiles, which is for single pictures.
+        side_px: side of the square.
+        tokens: number of tokens of a frame.
     """
 
     name: ClassVar[str] = "internvl"
@@ -315,7 +312,7 @@ class InternVL(Family):
     tokens: int
 
     def pixels(self, frames: Sequence[Image], config: PixelsConfig) -> FramePixels:
-        """Frames as squares, whatever `config` says of pixels.
+        """Squeeze frames to squares, whatever `config` says of pixels.
 
         Returns:
             `pixel_values` uint8 (F, 3, side, side).
@@ -325,15 +322,15 @@ class InternVL(Family):
         )
 
     def floats(self, pixels: Tensor) -> Tensor:
-        """As the model's forward wants them, float32 (F, 3, side, side)."""
+        """Normalise squares, float32 (F, 3, side, side)."""
         return self._normalised(pixels)
 
     def vision(self, mllm: nn.Module) -> nn.Module:
-        """The vision transformer."""
+        """Return the vision transformer."""
         return first(mllm, "vision_tower")
 
     def projector(self, mllm: nn.Module) -> nn.Module:
-        """`mlp1` of the official names; the release trains it."""
+        """Return the projector, `mlp1` in the official names; the release trains it."""
         return first(mllm, "multi_modal_projector")
 
 
@@ -347,15 +344,15 @@ _FAMILIES: dict[
 
 
 def family_of(config: PretrainedConfig, processor: Any = None) -> Family:
-    """The family of a configuration.
+    """Return the family of a configuration.
 
     Args:
-        config: transformers' of the whole model.
+        config: transformers' configuration of the MLLM.
         processor: its image processor, asked for the colours' mean and deviation; None: those of the family's
             published checkpoints.
 
     Raises:
-        ValueError: a family that is not supported.
+        ValueError: the family is not supported.
     """
     kind = check_supported(type(config).model_type)  # 4.57.0 answers for the language model when an instance is asked
     vision: Any = getattr(config, "vision_config", None)
@@ -383,7 +380,7 @@ def check_supported(kind: str) -> str:
 
 
 def random_mllm(config: PretrainedConfig, dtype: torch.dtype, device: torch.device | str = "cpu") -> PreTrainedModel:
-    """A model of this configuration with random weights, made where it stays: for measuring without a checkpoint."""
+    """Make a model of this configuration with random weights, on the device where it stays."""
     family_of(config)
     with torch.device(device):
         model: PreTrainedModel = _MODELS.from_config(config, dtype=dtype)
@@ -391,7 +388,11 @@ def random_mllm(config: PretrainedConfig, dtype: torch.dtype, device: torch.devi
 
 
 def check_tokens(tokenizer: PreTrainedTokenizerFast, family: Family, folder: str) -> None:
-    """Refuses a tokenizer that does not know how a frame is written, or numbers it differently from the model."""
+    """Refuse a tokenizer that lacks the tokens of a frame, or numbers them differently from the model.
+
+    Raises:
+        ValueError: with what `folder` lacks or has.
+    """
     known = tokenizer.get_vocab()
     missing = [token for token in (family.start, family.context, family.end) if token not in known]
     if missing:

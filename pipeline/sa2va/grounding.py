@@ -1,13 +1,9 @@
-"""SAM 2 as the picture's encoder: how it is built, and what the mask decoder gets of a frame.
+"""SAM 2 as Sa2VA uses it: how it is built, its image encoder, and its mask decoder with a language token.
 
-Shapes: N frames, S = side of SAM 2's picture (1024), M = S / 4 = side of its mask logits, D = its width (256).
-Source: the released code; the modules themselves are those of PyPI sam2.
-
-
-Masks of SAM 2's decoder for a language token; the heads as training has them.
-
-Shapes: P (frame, object) pairs, K = masks proposed for each (3, or 1), S and M = S / 4 as in batch.py, D = width (256).
-Source: the released code; what sam2's own _forward_sam_heads does, but for the language token and absent objects.
+Shapes: N frames, S = side of SAM 2's image (1024), M = S / 4 = side of its mask logits, D = its width (256), P (frame,
+object) pairs, K = masks proposed for a pair (3, or 1).
+Source: the released code; the modules themselves are those of PyPI sam2, and `heads` does what sam2's own
+_forward_sam_heads does, but for the language token and absent objects.
 """
 
 from pathlib import Path
@@ -30,7 +26,7 @@ _STD = (0.229, 0.224, 0.225)
 _FRAMES_TOGETHER = (
     4  # frames encoded at once: bounds what stages at a quarter of the side take (0.1 GB a frame in bf16)
 )
-_PAIRS_TOGETHER = 16  # pairs decoded at once: enough to fill a GPU, and 0.2 GB of repeated features at most
+_PAIRS_TOGETHER = 16  # decoded at once: enough to fill a GPU, and 0.2 GB of repeated features at most
 
 
 class GroundingEncoder(nn.Module):
@@ -42,12 +38,12 @@ class GroundingEncoder(nn.Module):
 
 
 class Features(NamedTuple):
-    """What the mask decoder sees of each frame.
+    """Holds what the mask decoder sees of N frames.
 
     Attributes:
         top_N: (N, D, S/16, S/16), the embedding that says "no memory" added.
-        high0_N: (N, D/8, S/4, S/4), through the decoder's conv_s0.
-        high1_N: (N, D/4, S/8, S/8), through its conv_s1.
+        high0_N: (N, D/8, S/4, S/4), computed by the decoder's conv_s0.
+        high1_N: (N, D/4, S/8, S/8), computed by its conv_s1.
     """
 
     top_N: Tensor
@@ -55,20 +51,20 @@ class Features(NamedTuple):
     high1_N: Tensor
 
     def take(self, index_P: Tensor) -> "Features":
-        """The features of frames `index_P`, one of them maybe many times: a copy."""
+        """Return a copy of the features of frames `index_P`, in which a frame may come many times."""
         return Features(*(maps[index_P] for maps in self))
 
 
 def build_sam2(
     config: Sam2Config, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> SAM2VideoPredictor:
-    """SAM 2 with the weights of `config.checkpoint`, or random ones; in eval mode, and to stay in it.
+    """Build SAM 2 with the weights of `config.checkpoint`, or random ones, in eval mode, in which it stays.
 
     `dtype` is that of the image encoder. All else (12 M parameters) stays float32: it is small, and position codes and
     memories lose more by rounding than there is to gain.
 
     Raises:
-        ValueError: no such configuration or file; the file is no checkpoint of SAM 2, or of another one.
+        ValueError: there is no such configuration or file, or the file is no checkpoint of this SAM 2.
     """
     try:
         sam2: SAM2VideoPredictor = build_sam2_video_predictor(
@@ -105,12 +101,12 @@ def _load(sam2: SAM2VideoPredictor, path: Path, config_file: str) -> None:
 
 
 def backbone(sam2: SAM2VideoPredictor, frames_N3SS: Tensor, colour_dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Maps of the frozen image encoder: D x S/4 x S/4, D x S/8 x S/8 and D x S/16 x S/16 a frame.
+    """Compute the maps of the frozen image encoder: D x S/4 x S/4, D x S/8 x S/8 and D x S/16 x S/16 a frame.
 
     Args:
         sam2: see `build_sam2`.
-        frames_N3SS: uint8 pictures.
-        colour_dtype: what the colours' mean and deviation are rounded to.
+        frames_N3SS: uint8 images.
+        colour_dtype: type that the colours' mean and deviation are rounded to.
     """
     parameter = next(sam2.image_encoder.parameters())
     mean, std = (
@@ -126,26 +122,26 @@ def backbone(sam2: SAM2VideoPredictor, frames_N3SS: Tensor, colour_dtype: torch.
 
 
 def encode_frames(sam2: SAM2VideoPredictor, frames_N3SS: Tensor, decoder: MaskDecoder | None = None) -> Features:
-    """See Features; a gradient reaches conv_s0 and conv_s1 of `decoder` (default: SAM 2's own), nothing before them."""
+    """Compute the features of frames; a gradient reaches conv_s0 and conv_s1 of `decoder` (default: SAM 2's own)."""
     return features(sam2, backbone(sam2, frames_N3SS), decoder)
 
 
 def features(sam2: SAM2VideoPredictor, maps: list[Tensor], decoder: MaskDecoder | None = None) -> Features:
-    """What `decoder` gets of the maps of `backbone`; several decoders may share those."""
+    """Compute what `decoder` gets of the maps of `backbone`; several decoders may share those."""
     decoder = decoder or sam2.sam_mask_decoder
     fine, middle, top = (maps_N if torch.is_autocast_enabled(maps_N.device.type) else maps_N.float() for maps_N in maps)
     return Features(top + sam2.no_mem_embed.view(1, -1, 1, 1), decoder.conv_s0(fine), decoder.conv_s1(middle))
 
 
 class Heads(NamedTuple):
-    """As sam2's _forward_sam_heads returns it; all logits float32.
+    """Holds what sam2's _forward_sam_heads returns; all logits are float32.
 
     Attributes:
         low_PKMM: logits of the proposals.
-        high_PKSS: the same at the picture's size.
-        iou_PK: predicted quality of each.
+        high_PKSS: the same at the image's size.
+        iou_PK: predicted quality of every proposal.
         best_low_P1MM: the proposal of the highest quality.
-        best_high_P1SS: the same at the picture's size.
+        best_high_P1SS: the same at the image's size.
         pointer_PD: object pointer of that proposal, or the embedding of an absent object.
         present_P1: logit of the object being in the frame.
     """
@@ -162,17 +158,17 @@ class Heads(NamedTuple):
 def decode_masks(
     sam2: SAM2VideoPredictor, decoder: MaskDecoder, frames: Features, frame_P: Tensor, language_PD: Tensor
 ) -> Tensor:
-    """The logits that are trained: of three proposals the one of the highest predicted quality.
+    """Return the logits that are trained: of three proposals the one of the highest predicted quality.
 
-    A frame's features are repeated for its objects only here, piece by piece, and kept by no one: a call for each
-    frame would be as exact, but starts ten times as many small kernels.
+    A frame's features are repeated for its objects only here, piece by piece: a call for every frame would be as
+    exact, but start ten times as many small kernels.
 
     Args:
         sam2: gives the prompt encoder.
-        decoder: the mask decoder; `frames` are through its convolutions.
-        frames: of N frames.
-        frame_P: int64, which of them each pair is about.
-        language_PD: embedding of [SEG] of each pair.
+        decoder: the mask decoder; its convolutions have made `frames`.
+        frames: features of N frames.
+        frame_P: int64, the frame of every pair.
+        language_PD: embedding of [SEG] of every pair.
 
     Returns:
         float32 (P, M, M), with a gradient.
@@ -197,17 +193,17 @@ def heads(
     multimask: bool,
     replace_absent: bool,
 ) -> Heads:
-    """Masks, object pointers and presence for one frame and object each; with defaults, sam2's _forward_sam_heads.
+    """Return masks, object pointers and presence of P pairs of one frame and one object.
 
     Args:
-        sam2: gives the prompt encoder and what makes object pointers.
+        sam2: gives the prompt encoder and the projection of object pointers.
         decoder: the mask decoder.
-        pix_feat: (P, D, S/16, S/16), memory or its absence in it.
-        high_res: (P, D/8, S/4, S/4) and (P, D/4, S/8, S/8), through the decoder's convolutions.
-        language: (P, D), or None where nothing is asked for: a frame that is only tracked.
-        multimask: three proposals, not one.
-        replace_absent: logits of an object that is predicted not to be there become -1024, as sam2 does. The release
-            of Sa2VA does not: neither in training nor in inference.
+        pix_feat: (P, D, S/16, S/16), with memory or its absence added.
+        high_res: (P, D/8, S/4, S/4) and (P, D/4, S/8, S/8), computed by the decoder's convolutions.
+        language: (P, D), or None for a frame that is only tracked.
+        multimask: make three proposals, not one.
+        replace_absent: set the logits of an object that is predicted to be absent to -1024, as sam2 does. The release
+            of Sa2VA does not, neither in training nor in inference.
     """
     low, iou_PK, tokens_PTD, present_P1 = _propose(sam2, decoder, pix_feat, high_res, language, multimask=multimask)
     present = present_P1 > 0
@@ -238,7 +234,7 @@ def _propose(
     multimask: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     pairs, device = len(top), top.device
-    # one point that is none; the prompt encoder adds another
+    # a padding point (label -1), as sam2 gives where there is no prompt; the prompt encoder adds another
     nowhere = torch.zeros(pairs, 1, 2, device=device), -torch.ones(pairs, 1, dtype=torch.int32, device=device)
     sparse_PTD, dense = sam2.sam_prompt_encoder(points=nowhere, boxes=None, masks=None)
     if language is not None:
@@ -256,7 +252,7 @@ def _propose(
 
 
 def _best(values_PK: Tensor, iou_PK: Tensor) -> Tensor:
-    """Of each pair's K values (any shape) that of the highest predicted quality; K stays, as 1."""
+    """Return of every pair's K values (any shape) the one of the highest predicted quality; K stays, as 1."""
     return values_PK[torch.arange(len(iou_PK), device=iou_PK.device), iou_PK.argmax(-1)].unsqueeze(1)
 
 

@@ -1,11 +1,8 @@
-"""What is asked about an expression and what is answered.
+"""Questions and answers about expressions, and the tokens of a conversation: which of them are learned.
 
 An expression is a description of one or more sentences (Ref-SAV's, 84 words in the mean) or a phrase ("the red ball").
 The release puts both into templates that were made for phrases, and asks differently at inference; ours keep the
-grammar of each and are the same at training and inference. The release's templates are read from the user's clone.
-
-
-Questions and answers as tokens: the chat format of training, and which tokens are learned.
+grammar of both and are the same at training and inference. The release's templates are read from the user's clone.
 """
 
 import re
@@ -47,15 +44,15 @@ SEG = "[SEG]"
 
 
 def training_question(text: str, *, rng: Random, templates: Sequence[str] = ()) -> str:
-    """What is asked about an expression in training.
+    """Return the question that is asked about an expression in training.
 
     Args:
         text: the expression.
-        rng: which template; one draw, whatever the text.
-        templates: of the release, which it puts around any text (`official_code.read_questions`); none: ours.
+        rng: draws the template; it is asked once, whatever the text.
+        templates: the release's, which it puts around any text (`official_code.read_questions`); none: ours are used.
 
     Raises:
-        ValueError: an empty text.
+        ValueError: the text is empty.
     """
     if templates:
         return rng.choice(templates).format(text=_filled(text))
@@ -63,10 +60,10 @@ def training_question(text: str, *, rng: Random, templates: Sequence[str] = ()) 
 
 
 def inference_question(text: str, *, official: bool) -> str:
-    """What is asked about an expression at inference: our first template of its kind, or the release's only one.
+    """Return the question that is asked at inference: our first template of its kind, or the release's only one.
 
     Raises:
-        ValueError: an empty text.
+        ValueError: the text is empty.
     """
     if not official:
         return _ours(text, 0.0)
@@ -75,24 +72,25 @@ def inference_question(text: str, *, official: bool) -> str:
 
 
 def training_answer(rng: Random, official: bool) -> str:
-    """What is answered in training; with one [SEG], whose hidden state becomes the mask."""
+    """Return the answer that is learned in training; the hidden state of its one [SEG] becomes the mask."""
     return rng.choice(ANSWERS_OFFICIAL) if official else _ANSWER
 
 
 def is_description(text: str) -> bool:
-    """Whether a text is of whole sentences: several of them, or a long one that ends with a full stop."""
+    """Return whether a text has several sentences, or is a long one that ends with a full stop."""
     filled = _filled(text)
     several = re.search(r"[.!] +[A-Z]", filled) is not None
     return several or (filled.endswith(".") and len(filled.split()) > LONG_WORDS)
 
 
 def _ours(text: str, chance: float) -> str:
+    """Put a text into one of our templates of its kind; `chance` in [0, 1) says which."""
     filled = _filled(text)
     if filled.endswith("?"):
         return _QUESTION.format(text=filled)
     if is_description(filled):
-        whole = filled if filled[-1] in ".!" else f"{filled}."
-        return _DESCRIPTION[int(chance * len(_DESCRIPTION))].format(text=whole)
+        sentences = filled if filled[-1] in ".!" else f"{filled}."
+        return _DESCRIPTION[int(chance * len(_DESCRIPTION))].format(text=sentences)
     phrase = filled.rstrip(".!")
     if _ARTICLE.match(phrase):
         phrase = phrase[0].lower() + phrase[1:]
@@ -107,8 +105,8 @@ def _filled(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One question and its answer."""
+class ChatTurn:
+    """Holds one question and its answer."""
 
     question: str
     answer: str
@@ -116,12 +114,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Turns as tokens.
+    """Holds turns as tokens.
 
     Attributes:
         input_ids_L: int64.
-        labels_L: int64: the answers and the tokens that end them, else IGNORED.
-        turns: how many turns are there; the last of them may be cut (official).
+        labels_L: int64, the tokens of the answers and those that end them, else IGNORED.
+        turns: number of turns that are there; the last of them may be cut (official).
     """
 
     input_ids_L: Tensor
@@ -131,11 +129,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """A chat format without a system turn."""
+    """Has the texts of a chat format around question and answer, without a system turn."""
 
     before: str
     between: str
-    end: str  # of an answer, learned with it
+    end: str  # ends an answer and is learned with it
     after: str = "\n"
 
 
@@ -151,31 +149,31 @@ _NEEDED = {_CHATML: ("<|im_start|>", "<|im_end|>"), _PHI3: ("<|user|>", "<|assis
 def conversation(
     tokenizer: PreTrainedTokenizerBase,
     visual: str,
-    turns: Sequence[Turn],
+    turns: Sequence[ChatTurn],
     *,
     max_tokens: int,
     whole_turns: bool = True,
 ) -> Conversation:
-    """The turns one after the other, the frames before the first question.
+    """Encode turns one after the other, with the frames before the first question.
 
     Args:
-        tokenizer: of the MLLM, with [SEG].
-        visual: `Family.visual_text`; empty for text alone.
+        tokenizer: the MLLM's, with [SEG].
+        visual: text that stands for the frames (`Family.visual_text`); empty for text alone.
         turns: at least one.
         max_tokens: upper limit of the length.
-        whole_turns: a turn is there whole or not at all, and none after it; False cuts from the right (official).
+        whole_turns: leave out a turn that does not fit, and all after it; False cuts in its middle (official).
 
     Raises:
-        ValueError: no turns; a text with a special token in it; the first turn does not fit.
+        ValueError: there are no turns, a text has a special token in it, or the first turn does not fit.
     """
     if not turns:
         raise ValueError("a conversation must have at least one turn, got none")
-    form = chat_format(tokenizer)
+    chat = chat_format(tokenizer)
     ids, labels, count = _beginning(tokenizer), [IGNORED] * len(_beginning(tokenizer)), 0
     for number, turn in enumerate(turns):
-        asked = _encoded(tokenizer, _asked(tokenizer, form, "" if number else visual, turn.question))
-        answered = _encoded(tokenizer, turn.answer + form.end)
-        after = _encoded(tokenizer, form.after)
+        asked = _encoded(tokenizer, _asked(tokenizer, chat, "" if number else visual, turn.question))
+        answered = _encoded(tokenizer, turn.answer + chat.end)
+        after = _encoded(tokenizer, chat.after)
         if whole_turns and len(ids) + len(asked) + len(answered) + len(after) > max_tokens:
             break
         ids += asked + answered + after
@@ -192,25 +190,25 @@ def conversation(
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, visual: str, question: str) -> Tensor:
-    """The tokens (L,) up to where the answer to one question begins: for generation; equal to training's.
+    """Return the tokens (L,) of one question up to where its answer begins, equal to those of training.
 
     Raises:
-        ValueError: a special token in the question.
+        ValueError: the question has a special token in it.
     """
     asked = _asked(tokenizer, chat_format(tokenizer), visual, question)
     return torch.tensor(_beginning(tokenizer) + _encoded(tokenizer, asked))
 
 
 def end_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that ends an answer: generation stops there."""
+    """Return the token that ends an answer: generation stops there."""
     return int(_encoded(tokenizer, chat_format(tokenizer).end)[0])
 
 
 def chat_format(tokenizer: PreTrainedTokenizerBase) -> _Format:
-    """The format whose tokens the tokenizer has: ChatML (Qwen, InternLM2) or Phi-3's.
+    """Return the chat format whose tokens the tokenizer has: ChatML (Qwen, InternLM2) or Phi-3's.
 
     Raises:
-        ValueError: neither.
+        ValueError: it has the tokens of neither.
     """
     known = tokenizer.get_added_vocab()
     for form, tokens in _NEEDED.items():
@@ -223,10 +221,10 @@ def chat_format(tokenizer: PreTrainedTokenizerBase) -> _Format:
 
 
 def refuse_special_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> None:
-    """Refuses a text that would be read as more than words: a second [SEG], a frame, the end of the turn.
+    """Refuse a text that would be read as more than words: a second [SEG], a frame, the end of the turn.
 
     Raises:
-        ValueError: with the token.
+        ValueError: the text has such a token; the message names it.
     """
     for token in tokenizer.get_added_vocab():
         if token in text:
@@ -243,6 +241,6 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The token before everything, where the tokenizer sets one itself (InternLM2, Phi-3)."""
+    """Return the token that the tokenizer itself puts before everything (InternLM2, Phi-3), if it does."""
     first = tokenizer.bos_token_id
     return [] if first is None or tokenizer.encode("a")[0] != first else [int(first)]

@@ -1,12 +1,7 @@
-"""Reads a Sa2VA in the official Hugging Face layout: ours, ByteDance's Qwen and InternVL ones, and Sa2VA-i's.
+"""Read a Sa2VA in the official Hugging Face layout: ours, ByteDance's Qwen and InternVL ones, and Sa2VA-i's.
 
-Strict: what is missing, left over or of another shape is told all at once, before a weight is read. The model is made
-without random weights, and filled from one file after the other, so memory holds about one model.
-
-
-Which tensors of a checkpoint go where in the model; and if they do not fit, every one that does not.
-
-Models whose weights will be read from a file need no random ones first: minutes saved at 4 B parameters.
+It is strict: what is missing, left over or of another shape is reported all at once, before a weight is read. The model
+is made without random weights and filled from one file after the other, so memory holds about one model.
 """
 
 import copy
@@ -21,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
 from pipeline.sa2va.checkpoint import configs, names
-from pipeline.sa2va.checkpoint.names import Part
+from pipeline.sa2va.checkpoint.names import TensorRows
 from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, read_settings
 from pipeline.sa2va.checkpoint.weights import Shards, open_weights, read_file
 from pipeline.sa2va.config import ModelConfig, Sam2Config
@@ -33,8 +28,8 @@ from pipeline.sa2va.text import SEG
 ORIGINAL_FILE = "original_sam_mask_decoder.safetensors"  # SAM 2's own mask decoder; official code does not read it
 _TOKENIZERS: Any = AutoTokenizer  # typed in part
 _PROCESSORS: Any = AutoImageProcessor
-_FEW = 20  # names of each kind that are told
-# Of torch.nn.init and of tensors. By name: transformers puts functions of its own in the place of torch.nn.init's.
+_FEW = 20  # names of a kind that a message lists
+# functions of torch.nn.init and methods of tensors, by name: transformers replaces those of torch.nn.init by its own
 _RANDOM = {
     *("kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_"),
     *("normal_", "trunc_normal_", "uniform_", "erfinv_"),
@@ -42,7 +37,7 @@ _RANDOM = {
 
 
 def is_sa2va(folder: Path) -> bool:
-    """Whether `folder` has the config.json of a Sa2VA, whatever else it has."""
+    """Return whether `folder` has the config.json of a Sa2VA, whatever else it has."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,19 +52,20 @@ def load_sa2va(
     dtype: torch.dtype = torch.bfloat16,
     sam2: Sam2Config | None = None,
 ) -> Sa2va:
-    """The model, in eval mode, without LoRA; it can be prepared for more training.
+    """Load a model in eval mode, without LoRA; it can be prepared for more training.
 
     Args:
-        folder: with config.json, safetensors and tokenizer.
-        device: where the weights go; "meta": nowhere, names and shapes are only looked at.
-        dtype: of the MLLM and SAM 2's image encoder; all else is float32, as `build` has it.
-        sam2: which SAM 2 is inside; None as refsav.json says, or the release's Hiera-L.
+        folder: has config.json, safetensors and tokenizer.
+        device: where the weights go; "meta": nowhere, only names and shapes are read.
+        dtype: type of the MLLM and of SAM 2's image encoder; all else is float32, as `build` has it.
+        sam2: which SAM 2 is inside; None: as refsav.json says, or the release's Hiera-L.
 
     Returns:
         A model whose `original_decoder` is SAM 2's own where the folder has it (ours, Sa2VA-i), else None.
 
     Raises:
-        ValueError: not a Sa2VA, one of a kind that is not supported, or damaged: what and where, and what to do.
+        ValueError: the folder has no Sa2VA, one of a kind that is not supported, or a damaged one; the message says
+            what and where, and what to do.
     """
     content, family_name = _config(folder)
     tokenizer = _tokenizer(folder)
@@ -82,7 +78,7 @@ def load_sa2va(
         config = configs.from_official(content, family_name, _context_id(tokenizer))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {error!r}") from error
-    with Blank():
+    with SkipRandomInit():
         family = family_of(config, processor)
         check_tokens(tokenizer, family, str(folder))
         if settings.seg_before_norm not in (None, family.released_before_norm):
@@ -118,7 +114,7 @@ def load_sa2va(
 
 
 def _config(folder: Path) -> tuple[dict[str, Any], str]:
-    """config.json and the family that it says."""
+    """Read config.json, and return it with the family that it says."""
     path = folder / "config.json"
     if not path.is_file():
         raise ValueError(f"{folder} must be the folder of a Sa2VA checkpoint, but it has no config.json")
@@ -150,12 +146,12 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def _context_id(tokenizer: PreTrainedTokenizerFast) -> int:
-    """InternVL's token of a picture; of no meaning for a Qwen, whose config.json says it."""
+    """Return the id of InternVL's token of an image; it is not used for a Qwen, whose config.json has it."""
     return int(tokenizer.get_vocab().get("<IMG_CONTEXT>", -1))
 
 
 def _processor(folder: Path, family: str) -> Any:
-    """The image processor; None where the family's own is meant (InternVL's file describes another use)."""
+    """Load the image processor; None where the family's own is to be used (InternVL's file is about another use)."""
     if family == "internvl" or not (folder / "preprocessor_config.json").is_file():
         return None
     try:
@@ -176,20 +172,20 @@ def _load_original(model: Sa2va, path: Path) -> None:
 
 def places_of(
     shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Tensor], family: str, *, modified: bool, folder: Path
-) -> dict[str, tuple[Part, ...]]:
-    """The places of each official tensor, in the order of its rows.
+) -> dict[str, tuple[TensorRows, ...]]:
+    """Return our tensors that every official tensor holds, in the order of its rows.
 
     Args:
-        shapes: of the checkpoint's tensors, by official name.
+        shapes: shapes of the checkpoint's tensors, by official name.
         wanted: the model's tensors. Its `original_decoder` is filled from here only if `modified`.
-        family: of the MLLM.
+        family: name of the MLLM's family.
         modified: the checkpoint `has_modified_decoder`.
-        folder: of the checkpoint, for messages.
+        folder: the checkpoint, for messages.
 
     Raises:
-        ValueError: names without a place, places without a name, other shapes: all of them are counted.
+        ValueError: tensors are missing, left over or of another shape; the message counts all of them.
     """
-    places: dict[str, tuple[Part, ...]] = {}
+    places: dict[str, tuple[TensorRows, ...]] = {}
     elsewhere = () if modified else (names.ORIGINAL_DECODER,)
     left = {name for name in wanted if not name.startswith(elsewhere)}
     unexpected, shaped = [], []
@@ -211,24 +207,25 @@ def places_of(
 
 
 def _refuse(wrong: Mapping[str, Iterable[str]], folder: Path, shapes: Iterable[str]) -> None:
-    told = [
-        f"{len(found)} {kind}: {', '.join(found[:_FEW])}{' …' if len(found) > _FEW else ''}"
-        for kind, found in ((kind, sorted(each)) for kind, each in wrong.items())
-        if found
+    problems = [
+        f"{len(named)} {kind}: {', '.join(named[:_FEW])}{' …' if len(named) > _FEW else ''}"
+        for kind, named in ((kind, sorted(unsorted)) for kind, unsorted in wrong.items())
+        if named
     ]
-    if told:
+    if problems:
         looks = names.family_of_names(shapes)
         raise ValueError(
-            f"the weights of {folder} must be those that its config.json describes, got {'; '.join(told)}. They look "
-            f"like those of {f'a Sa2VA with {looks} inside' if looks else 'no Sa2VA'}. Is config.json of another "
+            f"the weights of {folder} must be those that its config.json describes, got {'; '.join(problems)}. They "
+            f"look like those of {f'a Sa2VA with {looks} inside' if looks else 'no Sa2VA'}. Is config.json of another "
             "checkpoint, or SAM 2 another one than Sam2Config or refsav.json says?"
         )
 
 
-class Blank(TorchFunctionMode):
-    """Inside it, what fills a tensor in place with random numbers leaves it as it is.
+class SkipRandomInit(TorchFunctionMode):
+    """Within it, functions that fill a tensor with random numbers leave it as it is.
 
-    Memory that nobody writes is not taken from the system, and buffers that no file holds (position codes, rotary
+    Weights that will be read from a file need no random ones first: that saves minutes at 4 B parameters. Memory that
+    nobody writes is not taken from the system, and buffers that no file holds (position codes, rotary
     frequencies) are computed as always, which they are not on the meta device.
     """
 
@@ -239,7 +236,7 @@ class Blank(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        """What torch calls in place of `func`."""
+        """Run `func`, or skip it if it draws random numbers; torch calls this in its place."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in _RANDOM:
             return args[0] if args else kwargs["tensor"]

@@ -77,8 +77,8 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     # a worker without a video computes one with weight 0, so that all workers do the same number of passes
     read = [micro or of_all[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
     batches = _loader(config, dataset, read, join, dist)
-    saves = Interval(config.checkpoint_every, config.checkpoint_every_s)
-    draws = Interval(config.pictures_every, config.pictures_every_s)
+    saves = Periodic(config.checkpoint_every, config.checkpoint_every_s)
+    draws = Periodic(config.pictures_every, config.pictures_every_s)
     end = min(len(steps), config.stop_after or len(steps))
     for step in range(begun + 1, end + 1):
         dist.seed(config, step)
@@ -225,7 +225,7 @@ def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, devi
 
 
 @dataclass
-class Interval:
+class Periodic:
     """Tells when something is due that a run does now and then.
 
     It is due when `steps` steps or `seconds_s` seconds have passed since it last was; 0 takes that measure away.

@@ -13,7 +13,7 @@ from transformers import AutoProcessor, Qwen3VLConfig, Qwen3VLForConditionalGene
 
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.read import load_sa2va
-from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, Settings, read_settings
+from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, CheckpointSettings, read_settings
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import ModelConfig, PixelsConfig
 from pipeline.sa2va.grounding import build_sam2, decode_masks, encode_frames
@@ -137,7 +137,7 @@ def test_a_read_model_is_trained_on(saved: Saved) -> None:
 def test_what_config_json_has_no_field_for_comes_back(trained: Trained, saved: Saved, tmp_path: Path) -> None:
     pixels = PixelsConfig(min_px=1000, max_px=2000, official=True)
     save_sa2va(trained("qwen3_vl"), tmp_path / "model", pixels=pixels, official_prompts=True)
-    written = Settings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=True)
+    written = CheckpointSettings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=True)
     assert read_settings(tmp_path / "model") == written
     assert not read_settings(saved("qwen3_vl")).official_prompts
 

@@ -6,7 +6,7 @@ import pytest
 from pipeline.out_folder import check_space, is_full
 from pipeline.sa2va.data.items import Expression, Video
 from pipeline.sa2va.train import run
-from pipeline.sa2va.train.run import Interval
+from pipeline.sa2va.train.run import Periodic
 from pipeline.sa2va.train.state import DataIdentity
 
 VIDEOS = [
@@ -46,7 +46,7 @@ def test_manual_and_automatic_masks_as_two_items_are_one_video() -> None:
 def test_things_are_due_by_steps_and_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
-    by_steps, by_time, never = Interval(3, 0.0, 0.0), Interval(0, 10.0, 0.0), Interval(0, 0.0, 0.0)
+    by_steps, by_time, never = Periodic(3, 0.0, 0.0), Periodic(0, 10.0, 0.0), Periodic(0, 0.0, 0.0)
     due = []
     for step in range(1, 8):
         now[0] += 4
