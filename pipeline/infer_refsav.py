@@ -72,7 +72,7 @@ def infer(options: argparse.Namespace) -> None:
     shown, cells = set(overlay.sheet_frames(len(frames))), []
     with overlay.OverlayVideo(out / VIDEO, options.texts) as video:
         for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
-            drawn_HW3 = overlay.overlay(step.frame_HW3, step.masks_NHW)
+            drawn_HW3 = overlay.overlay(step.image_HW3, step.masks_NHW)
             video.write(drawn_HW3, frames.times_s[t])
             if t in shown:
                 cells.append(overlay.cell(drawn_HW3, frames.names[t]))

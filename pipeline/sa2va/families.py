@@ -237,24 +237,24 @@ class Qwen(Family):
         """
         patches, grid = [], []
         for given_HW3 in frames:
-            frame_HW3 = _first_resized(given_HW3) if config.resize_twice else given_HW3
-            height, width = frame_HW3.shape[:2]
+            image_HW3 = _first_resized(given_HW3) if config.resize_twice else given_HW3
+            height, width = image_HW3.shape[:2]
             height_px, width_px = smart_resize(
                 height, width, factor=self.patch_px * self.merge, min_pixels=config.min_px, max_pixels=config.max_px
             )
-            patches.append(self._patches(resize(frame_HW3, height_px, width_px, official=config.official)))
+            patches.append(self._patches(resize(image_HW3, height_px, width_px, official=config.official)))
             grid.append([1, height_px // self.patch_px, width_px // self.patch_px])
         grid_F3 = torch.tensor(grid)
         tokens_F = (grid_F3.prod(-1) // self.merge**2).tolist()
         pixels = torch.from_numpy(np.concatenate(patches))
         return FramePixels({"pixel_values": pixels, "image_grid_thw": grid_F3}, tokens_F)
 
-    def _patches(self, frame_HW3: Image) -> Image:
-        height, width, _ = frame_HW3.shape
+    def _patches(self, image_HW3: Image) -> Image:
+        height, width, _ = image_HW3.shape
         side = self.patch_px * self.merge
         shape = (height // side, self.merge, self.patch_px, width // side, self.merge, self.patch_px, 3)
         # token row, token column, patch row, patch column, colour, pixel row, pixel column
-        ordered = frame_HW3.reshape(shape).transpose(0, 3, 1, 4, 6, 2, 5)
+        ordered = image_HW3.reshape(shape).transpose(0, 3, 1, 4, 6, 2, 5)
         return ordered.reshape(-1, 3 * self.patch_px**2)
 
     def floats(self, pixels: Tensor) -> Tensor:
@@ -271,12 +271,12 @@ class Qwen(Family):
         return child(self.vision(mllm), "merger")
 
 
-def _first_resized(frame_HW3: Image) -> Image:
+def _first_resized(image_HW3: Image) -> Image:
     """Resize a frame as qwen_vl_utils does before the processor: sides of multiples of 28 px, 4 to 16,384 squares."""
-    height, width = frame_HW3.shape[:2]
+    height, width = image_HW3.shape[:2]
     square = QWEN_PATCH_PX**2
     size = smart_resize(height, width, factor=QWEN_PATCH_PX, min_pixels=4 * square, max_pixels=16_384 * square)
-    return resize(frame_HW3, *size, official=True)
+    return resize(image_HW3, *size, official=True)
 
 
 class Qwen3VL(Qwen):

@@ -125,9 +125,9 @@ def write_jpeg(image_HW3: Image, path: Path) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR))
 
 
-def _cell(frame_HW3: Image, true_MM: Image, predicted_MM: NDArray[np.bool_]) -> Image:
+def _cell(image_HW3: Image, true_MM: Image, predicted_MM: NDArray[np.bool_]) -> Image:
     size = (_SIDE_PX, _SIDE_PX)
-    cell = np.asarray(cv2.resize(np.ascontiguousarray(frame_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
+    cell = np.asarray(cv2.resize(np.ascontiguousarray(image_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
     predicted = cv2.resize(predicted_MM.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
     cell[predicted] = (cell[predicted] * 0.5 + np.array(_TINT) * 0.5).astype(np.uint8)
     true = cv2.resize(np.ascontiguousarray(true_MM), size, interpolation=cv2.INTER_NEAREST)
