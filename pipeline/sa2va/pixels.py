@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import PIL.Image
 import torch
 from numpy.typing import NDArray
+from PIL import Image as PilImage
 from torch import Tensor
 
 Image = NDArray[np.uint8]  # HW3, red green blue
@@ -32,7 +32,7 @@ def resize(image_HW3: Image, height_px: int, width_px: int, *, official: bool) -
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3:
         raise ValueError(f"a frame must be uint8 (H, W, 3), got {image_HW3.dtype} {image_HW3.shape}")
     if official:
-        resized = PIL.Image.fromarray(image_HW3).resize((width_px, height_px), PIL.Image.Resampling.BICUBIC)
+        resized = PilImage.fromarray(image_HW3).resize((width_px, height_px), PilImage.Resampling.BICUBIC)
         return np.asarray(resized, np.uint8)
     height, width, _ = image_HW3.shape
     block = max(1, height // height_px), max(1, width // width_px)

@@ -25,7 +25,7 @@ ANSWERS_OFFICIAL = (
     "[SEG].",
 )
 _ANSWER = ANSWERS_OFFICIAL[0]  # ours is always the same: nothing is learned from guessing which of five is wanted
-# The first of each is what inference asks.
+# inference asks the first of a kind
 _DESCRIPTION = (
     "Please segment the object that fits this description. {text}",
     "Here is a description of one object in the video. {text} Please answer with its mask.",

@@ -12,8 +12,8 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
+from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from pipeline.sa2va.pixels import Image
@@ -53,7 +53,7 @@ def legend(texts: Sequence[str], width_px: int) -> Image:
     """Return a strip of this width with a line for every text, cut off with an ellipsis where it is too long."""
     size_px = max(12, round(width_px / 55))
     line_px, font = round(1.5 * size_px), ImageFont.load_default(size_px)
-    strip = PIL.Image.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
+    strip = PilImage.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
     pen = ImageDraw.Draw(strip)
     for n, text in enumerate(texts):
         top = size_px // 4 + n * line_px
@@ -107,7 +107,7 @@ def sheet_frames(frames: int, most: int = 12) -> list[int]:
 def cell(drawn_HW3: Image, label: str) -> Image:
     """Reduce an overlay to the size that a sheet shows it at, with `label` in its corner."""
     size = fit(drawn_HW3.shape[1], drawn_HW3.shape[0], _SHEET_CELL_PX)
-    small = PIL.Image.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
+    small = PilImage.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
     pen, font = ImageDraw.Draw(small), ImageFont.load_default(14)
     left, top, right, bottom = pen.textbbox((4, 2), label, font=font)
     pen.rectangle((0, 0, right + 4, bottom + 3), fill=_BACKGROUND)

@@ -16,7 +16,7 @@ from pipeline.sa2va.model import Sa2va
 
 
 class Consistent:
-    """Asks of each decoder what it was trained for (Sa2VA-i); this is the default.
+    """Asks of both decoders what they were trained for (Sa2VA-i); this is the default.
 
     The fine-tuned decoder makes masks on key frames spread over the video, with the language token and without memory,
     as in training; they are mask inputs of an original SAM 2, which propagates them to all other frames.

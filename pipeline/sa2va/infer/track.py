@@ -147,7 +147,7 @@ class Tracker:
 
 
 class MaskPath(Protocol):
-    """What the two ways from a language token to the masks of a video differ in; it holds nothing of a video.
+    """Says how masks are made from language tokens; it is made of a model and holds nothing of a video.
 
     Attributes:
         colour_dtype: type that the mean and deviation of SAM 2's colours are rounded to.

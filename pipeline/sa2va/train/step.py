@@ -29,7 +29,7 @@ Micro = list[tuple[int, int]]  # (epoch, index of the video) of each example of 
 
 @dataclass(frozen=True)
 class DistContext:
-    """Say which of the workers this process is, and how it speaks to whoever started them.
+    """Says which of the workers this process is, and how it reports to the process that started them.
 
     Attributes:
         rank: number of this worker, from 0.
@@ -52,7 +52,7 @@ class DistContext:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Hold what an optimiser step came to, over all workers.
+    """Holds what an optimiser step came to, over all workers.
 
     Attributes:
         parts: mean of each part of the loss.
