@@ -37,6 +37,28 @@ class Generation:
     seg_h: Tensor | None
 
 
+def encode_prompts(model: Sa2va, texts: Sequence[str], tokens_F: Sequence[int], config: InferConfig) -> list[list[int]]:
+    """Encode the question about every text, frames first, up to where the answer begins.
+
+    Args:
+        model: gives tokenizer and family.
+        texts: expressions.
+        tokens_F: number of tokens of every frame.
+        config: `official_prompts` says which questions; on the official path there is also no line break between the
+            frames of a Qwen, and Qwen2.5-VL gets a system turn, both unlike in any training.
+
+    Raises:
+        ValueError: a text is empty or has a special token in it.
+    """
+    tokenizer, family = model.tokenizer, model.family
+    official = config.path == "official"
+    visual = family.visual_text(tokens_F, "" if official and family.name.startswith("qwen") else "\n")
+    system = _OFFICIAL_SYSTEM.get(family.name, "") if official else ""
+    before = tokenizer.encode(system, add_special_tokens=False)
+    questions = [inference_question(text, official=config.official_prompts) for text in texts]
+    return [[*before, *prompt_ids(tokenizer, visual, question).tolist()] for question in questions]
+
+
 def generate(
     model: Sa2va, prompts: Sequence[Sequence[int]], mllm_inputs: dict[str, Tensor], *, max_new_tokens: int, batch: int
 ) -> list[Generation]:
@@ -162,25 +184,3 @@ def _stop_ids(model: Sa2va) -> set[int]:
     named = getattr(settings, "eos_token_id", None)
     ids = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
     return {end_id(tokenizer), *ids} - {None}
-
-
-def encode_prompts(model: Sa2va, texts: Sequence[str], tokens_F: Sequence[int], config: InferConfig) -> list[list[int]]:
-    """Encode the question about every text, frames first, up to where the answer begins.
-
-    Args:
-        model: gives tokenizer and family.
-        texts: expressions.
-        tokens_F: number of tokens of every frame.
-        config: `official_prompts` says which questions; on the official path there is also no line break between the
-            frames of a Qwen, and Qwen2.5-VL gets a system turn, both unlike in any training.
-
-    Raises:
-        ValueError: a text is empty or has a special token in it.
-    """
-    tokenizer, family = model.tokenizer, model.family
-    official = config.path == "official"
-    visual = family.visual_text(tokens_F, "" if official and family.name.startswith("qwen") else "\n")
-    system = _OFFICIAL_SYSTEM.get(family.name, "") if official else ""
-    before = tokenizer.encode(system, add_special_tokens=False)
-    questions = [inference_question(text, official=config.official_prompts) for text in texts]
-    return [[*before, *prompt_ids(tokenizer, visual, question).tolist()] for question in questions]

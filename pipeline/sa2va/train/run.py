@@ -41,6 +41,59 @@ _STATES = 3  # a trained number and Adam's two of it, float32
 _EXPORTED_BYTES = 2  # bfloat16
 
 
+def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
+    """Read the videos to train on, check all of them, and leave out those of the benchmark.
+
+    Raises:
+        ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
+    """
+    exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    root = Path(config.sav_root) if config.sav_root else None
+    sources = [Path(source) for source in config.sources]
+    videos = read_videos(sources, root, exclude=exclude, official=config.official)
+    clips = Clips([Path(store) for store in config.stores])
+    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
+
+
+def check_run(config: TrainConfig, videos: list[Video]) -> None:
+    """Check the checkpoint in OUT, the base model and the disk; of weights only names and shapes are read.
+
+    Raises:
+        ValueError: the checkpoint is of another run, the base is broken or no MLLM, or the disk has too little room.
+    """
+    state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
+    model = build(config.model, device="meta", dtype=torch.bfloat16)
+    prepare(model, config.model)
+    logger.info("the model can be built:\n%s", summary(model))
+    checkpoint_bytes = _STATES * sum(4 * parameter.numel() for parameter in parameters(model))
+    model_bytes = _EXPORTED_BYTES * sum(parameter.numel() for parameter in model.parameters())
+    new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
+    check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
+
+
+def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, device: torch.device) -> None:
+    """Compute one forward and backward pass over the first videos in this process; nothing is written.
+
+    Raises:
+        ValueError: training would fail with the same message.
+    """
+    model, dataset = prepared(config, videos, clips, DistContext(device=device))
+    count = min(config.optim.micro_batch, len(videos))
+    batch = collate([dataset[0, index] for index in range(count)], family=model.family)
+    logger.info("%s", estimate(model, batch, config))
+    model.train()
+    started_s = time.monotonic()
+    with autocast(device):
+        losses: Any = model(batch.to(device))
+    losses.total.backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    spent_s = time.monotonic() - started_s
+    if not torch.isfinite(losses.total):
+        raise ValueError(f"the loss must be a number, got {losses.total.item()} for {', '.join(batch.video_ids_B)}")
+    logger.info("a micro-batch of %d videos: loss %.4f, %.2f s", count, losses.total.item(), spent_s)
+
+
 def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistContext) -> Path | None:
     """Train from the last checkpoint on, to the end of the run or until `dist.stop`.
 
@@ -185,45 +238,6 @@ def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> No
     logger.info("the trained model is in %s", folder)
 
 
-def check_run(config: TrainConfig, videos: list[Video]) -> None:
-    """Check the checkpoint in OUT, the base model and the disk; of weights only names and shapes are read.
-
-    Raises:
-        ValueError: the checkpoint is of another run, the base is broken or no MLLM, or the disk has too little room.
-    """
-    state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
-    model = build(config.model, device="meta", dtype=torch.bfloat16)
-    prepare(model, config.model)
-    logger.info("the model can be built:\n%s", summary(model))
-    checkpoint_bytes = _STATES * sum(4 * parameter.numel() for parameter in parameters(model))
-    model_bytes = _EXPORTED_BYTES * sum(parameter.numel() for parameter in model.parameters())
-    new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
-    check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
-
-
-def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, device: torch.device) -> None:
-    """Compute one forward and backward pass over the first videos in this process; nothing is written.
-
-    Raises:
-        ValueError: training would fail with the same message.
-    """
-    model, dataset = prepared(config, videos, clips, DistContext(device=device))
-    count = min(config.optim.micro_batch, len(videos))
-    batch = collate([dataset[0, index] for index in range(count)], family=model.family)
-    logger.info("%s", estimate(model, batch, config))
-    model.train()
-    started_s = time.monotonic()
-    with autocast(device):
-        losses: Any = model(batch.to(device))
-    losses.total.backward()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    spent_s = time.monotonic() - started_s
-    if not torch.isfinite(losses.total):
-        raise ValueError(f"the loss must be a number, got {losses.total.item()} for {', '.join(batch.video_ids_B)}")
-    logger.info("a micro-batch of %d videos: loss %.4f, %.2f s", count, losses.total.item(), spent_s)
-
-
 @dataclass
 class Periodic:
     """Tells when something is due that a run does now and then.
@@ -242,17 +256,3 @@ class Periodic:
             self._last_s = time.monotonic()
             return True
         return False
-
-
-def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
-    """Read the videos to train on, check all of them, and leave out those of the benchmark.
-
-    Raises:
-        ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
-    """
-    exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
-    root = Path(config.sav_root) if config.sav_root else None
-    sources = [Path(source) for source in config.sources]
-    videos = read_videos(sources, root, exclude=exclude, official=config.official)
-    clips = Clips([Path(store) for store in config.stores])
-    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
