@@ -8,7 +8,7 @@ import numpy as np
 from skimage import data
 
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import write_clip
+from pipeline.demo.write_clip import write_clip
 
 
 def draw_clip(folder: Path, video_id: str, objects: int, *, duration_s: float = 10.0, size: tuple[int, int]) -> None:

@@ -28,14 +28,14 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from manifests.schema import MASK_STRIDE
+from pipeline.data.check import check_videos
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Expression, Video
 from pipeline.demo.shard import draw_demo
 from pipeline.export.frames import write_store
 from pipeline.export.store_video import StoreConfig
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.data.check import check_videos
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.dataset import MASK_PX, RefSavDataset
-from pipeline.sa2va.data.items import Expression, Video
+from pipeline.sa2va.dataset import MASK_PX, RefSavDataset
 from pipeline.sa2va.pixels import squares
 
 ROUNDS = 5

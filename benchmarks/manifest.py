@@ -22,8 +22,8 @@ from pycocotools import mask as coco
 from skimage import data
 
 from pipeline.build_manifest import build
-from stages.check_video import VideoFiles
 from stages.select_objects import SelectConfig
+from stages.video_files import VideoFiles
 
 FRAMES, STRIDE, RUNS = 480, 4, 9
 TARGET_RATIO = 5.0

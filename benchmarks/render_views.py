@@ -25,10 +25,9 @@ from pipeline import build_manifest
 from stages import facts
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig
-from stages.video import draw
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
-from stages.video.frames import fit
+from stages.video.images import bounded, fit, shrink_mask
 from stages.video.times import FrameTimes
 from stages.video.track import Track
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
@@ -74,8 +73,8 @@ def naive(row: Row, sav: Folder) -> None:
         colours[object_id] = ColourSampler()
         views = ObjectViews(config)
         for slot, index in enumerate(uniform_indices(len(entries), config.frames)):
-            small_HW3 = draw.bounded(frames[index * MASK_STRIDE], config.video_long_px)
-            mask_HW = draw.shrink_mask(masks_T[index], (small_HW3.shape[1], small_HW3.shape[0]))
+            small_HW3 = bounded(frames[index * MASK_STRIDE], config.video_long_px)
+            mask_HW = shrink_mask(masks_T[index], (small_HW3.shape[1], small_HW3.shape[0]))
             colours[object_id].add(small_HW3, mask_HW > 0, best=index == best)
             if object_id == row.object_id:
                 views.add_uniform(small_HW3, mask_HW, slot)

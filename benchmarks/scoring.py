@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from pipeline.evaluation.masks import Masks
-from pipeline.metrics import boundary_accuracy, region_similarity, score_expression
+from pipeline.evaluation.metrics import Masks, boundary_accuracy, region_similarity, score_expression
 from tests.pipeline.evaluation import plain
 
 WANTED_RATIO = 6.0

@@ -18,10 +18,10 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow
-from stages.check_video import VideoFiles
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
 from stages.shard import left_out
+from stages.video_files import VideoFiles
 
 logger = logging.getLogger(__name__)
 

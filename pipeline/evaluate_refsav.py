@@ -4,7 +4,7 @@
     python -m pipeline.evaluate_refsav SPLIT --model runs/train/sa2va --out runs/scores
 
 SPLIT is a folder as `python -m validation_ui export` writes it, or the official data (meta_expressions_valid.json,
-mask_dict.json, videos/). Written are, for each model, the official ref_sav_valid.json and ref_sav_valid.csv, beside its
+mask_dict.json, videos/). Written are the official ref_sav_valid.json and ref_sav_valid.csv of every model, beside its
 predictions or in OUT/<name>/; and comparison.md, .csv and .png with 95 % intervals by resampling videos. The first
 model is what the others are compared with. After a kill, the same command goes on with the videos that are not done.
 """
@@ -21,18 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import DRAWS
-from pipeline.evaluation.compare import Line, compare
+from pipeline.evaluation.compare import DRAWS, Line, compare
 from pipeline.evaluation.files import write_text
-from pipeline.evaluation.jpegs import Frame
-from pipeline.evaluation.overlap import check_unseen
-from pipeline.evaluation.predict import check_predict, predict
-from pipeline.evaluation.predictions import RESULTS, read_predictions
-from pipeline.evaluation.score import score
-from pipeline.evaluation.scores import no_group, write_scores
+from pipeline.evaluation.predict import RESULTS, check_predict, check_unseen, predict, read_predictions
+from pipeline.evaluation.score import no_group, score, write_scores
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
 from pipeline.out_folder import check_out
+from stages.video.images import Image
 
 logger = logging.getLogger("refsav")
 
@@ -49,7 +45,7 @@ class Source:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 wrong settings or files."""
+    """Run the command; return the exit code: 0 done, 2 wrong settings or files."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -110,7 +106,7 @@ def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
 
 
 def _folder(options: argparse.Namespace, source: Source) -> Path:
-    """Where its scores go, and its predictions if it makes some."""
+    """Return where its scores go, and its predictions if it makes some."""
     folder: Path = options.out / source.name if options.out else source.path.parent
     return folder
 
@@ -125,7 +121,7 @@ def _check_model(options: argparse.Namespace, source: Source, split: Split) -> N
 
 
 def _made_with(options: argparse.Namespace, source: Source) -> dict[str, object]:
-    """What the predictions of a model depend on."""
+    """Return what the predictions of a model depend on."""
     files = [(path.name, path.stat()) for path in sorted(source.path.glob("*.safetensors"))]
     weights = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]  # another model may take its place
     return {"model": str(source.path.resolve()), "weights": weights, **_choices(options)}
@@ -136,13 +132,13 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _predict(options: argparse.Namespace, source: Source, split: Split) -> Path:
-    """Let the model predict; the path of its results."""
+    """Let the model predict; return the path of its results."""
     from pipeline.sa2va.infer.segment import load_segmenter
 
     segmenter = load_segmenter(source.path, device=options.device, batch=options.batch, **_choices(options))
 
-    def segment(frames: Sequence[Frame], texts: Sequence[str]) -> list[tuple[str, NDArray[np.bool_]]]:
-        return [(each.answer, each.masks_THW) for each in segmenter.segment(frames, texts)]
+    def segment(frames: Sequence[Image], texts: Sequence[str]) -> list[tuple[str, NDArray[np.bool_]]]:
+        return [(one.answer, one.masks_THW) for one in segmenter.segment(frames, texts)]
 
     return predict(split, segment, _folder(options, source), _made_with(options, source))
 
@@ -157,7 +153,7 @@ def _plot(lines: Sequence[Line], path: Path) -> None:
 
 
 def _source(kind: str, text: str) -> Source:
-    """`path`, or `NAME=path`."""
+    """Read `path` or `NAME=path`."""
     name, separator, path = text.partition("=")
     if not separator or "/" in name or not name:
         name, path = "", text
@@ -168,20 +164,20 @@ def _source(kind: str, text: str) -> Source:
 
 
 def _named(sources: Sequence[Source]) -> list[Source]:
-    """Sources with a name each: the one given, else the folder's, with as many above it as tell those alike apart."""
-    folders = [each.path.resolve().parent if each.kind == "predictions" else each.path.resolve() for each in sources]
+    """Name the sources: as given, else as their folder, with as many folders above it as tell those alike apart."""
+    folders = [one.path.resolve().parent if one.kind == "predictions" else one.path.resolve() for one in sources]
     longest = max((len(folder.parts) for folder in folders), default=0)
-    names = [each.name for each in sources]
+    names = [one.name for one in sources]
     for depth in range(1, longest + 1):
         short = ["_".join(folder.parts[1:][-depth:]) for folder in folders]
-        names = [name or each for name, each in zip([given.name for given in sources], short, strict=True)]
+        names = [one.name or name for one, name in zip(sources, short, strict=True)]
         if len(set(names)) == len(names):
             break
-    return [replace(each, name=name) for each, name in zip(sources, names, strict=True)]
+    return [replace(one, name=name) for one, name in zip(sources, names, strict=True)]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the command's options."""
     command = argparse.ArgumentParser(
         prog="python -m pipeline.evaluate_refsav",
         description=__doc__,

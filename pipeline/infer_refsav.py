@@ -9,14 +9,12 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as coco
 from tqdm import tqdm
 
 from pipeline.out_folder import check_out
+from stages.video.rle import Rle, from_mask
 
 if TYPE_CHECKING:
     from pipeline.sa2va.infer.generate import Generation
@@ -68,7 +66,7 @@ def infer(options: argparse.Namespace) -> None:
 
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    rles: list[list[dict[str, Any]]] = [[] for _ in options.texts]
+    rles: list[list[Rle]] = [[] for _ in options.texts]
     shown, cells = set(overlay.sheet_frames(len(frames))), []
     with overlay.OverlayVideo(out / VIDEO, options.texts) as video:
         for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
@@ -77,7 +75,7 @@ def infer(options: argparse.Namespace) -> None:
             if t in shown:
                 cells.append(overlay.cell(drawn_HW3, frames.names[t]))
             for n, mask_HW in enumerate(step.masks_NHW):
-                rles[n].append(_rle(mask_HW))
+                rles[n].append(from_mask(mask_HW))
     (out / SHEET).write_bytes(overlay.sheet(cells, options.texts))
     results = [
         {"text": text, "answer": generation.text, "masks": masks}
@@ -98,11 +96,6 @@ def _warn_without_mask(texts: Sequence[str], generations: "Sequence[Generation]"
     for text, generation in zip(texts, generations, strict=True):
         if generation.seg_h is None:
             logger.warning("no mask for %r: the model answered %r, without [SEG]", text, generation.text)
-
-
-def _rle(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
-    rle = coco.encode(np.asfortranarray(mask_HW, np.uint8))
-    return {"size": list(map(int, rle["size"])), "counts": rle["counts"].decode("ascii")}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,16 +9,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from manifests.io import Folder
 from manifests.schema import MASK_STRIDE, Reason, Row
 from stages import facts
 from stages.base import Reject, Result, RowError, Stage
-from stages.video import draw
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
-from stages.video.frames import Frame, Picture, fit, probe, walk
-from stages.video.objects import VideoObject, load_objects, union
-from stages.video.storage import readable
+from stages.video.frames import Frame, probe, walk
+from stages.video.images import BgrImage, bounded, fit, shrink_mask
+from stages.video.masklets import VideoObject, load_objects, union_mask
+from stages.video.source_file import readable
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # camera motion needs no more, and time goes with the area
@@ -105,15 +108,15 @@ class RenderViews(Stage):
 
     def _show(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
         full_HW3 = frame.bgr()
-        small_HW3 = draw.bounded(full_HW3, self.config.video_long_px)
+        small_HW3 = bounded(full_HW3, self.config.video_long_px)
         for subject in subjects:
             if slot is not None or subject.object.best_index == index:
                 subject.see(full_HW3, small_HW3, index, slot)
 
 
-def _follow(camera: CameraTracker, grey_HW: Picture, objects: Sequence[VideoObject], index: int) -> None:
+def _follow(camera: CameraTracker, grey_HW: NDArray[np.uint8], objects: Sequence[VideoObject], index: int) -> None:
     size = (grey_HW.shape[1], grey_HW.shape[0])
-    camera.add(grey_HW, lambda: draw.shrink_mask(union(objects, index), size))
+    camera.add(grey_HW, lambda: shrink_mask(union_mask(objects, index), size))
 
 
 class _Subject:
@@ -124,11 +127,11 @@ class _Subject:
         self.colours = ColourSampler()
         self.views = None if config is None else ObjectViews(config)
 
-    def see(self, full_HW3: Picture, small_HW3: Picture, index: int, slot: int | None) -> None:
+    def see(self, full_HW3: BgrImage, small_HW3: BgrImage, index: int, slot: int | None) -> None:
         """Look at an annotated frame: the best one, or one of the uniform ones (`slot`), or both."""
         best = index == self.object.best_index
         mask_HW = self.object.mask(index)
-        small_HW = draw.shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
+        small_HW = shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
         self.colours.add(small_HW3, small_HW > 0, best=best)
         if self.views is None:
             return

@@ -1,4 +1,4 @@
-"""Which SAV_ROOT and which SHARD were meant: people give a folder too much or too little, or a name with a slip."""
+"""Finds out which SAV_ROOT and SHARD were meant: people give a folder too much or too little, or a name with a slip."""
 
 import logging
 import re
@@ -8,18 +8,18 @@ from typing import Any
 
 import fsspec
 
-from stages.check_video import VideoFiles
 from stages.shard import folder_of, names_in, video_ids, videos_in
+from stages.video_files import VideoFiles
 
 logger = logging.getLogger(__name__)
 
 _DEEP = 4  # folders below SAV_ROOT that are searched for shards: one level too high in Sa2VA's layout, and one more
 _MOST = 200  # of them that are looked into
-_TOLD = 5  # names in a message
+_SHOWN = 5  # names in a message
 
 
 def find_root(fs: fsspec.AbstractFileSystem, sav_root: str, shards: Sequence[str]) -> str:
-    """SAV_ROOT with all `shards` at their places: as given, or the one folder around or below it where they are.
+    """Find the SAV_ROOT that has all `shards` at their places: as given, or the one folder around or below it.
 
     Args:
         fs: file system of `sav_root`.
@@ -27,7 +27,7 @@ def find_root(fs: fsspec.AbstractFileSystem, sav_root: str, shards: Sequence[str
         shards: of `shard_names`.
 
     Returns:
-        The given one too where none fits or several do: `list_videos` then says what is wrong.
+        It; and the given one where none fits or several do: `list_videos` then says what is wrong.
     """
 
     def fits(root: str) -> bool:
@@ -44,7 +44,7 @@ def find_root(fs: fsspec.AbstractFileSystem, sav_root: str, shards: Sequence[str
 
 
 def list_videos(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[VideoFiles]:
-    """Videos of a shard of which there is at least one file, by id.
+    """List the videos of a shard of which there is at least one file, by id.
 
     Args:
         fs: file system of `sav_root`.
@@ -62,7 +62,7 @@ def list_videos(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> lis
 
 
 def _shards_near(fs: fsspec.AbstractFileSystem, sav_root: str) -> Iterator[tuple[str, str]]:
-    """(SAV_ROOT, shard) of `sav_root` itself and of the folders below it that hold videos, the nearest first."""
+    """Give (SAV_ROOT, shard) of `sav_root` and of the folders below it that hold videos, the nearest first."""
     level, looked = [sav_root], 0
     for _ in range(_DEEP + 1):
         below: list[str] = []
@@ -72,7 +72,7 @@ def _shards_near(fs: fsspec.AbstractFileSystem, sav_root: str) -> Iterator[tuple
                 entries: list[dict[str, Any]] = fs.ls(path or "/", detail=True) if looked <= _MOST else []
             except OSError:
                 continue
-            kinds = {each["name"].rstrip("/"): each["type"] for each in entries if each["name"].rstrip("/") != path}
+            kinds = {one["name"].rstrip("/"): one["type"] for one in entries if one["name"].rstrip("/") != path}
             if video_ids([name.rpartition("/")[2] for name in kinds]):
                 yield _root_of(path)
                 continue
@@ -82,7 +82,7 @@ def _shards_near(fs: fsspec.AbstractFileSystem, sav_root: str) -> Iterator[tuple
 
 
 def _root_of(folder: str) -> tuple[str, str]:
-    """(SAV_ROOT, shard) by the path of a folder with videos."""
+    """Return (SAV_ROOT, shard) by the path of a folder with videos."""
     above, _, shard = folder.rpartition("/")
     if above.endswith("/sav_train"):
         above = above.removesuffix("/sav_train").removesuffix(f"/{shard}")
@@ -92,27 +92,27 @@ def _root_of(folder: str) -> tuple[str, str]:
 def _advice(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str:
     near = list(_shards_near(fs, sav_root))
     beside = [] if near else _shards_near(fs, sav_root.rpartition("/")[0])
-    roots = sorted({root for root, found in (*near, *beside) if found == shard})
+    roots = sorted({root for root, name in (*near, *beside) if name == shard})
     if roots:
-        return f"give SAV_ROOT={' or SAV_ROOT='.join(roots[:_TOLD])}"
+        return f"give SAV_ROOT={' or SAV_ROOT='.join(roots[:_SHOWN])}"
     if near:
         root = near[0][0]
-        shards = sorted({found for each, found in near if each == root})
-        alike = [each for each in shards if _number(each) == _number(shard)] or get_close_matches(shard, shards)
+        shards = sorted({name for place, name in near if place == root})
+        alike = [name for name in shards if _number(name) == _number(shard)] or get_close_matches(shard, shards)
         if set(pieces := re.split(r"[\s;:+]+", shard)) <= set(shards):
             alike = [",".join(pieces)]
-        there = ", ".join(shards[:_TOLD]) + (" …" if len(shards) > _TOLD else "")
+        there = ", ".join(shards[:_SHOWN]) + (" …" if len(shards) > _SHOWN else "")
         return f"there is {there}: give SHARD={(alike or shards)[0]}{'' if root == sav_root else f' SAV_ROOT={root}'}"
     if not fs.isdir(sav_root or "/"):
         return "SAV_ROOT must be a folder, and there is none of this name"
     places = [*names_in(fs, sav_root or "/"), *(f"sav_train/{name}" for name in names_in(fs, f"{sav_root}/sav_train"))]
     if archives := [place for place in places if place.rpartition("/")[2].startswith(f"{shard}.")]:
         return f"unpack {archives[0]} there, it holds the shard"
-    there = ", ".join(places[:_TOLD]) or "nothing"
+    there = ", ".join(places[:_SHOWN]) or "nothing"
     return f"it has {there}; it must have sav_train/{shard}/ with .mp4 and _manual.json files"
 
 
 def _number(shard: str) -> int | str:
-    """What people mistype in a shard's name is how many zeros its number has."""
+    """Return the number of a shard: what people mistype in its name is how many zeros that has."""
     digits = re.sub(r"\D", "", shard)
     return int(digits) if digits else shard

@@ -7,11 +7,15 @@ import numpy as np
 
 from manifests.schema import ManifestRow, Status
 from stages.base import Reject, RowError
-from stages.check_video import Open, Video, VideoFiles, check_file, check_masklet, open_masklets, open_video
 from stages.select_policy import Candidate, SelectConfig, choose, reject, unfit
+from stages.video.frames import Probe
 from stages.video.masklets import Masklets
+from stages.video.times import FrameTimes
+from stages.video_files import Open, VideoFiles, open_masklets, open_video
 
 __all__ = ["SelectConfig", "select_objects"]
+
+_UNREADABLE = Probe((0, 0), FrameTimes.steady(0, 1.0))  # stands in for a video that cannot be looked at
 
 
 def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> list[ManifestRow]:
@@ -24,21 +28,20 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
     try:
         video, video_problem = open_video(files, open_file), None
     except RowError as error:
-        video, video_problem = Video(0, 0, 0, 0.0, 0.0), Reject(error.reason, error.detail)
+        video, video_problem = _UNREADABLE, Reject(error.reason, error.detail)
     for masklet_type in files.masklet_types:
-        path = files.anno_path(masklet_type)
         try:
             masklets = open_masklets(files, masklet_type, open_file)
         except RowError as error:
             rows.append(_row(files, masklet_type, video))
             reject(rows[-1], Reject(error.reason, error.detail))
             continue
-        file_problem = video_problem or check_file(masklets, video, path)
+        file_problem = video_problem or masklets.file_fault(video.frame_count, video.times.duration_s)
         for position in range(len(masklets.ids)):
             row = _row(files, masklet_type, video, masklets, position)
             rows.append(row)
             rles = [frame[position] for frame in masklets.rles]
-            problem = file_problem or check_masklet(masklets, position, video, path) or unfit(row, rles, config)
+            problem = file_problem or masklets.masklet_fault(position, video.size) or unfit(row, rles, config)
             if problem:
                 reject(row, problem)
             else:
@@ -49,7 +52,7 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
 
 
 def _row(
-    files: VideoFiles, masklet_type: str, video: Video, masklets: Masklets | None = None, position: int | None = None
+    files: VideoFiles, masklet_type: str, video: Probe, masklets: Masklets | None = None, position: int | None = None
 ) -> ManifestRow:
     row = ManifestRow(
         object_id=f"{files.video_id}/{masklet_type}/{'file' if position is None else position}",
@@ -60,10 +63,10 @@ def _row(
         masklet_id=None,
         video_path=files.video_path,
         anno_path=files.anno_path(masklet_type),
-        height_px=video.height_px,
-        width_px=video.width_px,
+        height_px=video.size[0],
+        width_px=video.size[1],
         frame_count=video.frame_count,
-        video_fps=video.fps,
+        video_fps=video.times.fps,
         areas_px=[],
         boxes_px=[],
         best_index=None,

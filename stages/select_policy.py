@@ -20,12 +20,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from manifests.schema import ManifestRow, Reason, Status
 from stages.base import Reject
 from stages.video.interest import interests
-from stages.video.masklets import Rle, mean_overlaps
+from stages.video.rle import Rle, contained, from_mask, mean_overlaps
 from stages.video.track import Sight, Track
 
 STAGE = "select_objects"  # what rejected rows name
@@ -86,7 +85,7 @@ def unfit(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | N
         return Reject(Reason.TOO_SMALL, f"largest mask {best_px} px < min_best_area_px {config.min_best_area_px}")
     strip_px = math.ceil(min(row.height_px, row.width_px) * config.border_frac)
     strip = _border_strip(row.height_px, row.width_px, strip_px)
-    share = coco.iou([rles[row.best_index]], [strip], [1]).item()
+    share = contained([rles[row.best_index]], [strip]).item()
     if share > config.max_in_border_frac:
         figures = f"{share:.2f} of its largest mask is within {strip_px} px of the border"
         detail = f"{figures} > max_in_border_frac {config.max_in_border_frac}"
@@ -96,10 +95,9 @@ def unfit(row: ManifestRow, rles: list[Rle], config: SelectConfig) -> Reject | N
 
 @lru_cache(maxsize=8)
 def _border_strip(height_px: int, width_px: int, strip_px: int) -> Rle:
-    mask_HW = np.ones((height_px, width_px), np.uint8, order="F")
+    mask_HW = np.ones((height_px, width_px), np.uint8)
     mask_HW[strip_px:-strip_px, strip_px:-strip_px] = 0
-    rle: Rle = coco.encode(mask_HW)
-    return rle
+    return from_mask(mask_HW)
 
 
 def choose(candidates: list[Candidate], config: SelectConfig) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import fsspec
 
-from stages.check_video import VideoFiles
-from stages.video.storage import unreadable
+from stages.video.source_file import unreadable
+from stages.video_files import VideoFiles
 
 _LAYOUTS = ("sav_train/{0}", "{0}/sav_train/{0}", "{0}")
 _ENDS = (".mp4", "_manual.json", "_auto.json")

@@ -52,6 +52,15 @@ def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_an
     assert starts == ["pipeline/ray_connect.py"]
 
 
+def test_only_stages_video_reads_and_writes_videos_and_masks() -> None:
+    """Everybody else calls it: `av`, `pycocotools` and OpenCV's videos are its own, and so is the key `masklet`."""
+    outside = [path for path in SOURCES if not path.is_relative_to(ROOT / "stages/video")]
+    assert not [path for path in outside if imported(path) & {"av", "pycocotools"}]
+    assert not [path for path in outside if re.search(r"cv2\.Video(Capture|Writer)", path.read_text())]
+    tables = {ROOT / "validation_ui/schema.py", ROOT / "validation_ui/migrations/versions/0001_first.py"}
+    assert not [path for path in {*outside} - tables if re.search(r"[\"']masklet[\"']", path.read_text())]
+
+
 def test_stage_files_are_short() -> None:
     long = {path.name: n for path in (ROOT / "stages").glob("*.py") if (n := len(path.read_text().splitlines())) >= 150}
     assert not long

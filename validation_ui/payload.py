@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from validation_ui import drafts, gold, masks, pointing, texts
+from validation_ui import drafts, gold, pointing, stored_masks, texts
 from validation_ui.judging import asks_short
 from validation_ui.schema import (
     Role,
@@ -154,7 +154,7 @@ def _video(clip: Row[Any]) -> dict[str, Any]:
         "shown_height_px": clip.shown_height_px,
         "shown_width_px": clip.shown_width_px,
         "source": f"/media/videos/{clip.media_id}",
-        "annotated": masks.annotated(clip.frame_count),
+        "annotated": stored_masks.annotated(clip.frame_count),
         "chunks": [
             {"first": chunk["first"]} | {name: f"/media/frames/{chunk[name]}" for name in ("key", "rest")}
             for chunk in clip.chunks
@@ -170,8 +170,8 @@ def _masks(connection: Connection, item_id: int) -> bytes:
         .join(video, video.c.id == item.c.video_id)
         .where(item.c.id == item_id)
     ).one()
-    head = f'{{"size":[{row.height_px},{row.width_px}],"annotated":{masks.annotated(row.frame_count)},"rles":'
-    return head.encode() + masks.packed_json(row.rles) + b"}"
+    head = f'{{"size":[{row.height_px},{row.width_px}],"annotated":{stored_masks.annotated(row.frame_count)},"rles":'
+    return head.encode() + stored_masks.packed_json(row.rles) + b"}"
 
 
 def _opinions(connection: Connection, item_id: int) -> list[dict[str, Any]]:

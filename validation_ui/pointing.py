@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from manifests.schema import MASK_STRIDE
-from validation_ui import audit, leases, masks
+from validation_ui import audit, leases, stored_masks
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
@@ -85,15 +85,18 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: Answer) -
     size = (clip.height_px, clip.width_px)
     under, target = [], None
     for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
-        counts = [_at(masks.unpack(one.rles), point.frame) for point in answer.points]
+        counts = [_at(stored_masks.unpack(one.rles), point.frame) for point in answer.points]
         if one.id == row.masklet_id:
             target = counts, _visible_s(one.areas_px, clip.pts_s)
-        if all(masks.contains(text, size, point.x, point.y) for text, point in zip(counts, answer.points, strict=True)):
-            under.append((masks.area_px(counts[0], size), one.id))
+        if all(
+            stored_masks.contains(text, size, point.x, point.y)
+            for text, point in zip(counts, answer.points, strict=True)
+        ):
+            under.append((stored_masks.area_px(counts[0], size), one.id))
     if target is None:
         raise LookupError(f"video {clip.id} lacks masklet {row.masklet_id} of item {row.item_id}; import it again")
     counts, visible_s = target
-    areas = [masks.area_px(text, size) for text in counts]
+    areas = [stored_masks.area_px(text, size) for text in counts]
     chance_frac = sum(areas) / len(areas) / (clip.height_px * clip.width_px)
     outlines = [masklet_id for _, masklet_id in sorted(under)]
     if answer.brief and visible_s >= MIN_APART_S:  # two points could have been given
@@ -200,7 +203,7 @@ def _outlines(connection: Connection, found: Row[Any]) -> list[dict[str, Any]]:
             "choice": choice,
             "frame": frame,
             "size": [by_id[masklet_id].height_px, by_id[masklet_id].width_px],
-            "counts": _at(masks.unpack(by_id[masklet_id].rles), frame),
+            "counts": _at(stored_masks.unpack(by_id[masklet_id].rles), frame),
         }
         for choice, masklet_id in enumerate(found.outlines)
     ]

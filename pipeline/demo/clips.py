@@ -10,7 +10,7 @@ from math import cos, pi, sin
 from manifests.schema import Reason
 from pipeline.demo import cutouts
 from pipeline.demo.scene import Scene
-from pipeline.demo.write import Masklet
+from pipeline.demo.write_clip import Masklet
 from stages.select_policy import SelectConfig
 
 Path = Callable[[float], tuple[float, float]]

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as rle
 
 from manifests.schema import MASK_STRIDE, Reason, Status
 from pipeline.demo.clips import Clip, Planned, clips
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import write_clip
+from pipeline.demo.write_clip import write_clip
+from stages.video.frames import packet_places
+from stages.video.masklets import read_masklets
 
 SHARD = "demo"
 # Truth of a motion or a change of size; the clips stay well away from these bounds.
@@ -67,8 +67,7 @@ def _draw(clip: Clip, folder: Path) -> list[dict[str, Any]]:
 
 def _destroy_middle(video: Path) -> None:
     """Overwrite a tenth of the packets, from the middle on; the index and all others stay as they were."""
-    with av.open(video) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.pos is not None]
+    places = packet_places(video)
     with video.open("r+b") as file:
         for position, size in places[len(places) // 2 :][: len(places) // 10]:
             file.seek(position)
@@ -83,10 +82,13 @@ def _truth(clip: Clip, folder: Path) -> list[dict[str, Any]]:
         for position, planned in enumerate(masklets)
     }
     entries = []
+    files = {kind: folder / f"{scene.video_id}_{kind}.json" for kind in ("manual", "auto")}
+    seen_TN = {
+        kind: read_masklets(file.read_bytes(), file.name).areas > 0 for kind, file in files.items() if file.exists()
+    }
     for object_id, planned in named.values():
         _, kind, position = object_id.split("/")
-        text = (folder / f"{scene.video_id}_{kind}.json").read_text(encoding="utf-8")
-        seen_T = np.array([rle.area(frame[int(position)]) > 0 for frame in json.loads(text)["masklet"]])
+        seen_T = seen_TN[kind][:, int(position)]
         entries.append(
             {
                 "object_id": object_id,

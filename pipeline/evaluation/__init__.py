@@ -1,1 +1,1 @@
-"""Scores of predictions on a benchmark split: J, F and J&F for long, short and overall."""
+"""Scores predictions on a benchmark split: J, F and J&F for long, short and overall."""

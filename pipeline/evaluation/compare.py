@@ -1,21 +1,103 @@
-"""Several models on one split: figures with intervals, differences to the first model, and the same by stratum.
+"""Compares several models on one split: figures with intervals, differences to the first model, the same by stratum.
 
-Shapes: D draws, N expressions, K = 4 figures: J, F, A, JF.
+A 95 % interval says how much a figure depends on which videos happen to be in the split: whole videos are resampled,
+for expressions of a video share its frames, and often its object. Videos are drawn within those that have long
+expressions only, short ones only or both: no draw then lacks a group. (Where one of these kinds has a single video,
+from all videos together; draws that lack a group are left out.) All models are looked at on the same draws, so the
+interval of a difference leaves out how hard the drawn videos are.
+
+Shapes: D draws, V videos, N expressions, K = 4 figures: J, F, A, JF.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import DRAWS, Draws, Interval, Values, interval
-from pipeline.evaluation.scores import FIGURES, OVERALL, Scores, no_group
+from pipeline.evaluation.score import FIGURES, OVERALL, ExpressionScore, Scores, no_group
 from pipeline.evaluation.split import GROUPS
-from pipeline.evaluation.strata import strata
 
+DRAWS = 2000
+QUANTILES = (0.025, 0.975)
 GROUP = "group"  # the facet of the official figures
+_SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"))  # as stages/facts.py says of a run's objects
+_SHARES = ((0.5, "less than half"), (0.9, "most frames"))
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and its 95 % interval, all in the figure's unit; None where fewer than two videos say anything."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        """Write it with two decimals."""
+        if self.low is None or self.high is None:
+            return f"{self.value:.2f}"
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Resamples of the videos of a split.
+
+    Attributes:
+        video_N: position of the video of every expression.
+        weights_DV: how often a video stands in a draw.
+    """
+
+    video_N: NDArray[np.int64]
+    weights_DV: Values
+
+    @classmethod
+    def make(cls, video_ids: Sequence[str], groups: Sequence[str], *, seed: int, draws: int = DRAWS) -> "Draws":
+        """Draw videos.
+
+        Args:
+            video_ids: of every expression.
+            groups: of every expression, long or short.
+            seed: the same seed and expressions give the same draws.
+            draws: how many.
+        """
+        names, video_N = np.unique(video_ids, return_inverse=True)
+        has: list[set[str]] = [set() for _ in names]
+        for video, group in zip(video_N, groups, strict=True):
+            has[video].add(group)
+        kind_V = np.array(["+".join(sorted(groups_there)) for groups_there in has])
+        if np.unique(kind_V, return_counts=True)[1].min() < 2:
+            kind_V[:] = "any"
+        weights_DV = np.zeros((draws, len(names)))
+        generator = np.random.default_rng(seed)
+        for kind in np.unique(kind_V):
+            members = np.flatnonzero(kind_V == kind)
+            weights_DV[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), draws)
+        return cls(video_N, weights_DV)
+
+    def means(self, values_NK: Values, chosen_N: NDArray[np.bool_]) -> tuple[Values, Values]:
+        """Return means over the chosen expressions: of the split, (K,), and of every draw, (D, K); nan = none."""
+        videos = self.weights_DV.shape[1]
+        counts_V = np.bincount(self.video_N, chosen_N, videos)
+        sums_VK = np.stack([np.bincount(self.video_N, chosen_N * column, videos) for column in values_NK.T], axis=1)
+        with np.errstate(invalid="ignore"):
+            means_DK = (self.weights_DV @ sums_VK) / (self.weights_DV @ counts_V)[:, None]
+        if np.count_nonzero(counts_V) < 2:
+            means_DK = np.full_like(means_DK, np.nan)  # one video cannot say how much videos differ
+        return np.array([np.mean(column) for column in values_NK[chosen_N].T]), means_DK
+
+
+def interval(value: float, draws_D: Values) -> Interval:
+    """Return the percentile interval; draws without the figure are left out."""
+    known = draws_D[np.isfinite(draws_D)]
+    if not len(known):
+        return Interval(float(value), None, None)
+    low, high = np.quantile(known, QUANTILES)
+    return Interval(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +123,7 @@ class Line:
 def compare(
     models: Sequence[Scores], groups: Sequence[str] = GROUPS, *, seed: int = 0, draws: int = DRAWS
 ) -> list[Line]:
-    """Lines by facet and level, in each the models in their order.
+    """Return lines by facet and level; within a level, the models in their order.
 
     Args:
         models: scores on one split.
@@ -66,9 +148,9 @@ def compare(
     values = [np.array([(row.j, row.f, row.a) for row in model.rows])[kept_N] for model in models]
 
     def lines(facet: str, level: str, parts: Sequence[NDArray[np.bool_]]) -> list[Line]:
-        """Of the mean of the means over `parts`."""
+        """Return a line for every model, of the mean of the means over `parts`."""
         chosen_N = np.any(parts, axis=0)
-        found = [_figures(resampled, each_N3, parts) for each_N3 in values]
+        figures = [_figures(resampled, values_N3, parts) for values_N3 in values]
         return [
             Line(
                 model=name,
@@ -77,9 +159,9 @@ def compare(
                 expressions=int(chosen_N.sum()),
                 videos=len(np.unique(resampled.video_N[chosen_N])),
                 figures=_intervals(value_K, draws_DK),
-                differences=None if k == 0 else _intervals(value_K - found[0][0], draws_DK - found[0][1]),
+                differences=None if k == 0 else _intervals(value_K - figures[0][0], draws_DK - figures[0][1]),
             )
-            for k, (name, (value_K, draws_DK)) in enumerate(zip(names, found, strict=True))
+            for k, (name, (value_K, draws_DK)) in enumerate(zip(names, figures, strict=True))
         ]
 
     of_group = {name: np.array([row.group == name for row in rows], bool) for name in groups}
@@ -95,7 +177,7 @@ def compare(
 
 
 def _figures(draws: Draws, values_N3: Values, parts: Sequence[NDArray[np.bool_]]) -> tuple[Values, Values]:
-    """J, F, A, JF of the split and of each draw; means over the parts of their means over expressions."""
+    """Return J, F, A, JF of the split and of every draw: means over the parts of their means over expressions."""
     means = [draws.means(values_N3, part_N) for part_N in parts]
     values_3 = sum((value for value, _ in means), np.zeros(3)) / len(parts)
     draws_D3 = sum((drawn for _, drawn in means), np.zeros(1)) / len(parts)
@@ -107,3 +189,29 @@ def _figures(draws: Draws, values_N3: Values, parts: Sequence[NDArray[np.bool_]]
 
 def _intervals(values_K: Values, draws_DK: Values) -> dict[str, Interval]:
     return {name: interval(value, drawn) for name, value, drawn in zip(FIGURES, values_K, draws_DK.T, strict=True)}
+
+
+def levels(row: ExpressionScore) -> dict[str, str]:
+    """Return facet -> level of an expression, to see where a model fails.
+
+    - object size: by the median share of the frame that it covers where it is seen.
+    - object seen: in what share of the frames.
+    - those of split.json, by their own names.
+    """
+    return {
+        "object size": next((name for limit, name in _SIZES if row.area_frac <= limit), "large"),
+        "object seen": next((name for limit, name in _SHARES if row.seen_frac < limit), "nearly always"),
+        **dict(row.strata),
+    }
+
+
+def strata(rows: Sequence[ExpressionScore]) -> Iterator[tuple[str, str, list[bool]]]:
+    """Give (facet, level, which rows) of all levels, small before large; facets with one level for all are left out."""
+    of_rows = [levels(row) for row in rows]
+    order = [name for _, name in (*_SIZES, *_SHARES)]
+    for facet in dict.fromkeys(facet for of_row in of_rows for facet in of_row):
+        there = {of_row[facet] for of_row in of_rows if facet in of_row}
+        if len(there) == 1 and all(facet in of_row for of_row in of_rows):
+            continue
+        for level in sorted(there, key=lambda name: (order.index(name) if name in order else len(order), name)):
+            yield facet, level, [of_row.get(facet) == level for of_row in of_rows]

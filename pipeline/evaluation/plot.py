@@ -1,4 +1,4 @@
-"""A comparison as a picture: J&F of each model with its interval, differences to the first model, J&F by kind."""
+"""Draws a comparison: J&F of every model with its interval, differences to the first model, J&F by kind."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.compare import GROUP, Line
+from pipeline.evaluation.compare import GROUP, Interval, Line
 
 _COLOURS = (
     "#0072b2",
@@ -24,7 +23,7 @@ _ROW_IN, _MARGIN_IN, _WIDTH_IN = 0.28, 1.3, 7.0
 
 
 def plot(lines: Sequence[Line], path: Path) -> None:
-    """Write a PNG; a column of panels, rows from top to bottom as in the tables.
+    """Write a PNG with a column of panels; rows go from top to bottom as in the tables.
 
     Args:
         lines: of `compare`.
@@ -54,7 +53,7 @@ def plot(lines: Sequence[Line], path: Path) -> None:
 
 
 def _panel(ax: Axes, lines: Sequence[Line], models: Sequence[str], *, against: bool) -> None:
-    """A row for each level, in it a dot and a bar for each model."""
+    """Draw a row for every level, in it a dot and a bar for every model."""
     levels = list(dict.fromkeys((line.facet, line.level) for line in lines))
     sizes = {(line.facet, line.level): line.expressions for line in lines}
     for k, model in enumerate(models):
@@ -63,10 +62,10 @@ def _panel(ax: Axes, lines: Sequence[Line], models: Sequence[str], *, against: b
         if not own:
             continue
         shown = [_shown(line, against=against) for line in own]
-        values = [each.value for each in shown]
+        values = [one.value for one in shown]
         bars = [
-            [max(each.value - (each.value if each.low is None else each.low), 0.0) for each in shown],
-            [max((each.value if each.high is None else each.high) - each.value, 0.0) for each in shown],
+            [max(one.value - (one.value if one.low is None else one.low), 0.0) for one in shown],
+            [max((one.value if one.high is None else one.high) - one.value, 0.0) for one in shown],
         ]
         places = [levels.index((line.facet, line.level)) + offset for line in own]
         ax.errorbar(values, places, xerr=bars, fmt="o", ms=4, capsize=2, color=_COLOURS[k % len(_COLOURS)], label=model)

@@ -1,24 +1,118 @@
-"""Score predictions on a split: a pool of processes over videos, each mask decoded once."""
+"""Scores of one model: the figures of every expression, means of groups, the official files.
 
+Rounding and means are the official ones (tools/eval/eval_ref_sav.py of the release): J, F, A and JF of an expression
+are percentages with two decimals; a group's J, F and A are means of these over its expressions, its JF is (J + F) / 2;
+overall is the mean of the groups, so the few short expressions weigh as much as the many long ones.
+"""
+
+import csv
+import io
+import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.masks import Masks, Rle, union
-from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.problems import MismatchError
-from pipeline.evaluation.scores import ExpressionScore, Scores
-from pipeline.evaluation.split import Split, SplitVideo
-from pipeline.metrics import score_expression
+from pipeline.evaluation.files import MismatchError, write_text
+from pipeline.evaluation.metrics import Masks, joined, score_expression
+from pipeline.evaluation.predict import Predictions
+from pipeline.evaluation.split import GROUPS, Split, SplitVideo
+from stages.video.rle import Rle
 
+FIGURES = ("J", "F", "A", "JF")
+OVERALL = "overall"
 _PAIRS_A_PROCESS = 4000  # masks that take about as long as a process to start, 1 to 2 s
 
 
+@dataclass(frozen=True, slots=True)
+class ExpressionScore:
+    """The figures of an expression in percent, rounded to two decimals; and what its object is like."""
+
+    video_id: str
+    exp_id: str
+    text: str
+    group: str
+    j: float
+    f: float
+    jf: float
+    a: float
+    area_frac: float  # median share of the frame, where the object is seen; 0 if nowhere
+    seen_frac: float  # share of the frames in which it is seen
+    strata: tuple[tuple[str, str], ...]  # (facet, level) that split.json gives
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one model.
+
+    Attributes:
+        name: what tables call the model.
+        rows: in the order of the split.
+    """
+
+    name: str
+    rows: tuple[ExpressionScore, ...]
+
+    def groups(self, names: Sequence[str] = GROUPS) -> dict[str, dict[str, float]]:
+        """Return group, and overall if both are asked for -> J, F, A, JF in percent.
+
+        Raises:
+            ValueError: a group has no expression; its mean would be NaN.
+        """
+        means = {}
+        for name in names:
+            rows = [row for row in self.rows if row.group == name]
+            if not rows:
+                raise ValueError(no_group(name, Counter(row.group for row in self.rows)))
+            j, f, a = (float(np.mean([getattr(row, key) for row in rows])) for key in ("j", "f", "a"))
+            means[name] = {"J": j, "F": f, "A": a, "JF": (j + f) / 2}
+        if set(names) == set(GROUPS):
+            means[OVERALL] = {key: sum(means[name][key] for name in GROUPS) / len(GROUPS) for key in FIGURES}
+        return means
+
+
+def no_group(name: str, counts: Mapping[str, int]) -> str:
+    """Return the message that says why there is no figure for a group, and what to do.
+
+    Args:
+        name: the group.
+        counts: group -> number of its expressions.
+    """
+    there = [group for group in GROUPS if counts.get(group)]
+    return (
+        f"no figure for {name}: the split has "
+        + " and ".join(f"{counts.get(group, 0)} {group}" for group in GROUPS)
+        + " "
+        "expressions (type_id 0 is long, 1 short), and the mean of none is not a number, nor is overall, the mean of "
+        f"both. Score what is there with --groups {' '.join(there)}, or add {name} expressions to the split"
+    )
+
+
+def write_scores(scores: Scores, folder: Path, groups: Sequence[str] = GROUPS) -> None:
+    """Write `ref_sav_valid.json` and `ref_sav_valid.csv`, as the official scorer names and fills them.
+
+    Raises:
+        ValueError: a group has no expression; nothing is written.
+    """
+    means = scores.groups(groups)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("video_name", "exp_id", "exp", "videxp", "J", "F", "JF", "A", "type_id"))
+    for row in scores.rows:
+        if row.group in groups:
+            names = (row.video_id, row.exp_id, row.text, f"{row.video_id}_{row.exp_id}")
+            writer.writerow([*names, row.j, row.f, row.jf, row.a, GROUPS.index(row.group)])
+    write_text(folder / "ref_sav_valid.csv", text.getvalue())
+    write_text(folder / "ref_sav_valid.json", json.dumps(means, indent=4, allow_nan=False) + "\n")
+
+
 def score(name: str, split: Split, predictions: Predictions, workers: int | None = None) -> Scores:
-    """Score a model's predictions; the same result for any number of workers.
+    """Score a model's predictions with a pool of processes; the result is the same for any number of them.
 
     Args:
         name: what tables call the model.
@@ -27,7 +121,7 @@ def score(name: str, split: Split, predictions: Predictions, workers: int | None
         workers: processes; None = as many as pay, up to the number of CPUs.
 
     Raises:
-        MismatchError: masks are malformed or of the wrong size; each is named.
+        MismatchError: masks are malformed or of the wrong size; every one is named.
     """
     jobs = [(video, predictions[video.video_id]) for video in split.videos]
     pairs = sum(len(video.frames) * len(video.expressions) for video in split.videos)
@@ -46,17 +140,17 @@ def score(name: str, split: Split, predictions: Predictions, workers: int | None
 
 
 def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> tuple[list[ExpressionScore], list[str]]:
-    """(scores, problems) of a video; runs in a process of the pool."""
+    """Score a video, in a process of the pool; return (scores, problems)."""
     video, predictions = job
     truths, problems = _truths(video)
     rows = []
-    for each in video.expressions:
+    for one in video.expressions:
         try:
-            pred = Masks.read(predictions[each.exp_id], video.frames, video.height_px, video.width_px)
+            pred = Masks.read(predictions[one.exp_id], video.frames, video.height_px, video.width_px)
         except ValueError as error:
-            problems += [f"{video.video_id}, prediction of {each.exp_id}, {line}" for line in str(error).splitlines()]
+            problems += [f"{video.video_id}, prediction of {one.exp_id}, {line}" for line in str(error).splitlines()]
             continue
-        gt = truths.get(each.anno_ids)
+        gt = truths.get(one.anno_ids)
         if gt is None:
             continue
         figures = score_expression(pred, gt)
@@ -64,23 +158,23 @@ def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> tupl
         rows.append(
             ExpressionScore(
                 video_id=video.video_id,
-                exp_id=each.exp_id,
-                text=each.text,
-                group=each.group,
+                exp_id=one.exp_id,
+                text=one.text,
+                group=one.group,
                 j=_percent(figures.j),
                 f=_percent(figures.f),
                 jf=_percent((figures.j + figures.f) / 2),
                 a=_percent(figures.a),
                 area_frac=float(np.median(seen_T)) / (video.height_px * video.width_px) if len(seen_T) else 0.0,
                 seen_frac=len(seen_T) / len(video.frames),
-                strata=each.strata,
+                strata=one.strata,
             )
         )
     return rows, problems
 
 
 def _truths(video: SplitVideo) -> tuple[dict[tuple[str, ...], Masks], list[str]]:
-    """The masks that expressions mean, by the objects they name; and what is wrong with objects."""
+    """Return the masks that expressions mean, by the objects they name; and what is wrong with objects."""
     problems: list[str] = []
     objects: dict[str, Masks] = {}
     for anno_id, rles in video.masks.items():
@@ -88,17 +182,17 @@ def _truths(video: SplitVideo) -> tuple[dict[tuple[str, ...], Masks], list[str]]
             objects[anno_id] = Masks.read(rles, video.frames, video.height_px, video.width_px)
         except ValueError as error:
             problems += [f"{video.video_id}, object {anno_id}, {line}" for line in str(error).splitlines()]
-    wanted = {each.anno_ids for each in video.expressions}
-    return {ids: _joined(video, ids, objects) for ids in wanted if all(one in objects for one in ids)}, problems
+    wanted = {one.anno_ids for one in video.expressions}
+    return {ids: _truth(video, ids, objects) for ids in wanted if all(one in objects for one in ids)}, problems
 
 
-def _joined(video: SplitVideo, anno_ids: tuple[str, ...], objects: Mapping[str, Masks]) -> Masks:
+def _truth(video: SplitVideo, anno_ids: tuple[str, ...], objects: Mapping[str, Masks]) -> Masks:
     if len(anno_ids) == 1:
         return objects[anno_ids[0]]
-    together = union([video.masks[anno_id] for anno_id in anno_ids])
+    together = joined([video.masks[anno_id] for anno_id in anno_ids])
     return Masks.read(together, video.frames, video.height_px, video.width_px)
 
 
 def _percent(fraction: float) -> float:
-    """With two decimals; rounded as NumPy does, which differs from Python's round in a case of many thousands."""
+    """Return percent with two decimals; NumPy's rounding differs from Python's in one case of many thousands."""
     return float(np.round(100 * fraction, 2))

@@ -1,36 +1,45 @@
-"""A split to be scored on: ours (`python -m validation_ui export`) or the official one; their files are the same.
+"""Reads a split to be scored on: ours (`python -m validation_ui export`) or the official one; their files are the same.
 
-`meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of each
-object at each frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours
-has a `split.json` beside; its `strata_of`, if there, says of what kind each expression is.
+`meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of every
+object at every frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours has
+a `split.json` beside; its `strata_of`, if there, says of what kind the expressions are.
 
 The official loader sorts the names of frames and the official scorer does not, and masks go by position: names that
 are not sorted as they stand would be scored against masks of other frames, so they are refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from pipeline.evaluation.files import read_json
-from pipeline.evaluation.masks import Rle
-from pipeline.evaluation.problems import MismatchError, some
+from pipeline.evaluation.files import MismatchError, read_json, some
+from stages.video.images import Image, read_image
+from stages.video.rle import Rle
 
 META, MASKS, OURS = "meta_expressions_valid.json", "mask_dict.json", "split.json"
 GROUPS = ("long", "short")  # at the position of their type_id
-_WAY_OUT = "Export the split again, or mend the files; nothing was scored."
+_FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
+_WAY_OUT = "Export the split again, or correct the files; nothing was scored."
 
 
 @dataclass(frozen=True)
 class SplitExpression:
-    """A text and what it means."""
+    """A referring expression and the objects that it means.
 
-    exp_id: str  # of one video
+    Attributes:
+        exp_id: number within the video.
+        text: the expression.
+        anno_ids: objects whose masks together are the truth.
+        group: long or short.
+        strata: (facet, level) that split.json gives.
+    """
+
+    exp_id: str
     text: str
     anno_ids: tuple[str, ...]
     group: str
-    strata: tuple[tuple[str, str], ...] = ()  # (facet, level) that split.json gives
+    strata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,8 @@ class SplitVideo:
     """A video and its expressions.
 
     Attributes:
-        frames: names, sorted.
-        masks: anno_id -> a mask or None at each frame; the strings are not checked yet.
+        frames: names of its frames, sorted.
+        masks: anno_id -> a mask or None at every frame, as the file has them; not checked yet.
     """
 
     video_id: str
@@ -52,21 +61,21 @@ class SplitVideo:
 
 @dataclass(frozen=True)
 class Split:
-    """The videos in the order of the file."""
+    """A split: its videos in the order of the file."""
 
     folder: Path
     videos: tuple[SplitVideo, ...]
 
     def count(self, group: str) -> int:
-        """Expressions of a group."""
-        return sum(each.group == group for video in self.videos for each in video.expressions)
+        """Count the expressions of a group."""
+        return sum(one.group == group for video in self.videos for one in video.expressions)
 
 
 def read_split(folder: Path) -> Split:
-    """Read and check a split.
+    """Read and check a split; its masks are checked when they are scored.
 
     Raises:
-        MismatchError: rules are broken; each place is named.
+        MismatchError: rules are broken; every place is named.
         ValueError: a file is not there or no JSON.
     """
     meta, masks = read_json(folder / META), read_json(folder / MASKS)
@@ -91,7 +100,7 @@ def read_split(folder: Path) -> Split:
 
 
 def _faults(entry: Any, masks: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a video."""
+    """Say what is wrong with a video."""
     if not isinstance(entry, dict):
         yield f"its entry is an object, got {str(entry)[:80]}"
         return
@@ -107,18 +116,18 @@ def _faults(entry: Any, masks: dict[str, Any]) -> Iterator[str]:
     if not isinstance(expressions, dict) or not expressions:
         yield f"expressions is an object with one at least, got {str(expressions)[:80]}"
         return
-    for exp_id, each in expressions.items():
-        for fault in _expression_faults(each, masks, len(frames)):
+    for exp_id, one in expressions.items():
+        for fault in _expression_faults(one, masks, len(frames)):
             yield f"expression {exp_id}: {fault}"
 
 
-def _expression_faults(each: Any, masks: dict[str, Any], frames: int) -> Iterator[str]:
-    if not isinstance(each, dict) or not isinstance(each.get("exp"), str) or not each["exp"].strip():
-        yield f"exp is a text, got {str(each)[:80]}"
+def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator[str]:
+    if not isinstance(one, dict) or not isinstance(one.get("exp"), str) or not one["exp"].strip():
+        yield f"exp is a text, got {str(one)[:80]}"
         return
-    if each.get("type_id") not in (0, 1):
-        yield f"type_id is 0 (long) or 1 (short), got {each.get('type_id')!r}"
-    ids = each.get("anno_id")
+    if one.get("type_id") not in (0, 1):
+        yield f"type_id is 0 (long) or 1 (short), got {one.get('type_id')!r}"
+    ids = one.get("anno_id")
     if not isinstance(ids, list) or not ids:
         yield f"anno_id is a list with one object at least, got {ids!r}"
         return
@@ -134,14 +143,14 @@ def _video(video_id: str, entry: Any, masks: dict[str, Any], strata: dict[str, d
     expressions = tuple(
         SplitExpression(
             exp_id=exp_id,
-            text=each["exp"],
-            anno_ids=tuple(sorted(set(map(str, each["anno_id"])))),
-            group=GROUPS[each["type_id"]],
+            text=one["exp"],
+            anno_ids=tuple(sorted(set(map(str, one["anno_id"])))),
+            group=GROUPS[one["type_id"]],
             strata=tuple(sorted(strata.get(exp_id, {}).items())),
         )
-        for exp_id, each in entry["expressions"].items()
+        for exp_id, one in entry["expressions"].items()
     )
-    ids = sorted({anno_id for each in expressions for anno_id in each.anno_ids})
+    ids = sorted({anno_id for one in expressions for anno_id in one.anno_ids})
     return SplitVideo(
         video_id=video_id,
         frames=tuple(entry["frames"]),
@@ -153,11 +162,65 @@ def _video(video_id: str, entry: Any, masks: dict[str, Any], strata: dict[str, d
 
 
 def _strata(path: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Video -> expression -> facet -> level, of our exports; nothing for the official split."""
+    """Return video -> expression -> facet -> level of our exports; nothing for the official split."""
     if not path.exists():
         return {}
-    found = read_json(path).get("strata_of", {})
     return {
-        video_id: {exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in each.items()}
-        for video_id, each in found.items()
+        video_id: {
+            exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in of_video.items()
+        }
+        for video_id, of_video in read_json(path).get("strata_of", {}).items()
     }
+
+
+class Jpegs(Sequence[Image]):
+    """All frames of a video, in order; read when they are asked for, and not kept."""
+
+    def __init__(self, folder: Path, video: SplitVideo) -> None:
+        self._folder, self._video = folder / video.video_id, video
+
+    def __len__(self) -> int:
+        return len(self._video.frames)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | list[Image]:
+        """Read a frame, or several.
+
+        Raises:
+            ValueError: it cannot be read or is not of the video's size.
+        """
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        path = self._folder / f"{self._video.frames[index]}.jpg"
+        image_HW3 = read_image(path)
+        if image_HW3 is None:
+            raise ValueError(f"{path} is not a picture that OpenCV reads; export the split again")
+        size = (self._video.height_px, self._video.width_px)
+        if image_HW3.shape[:2] != size:
+            raise ValueError(f"{path} is of the video's size {size} (height, width), got {image_HW3.shape[:2]}")
+        return image_HW3
+
+
+def find_frames(split: Split) -> Path:
+    """Return the folder that has a folder of frames for every video.
+
+    Raises:
+        MismatchError: frames are missing; a line for every video that lacks some.
+    """
+    folder = next((split.folder / name for name in _FRAME_FOLDERS if (split.folder / name).is_dir()), None)
+    if folder is None:
+        raise ValueError(
+            f"{split.folder} has its frames in {' or '.join(_FRAME_FOLDERS)}/<video>/<frame>.jpg, got neither"
+        )
+    problems = []
+    for video in split.videos:
+        there = {path.name for path in (folder / video.video_id).glob("*.jpg")}
+        missing = [f"{name}.jpg" for name in video.frames if f"{name}.jpg" not in there]
+        if missing:
+            problems.append(f"{video.video_id}: {len(missing)} of {len(video.frames)} frames missing: {some(missing)}")
+    if problems:
+        raise MismatchError(str(folder), problems, "Export the split again, or fetch what is missing.")
+    return folder

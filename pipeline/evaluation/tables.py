@@ -1,12 +1,11 @@
-"""A comparison as text: on the screen, in Markdown, as CSV; and the paper's figures to hold beside it."""
+"""Writes a comparison as text: on the screen, in Markdown, as CSV; and the paper's figures to hold beside it."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.compare import GROUP, Line
-from pipeline.evaluation.scores import FIGURES, OVERALL
+from pipeline.evaluation.compare import GROUP, Interval, Line
+from pipeline.evaluation.score import FIGURES, OVERALL
 
 # Table 10 of arXiv 2501.04001: J&F on the paper's own 1,147 videos, which are not those of another split.
 PAPER: dict[str, dict[str, float]] = {
@@ -24,7 +23,7 @@ _CSV_HEAD = (
 
 
 def screen_text(lines: Sequence[Line]) -> str:
-    """J, F and J&F of the groups, the last with its interval, as plain columns."""
+    """Return J, F and J&F of the groups, the last with its interval, as plain columns."""
     rows: list[tuple[str, ...]] = [("", "", "J", "F", "J&F", "95 % interval", "against the first")]
     for line in _of_groups(lines):
         jf, against = line.figures["JF"], line.differences
@@ -43,7 +42,7 @@ def screen_text(lines: Sequence[Line]) -> str:
 
 
 def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
-    """`comparison.md`: the groups, and the strata below.
+    """Return the text of `comparison.md`: the groups, and the strata below.
 
     Args:
         lines: of `compare`.
@@ -56,8 +55,8 @@ def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
     head = ["model", *(f"{level} {_NAMES.get(name, name)}" for level in levels for name in shown)]
     rows = [[model, *(str(at[model, level].figures[name]) for level in levels for name in shown)] for model in models]
     if paper:
-        for model, found in PAPER.items():
-            theirs = (found.get(level) if name == "JF" else None for level in levels for name in shown)
+        for model, by_level in PAPER.items():
+            theirs = (by_level.get(level) if name == "JF" else None for level in levels for name in shown)
             rows.append([model, *("" if value is None else f"{value:.1f}" for value in theirs)])
     sizes = {line.level: f"{line.level}: {line.expressions} in {line.videos}" for line in groups}
     parts = [
@@ -87,7 +86,7 @@ def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
 
 
 def as_csv(lines: Sequence[Line], *, paper: bool = False) -> str:
-    """`comparison.csv`: a figure a row."""
+    """Return the text of `comparison.csv`: a figure a row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV_HEAD)
@@ -96,8 +95,8 @@ def as_csv(lines: Sequence[Line], *, paper: bool = False) -> str:
             difference = line.differences[name] if line.differences else None
             of_line = (line.model, line.facet, line.level, line.expressions, line.videos, name)
             writer.writerow([*of_line, *_numbers(figure), *_numbers(difference)])
-    for model, found in PAPER.items() if paper else ():
-        for level, value in found.items():
+    for model, by_level in PAPER.items() if paper else ():
+        for level, value in by_level.items():
             writer.writerow([model, GROUP, level, "", "", "JF", value, "", "", "", "", ""])
     return text.getvalue()
 
@@ -122,6 +121,6 @@ def _signed(figure: Interval) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

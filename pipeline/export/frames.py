@@ -2,7 +2,7 @@
 
 Each video is decoded once: its annotated frames (6 fps) become JPEGs, its masks stay the strings that they are. What
 is in the store and not changed since is left alone, so the same command goes on after a kill. A video that cannot be
-read is named and left out; the others are made. The format: pipeline/sa2va/data/store.py.
+read is named and left out; the others are made. The format: pipeline/data/frame_store.py.
 """
 
 import argparse
@@ -19,10 +19,10 @@ import cv2
 from tqdm import tqdm
 
 from manifests.io import Folder
+from pipeline.data.frame_store import QUALITY, SHORT_PX
+from pipeline.data.videos import NothingToTrainOnError, Video, read_videos
 from pipeline.export.store_video import Outcome, StoreConfig, store_video
 from pipeline.out_folder import check_out
-from pipeline.sa2va.data.items import NothingToTrainOnError, Video, read_videos
-from pipeline.sa2va.data.store import QUALITY, SHORT_PX
 
 logger = logging.getLogger("refsav")
 

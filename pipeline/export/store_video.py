@@ -1,6 +1,5 @@
 """One video into the frame store: its annotated frames as JPEGs, its masks as they are."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,11 +7,11 @@ from typing import Literal
 import cv2
 
 from manifests.schema import MASK_STRIDE
-from pipeline.sa2va.data.columns import bad_columns
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.data.store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.frame_store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
+from pipeline.data.videos import Video
 from stages.base import FatalError, RowError
-from stages.video.frames import Picture, walk
+from stages.video.frames import walk
+from stages.video.images import BgrImage, encode_jpeg
 from stages.video.masklets import Masklets, read_masklets
 
 Outcome = Literal["made", "kept", "failed"]
@@ -88,20 +87,19 @@ def _make(video: Video, path: Path, config: StoreConfig) -> None:
     for frame in walk(video.video_path, str(video.video_path)):
         count += 1
         if frame.index % MASK_STRIDE == 0:
-            picture_HW3 = frame.bgr()
-            size = (picture_HW3.shape[0], picture_HW3.shape[1])
-            jpegs_T.append(_jpeg(picture_HW3, config))
+            bgr_HW3 = frame.bgr()
+            size = (bgr_HW3.shape[0], bgr_HW3.shape[1])
+            jpegs_T.append(_jpeg(bgr_HW3, config))
     for kind in list(masklets):
-        if len(masklets[kind].rles) == len(jpegs_T):
-            continue
-        if kind in needed:
-            raise ValueError(
-                f"{needed[kind]} must have masks for every {MASK_STRIDE}th of {count} frames, that is "
-                f"{math.ceil(count / MASK_STRIDE)}, got {len(masklets[kind].rles)}"
-            )
-        del masklets[kind], sources[kind]
+        if fault := masklets[kind].file_fault(count):
+            if kind in needed:
+                raise ValueError(fault.detail)
+            del masklets[kind], sources[kind]
 
-    bad = {kind: bad_columns(each, size) for kind, each in masklets.items()}
+    bad = {
+        kind: {n: fault.detail for n in range(len(of_file.ids)) if (fault := of_file.masklet_fault(n, size))}
+        for kind, of_file in masklets.items()
+    }
     info = Info(
         video_id=video.video_id,
         frame_count=count,
@@ -113,7 +111,7 @@ def _make(video: Video, path: Path, config: StoreConfig) -> None:
         bad_columns=bad,
     )
     counts: dict[str, list[list[bytes | None]]] = {
-        kind: [[None if n in bad[kind] else rle["counts"] for n, rle in enumerate(rles)] for rles in each.rles]
+        kind: [[None if n in bad[kind] else rle["counts"].encode() for n, rle in enumerate(rles)] for rles in each.rles]
         for kind, each in masklets.items()
     }
     write_stored(path, info, jpegs_T, counts)
@@ -124,11 +122,10 @@ def _source(path: Path) -> SourceFile:
     return SourceFile(name=path.name, size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256(path))
 
 
-def _jpeg(picture_HW3: Picture, config: StoreConfig) -> bytes:
-    height_px, width_px = picture_HW3.shape[:2]
+def _jpeg(bgr_HW3: BgrImage, config: StoreConfig) -> bytes:
+    height_px, width_px = bgr_HW3.shape[:2]
     scale = config.short_px / min(height_px, width_px)
     if scale < 1:
         size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-        picture_HW3 = cv2.resize(picture_HW3, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
-    _, jpeg = cv2.imencode(".jpg", picture_HW3, [cv2.IMWRITE_JPEG_QUALITY, config.quality])
-    return jpeg.tobytes()
+        bgr_HW3 = cv2.resize(bgr_HW3, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+    return encode_jpeg(bgr_HW3, config.quality)

@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.families import Family
-from pipeline.sa2va.pixels import Image, squares
+from pipeline.sa2va.pixels import squares
 from pipeline.sa2va.text import IGNORED, ChatTurn, conversation, training_answer, training_question
+from stages.video.images import Image
 
 LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
 

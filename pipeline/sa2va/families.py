@@ -24,7 +24,8 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig
-from pipeline.sa2va.pixels import Image, resize, squares
+from pipeline.sa2va.pixels import resize, squares
+from stages.video.images import Image
 
 _MODELS: Any = AutoModelForImageTextToText  # typed in part
 _HALF = (0.5, 0.5, 0.5)

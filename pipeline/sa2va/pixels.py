@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as PilImage
 from torch import Tensor
 
-Image = NDArray[np.uint8]  # HW3, red green blue
+from stages.video.images import Image
 
 _HALF = 2
 

@@ -1,1 +1,1 @@
-"""Frames, masks and drawing: arrays in, arrays out."""
+"""The one place that reads and writes videos and masks, and what is measured of them: arrays in, arrays out."""

@@ -1,4 +1,4 @@
-"""The steps of the camera chained over a whole video, and what a viewer would call its motion.
+"""Chains the steps of the camera over a video, and names its motion as a viewer would.
 
 Points are (x, y) in full-resolution pixels; T annotated frames (6 fps), K = T - 1 steps between them.
 """
@@ -19,14 +19,14 @@ _MAIN_AXIS = 2.0  # one axis must exceed the other this much to name the move af
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """The camera over a whole video.
+    """The motion of the camera over a video.
 
     Attributes:
         known: false if too few steps could be estimated; the camera then counts as at rest.
         known_K: which steps were estimated; others take the motion of the nearest known in time.
-        step_K33: motion of the background from each annotated frame to the next.
+        step_K33: motion of the background from every annotated frame to the next.
         place_T33: the background point at p in the first frame is at place_T33[k] @ (p, 1) in annotated frame k.
-        pan_K2: (x, y) by which the view moves in each step; positive x = the camera turns right, positive y = down.
+        pan_K2: (x, y) by which the view moves in every step; positive x = the camera turns right, positive y = down.
         shift_px: (x, y) summed pan; positive x = the camera turns right, positive y = down.
         speed_px_s: median speed of the background in mid-view.
         zoom_ratio: scale of the background, last / first frame.
@@ -44,7 +44,12 @@ class CameraPath:
     label: str
 
     def moves(self, frames_V: NDArray[np.intp], points_V2: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where background points go from each of `frames_V` to the next; gaps are bridged by the camera's path."""
+        """Return the moves (V - 1, 2) of points of the background between successive `frames_V`.
+
+        Args:
+            frames_V: annotated frames; where some are left out between two, the camera's path bridges the gap.
+            points_V2: (V - 1, 2) where the points are at the start of every move.
+        """
         step_V33 = self.place_T33[frames_V[1:]] @ np.linalg.inv(self.place_T33[frames_V[:-1]])
         after_V2 = np.einsum("vij,vj->vi", step_V33[:, :2, :2], points_V2) + step_V33[:, :2, 2]
         return np.asarray(after_V2 - points_V2, np.float64)
@@ -53,7 +58,14 @@ class CameraPath:
 def camera_path(
     steps: Sequence[NDArray[np.float64] | None], *, height_px: int, width_px: int, step_s: float
 ) -> CameraPath:
-    """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known in time."""
+    """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known in time.
+
+    Args:
+        steps: of `CameraTracker`.
+        height_px: of the frame.
+        width_px: of the frame.
+        step_s: time from an annotated frame to the next.
+    """
     known = [k for k, step in enumerate(steps) if step is not None]
     known_K = np.array([step is not None for step in steps], bool)
     place_T33, step_K33 = (np.tile(np.eye(3), (count, 1, 1)) for count in (len(steps) + 1, len(steps)))

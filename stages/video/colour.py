@@ -1,6 +1,6 @@
-"""Names for the colours of an object: basic colour terms by lightness, chroma and hue in CIELAB.
+"""Names the colours of an object: basic colour terms by lightness, chroma and hue in CIELAB.
 
-Pictures are `_HW3` (blue, green, red), uint8, as decoded; masks are `_HW`, bool, of the same size.
+Images are `_HW3` (blue, green, red), uint8, as decoded; masks are `_HW`, bool, of the same size.
 Lightness L is in [0, 100], chroma is the distance from grey, hue is in degrees (red 40, yellow 103, blue 306).
 """
 
@@ -19,7 +19,7 @@ _PIXELS_PER_SAMPLE = 1000  # a share is then known to about 2 %
 _RIM_PX = 2  # the mask's edge is blurred into the background
 _RING_PX = 12  # width of the ring of surroundings: 2 % of a long side of 640 px
 
-# Upper end of the hues of each vivid term, degrees.
+# Upper end of the hues of every vivid term, degrees.
 _HUES = ((18, "pink"), (42, "red"), (82, "orange"), (108, "yellow"), (193, "green"), (308, "blue"), (338, "purple"))
 # Below this two views of one object show two things: less than one colour of a patchy object (named from 0.12 on), so
 # that a mere turn of the object is not taken for a drift of the mask.
@@ -47,7 +47,7 @@ _HUES_END = "pink"
 
 
 def term_indices(bgr_N3: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Index in TERMS of the colour name of each of N pixels."""
+    """Return the index in TERMS of the colour name of N pixels."""
     lab_N3 = cv2.cvtColor(bgr_N3[np.newaxis].astype(np.float32) / 255, cv2.COLOR_BGR2LAB)[0]
     light, chroma = lab_N3[:, 0], np.hypot(lab_N3[:, 1], lab_N3[:, 2])
     hue = np.degrees(np.arctan2(lab_N3[:, 2], lab_N3[:, 1])) % 360
@@ -88,18 +88,18 @@ def _table() -> NDArray[np.intp]:
 
 
 def common_frac(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Share of the surface, at most 1, that two sets of shares of TERMS have in the same or in a near colour."""
+    """Return the share of the surface, at most 1, that two sets of shares of TERMS have in the same or near colours."""
     return min(1.0, float((np.minimum(a[:, None], b) * _near()).sum()))
 
 
 @cache
 def _near() -> NDArray[np.bool_]:
-    """Which of TERMS, (11, 11), one thing can pass between as light and white balance change."""
+    """Return, (11, 11), which of TERMS one thing can have in turn as light and white balance change."""
     return np.array([[a == b or b in _NEAR[a].split() or a in _NEAR[b].split() for b in TERMS] for a in TERMS])
 
 
 class ColourSampler:
-    """Colours of one object over the frames it is shown in; keeps shares of names, no pixels."""
+    """Collects the colours of one object over the frames it is shown in; it keeps shares of names, no pixels."""
 
     def __init__(self) -> None:
         self._frames: list[NDArray[np.float64]] = []
@@ -122,7 +122,7 @@ class ColourSampler:
         inside_N3, around_N3 = bgr[core > 0], bgr[mask == 0]
         self._blown.append(float((inside_N3.min(axis=1) >= _BLOWN).mean()))
         self._dark.append(
-            min(float((each.max(axis=1) <= _DARK).mean()) for each in (inside_N3, around_N3) if len(each))
+            min(float((part_N3.max(axis=1) <= _DARK).mean()) for part_N3 in (inside_N3, around_N3) if len(part_N3))
         )
         if best:
             self._best = shares
@@ -130,7 +130,7 @@ class ColourSampler:
             self._ring = _shares(bgr, far - near)
 
     def facts(self) -> dict[str, Any]:
-        """The fields of `Facts` that speak of colour; each frame weighs the same."""
+        """Return the fields of `Facts` that are about colour; all frames weigh the same."""
         drifted = [common_frac(shares, self._best) < DRIFT_COMMON_FRAC for shares in self._frames]
         return {
             "colours": _named(np.sum(self._frames, axis=0) if self._frames else self._best),
@@ -142,12 +142,12 @@ class ColourSampler:
         }
 
     def _lit(self) -> bool:
-        """Whether most frames show it in light that leaves it a colour."""
+        """Tell whether most frames show it in light that leaves it a colour."""
         return bool(self._frames) and bool(max(np.median(self._blown), np.median(self._dark)) < _LIGHT_FRAC)
 
 
 def _shares(bgr_HW3: NDArray[np.uint8], mask_HW: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of each of TERMS in the mask's pixels, (11,); zeros for an empty mask."""
+    """Return the shares of TERMS in the mask's pixels, (11,); zeros for an empty mask."""
     inside = np.flatnonzero(mask_HW)
     if not len(inside):
         return np.zeros(len(TERMS))

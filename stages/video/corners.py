@@ -1,6 +1,6 @@
-"""Corners of the background in small grey pictures, and where they are one frame later.
+"""Finds where corners of the background may be in small grey images, and follows them to the next frame.
 
-Points are (x, y) in pixels of the small picture, long side about 320 px.
+Points are (x, y) in pixels of the small image, long side about 320 px.
 """
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WINDOW_PX = 11
-_PYRAMID_LEVELS = 3  # follows moves up to about 60 px, a fifth of the picture between two frames
+_PYRAMID_LEVELS = 3  # follows moves up to about 60 px, a fifth of the image between two frames
 _BACK_ERROR_PX = 0.7  # a corner followed forth and back must return this close
 _MASK_MARGIN_PX = 4  # masks are a little too small as a rule, and a corner's window looks over the edge
 
@@ -17,10 +17,14 @@ NO_CORNERS: Corners = np.empty((0, 1, 2), np.float32)
 
 
 def background(grey_HW: NDArray[np.uint8], foreground_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Where corners may be looked for, `_HW`, 1 there.
+    """Return where corners may be looked for, `_HW`, 1 there.
+
+    Args:
+        grey_HW: the image.
+        foreground_HW: all masks, 1 inside.
 
     Raises:
-        ValueError: picture and foreground differ in size.
+        ValueError: image and foreground differ in size.
     """
     if grey_HW.shape != foreground_HW.shape:
         raise ValueError(f"foreground must have the picture's size {grey_HW.shape}, got {foreground_HW.shape}")
@@ -31,7 +35,7 @@ def background(grey_HW: NDArray[np.uint8], foreground_HW: NDArray[np.uint8]) -> 
 def follow(
     before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], corners: Corners
 ) -> tuple[Corners, NDArray[np.bool_]]:
-    """Where `corners` are one frame later, and which of them were surely found there."""
+    """Find where `corners` are one frame later, (N, 1, 2), and which of them were surely found there, (N,)."""
     if not len(corners):
         return NO_CORNERS, np.empty(0, bool)
     window = (_WINDOW_PX, _WINDOW_PX)

@@ -1,4 +1,4 @@
-"""Depths of points of the background, and the travelling of the camera, from how they stray from its turning.
+"""Fits depths of points of the background, and the travelling of the camera, to how they stray from its turning.
 
 A point i strays in step k by `depth_i * (drift_k + dolly_k * place_i)`, besides what the fit of the turning missed.
 That sum of products is fitted to all points at once, by turns: the numbers of the steps, then those of the points.
@@ -21,7 +21,16 @@ _WIDEST = 10.0  # depths far beyond this many times their spread are not believe
 
 
 def laid_out(trails: Sequence[Trail], frames: int, edges_OT4: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Points by trail and frame, (N, frames, 2); nan where it was not followed, or lies in an object's box."""
+    """Return points by trail and frame, (N, frames, 2).
+
+    Args:
+        trails: points that were followed; those seen for less than MIN_STEPS are left out.
+        frames: number of annotated frames.
+        edges_OT4: boxes (left, top, right, bottom) of the objects.
+
+    Returns:
+        nan where a point was not followed, or lies in an object's box.
+    """
     trails = [trail for trail in trails if len(trail.points) > MIN_STEPS]
     points_NF2 = np.full((len(trails), frames, 2), np.nan)
     for n, trail in enumerate(trails):
@@ -33,7 +42,13 @@ def laid_out(trails: Sequence[Trail], frames: int, edges_OT4: Sequence[NDArray[n
 
 
 def starts(left_NK2: NDArray[np.float64], place_NK2: NDArray[np.float64], noise_px: float) -> list[NDArray[np.float64]]:
-    """First guesses of the depths: as if the camera only drifted, and as if it only went ahead."""
+    """Return first guesses of the depths (N,): as if the camera only drifted, and as if it only went ahead.
+
+    Args:
+        left_NK2: how far points stray from the turning of the camera.
+        place_NK2: where they are.
+        noise_px: how far off a point may be in one step.
+    """
     left = np.clip(np.nan_to_num(left_NK2), -_CLIPPED * noise_px, _CLIPPED * noise_px)
     ahead_NK = (left * place_NK2).sum(axis=-1) / np.maximum(np.linalg.norm(place_NK2, axis=-1), 0.05)
     guesses = []
@@ -44,7 +59,7 @@ def starts(left_NK2: NDArray[np.float64], place_NK2: NDArray[np.float64], noise_
 
 
 def across(place_K2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where points at these places go in a roll: across the line to mid-view."""
+    """Return where points at these places go when the camera rolls: across the line to mid-view."""
     return np.stack([-place_K2[..., 1], place_K2[..., 0]], axis=-1)
 
 
@@ -56,9 +71,18 @@ def fit(
     *,
     dolly: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """(depths, numbers of the steps (K, 7), error of each depth, what is left over), by turns, outliers weighed down.
+    """Fit depths and steps by turns; points that do not fit weigh less.
 
-    The numbers of a step are drift, dolly, rest, and rest per unit of place: growth and roll, as in `Parallax`.
+    Args:
+        left_NK2: how far points stray from the turning of the camera; nan where they were not seen.
+        place_NK2: where they are.
+        depths_N: a first guess.
+        noise_px: how far off a point may be in one step.
+        dolly: whether the camera may go ahead or back; else it only drifts.
+
+    Returns:
+        The depths (N,); the numbers of the steps (K, 7): drift (x, y), dolly, rest (x, y), and rest per unit of place
+        as growth and as roll, as in `Parallax`; the error of every depth (N,); how badly all fits.
     """
     seen_NK = ~np.isnan(left_NK2[..., 0])
     left_NK2 = np.nan_to_num(left_NK2)
@@ -67,7 +91,10 @@ def fit(
     across_NK2 = across(place_NK2)
     terms_8NK = np.stack(
         [np.ones(seen_NK.shape), *np.moveaxis(place_NK2, -1, 0), (place_NK2**2).sum(axis=-1)]
-        + [*np.moveaxis(left_NK2, -1, 0), *((left_NK2 * each).sum(axis=-1) for each in (place_NK2, across_NK2))]
+        + [
+            *np.moveaxis(left_NK2, -1, 0),
+            *((left_NK2 * way_NK2).sum(axis=-1) for way_NK2 in (place_NK2, across_NK2)),
+        ]
     )
     prior_7 = np.array([0.5, 0.5, 0.05 if dolly else 1e9, 0.1, 0.1, 0.01, 0.01])
     for _ in range(_ROUNDS):
@@ -77,7 +104,7 @@ def fit(
         sums_K83 = np.moveaxis(powers_3N @ (terms_8NK * weights_NK), -1, 0)
         ones_K3, x_K3, y_K3, square_K3 = np.moveaxis(sums_K83[:, :4], 1, 0)
         none_K3 = np.zeros_like(ones_K3)
-        # one block for each power of the depth: 4 unknowns (x, y, growth, roll), 4 equations; no roll with the depth
+        # one block for every power of the depth: 4 unknowns (x, y, growth, roll), 4 equations; no roll with the depth
         block_K163 = np.stack(
             [ones_K3, none_K3, x_K3, -y_K3, none_K3, ones_K3, y_K3, x_K3]
             + [x_K3, y_K3, square_K3, none_K3, -y_K3, x_K3, none_K3, square_K3],

@@ -1,7 +1,9 @@
-"""Frames of a video: one linear decode with PyAV, upright; only what is asked for is converted. And their times.
+"""Reads mp4 files with PyAV: what a video is (`probe`), all of its frames (`walk`), or chosen ones (`read_frames`).
 
-Shapes: `_HW3` is height x width x (blue, green, red), uint8, OpenCV's order; `_HW` is height x width, uint8 grey.
-Indices are source frames in display order, from 0.
+Nothing else in the project opens a video. Frames come out upright, and only what is asked for is converted.
+
+Shapes: `_HW3` is height x width x 3 and `_HW` height x width (grey), uint8. Indices are source frames in display order,
+from 0.
 """
 
 from collections.abc import Iterator
@@ -12,43 +14,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
-import cv2
 import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
 from manifests.schema import Reason
 from stages.base import RowError
-from stages.video.content import HEAD_BYTES, breaks_off, foreign
-from stages.video.storage import readable
+from stages.video.images import BgrImage, Image, fit, shrink, to_rgb
+from stages.video.source_file import HEAD_BYTES, breaks_off, foreign, readable
 from stages.video.times import FrameTimes
 from stages.video.upright import Turn
 
-Picture = NDArray[np.uint8]
-
-
-def fit(width_px: int, height_px: int, long_px: int) -> tuple[int, int]:
-    """(width, height) with the long side at most `long_px`, same shape, never enlarged, at least 1."""
-    scale = min(1.0, long_px / max(width_px, height_px))
-    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
-
-
-def shrink(array: Picture, size: tuple[int, int]) -> Picture:
-    """A picture or mask (0 and 1) reduced to (width, height).
-
-    Halves it as long as that leaves enough: OpenCV does this ten times as fast as averaging over any other area.
-    """
-    while array.shape[1] >= 2 * size[0] and array.shape[0] >= 2 * size[1]:
-        half = (array.shape[1] // 2, array.shape[0] // 2)
-        array = np.asarray(cv2.resize(array, half, interpolation=cv2.INTER_AREA), np.uint8)
-    if array.shape[1::-1] == size:
-        return array
-    return np.asarray(cv2.resize(array, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+_SKIPPING = ("h264", "hevc")  # decoders known to take skip_frame packet by packet
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame whose pixels are converted on demand.
+    """A decoded frame; its pixels are converted when they are asked for.
 
     Attributes:
         index: number of the source frame.
@@ -65,12 +47,16 @@ class Frame:
         """(height, width) in pixels, upright."""
         return self.turn.size(self.raw.height, self.raw.width)
 
-    def bgr(self) -> Picture:
-        """Upright colour picture `_HW3`, full resolution (cheaper to reduce afterwards than while converting)."""
+    def bgr(self) -> BgrImage:
+        """Return the upright frame in full resolution, blue first (it is cheaper to reduce it afterwards)."""
         return self.turn.apply(self.raw.to_ndarray(format="bgr24"))
 
-    def grey(self, long_px: int) -> Picture:
-        """Upright luminance `_HW`, long side at most `long_px`."""
+    def rgb(self) -> Image:
+        """Return the upright frame in full resolution, red first."""
+        return to_rgb(self.bgr())
+
+    def grey(self, long_px: int) -> NDArray[np.uint8]:
+        """Return the upright luminance `_HW`, with a long side of at most `long_px`."""
         if self.raw.format.name.startswith(("yuv4", "yuvj4", "nv12")) and self.raw.format.components[0].bits == 8:
             plane = self.raw.planes[0]  # is luminance already
             lines_HW = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
@@ -82,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video is, by its first frame and its packets: nothing more is decoded.
+    """What a video is, by its first frame and its packets.
 
     Attributes:
         size: (height, width) in pixels, upright.
@@ -92,9 +78,14 @@ class Probe:
     size: tuple[int, int]
     times: FrameTimes
 
+    @property
+    def frame_count(self) -> int:
+        """Source frames that its index names; whether all of them decode is not known."""
+        return len(self.times.start_s)
+
 
 def probe(source: Path | BinaryIO, name: str, reason: Reason = Reason.DECODE_ERROR) -> Probe:
-    """Look at a video. Nothing else in the project tells when a frame is shown.
+    """Look at a video's index, and decode its first frame. Nothing else in the project tells when a frame is shown.
 
     Args:
         source: a local path or a seekable binary file.
@@ -124,7 +115,7 @@ def probe(source: Path | BinaryIO, name: str, reason: Reason = Reason.DECODE_ERR
 
 
 def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
-    """Every frame in display order, decoded once.
+    """Decode all frames once, and give them in display order.
 
     Args:
         source: a local path or a seekable binary file.
@@ -149,25 +140,89 @@ def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
             raise ValueError(f"decoding broke off after {index} frames: {_plain(error)}") from error
 
 
+def read_frames(path: Path, wanted: set[int]) -> dict[int, Image]:
+    """Decode chosen source frames, by index; equal bit by bit to what `walk` gives.
+
+    SA-V's mp4 files have a keyframe every 250 frames or so: all frames up to the last wanted one must be decoded, but
+    not converted, and those that no other frame refers to need not even be decoded (FFmpeg's skip_frame NONREF).
+
+    Raises:
+        ValueError: the file does not decode so far, or has fewer frames.
+    """
+    try:
+        found = _read_sparsely(path, wanted)
+    except (av.error.FFmpegError, IndexError, OSError, ValueError):
+        found = {}  # the plain way says what is wrong
+    if found.keys() >= wanted:
+        return found
+    return _read_plainly(path, wanted)
+
+
+def packet_places(path: Path) -> list[tuple[int, int]]:
+    """Return where the video's packets lie in the file: (first byte, number of bytes), in the order they are stored."""
+    with av.open(path) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.pos is not None]
+
+
+def _read_sparsely(path: Path, wanted: set[int]) -> dict[int, Image]:
+    """Read what can be found by the packets' times; nothing where they do not tell which frame is which."""
+    found: dict[int, Image] = {}
+    with av.open(path, metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        decoder = stream.codec_context
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        shown = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
+        if decoder.name not in _SKIPPING or len(shown) != len(packets) or max(wanted) >= len(shown):
+            return found
+        index_of = {shown[index]: index for index in wanted}
+        last = max(n for n, packet in enumerate(packets) if packet.pts in index_of)
+        decoder.thread_type = "AUTO"
+        for packet in [*packets[: last + 1], None]:
+            if packet is not None:
+                decoder.skip_frame = "DEFAULT" if packet.pts in index_of else "NONREF"
+            for raw in decoder.decode(packet):
+                index = index_of.get(raw.pts) if raw.pts is not None else None
+                if index is not None:
+                    found[index] = Frame(index, raw, Turn.of(raw)).rgb()
+    return found
+
+
+def _read_plainly(path: Path, wanted: set[int]) -> dict[int, Image]:
+    found: dict[int, Image] = {}
+    count = 0
+    try:
+        for frame in walk(path, str(path)):
+            count += 1
+            if frame.index in wanted:
+                found[frame.index] = frame.rgb()
+                if len(found) == len(wanted):
+                    return found
+    except RowError as error:
+        raise ValueError(error.detail) from error
+    raise ValueError(f"{path}: must have a frame {max(wanted)}, got {count} frames")
+
+
 @contextmanager
 def _opened(
     source: Path | BinaryIO, name: str, reason: Reason
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """A container and its video stream. Whatever is wrong with them is told in a RowError that says what the file is.
+    """Open a container and its video stream; a RowError says what the file is if they cannot be used.
 
     FFmpeg is not shown what is no video by its first bytes: text may be a playlist, which it would follow to the net.
     """
     try:
-        if told := foreign(_head(source, name, reason), "a video"):
-            raise RowError(reason, f"{name}: {told}")
+        if message := foreign(_head(source, name, reason), "a video"):
+            raise RowError(reason, f"{name}: {message}")
         with av.open(source, mode="r", metadata_errors="replace") as container:
-            pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-            if not pictures:
-                kinds = " and ".join(sorted({each.type for each in container.streams})) or "nothing"
+            streams = [
+                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+            ]
+            if not streams:
+                kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise ValueError(f"must have a video stream, got {kinds} only: get the file again")
-            if pictures[0].codec_context is None:
+            if streams[0].codec_context is None:
                 raise ValueError("FFmpeg knows no decoder for its video stream: encode it as H.264")
-            yield container, pictures[0]
+            yield container, streams[0]
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, OSError):
             _read_through(source, name, reason)
@@ -200,7 +255,7 @@ def _cut(source: Path | BinaryIO) -> str | None:
 
 
 def _plain(error: Exception) -> str:
-    """What FFmpeg says, without its number and the name that it was given."""
+    """Return FFmpeg's message without its number and the name that it was given."""
     if isinstance(error, av.error.FFmpegError):
         return f"FFmpeg says {error.strerror!r}: get the file again"
     return str(error)

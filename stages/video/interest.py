@@ -1,4 +1,4 @@
-"""How apt people are to refer to an object, from its masks alone: no picture is decoded.
+"""Measures how apt people are to refer to an object ("interest"), from its masks alone: no frame is decoded.
 
 Shapes: T annotated frames (6 fps), N objects, K = T - 1 steps; 2 = (x, y) in pixels.
 """
@@ -18,7 +18,7 @@ _RIGID, _LIMBS = 0.02, 0.1  # change of log(width / height) from frame to frame:
 _DOT_FRAC, _FULL_FRAC = 0.0005, 0.1  # of the frame: 20 x 20 px of 1280 x 720; a person who fills the height
 _FILLS_FRAC, _BACKDROP_FRAC = 0.25, 0.6  # of the frame: beyond the first it is more and more the backdrop
 _BORDER_FRAC = 0.03  # of the short side: nearer to the border, some of it may be outside
-_SIDE = 0.4  # for each side there: feet may be cut off, but a trunk or a wall goes through the picture
+_SIDE = 0.4  # for every side there: feet may be cut off, but a trunk or a wall goes through the image
 _ZOOM_OBJECTS = 3  # two may grow by themselves
 _TOGETHER_FRAC = 0.35  # of the longer of two paths: trunks that a camera passes at two distances still move together
 _MIN_TOGETHER = 6  # steps
@@ -26,13 +26,13 @@ _MEMBER, _SCREEN = 0.5, 0.6  # weight of an object that is clear of the border, 
 
 
 def interests(sights: Sequence[Sight], width_px: int, height_px: int) -> list[dict[str, float]]:
-    """Figures from 0 to 1 for each of the separate objects of a video; see stages/select_policy.py.
+    """Return four figures from 0 to 1 for every object of a video; stages/select_policy.py weighs and adds them.
 
     - moves: how far it goes against what stands still; or how its outline changes, which no camera makes, however it
       is followed.
     - in sight: share of the frames.
     - size: neither a dot nor the backdrop.
-    - clear of the border: mean over the frames that show it; less with each side that is near the border.
+    - clear of the border: mean over the frames that show it; less with every side that is near the border.
     """
     diagonal_px, strip_px = float(np.hypot(width_px, height_px)), _BORDER_FRAC * min(width_px, height_px)
     clear_N = np.array([_clear(sight, (width_px, height_px), strip_px) for sight in sights])
@@ -53,7 +53,7 @@ def interests(sights: Sequence[Sight], width_px: int, height_px: int) -> list[di
 
 
 def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moves on the screen, NK2, without what a zoom does; nan where an object is not seen, or cut on both sides."""
+    """Return moves on the screen, NK2, without a zoom's part; nan where an object is not seen, or cut on both sides."""
     moves, growths, places = [], [], []
     for sight in sights:
         start, end, blind = sight.ends(np.arange(len(sight.areas_T)))
@@ -68,10 +68,12 @@ def _moves(sights: Sequence[Sight], middle: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diagonal_px: float) -> NDArray[np.float64]:
-    """How what stands still moves on the screen, along one axis, K or NK: as the weightiest group that moves together.
+    """Return how what stands still moves on the screen along one axis, K or NK.
+
+    It is taken to move as the weightiest group of objects that move together.
 
     What reaches the border weighs more: it is the scene, the other what the camera follows. The screen itself is one of
-    the group of what is at rest on it, for the camera may stand still. If no two move together, each is seen against
+    the group of what is at rest on it, for the camera may stand still. If no two move together, one is seen against
     all others, or against the screen if that leaves less motion.
     """
     moves_GK = np.concatenate([moves_NK, np.zeros_like(moves_NK[:1])])
@@ -93,13 +95,13 @@ def _standing(moves_NK: NDArray[np.float64], clear_N: NDArray[np.float64], diago
 
 
 def _extents_px(moves_K: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lengths of the stretches that moves along one axis, (…, K), lead over."""
+    """Return the lengths of the stretches that moves along one axis, (…, K), lead over."""
     path = np.cumsum(np.nan_to_num(moves_K), axis=-1)
     return np.asarray(path.max(axis=-1, initial=0) - path.min(axis=-1, initial=0))
 
 
 def _median(values_M: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the known values, along the first axis; 0 where there is none."""
+    """Return the median of the known values along the first axis; 0 where there is none."""
     unknown = np.isnan(values_M).all(axis=0)
     if not len(values_M):
         return np.zeros(unknown.shape)
@@ -114,7 +116,7 @@ def _clear(sight: Sight, width_height_px: tuple[int, int], strip_px: float) -> f
 
 
 def _limbs(sight: Sight) -> float:
-    """How much the outline changes from frame to frame, where all of it is to be seen."""
+    """Return how much the outline changes from frame to frame, 0 to 1, where all of it is to be seen."""
     whole_T = (sight.areas_T > 0) & ~sight.cut_T4.any(axis=1) & ~sight.covered_T
     both_K = whole_T[:-1] & whole_T[1:]
     if not both_K.any():

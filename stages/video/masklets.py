@@ -1,24 +1,29 @@
-"""An annotation file of SA-V (`_manual.json`, `_auto.json`), checked, with what its masks measure.
+"""Reads the annotation files of SA-V (`_manual.json`, `_auto.json`), and checks them against their video.
 
-Shapes: T annotated frames (6 fps), N masklets, 4 = (x, y, width, height), 2 = (x, y), in pixels.
+Nothing else in the project looks into such a file. A masklet is one object's masks, one in every annotated frame.
+
+Shapes: T annotated frames (6 fps), N masklets, 4 = (x, y, width, height), 2 = (x, y), in pixels; masks `_HW`, uint8, 1
+inside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 from pydantic_core import from_json
 
-from manifests.schema import Reason
-from stages.base import RowError
-from stages.video.content import json_text
-from stages.video.rle import MAX_PX, Runs, empty, parse
+from manifests.io import Folder
+from manifests.schema import MASK_STRIDE, Reason
+from stages.base import Reject, RowError
+from stages.video.rle import Rle, Runs, areas_px, boxes_px, checked, decode, empty, parse, union
+from stages.video.source_file import json_text, readable
+from stages.video.track import Track
 
-Rle = dict[str, Any]  # {"size": [height, width], "counts": bytes}
+# A second and a tenth: less is in how tools count the last frame, or 25 frames a second for 24; more is another video.
+_DURATION_S, _DURATION_FRAC = 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,17 @@ class Masklets:
     """The masklets of one file.
 
     Attributes:
+        file: what errors call it.
         frame_count: source frames that the file states; None if it does not.
         duration_s: length of the video that it states; None if it does not.
-        ids: the file's own id of each masklet; None if it gives none.
+        ids: the file's own ids of the masklets; None if it gives none.
         rles: [T][N] checked RLE, safe for pycocotools; an empty mask where the file's own is malformed.
-        sizes_TN2: (height, width) of each RLE, in this order; (1, 1) where it gives none.
+        sizes_TN2: (height, width) of each RLE; (1, 1) where the file gives none that makes sense.
         errors: masklet position -> its first malformed RLE and what is wrong with it.
         runs: run lengths of the T x N strings, frame by frame.
     """
 
+    file: str
     frame_count: int | None
     duration_s: float | None
     ids: list[int | None]
@@ -46,46 +53,64 @@ class Masklets:
     @cached_property
     def areas(self) -> NDArray[np.int64]:
         """Pixels of each mask, shape (T, N); 0 = not visible."""
-        return np.array([[coco.area(rle) for rle in rles] for rles in self.rles], np.int64).reshape(
-            self.sizes_TN2.shape[:2]
-        )
+        return np.array([areas_px(rles) for rles in self.rles], np.int64).reshape(self.sizes_TN2.shape[:2])
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """Tight box of each mask, shape (T, N, 4); zeros = not visible."""
-        return np.array([coco.toBbox(rles) for rles in self.rles], np.int64).reshape(*self.sizes_TN2.shape[:2], 4)
+        return np.array([boxes_px(rles) for rles in self.rles], np.int64).reshape(*self.sizes_TN2.shape[:2], 4)
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
         """Mean (x, y) of each mask's pixels, shape (T, N, 2); nan = not visible."""
         return self.runs.centres().reshape(self.sizes_TN2.shape)
 
+    def file_fault(self, frame_count: int, duration_s: float | None = None) -> Reject | None:
+        """Say why no masklet of this file can be used with its video, or None.
 
-def contained(rles: Sequence[Rle]) -> NDArray[np.float64]:
-    """Masks of one frame and size, each in each: [i, j] = shared pixels / pixels of mask i; 0 where i is empty."""
-    masks = list(rles)
-    shares: NDArray[np.float64] = coco.iou(masks, masks, [1] * len(masks))  # "crowd": the union is mask i alone
-    return shares
+        Args:
+            frame_count: source frames of the video; there must be a mask for every fourth, from the first on.
+            duration_s: of the video by its timestamps; None leaves it and the stated number of frames unchecked.
+        """
+        if duration_s is not None and self.frame_count not in (None, frame_count):
+            detail = f"{self.file}: video_frame_count is {self.frame_count}, the mp4 has {frame_count} frames"
+            return Reject(Reason.FRAME_COUNT_MISMATCH, detail)
+        entries, expected = len(self.rles), annotated_count(frame_count)
+        if entries != expected:
+            rule = f"ceil({frame_count} frames / {MASK_STRIDE}) = {expected}"
+            detail = f"{self.file}: masklet has {entries} entries, must be {rule}"
+            return Reject(Reason.ANNOTATION_COUNT_MISMATCH, detail)
+        stated_s = self.duration_s
+        if stated_s is None or duration_s is None:
+            return None
+        if abs(stated_s - duration_s) > max(_DURATION_S, _DURATION_FRAC * duration_s):
+            detail = (
+                f"{self.file}: video_duration is {stated_s:g} s, the mp4 lasts {duration_s:.2f} s by its timestamps: "
+                "it plays at another rate than the one that was annotated, get the original"
+            )
+            return Reject(Reason.DURATION_MISMATCH, detail)
+        return None
+
+    def masklet_fault(self, n: int, size: tuple[int, int]) -> Reject | None:
+        """Say why masklet n cannot be used with a video of `size` (height, width), upright, or None."""
+        if n in self.errors:
+            return Reject(Reason.RLE_MALFORMED, self.errors[n])
+        wrong_T = (self.sizes_TN2[:, n] != size).any(axis=1)
+        if wrong_T.any():
+            t = int(wrong_T.argmax())
+            got, rule = self.sizes_TN2[t, n].tolist(), list(size)
+            detail = f"{self.file}: masklet[{t}][{n}] has size {got}, the upright video {rule} (height, width)"
+            return Reject(Reason.RLE_SIZE_MISMATCH, detail)
+        return None
 
 
-def mean_overlaps(
-    areas_TN: NDArray[np.float64], rles: Sequence[Sequence[Rle]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(mean IoU over frames where either is visible, mean share of i in j over frames where i is visible), both [i, j].
-
-    Args:
-        areas_TN: pixels of each mask.
-        rles: [N][T] masks.
-    """
-    contained_TNN = np.stack([contained(frame) for frame in zip(*rles, strict=True)])
-    inter_TNN = contained_TNN * areas_TN[:, :, None]
-    union_TNN = areas_TN[:, :, None] + areas_TN[:, None] - inter_TNN
-    iou_NN = (inter_TNN / np.maximum(union_TNN, 1)).sum(axis=0) / (union_TNN > 0).sum(axis=0)
-    return iou_NN, contained_TNN.sum(axis=0) / (areas_TN > 0).sum(axis=0)[:, None]
+def annotated_count(frame_count: int) -> int:
+    """Return the number of annotated frames of a video of `frame_count` source frames."""
+    return -(-frame_count // MASK_STRIDE)
 
 
 def read_masklets(raw: bytes, file: str) -> Masklets:
-    """Parse an annotation file.
+    """Parse an annotation file and check all of its masks; those that are malformed are in `errors`.
 
     Args:
         raw: the whole file.
@@ -97,20 +122,13 @@ def read_masklets(raw: bytes, file: str) -> Masklets:
     try:
         return check_masklets(from_json(json_text(raw), cache_strings="keys"), file)
     except ValueError as error:
-        cut = ": the file breaks off, get it again" if str(error).startswith("EOF ") else ""
-        raise RowError(Reason.JSON_MALFORMED, f"{file}: {error}{cut}") from error
+        raise _unparsed(file, error) from error
 
 
 def check_masklets(annotation: object, file: str) -> Masklets:
-    """As `read_masklets`, for a file that is parsed already."""
-    if not isinstance(annotation, dict):
-        _malformed(file, "the top level", "an object", annotation)
-    frames = annotation.get("masklet")
-    if not isinstance(frames, list) or not frames:
-        _malformed(file, "masklet", "a list with an entry for each annotated frame", frames)
-    for t, entries in enumerate(frames):
-        if not isinstance(entries, list) or len(entries) != len(frames[0]):
-            _malformed(file, f"masklet[{t}]", "a list as long as masklet[0]", entries)
+    """Do as `read_masklets` does, for a file that is parsed already."""
+    frames = _entries(annotation, file)
+    assert isinstance(annotation, dict)
     masklets = len(frames[0])
     ids = annotation.get("masklet_id")
     ids = [None] * masklets if ids is None else ids
@@ -122,41 +140,104 @@ def check_masklets(annotation: object, file: str) -> Masklets:
     if duration_s is not None and not (isinstance(duration_s, int | float) and 0 <= duration_s < float("inf")):
         _malformed(file, "video_duration", "seconds", duration_s)
 
-    flat = [_entry(entry) for entries in frames for entry in entries]
-    runs = parse([text for text, *_ in flat], [h for _, h, _, _ in flat], [w for _, _, w, _ in flat])
-    problems = runs.errors | {s: fault for s, (*_, fault) in enumerate(flat) if fault}
+    flat = [checked(entry) for entries in frames for entry in entries]
+    runs = parse([rle for rle, _ in flat])
+    problems = runs.errors | {s: fault for s, (_, fault) in enumerate(flat) if fault}
     errors: dict[int, str] = {}
     for s in sorted(problems):
         errors.setdefault(s % masklets, f"{file}: masklet[{s // masklets}][{s % masklets}]: {problems[s]}")
-    rles: list[Rle] = [
-        empty(h, w) if s in problems else {"size": [h, w], "counts": text.encode()}
-        for s, (text, h, w, _) in enumerate(flat)
-    ]
+    rles = [empty(*rle["size"]) if s in problems else rle for s, (rle, _) in enumerate(flat)]
     return Masklets(
+        file=file,
         frame_count=frame_count,
         duration_s=duration_s,
         ids=checked_ids,
         rles=[rles[t * masklets : (t + 1) * masklets] for t in range(len(frames))],
-        sizes_TN2=np.array([(h, w) for _, h, w, _ in flat], np.int64).reshape(len(frames), masklets, 2),
+        sizes_TN2=np.array([rle["size"] for rle, _ in flat], np.int64).reshape(len(frames), masklets, 2),
         errors=errors,
         runs=runs,
     )
 
 
-def _entry(entry: Any) -> tuple[str, int, int, str | None]:
-    """(counts, height, width, what is wrong); ("", 1, 1, …) where something is."""
-    match entry:
-        case {"size": [int() | float() as h, int() | float() as w], "counts": str(text)}:
-            if h >= 1 and w >= 1 and h * w <= MAX_PX and h % 1 == 0 and w % 1 == 0:
-                return text, int(h), int(w), None
-            return "", 1, 1, f"size must be whole, positive and at most {MAX_PX} pixels in all, got {[h, w]}"
-        case {"size": _, "counts": list()}:
-            return "", 1, 1, "counts is an uncompressed list; SA-V has compressed strings"
-    return "", 1, 1, f'must be {{"size": [height, width], "counts": "…"}}, got {str(entry)[:80]}'
+def read_entries(raw: bytes, file: str) -> list[list[Any]]:
+    """Parse an annotation file without checking its masks, for who needs a few of many: [T][N] entries.
+
+    `rle.checked` and `rle.parse` check an entry. Arguments and errors are those of `read_masklets`.
+    """
+    try:
+        return _entries(from_json(json_text(raw), cache_strings="keys"), file)
+    except ValueError as error:
+        raise _unparsed(file, error) from error
+
+
+@dataclass(frozen=True)
+class VideoObject:
+    """One masklet of a video: its track, and its masks."""
+
+    track: Track
+    rles_T: Sequence[Rle]
+
+    @property
+    def object_id(self) -> str:
+        """Id of the masklet: `<video id>/<manual|auto>/<position>`."""
+        return self.track.object_id
+
+    @cached_property
+    def best_index(self) -> int:
+        """Annotated frame of the largest area (paper, section 3.3)."""
+        return int(np.argmax(self.track.areas_px))
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Draw the mask_HW of an annotated frame."""
+        return decode(self.rles_T[index])
+
+
+def load_objects(sav: Folder, video_path: str, object_ids: Collection[str]) -> list[VideoObject]:
+    """Read the masklets `object_ids` of one video, in that order; other annotation files are not opened.
+
+    Raises:
+        RowError: JSON_MISSING or JSON_MALFORMED if a file changed since the manifest was made.
+        FatalError: it is there and cannot be read now.
+    """
+    files: dict[str, Masklets] = {}
+    objects = []
+    for object_id in object_ids:
+        _, masklet_type, position = object_id.split("/")
+        if masklet_type not in files:
+            name = f"{video_path.removesuffix('.mp4')}_{masklet_type}.json"
+            with readable(name, Reason.JSON_MISSING):
+                raw = sav.read_bytes(name)
+            files[masklet_type] = read_masklets(raw, name)
+        file, n = files[masklet_type], int(position)
+        track = Track(object_id, file.areas[:, n].tolist(), file.boxes[:, n].tolist(), file.centres[:, n])
+        objects.append(VideoObject(track, [frame[n] for frame in file.rles]))
+    return objects
+
+
+def union_mask(objects: Collection[VideoObject], index: int) -> NDArray[np.uint8]:
+    """Draw the mask_HW of all pixels of any of the objects at an annotated frame."""
+    return decode(union([one.rles_T[index] for one in objects]))
+
+
+def _entries(annotation: object, file: str) -> list[list[Any]]:
+    if not isinstance(annotation, dict):
+        _malformed(file, "the top level", "an object", annotation)
+    frames = annotation.get("masklet")
+    if not isinstance(frames, list) or not frames:
+        _malformed(file, "masklet", "a list with an entry for each annotated frame", frames)
+    for t, entries in enumerate(frames):
+        if not isinstance(entries, list) or len(entries) != len(frames[0]):
+            _malformed(file, f"masklet[{t}]", "a list as long as masklet[0]", entries)
+    return frames
+
+
+def _unparsed(file: str, error: ValueError) -> RowError:
+    cut = ": the file breaks off, get it again" if str(error).startswith("EOF ") else ""
+    return RowError(Reason.JSON_MALFORMED, f"{file}: {error}{cut}")
 
 
 def _whole(value: Any, file: str, key: str) -> int | None:
-    """A whole number that may be written as a float (483.0) or be missing."""
+    """Return a whole number that may be written as a float (483.0); None if it is missing."""
     if value is None:
         return None
     if not isinstance(value, int | float) or not 0 <= value < 2**31 or value % 1:
@@ -165,5 +246,5 @@ def _whole(value: Any, file: str, key: str) -> int | None:
 
 
 def _malformed(file: str, key: str, rule: str, got: object) -> NoReturn:
-    found = f"{len(got)} entries" if isinstance(got, list) else f"{type(got).__name__} {str(got)[:40]}"
-    raise RowError(Reason.JSON_MALFORMED, f"{file}: {key} must be {rule}, got {found}")
+    what = f"{len(got)} entries" if isinstance(got, list) else f"{type(got).__name__} {str(got)[:40]}"
+    raise RowError(Reason.JSON_MALFORMED, f"{file}: {key} must be {rule}, got {what}")

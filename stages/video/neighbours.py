@@ -1,4 +1,4 @@
-"""Which other objects are near one object, and where it stands relative to them.
+"""Finds which other objects are near one object, and where it stands relative to them.
 
 Shapes: N objects, T annotated frames; 4 = (left, top, right, bottom), 2 = (x, y), in pixels.
 """
@@ -17,11 +17,20 @@ _MAX_NEIGHBOURS = 3
 
 
 def neighbours(sights: Sequence[Sight], number: int, diagonal_px: float) -> list[Neighbour]:
-    """The nearest other objects, by median gap of the boxes, then of the centres, over the frames together."""
+    """Return the nearest other objects, by median gap of the boxes, then of the centres.
+
+    Args:
+        sights: all objects of the video.
+        number: position in `sights` of the one whose neighbours are wanted.
+        diagonal_px: of the frame; gaps are told as a part of it.
+
+    Returns:
+        At most three; only frames that show both count.
+    """
     edges_NT4, visible_NT = np.stack([s.edges_T4 for s in sights]), np.stack([s.areas_T > 0 for s in sights])
     centres_NT2 = np.stack([s.track.centres_px for s in sights])
     mine_T4, together_NT = edges_NT4[number], visible_NT & visible_NT[number]
-    # Gap along each axis; negative = the boxes overlap along it by so much.
+    # Gap along an axis; negative = the boxes overlap along it by so much.
     gaps_NT2 = np.maximum(mine_T4[:, :2] - edges_NT4[..., 2:], edges_NT4[..., :2] - mine_T4[:, 2:])
     gap_NT = np.linalg.norm(np.maximum(gaps_NT2, 0), axis=-1)
     apart_NT2 = centres_NT2 - centres_NT2[number]
@@ -30,7 +39,7 @@ def neighbours(sights: Sequence[Sight], number: int, diagonal_px: float) -> list
     beside_NT = gaps_NT2[..., 0] >= gaps_NT2[..., 1]
     relation_NT = np.where(beside_NT, apart_NT2[..., 0] < 0, 2 + (apart_NT2[..., 1] < 0))
     relation_NT = np.where(inside_NT, len(_RELATIONS) - 1, relation_NT)
-    found = []
+    ranked = []
     for other in np.flatnonzero(together_NT.any(axis=1)).tolist():
         if other == number:
             continue
@@ -42,5 +51,5 @@ def neighbours(sights: Sequence[Sight], number: int, diagonal_px: float) -> list
             gap_frac=float(np.median(gap_NT[other, frames])) / diagonal_px,
             together_frac=len(frames) / len(sights[number].visible_V),
         )
-        found.append((neighbour.gap_frac, float(np.linalg.norm(apart_NT2[other, frames], axis=1).mean()), neighbour))
-    return [neighbour for _, _, neighbour in sorted(found, key=lambda entry: entry[:2])[:_MAX_NEIGHBOURS]]
+        ranked.append((neighbour.gap_frac, float(np.linalg.norm(apart_NT2[other, frames], axis=1).mean()), neighbour))
+    return [neighbour for _, _, neighbour in sorted(ranked, key=lambda entry: entry[:2])[:_MAX_NEIGHBOURS]]

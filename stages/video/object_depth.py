@@ -1,4 +1,4 @@
-"""At which depths an object may be, before a camera that travels, and so how much of its motion may be parallax.
+"""Finds at which depths an object may be before a camera that travels, and so how much of its motion may be parallax.
 
 Shapes: V annotated frames to go by, M = V - 1 moves between these; 2 = (x, y) in pixels.
 """
@@ -28,7 +28,7 @@ def possible_shifts(
     camera: CameraPath,
     parallax: Parallax,
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-    """What parallax may have added to the moves of an object.
+    """Return what parallax may have added to the moves of an object.
 
     Args:
         moves: M2, the turning of the camera taken out.
@@ -54,7 +54,7 @@ def possible_shifts(
     low, high, near = np.clip((low, high, parallax.near), fitted - _SURE * error, fitted + _SURE * error).tolist()
     stands = [(fitted - _SURE * error, fitted + _SURE * error)] if np.isfinite(error) else []
     stands += [
-        each for each in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if each
+        span for span in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if span
     ]
     if low <= parked <= high and any(least <= parked <= greatest for least, greatest in stands):
         low = high = parked
@@ -66,7 +66,7 @@ def possible_shifts(
 def _depths_by_size(
     frames_V: NDArray[np.intp], sight: Sight, camera: CameraPath, parallax: Parallax
 ) -> tuple[float, float] | None:
-    """(least, greatest) depth by how much an object grows before a camera that goes towards it, or away; or None."""
+    """Return (least, greatest) depth by how much an object grows as the camera nears or leaves it; None: unknown."""
     cut_V = np.asarray(sight.cut_T4[frames_V].any(axis=1))
     good_M = ~cut_V[:-1] & ~cut_V[1:] & (np.diff(frames_V) == 1)
     if good_M.sum() < _MIN_MOVES:
@@ -83,13 +83,13 @@ def _depths_by_size(
 
 
 def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_px: float) -> tuple[float, float]:
-    """(depth, error) of an object that moves evenly by itself besides; an infinite error if that cannot be told."""
+    """Return (depth, error) as if the object moved evenly by itself; the error is infinite if that cannot be known."""
     nothing = 0.0, np.inf
     weights = np.ones((len(moves), 1))
     if len(moves) < _MIN_MOVES:
         return nothing
     for _ in range(5):
-        uneven, odd = (each - (weights * each).sum(axis=0) / weights.sum() for each in (unit, moves))
+        uneven, odd = (path - (weights * path).sum(axis=0) / weights.sum() for path in (unit, moves))
         spread = float((weights * uneven**2).sum())
         if spread < weights.sum() * (_UNEVEN * noise_px) ** 2:
             return nothing
@@ -104,7 +104,7 @@ def _fitted_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], noise_p
 
 
 def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: float) -> NDArray[np.float64]:
-    """Depth at each move, (M, 1), rising or falling evenly, at which most of the path would be parallax."""
+    """Return the depth at every move, (M, 1), rising or falling evenly, at which most of the path is parallax."""
     time_M1 = np.linspace(-1, 1, len(moves))[:, None]
     columns = np.stack([_path(unit).ravel(), _path(unit * time_M1).ravel()], axis=1)
     square = columns.T @ columns
@@ -114,6 +114,6 @@ def _changing_depth(moves: NDArray[np.float64], unit: NDArray[np.float64], far: 
 
 
 def _path(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where moves lead, about its middle: sums are less noisy than the moves."""
+    """Return the path that moves make, about its middle: sums are less noisy than the moves."""
     path = np.cumsum(moves, axis=0)
     return np.asarray(path - path.mean(axis=0))

@@ -1,6 +1,6 @@
-"""How an object moves by itself: what its masks do that neither the camera's turning nor its travelling explains.
+"""Measures how an object moves by itself: what neither the camera's turning nor its travelling explains of its masks.
 
-If the camera travels, what stands still at another depth than the background seems to move, and no picture tells that
+If the camera travels, what stands still at another depth than the background seems to move, and no image tells that
 from a motion along the same line. So all depths are tried that the object may have: from that of the farthest
 background, for it is seen in front of something, to the one at which all of it would be parallax. What holds for all
 of them is known; if nothing does, the motion is not. Four things narrow the depths down:
@@ -35,7 +35,7 @@ _SPEED_RATIO = 1.3  # speeds at all depths within this are one speed
 
 @dataclass(frozen=True)
 class OwnMotion:
-    """An object's own motion.
+    """The motion of an object by itself, the camera's taken out.
 
     Attributes:
         name: none, left, right, up, down, up-left …, complex (to and fro); unknown.
@@ -59,14 +59,14 @@ def own_motion(
     width_height_px: tuple[int, int],
     annotated_s: NDArray[np.float64],
 ) -> OwnMotion:
-    """The motion of `sight` with that of the camera taken out; unknown if the camera's is.
+    """Measure the motion of an object with that of the camera taken out; unknown if the camera's is.
 
     Args:
         sight: the object through time.
         camera: its path by the background.
         parallax: what depth adds to it; None if the camera does not travel.
         width_height_px: of the frame.
-        annotated_s: (T,) when each annotated frame is shown.
+        annotated_s: (T,) when the annotated frames are shown.
     """
     frames_V = sight.clear_V
     start, end, blind = sight.ends(frames_V)
@@ -81,7 +81,7 @@ def own_motion(
     if parallax is None or not len(moves):
         ways = [without(np.zeros_like(moves))]
     else:
-        rest, unit = (np.where(blind, 0.0, each) for each in parallax.shifts(frames_V, start))
+        rest, unit = (np.where(blind, 0.0, shift) for shift in parallax.shifts(frames_V, start))
         moves = moves - rest
         possible, nearest = possible_shifts(moves, unit, frames_V, sight, camera, parallax)
         ways = [without(shift) for shift in possible]
@@ -97,7 +97,7 @@ def own_motion(
 def _named(
     moves: NDArray[np.float64], seconds: NDArray[np.float64], diagonal_px: float, own_px: float, shift_px: float
 ) -> OwnMotion:
-    """What moves come to, and what that is called; `shift_px` is the extent of the parallax that was taken out."""
+    """Sum moves up, and name them; `shift_px` is the extent of the parallax that was taken out."""
     lengths = np.linalg.norm(moves, axis=1)
     extent_px, net = _extent_px(moves), moves.sum(axis=0)
     travels = np.hypot(*net) >= max(_NET_FRAC * extent_px, _NET_PATH_FRAC * lengths.sum())
@@ -113,13 +113,13 @@ def _named(
 
 
 def _extent_px(moves: NDArray[np.float64]) -> float:
-    """Diagonal of the box around the path that moves make."""
+    """Return the diagonal of the box around the path that moves make."""
     path = np.vstack([np.zeros(2), np.cumsum(moves, axis=0)])
     return float(np.hypot(*np.ptp(path, axis=0)))
 
 
 def _common(names: list[str]) -> str:
-    """What all agree in: 'up' of 'up' and 'up-left'."""
+    """Return what all names agree in: 'up' of 'up' and 'up-left'."""
     if len(set(names)) == 1:
         return names[0]
     words = [word for word in names[0].split("-") if all(word in name.split("-") for name in names)]

@@ -1,4 +1,4 @@
-"""Whether the camera travels, found from points of the background that lie at different depths.
+"""Finds out whether the camera travels, from points of the background that lie at different depths.
 
 A camera that only turns or zooms moves all that stands still alike, wherever it is. One that travels shifts what is
 near more than what is far. `depth_fit.py` finds the depths; here it is judged whether they are real, which of them are
@@ -20,13 +20,13 @@ from stages.video.track import Sight
 from stages.video.trails import Trail
 
 _MIN_POINTS = 20
-_NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the picture of 320 px in which points are followed
+_NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the image of 320 px in which points are followed
 _STIRS_FRAC = 0.003  # of the width: a hand moves more, even at its steadiest
 _SIMPLER = 0.9  # a camera that only drifts is believed until another fits the points so much better
 _STRAYS = 3.0  # times that noise, the path of a point may stray from the fit by chance
 _SURE = 4.0  # times its own error, and a point stands at another depth than most
 _ODD_FRAC = 0.02  # of all that is seen of points must be of such; points that went astray are 0.01 and soon end
-_SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the picture
+_SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the image
 _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays unseen even in things four times as near
 _ENDS_PCT = (2, 98)  # farthest and nearest background; beyond are points that went astray
 _BESIDE = 0.3  # of an object's width and height: next to its foot
@@ -41,7 +41,7 @@ _AGREES = 0.5  # how well two directions agree, -1 to 1, to speak for one anothe
 
 @dataclass(frozen=True, eq=False)
 class Parallax:
-    """How a camera that travels shifts what stands still at another depth than most of the background.
+    """Says how a camera that travels shifts what stands still at another depth than most of the background.
 
     Attributes:
         drift_K2: per unit of depth, everywhere.
@@ -74,7 +74,7 @@ class Parallax:
     width_px: int
 
     def shifts(self, frames_V: NDArray[np.intp], points_M2: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """Between successive frames at the points: (rest, shift per unit of depth), each (V - 1, 2)."""
+        """Return (rest, shift per unit of depth) between successive `frames_V` at the points; both are (V - 1, 2)."""
         per_step = np.repeat(np.arange(len(frames_V) - 1), np.diff(frames_V))
         steps = np.arange(frames_V[0], frames_V[-1])
         place_K2 = ((points_M2 - self.middle) / self.width_px)[per_step]
@@ -90,14 +90,14 @@ class Parallax:
         return tuple(sums)
 
     def travels(self, camera: CameraPath, seconds: float) -> bool:
-        """Whether a viewer would say that the camera travels, not that it turns or zooms, nor that it is held."""
+        """Tell whether a viewer would say that the camera travels, not that it turns, zooms or is held."""
         spread = self.near - self.far
         travel_px = spread * (np.hypot(*self.drift_K2.sum(axis=0)) + _MID_RING * abs(self.dolly_K.sum()))
         turn_px = np.hypot(*camera.shift_px) + _MID_RING * self.width_px * abs(np.log(camera.zoom_ratio))
         return bool(travel_px >= max(_TRAVELS_FRAC * turn_px, _TRAVELS_FRAC_S * self.width_px * seconds))
 
     def depths_beside(self, sight: Sight) -> tuple[float, float] | None:
-        """(least, greatest) depth of the background next to the foot of an object; None if too little is seen."""
+        """Return (least, greatest) depth of the background beside the foot of an object; None: too little is seen."""
         left, top, right, bottom = sight.edges_T4.T
         width, height = right - left, bottom - top
         x_NT, y_NT = np.moveaxis(self.points_NT2, -1, 0)
@@ -119,7 +119,7 @@ def parallax(
     height_px: int,
     width_px: int,
 ) -> Parallax | None:
-    """The shifts that a travelling camera makes; None if it does not travel, as far as the background shows.
+    """Find the shifts that a travelling camera makes; None if it does not travel, as far as the background shows.
 
     Args:
         trails: `CameraTracker.trails`.
@@ -149,7 +149,9 @@ def parallax(
         return None
     drifting, going = starts(left_NK2, place_NK2, noise_px)
     drift = fit(left_NK2, place_NK2, drifting, noise_px, dolly=False)
-    ahead = min((fit(left_NK2, place_NK2, start, noise_px) for start in (drifting, going)), key=lambda each: each[-1])
+    ahead = min(
+        (fit(left_NK2, place_NK2, start, noise_px) for start in (drifting, going)), key=lambda fitted: fitted[-1]
+    )
     depths_N, steps_K7, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
     places_N2 = np.nanmedian(before, axis=1)
     odd_N, sure_N = np.abs(depths_N) > _SURE * errors_N, errors_N < _BLUNT * np.median(errors_N)
@@ -182,14 +184,14 @@ def parallax(
 
 
 def _stirs(camera: CameraPath, width_px: int) -> bool:
-    """Whether the camera moves at all: before one on a tripod, waves and crowds move, and are no parallax."""
+    """Tell whether the camera moves at all: before one on a tripod, waves and crowds move, and are no parallax."""
     zoom = np.abs(np.log(np.linalg.det(camera.place_T33))).max() / 2
     shift_px = _extents_px(camera.pan_K2)
     return bool(shift_px + zoom * width_px > _STIRS_FRAC * width_px)
 
 
 def _extents_px(moves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Diagonals of the boxes around paths, of moves (…, K, 2)."""
+    """Return the diagonals of the boxes around the paths that moves (…, K, 2) make."""
     return np.asarray(np.linalg.norm(np.ptp(np.cumsum(moves, axis=-2), axis=-2), axis=-1))
 
 
@@ -201,10 +203,10 @@ def _nearness(
     places_N2: NDArray[np.float64],
     sure_N: NDArray[np.bool_],
 ) -> tuple[float, bool]:
-    """(sign of the depths of what is nearer, whether that is sure).
+    """Return (sign of the depths of what is nearer, whether that is sure).
 
     What is near passes faster, unless the camera turns to keep something in view: then some of the background passes
-    the other way, or hardly. And what is lower in the picture is nearer where there is ground.
+    the other way, or hardly. And what is lower in the image is nearer where there is ground.
     """
     seen_NK = ~np.isnan(flow_NK2[..., 0])
     unit_NK2 = np.where(seen_NK[..., None], steps_K7[:, :2] + steps_K7[:, 2:3] * place_NK2, 0)

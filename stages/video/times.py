@@ -1,4 +1,4 @@
-"""When each frame of a video is shown, by the video's own timestamps: the one place that turns them into seconds.
+"""Turns a video's own timestamps into seconds, which nothing else in the project does.
 
 Shapes: F source frames in display order, T annotated frames.
 """
@@ -16,10 +16,10 @@ from manifests.schema import MASK_STRIDE
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
-    """When frames are shown, in seconds from the first one.
+    """The times of a video's frames, in seconds from the first one.
 
     Attributes:
-        start_s: (F,) when each frame appears; the first is 0.
+        start_s: (F,) when the frames appear; the first is 0.
         duration_s: when the last frame ends.
     """
 
@@ -28,15 +28,15 @@ class FrameTimes:
 
     @classmethod
     def steady(cls, frame_count: int, fps: float) -> Self:
-        """The times of so many frames that all last equally long."""
+        """Return the times of `frame_count` frames that all last equally long."""
         return cls(np.arange(frame_count) / fps, frame_count / fps)
 
     @classmethod
     def of_packets(cls, packets: Sequence[tuple[int | None, int | None]], time_base: Fraction) -> Self:
-        """The times of a stream's frames.
+        """Return the times of a stream's frames.
 
         Args:
-            packets: (timestamp, duration) of each frame, in any order, in units of `time_base`.
+            packets: (timestamp, duration) of every frame, in any order, in units of `time_base`.
             time_base: seconds.
 
         Raises:
@@ -55,7 +55,7 @@ class FrameTimes:
 
     @property
     def annotated_s(self) -> NDArray[np.float64]:
-        """(T,) when each annotated frame appears."""
+        """When the annotated frames appear, (T,)."""
         return self.start_s[::MASK_STRIDE]
 
     @property
@@ -65,7 +65,7 @@ class FrameTimes:
         return float(annotated_s[-1]) / (len(annotated_s) - 1) if len(annotated_s) > 1 else self.duration_s
 
     def every(self, step_s: float) -> list[int]:
-        """The frames that come nearest to 0, `step_s`, 2 `step_s` …, each once."""
+        """Return the frames that come nearest to 0, `step_s`, 2 `step_s` …, no frame twice."""
         wanted_s = np.arange(0, self.start_s[-1] + 0.01 * step_s, step_s)  # the last frame's too, however it is rounded
         borders_s = (self.start_s[1:] + self.start_s[:-1]) / 2
         return [int(frame) for frame in np.unique(np.searchsorted(borders_s, wanted_s, side="right"))]

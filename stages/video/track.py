@@ -1,4 +1,4 @@
-"""One masklet through its video: where it is seen, cut by the border or covered, and how it moves by itself.
+"""Follows one masklet through its video: where it is seen, cut by the border or covered.
 
 Shapes: T annotated frames (6 fps), V of them visible; 4 = (left, top, right, bottom), 2 = (x, y), in pixels.
 """
@@ -19,7 +19,7 @@ _MIN_SAFE_PX = 25  # masks of a few pixels flicker by half without any occlusion
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """What the masks of one object say without their pixels.
+    """Areas, boxes and centres of the masks of one object.
 
     Attributes:
         object_id: the masklet.
@@ -35,14 +35,14 @@ class Track:
 
 
 class Sight:
-    """A track as seen in a frame of known size.
+    """A track in a frame of known size: what of it is cut or covered, and when.
 
     Attributes:
         track: the track itself.
         areas_T: mask areas, pixels.
         visible_V: annotated frames with a mask, ascending.
-        edges_T4: edges of each box, right and bottom exclusive; zeros = not visible.
-        cut_T4: whether each edge lies at the frame's border.
+        edges_T4: edges of its boxes, right and bottom exclusive; zeros = not visible.
+        cut_T4: whether these edges lie at the frame's border.
         entering_T: the border cuts a side that it does not cut most of the time: the object enters or leaves there.
         covered_T: something in front hides a good part of it.
         clear_V: of visible_V those not covered; all of them if none is.
@@ -68,7 +68,7 @@ class Sight:
         return chosen_V if len(chosen_V) else self.visible_V
 
     def _dips(self) -> NDArray[np.bool_]:
-        """Frames whose area is well under that of the visible frames both before and after.
+        """Return the frames whose area is well under that of the visible frames both before and after.
 
         An area that only falls (moving away) or only rises is no dip. Where one side has too few frames, because
         the object goes out of sight or the video ends, the other side decides.
@@ -85,16 +85,20 @@ class Sight:
         return dips_T
 
     def size_ratio(self, parts: int) -> float:
-        """Median area of the last of so many equal parts of `whole_V` / of the first part."""
+        """Return the median area of the last of `parts` equal parts of `whole_V`, divided by that of the first."""
         areas = self.areas_T[self.whole_V]
         length = max(1, len(areas) // parts)
         return float(np.median(areas[-length:]) / np.median(areas[:length]))
 
     def ends(self, frames_V: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """One point of the object at both ends of each move between successive `frames_V`, and where there is none.
+        """Return a point of the object at both ends of every move between successive `frames_V`.
 
         A mask cut by the border is followed by its opposite edge, which is the object's own; one cut on both sides
-        has no such point along that axis. Each is (V - 1, 2), (x, y) in pixels.
+        has no such point along that axis.
+
+        Returns:
+            Start and end of the moves, (x, y) in pixels; and along which axis there is no such point. All three are
+            (V - 1, 2).
         """
         before, after = frames_V[:-1], frames_V[1:]
         cut = self.cut_T4[before] | self.cut_T4[after]

@@ -1,4 +1,4 @@
-"""From stored to upright pictures: the display matrix of a video, which turns it, mirrors it, or both."""
+"""Turns stored frames upright, as the display matrix of their video says: it turns them, mirrors them, or both."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -28,7 +28,7 @@ class Turn:
 
     @classmethod
     def of(cls, raw: av.VideoFrame) -> Self:
-        """The turn that makes a decoded frame upright.
+        """Return the turn that makes a decoded frame upright.
 
         Raises:
             ValueError: its display matrix does something else.
@@ -42,7 +42,7 @@ class Turn:
         transposed = abs(b) > abs(a)
         x, y, *others = (c, b, a, d) if transposed else (a, d, b, c)
         if not scale or max(map(abs, others)) > _TOLERANCE * scale or abs(abs(x) - abs(y)) > _TOLERANCE * scale:
-            numbers = [round(each / 65536, 3) for each in (a, b, c, d)]
+            numbers = [round(entry / 65536, 3) for entry in (a, b, c, d)]
             raise ValueError(
                 f"its display matrix {numbers} must turn it by quarter turns or mirror it, and does neither: encode it "
                 "upright"
@@ -50,11 +50,11 @@ class Turn:
         return cls(transposed, left_right=x < 0, upside_down=y < 0)
 
     def size(self, height_px: int, width_px: int) -> tuple[int, int]:
-        """(height, width) of the upright picture."""
+        """Return (height, width) of the upright frame."""
         return (width_px, height_px) if self.transposed else (height_px, width_px)
 
     def apply(self, array: NDArray[Any]) -> NDArray[np.uint8]:
-        """The upright picture, `_HW` or `_HW3`."""
+        """Return the upright frame, `_HW` or `_HW3`."""
         if self.transposed:
             array = cv2.transpose(array)
         if self.left_right or self.upside_down:

@@ -1,28 +1,31 @@
-"""The set of views of one object, collected frame by frame while its video is decoded.
+"""Draws the views of one object that a writer is shown (paper, section 3.3), and collects them frame by frame.
 
-Shapes: `_HW3` pictures (blue, green, red), `_HW` masks with 1 inside, uint8; boxes are (x, y, width, height) in pixels.
+Shapes: `_HW3` images (blue, green, red), `_HW` masks with 1 inside, uint8; boxes are (x, y, width, height) in pixels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.video import draw
-from stages.video.frames import Picture
+from stages.video.images import BgrImage, bounded, encode_jpeg, shrink, shrink_mask
+
+YELLOW = (0, 255, 255)
+_SHEET_WIDTH_PX, _SHEET_TOP_PX, _SHEET_ROW_PX = 800, 168, 112
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewConfig:
-    """How the views are drawn."""
+    """Sizes of the views, and how they are drawn."""
 
     frames: int = 8  # paper, section 3.3
     scene_long_px: int = 1024  # of the masked and the scene view: VLMs of today take about a megapixel
     video_long_px: int = 640  # 8 of them go into one prompt
     crop_long_px: int = 768
-    crop_context_frac: float = 0.5  # of the box, on each side: the crop with context told most in DAM, table 8
+    crop_context_frac: float = 0.5  # of the box, on both sides: the crop with context was best in DAM, table 8
     crop_min_px: int = 96  # a smaller crop shows no context
     contour_frac: float = 0.003  # of the long side: thin, 3 px of 1024
     jpeg_quality: int = 90
@@ -40,46 +43,100 @@ class ViewConfig:
 
 
 def uniform_indices(entries: int, frames: int) -> list[int]:
-    """Annotated frames spread evenly from the first to the last of `entries`; all of them if there are no more."""
+    """Choose annotated frames evenly from the first to the last of `entries`; all of them if there are no more."""
     indices: list[int] = np.linspace(0, entries - 1, min(frames, entries)).round().astype(int).tolist()
     return indices
 
 
 class ObjectViews:
-    """Views of one object, as the columns of a row."""
+    """The views of one object."""
 
     def __init__(self, config: ViewConfig) -> None:
         self._config = config
-        self._sheet = draw.Sheet()
+        self._sheet = Sheet()
         self._uniform: dict[int, bytes] = {}
         self._best: dict[str, bytes] = {}
 
-    def add_uniform(self, picture_HW3: Picture, mask_HW: NDArray[np.uint8], slot: int) -> None:
-        """One of the uniform frames, reduced to video_long_px, with a contour if the mask is not empty."""
-        drawn_HW3 = draw.contour(picture_HW3, mask_HW, self._thickness_px(picture_HW3))
-        self._uniform[slot] = draw.jpeg(drawn_HW3, self._config.jpeg_quality)
+    def add_uniform(self, bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8], slot: int) -> None:
+        """Take one of the uniform frames, reduced to video_long_px; it gets a contour if the mask is not empty."""
+        drawn_HW3 = contour(bgr_HW3, mask_HW, self._thickness_px(bgr_HW3))
+        self._uniform[slot] = encode_jpeg(drawn_HW3, self._config.jpeg_quality)
         self._sheet.put(drawn_HW3, 1 + slot // 4, slot % 4)
 
-    def add_best(self, full_HW3: Picture, mask_HW: NDArray[np.uint8], box: Sequence[int]) -> None:
-        """The frame of largest area at full resolution."""
+    def add_best(self, full_HW3: BgrImage, mask_HW: NDArray[np.uint8], box: Sequence[int]) -> None:
+        """Take the frame of the largest mask, in full resolution, and make the crop, masked and scene view of it."""
         config = self._config
-        scene_HW3 = draw.bounded(full_HW3, config.scene_long_px)
-        small_HW = draw.shrink_mask(mask_HW, (scene_HW3.shape[1], scene_HW3.shape[0]))
-        crop_HW3 = draw.crop(full_HW3, box, config.crop_context_frac, config.crop_min_px)
-        pictures = {
-            "crop_jpeg": draw.bounded(crop_HW3, config.crop_long_px),
-            "masked_jpeg": draw.black_outside(scene_HW3, small_HW),
-            "scene_jpeg": draw.contour(scene_HW3, small_HW, self._thickness_px(scene_HW3)),
+        scene_HW3 = bounded(full_HW3, config.scene_long_px)
+        small_HW = shrink_mask(mask_HW, (scene_HW3.shape[1], scene_HW3.shape[0]))
+        crop_HW3 = crop(full_HW3, box, config.crop_context_frac, config.crop_min_px)
+        images = {
+            "crop_jpeg": bounded(crop_HW3, config.crop_long_px),
+            "masked_jpeg": black_outside(scene_HW3, small_HW),
+            "scene_jpeg": contour(scene_HW3, small_HW, self._thickness_px(scene_HW3)),
         }
-        for column, (name, picture_HW3) in enumerate(pictures.items()):
-            self._best[name] = draw.jpeg(picture_HW3, config.jpeg_quality)
-            self._sheet.put(picture_HW3, 0, column)
+        for column, (name, bgr_HW3) in enumerate(images.items()):
+            self._best[name] = encode_jpeg(bgr_HW3, config.jpeg_quality)
+            self._sheet.put(bgr_HW3, 0, column)
 
     def columns(self) -> dict[str, Any]:
-        """crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg."""
+        """Return the columns crop_jpeg, masked_jpeg, scene_jpeg, video_jpegs and preview_jpeg of the object's row."""
         uniform = [self._uniform[slot] for slot in sorted(self._uniform)]
         return {**self._best, "video_jpegs": uniform, "preview_jpeg": self._sheet.jpeg()}
 
-    def _thickness_px(self, picture_HW3: Picture) -> int:
-        long_px: int = max(picture_HW3.shape[:2])
+    def _thickness_px(self, bgr_HW3: BgrImage) -> int:
+        long_px: int = max(bgr_HW3.shape[:2])
         return max(1, round(self._config.contour_frac * long_px))
+
+
+def contour(bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8], thickness_px: int) -> BgrImage:
+    """Draw a yellow line just outside the mask on a copy of the image, so that a small object stays visible."""
+    drawn_HW3 = bgr_HW3.copy()
+    x, y, width, height = cv2.boundingRect(mask_HW)
+    if width == 0:
+        return drawn_HW3
+    margin = thickness_px + 2
+    x0, y0 = max(0, x - margin), max(0, y - margin)
+    part = np.s_[y0 : y + height + margin, x0 : x + width + margin]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness_px + 1,) * 2)
+    grown_HW = cv2.dilate(mask_HW[part], kernel)
+    drawn_HW3[part][(grown_HW > 0) & (mask_HW[part] == 0)] = YELLOW
+    return drawn_HW3
+
+
+def crop(bgr_HW3: BgrImage, box: Sequence[int], context_frac: float, min_side_px: int) -> BgrImage:
+    """Crop to the box with `context_frac` of its side added on both sides, at least `min_side_px`."""
+    height_px, width_px = bgr_HW3.shape[:2]
+    x, y, width, height = box
+    half_x = max(width * (0.5 + context_frac), min_side_px / 2)
+    half_y = max(height * (0.5 + context_frac), min_side_px / 2)
+    left, right = max(0, round(x + width / 2 - half_x)), min(width_px, round(x + width / 2 + half_x))
+    top, bottom = max(0, round(y + height / 2 - half_y)), min(height_px, round(y + height / 2 + half_y))
+    return bgr_HW3[top:bottom, left:right]
+
+
+def black_outside(bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8]) -> BgrImage:
+    """Make every pixel outside the mask black, on a copy."""
+    return np.asarray(cv2.bitwise_and(bgr_HW3, bgr_HW3, mask=mask_HW), np.uint8)
+
+
+class Sheet:
+    """All views of one object on one small image: crop, masked and scene above, the uniform frames below."""
+
+    def __init__(self) -> None:
+        self._canvas_HW3 = np.full((_SHEET_TOP_PX + 2 * _SHEET_ROW_PX, _SHEET_WIDTH_PX, 3), 24, np.uint8)
+
+    def put(self, bgr_HW3: BgrImage, row: int, column: int) -> None:
+        """Paste a view into cell (row, column): three cells in row 0, four in rows 1 and 2."""
+        columns = 3 if row == 0 else 4
+        height_px = _SHEET_TOP_PX if row == 0 else _SHEET_ROW_PX
+        top = 0 if row == 0 else _SHEET_TOP_PX + (row - 1) * _SHEET_ROW_PX
+        left, right = (round(_SHEET_WIDTH_PX * c / columns) for c in (column, column + 1))
+        scale = min((right - left) / bgr_HW3.shape[1], height_px / bgr_HW3.shape[0])
+        size = max(1, int(bgr_HW3.shape[1] * scale)), max(1, int(bgr_HW3.shape[0] * scale))
+        small_HW3 = shrink(bgr_HW3, size)
+        y, x = top + (height_px - size[1]) // 2, left + (right - left - size[0]) // 2
+        self._canvas_HW3[y : y + size[1], x : x + size[0]] = small_HW3
+
+    def jpeg(self) -> bytes:
+        """Return the sheet as JPEG, about 30 kB."""
+        return encode_jpeg(self._canvas_HW3, 70)

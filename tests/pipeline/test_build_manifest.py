@@ -17,9 +17,9 @@ from manifests.io import Folder
 from manifests.schema import ManifestRow
 from pipeline.build_manifest import build, write
 from stages.base import FatalError
-from stages.check_video import VideoFiles
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import annotation, box, write_json, write_mp4
 
 LOCAL = fsspec.filesystem("file")

@@ -17,7 +17,7 @@ from pipeline.demo.clips import Clip, clips
 from pipeline.demo.cutouts import ball
 from pipeline.demo.scene import Scene, render
 from pipeline.demo.shard import draw_demo
-from pipeline.demo.write import Masklet, write_clip
+from pipeline.demo.write_clip import Masklet, write_clip
 
 SOUND = [f"demo_00000{number}" for number in range(1, 7)]
 

@@ -18,10 +18,10 @@ from pipeline.engines import store
 from pipeline.engines.exchange import Answer, Request
 from pipeline.explain import explain
 from pipeline.run_stages import run_stages
-from stages.check_video import VideoFiles
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.views import ViewConfig
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import FILES, annotation, box, opener, write_json, write_mp4
 
 CONFIG = RunConfig(recipe="demo", select=SelectConfig(min_visible_frames=1, min_best_area_px=400))

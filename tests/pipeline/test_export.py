@@ -19,12 +19,12 @@ from pycocotools import mask as rle
 
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Facts, Reason, Span, Status
+from pipeline.data.videos import read_videos
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import write_clip
+from pipeline.demo.write_clip import write_clip
 from pipeline.export import outcomes, properties
 from pipeline.export.card import card
 from pipeline.export.refsav_json import entries
-from pipeline.sa2va.data.items import read_videos
 from tests.pipeline import rows
 
 

@@ -24,9 +24,9 @@ from av.stream import Disposition
 
 from manifests.schema import Reason
 from pipeline.build_manifest import build
-from stages.check_video import VideoFiles
 from stages.select_objects import SelectConfig
-from stages.video.content import breaks_off, foreign, json_text
+from stages.video.source_file import breaks_off, foreign, json_text
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import annotation, box, write_json, write_mp4
 
 JSON = json.dumps(annotation([box(10, 10, 40, 40)])).encode()

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.video import draw
+from stages.video import views
+from stages.video.images import bounded, encode_jpeg
 
 YELLOW = (0, 255, 255)
 
@@ -27,7 +28,7 @@ def unpacked(raw: bytes) -> NDArray[np.uint8]:
 def test_the_contour_is_a_yellow_line_just_outside_the_mask(thickness_px: int) -> None:
     picture_HW3, mask_HW = noise(120, 80), blob()
     before_HW3 = picture_HW3.copy()
-    drawn_HW3 = draw.contour(picture_HW3, mask_HW, thickness_px)
+    drawn_HW3 = views.contour(picture_HW3, mask_HW, thickness_px)
     assert np.array_equal(picture_HW3, before_HW3), "the picture itself is left alone"
     changed_HW = (drawn_HW3 != picture_HW3).any(axis=2)
     assert not (changed_HW & (mask_HW > 0)).any(), "the object is covered"
@@ -42,7 +43,7 @@ def test_a_contour_at_the_border_stays_in_the_picture(corner: tuple[int, int]) -
     x, y = corner
     mask_HW = np.zeros((80, 120), np.uint8)
     mask_HW[y : y + 10, x : x + 10] = 1
-    drawn_HW3 = draw.contour(noise(120, 80), mask_HW, 2)
+    drawn_HW3 = views.contour(noise(120, 80), mask_HW, 2)
     yellow = (drawn_HW3 == YELLOW).all(axis=2)
     assert yellow.sum() == pytest.approx(2 * 2 * 10 + 4, abs=4)  # two sides of 10 x 2, and the corner between them
 
@@ -50,12 +51,12 @@ def test_a_contour_at_the_border_stays_in_the_picture(corner: tuple[int, int]) -
 def test_a_single_pixel_has_a_contour() -> None:
     mask_HW = np.zeros((80, 120), np.uint8)
     mask_HW[40, 60] = 1
-    assert (draw.contour(noise(120, 80), mask_HW, 1) == YELLOW).all(axis=2).sum() == 4
+    assert (views.contour(noise(120, 80), mask_HW, 1) == YELLOW).all(axis=2).sum() == 4
 
 
 def test_without_a_mask_there_is_no_contour_but_still_a_copy() -> None:
     picture_HW3 = noise(120, 80)
-    drawn_HW3 = draw.contour(picture_HW3, np.zeros((80, 120), np.uint8), 3)
+    drawn_HW3 = views.contour(picture_HW3, np.zeros((80, 120), np.uint8), 3)
     assert np.array_equal(drawn_HW3, picture_HW3)
     assert not np.shares_memory(drawn_HW3, picture_HW3)
 
@@ -77,12 +78,12 @@ def test_a_crop_has_context_and_ends_at_the_border(
 ) -> None:
     picture_HW3 = noise(120, 80)
     left, top, right, bottom = expected
-    assert np.array_equal(draw.crop(picture_HW3, box, context_frac, min_side_px), picture_HW3[top:bottom, left:right])
+    assert np.array_equal(views.crop(picture_HW3, box, context_frac, min_side_px), picture_HW3[top:bottom, left:right])
 
 
 def test_all_outside_the_mask_is_black_and_all_inside_as_it_was() -> None:
     picture_HW3, mask_HW = noise(120, 80) + 1, np.ascontiguousarray(blob())
-    masked_HW3 = draw.black_outside(picture_HW3, mask_HW)
+    masked_HW3 = views.black_outside(picture_HW3, mask_HW)
     assert np.array_equal(masked_HW3[mask_HW > 0], picture_HW3[mask_HW > 0])
     assert not masked_HW3[mask_HW == 0].any()
 
@@ -92,19 +93,19 @@ def test_all_outside_the_mask_is_black_and_all_inside_as_it_was() -> None:
     [((1280, 720), (640, 360)), ((300, 900), (213, 640)), ((640, 2), (640, 2)), ((64, 36), (64, 36))],
 )
 def test_bounded_is_never_larger(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert draw.bounded(noise(*size), 640).shape == (*expected[::-1], 3)
+    assert bounded(noise(*size), 640).shape == (*expected[::-1], 3)
 
 
 def test_jpeg_is_a_picture_again() -> None:
     picture_HW3 = np.full((40, 60, 3), (30, 120, 220), np.uint8)
-    assert np.abs(unpacked(draw.jpeg(picture_HW3, 90)).astype(int) - picture_HW3).max() < 6
-    assert len(draw.jpeg(noise(200, 200), 95)) > 1.5 * len(draw.jpeg(noise(200, 200), 50))
+    assert np.abs(unpacked(encode_jpeg(picture_HW3, 90)).astype(int) - picture_HW3).max() < 6
+    assert len(encode_jpeg(noise(200, 200), 95)) > 1.5 * len(encode_jpeg(noise(200, 200), 50))
 
 
 @pytest.mark.parametrize("size", [(160, 90), (90, 160), (800, 80), (3, 3)])
 def test_a_sheet_shows_eleven_views_side_by_side(size: tuple[int, int]) -> None:
     """Each in its own cell: three above, two rows of four below; wide, high and tiny ones too."""
-    sheet = draw.Sheet()
+    sheet = views.Sheet()
     cells = [(0, column) for column in range(3)] + [(row, column) for row in (1, 2) for column in range(4)]
     colours = [(10 + 22 * n, 250 - 22 * n, 128) for n in range(len(cells))]
     for (row, column), colour in zip(cells, colours, strict=True):
@@ -124,7 +125,7 @@ def test_a_sheet_shows_eleven_views_side_by_side(size: tuple[int, int]) -> None:
 
 
 def test_a_sheet_with_few_views_leaves_the_rest_empty() -> None:
-    sheet = draw.Sheet()
+    sheet = views.Sheet()
     sheet.put(np.full((90, 160, 3), 255, np.uint8), 1, 0)
     sheet_HW3 = unpacked(sheet.jpeg())
     assert (sheet_HW3[168:280, :200] > 200).any()

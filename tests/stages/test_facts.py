@@ -12,7 +12,7 @@ import pytest
 from manifests.schema import MASK_STRIDE, Facts, Span
 from pipeline.demo.cutouts import TINTS, ball, ground, slab
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import write_clip
+from pipeline.demo.write_clip import write_clip
 from stages.facts import measure
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler

@@ -13,10 +13,10 @@ from skimage import data
 from manifests.io import Folder
 from manifests.schema import Reason
 from pipeline.demo.scene import Scene, Sprite
-from pipeline.demo.write import ENCODING, write_clip
+from pipeline.demo.write_clip import ENCODING, write_clip
 from stages.base import RowError
-from stages.video.draw import shrink_mask
-from stages.video.frames import fit, shrink, walk
+from stages.video.frames import walk
+from stages.video.images import fit, shrink, shrink_mask
 
 FRAMES, WIDTH_PX, HEIGHT_PX = 10, 192, 96
 NEARLY_LOSSLESS = ENCODING | {"crf": "4"}

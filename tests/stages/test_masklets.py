@@ -9,8 +9,8 @@ from pycocotools import mask as coco
 
 from manifests.schema import Reason
 from stages.base import RowError
-from stages.video.masklets import check_masklets, contained, read_masklets
-from stages.video.rle import decode, empty, parse
+from stages.video.masklets import check_masklets, read_masklets
+from stages.video.rle import Rle, contained, decode, empty, from_mask, parse
 from tests.stages.tiny_sav import ENTRIES, HEIGHT_PX, WIDTH_PX, annotation, box, entry
 
 
@@ -40,6 +40,10 @@ def string_of(runs: list[int], height: int, width: int) -> str:
     return text
 
 
+def rle(counts: str, height: int, width: int) -> Rle:
+    return {"size": [height, width], "counts": counts}
+
+
 @st.composite
 def masks(draw: st.DrawFn) -> tuple[int, int, list[int]]:
     height, width = draw(st.integers(1, 60)), draw(st.integers(1, 60))
@@ -52,11 +56,11 @@ def masks(draw: st.DrawFn) -> tuple[int, int, list[int]]:
 @settings(max_examples=150, deadline=None)
 def test_runs_and_centres_are_those_of_the_decoded_mask(drawn: list[tuple[int, int, list[int]]]) -> None:
     strings = [string_of(runs, h, w) for h, w, runs in drawn]
-    parsed = parse(strings, [h for h, _, _ in drawn], [w for _, w, _ in drawn])
+    parsed = parse([rle(text, h, w) for text, (h, w, _) in zip(strings, drawn, strict=True)])
     assert parsed.errors == {}
     for s, (height, width, runs) in enumerate(drawn):
         assert parsed.lengths_R[parsed.first_S1[s] : parsed.first_S1[s + 1]].tolist() == runs
-        rows, columns = np.nonzero(decode({"size": [height, width], "counts": strings[s].encode()}))
+        rows, columns = np.nonzero(decode(rle(strings[s], height, width)))
         expected = [columns.mean(), rows.mean()] if len(rows) else [np.nan, np.nan]
         np.testing.assert_allclose(parsed.centres()[s], expected)
 
@@ -64,7 +68,7 @@ def test_runs_and_centres_are_those_of_the_decoded_mask(drawn: list[tuple[int, i
 @given(st.lists(st.text(st.characters(min_codepoint=44, max_codepoint=115), max_size=12), max_size=12))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_judged_by_the_definition(texts: list[str]) -> None:
-    parsed = parse(texts, [3] * len(texts), [4] * len(texts))
+    parsed = parse([rle(text, 3, 4) for text in texts])
     for s, text in enumerate(texts):
         runs = runs_by_the_book(text, 12)
         assert (s in parsed.errors) == (runs is None), text
@@ -91,7 +95,7 @@ GOOD = string_of([30, 5, 15, 5, 45], 10, 10)
     ],
 )
 def test_a_broken_string_is_named_and_leaves_its_neighbours_alone(text: str, rule: str) -> None:
-    parsed = parse([GOOD, text, GOOD], [10] * 3, [10] * 3)
+    parsed = parse([rle(counts, 10, 10) for counts in (GOOD, text, GOOD)])
     assert list(parsed.errors) == [1]
     assert rule in parsed.errors[1]
     np.testing.assert_array_equal(np.isnan(parsed.centres()).any(axis=1), [False, True, False])
@@ -185,6 +189,6 @@ def test_a_malformed_entry_costs_its_masklet_only(bad: Any) -> None:
 
 def test_shares_of_masks_in_one_another() -> None:
     whole, half_out, away = box(0, 0, 40, 40)(0), box(30, 0, 20, 40)(0), box(100, 100, 10, 10)(0)
-    rles = [coco.encode(mask) for mask in (whole, half_out, away)] + [empty(HEIGHT_PX, WIDTH_PX)]
+    rles = [from_mask(mask) for mask in (whole, half_out, away)] + [empty(HEIGHT_PX, WIDTH_PX)]
     expected = [[1, 0.25, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    np.testing.assert_allclose(contained(rles), expected)
+    np.testing.assert_allclose(contained(rles, rles), expected)

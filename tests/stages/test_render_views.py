@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from manifests.io import Folder
 from manifests.schema import Facts, Reason, Row
 from stages.base import Reject, Result, RowError
-from stages.check_video import VideoFiles
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.views import ViewConfig, uniform_indices
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import (
     ENTRIES,
     FILES,

@@ -9,9 +9,9 @@ import pytest
 
 from manifests.io import Folder
 from stages.base import FatalError
-from stages.check_video import VideoFiles
 from stages.sav_root import find_root, list_videos
 from stages.shard import left_out, names_in, shard_names
+from stages.video_files import VideoFiles
 
 LOCAL = fsspec.filesystem("file")
 AS_UNPACKED, AS_SA2VA, FLAT = "sav_train/{0}", "{0}/sav_train/{0}", "{0}"

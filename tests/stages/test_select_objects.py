@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from manifests.schema import ManifestRow, Reason, Status
-from stages.check_video import VideoFiles
 from stages.select_objects import SelectConfig, select_objects
+from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import (
     ENTRIES,
     FILES,

@@ -12,14 +12,15 @@ from skimage import data
 
 from manifests.schema import Reason
 from stages.base import RowError
-from stages.video.frames import Picture, probe, walk
+from stages.video.frames import probe, walk
+from stages.video.images import BgrImage
 from tests.stages.tiny_sav import write_mp4
 
 PHOTO_HW3 = np.asarray(cv2.resize(data.astronaut(), (160, 96), interpolation=cv2.INTER_AREA), np.uint8)
 ONE = 1 << 16
 
 
-def stored(degrees: int, hflip: bool, vflip: bool) -> Picture:
+def stored(degrees: int, hflip: bool, vflip: bool) -> BgrImage:
     """What a file holds that shows PHOTO_HW3 once it is turned counter-clockwise, then mirrored."""
     shown_HW3 = PHOTO_HW3[:: -1 if vflip else 1, :: -1 if hflip else 1]
     return np.ascontiguousarray(np.rot90(shown_HW3, k=-degrees // 90))

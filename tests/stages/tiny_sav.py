@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from stages.check_video import Open, VideoFiles
+from stages.video_files import Open, VideoFiles
 
 WIDTH_PX, HEIGHT_PX, FRAMES, ENTRIES = 160, 120, 33, 9
 FILES = VideoFiles("sav_000007", "sav_000", ("manual", "auto"))

@@ -22,7 +22,7 @@ from tests.browser import FLAGS, find_chromium
 from tests.validation_ui import rows
 from validation_ui.access import cookie_name, open_session
 from validation_ui.app import Serving, create_app
-from validation_ui.importing.frames import CHUNK_FRAMES, pack
+from validation_ui.importing.source_video import CHUNK_FRAMES, pack
 from validation_ui.schema import video
 from validation_ui.store import Store
 

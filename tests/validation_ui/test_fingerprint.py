@@ -7,40 +7,38 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from stages.video.frames import walk
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates, of_frame
 
 FPS = 24
-Picture = NDArray[np.uint8]
 
 
-def prints(greys: Sequence[Picture], fps: float, start: int = 0) -> bytes:
+def prints(greys: Sequence[np.ndarray], fps: float, start: int = 0) -> bytes:
     return b"".join(of_frame(grey) for grey in greys[start :: round(FPS / fps)])
 
 
 @pytest.fixture(scope="module")
-def clips(demo_root: Path) -> dict[str, list[Picture]]:
+def clips(demo_root: Path) -> dict[str, list[np.ndarray]]:
     """The first six seconds of the demo's clips, 480 pixels on the long side."""
     names = [f"demo_00000{n}" for n in (1, 2, 3, 4, 5, 6, 8)]
     files = {name: demo_root / "sav_train" / "demo" / f"{name}.mp4" for name in names}
     return {name: [_small(frame.bgr()) for frame in islice(walk(file, name), 144)] for name, file in files.items()}
 
 
-def _small(frame: Picture) -> Picture:
+def _small(frame: np.ndarray) -> np.ndarray:
     scale = 480 / max(frame.shape)
     return np.asarray(cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def dense(clips: dict[str, list[Picture]]) -> dict[str, bytes]:
+def dense(clips: dict[str, list[np.ndarray]]) -> dict[str, bytes]:
     return {
         name: prints([cv2.cvtColor(x, cv2.COLOR_BGR2GRAY) for x in frames], DENSE_FPS) for name, frames in clips.items()
     }
 
 
-def coded_anew(frames: Sequence[Picture], scale: float, gain: float, offset: float) -> list[Picture]:
+def coded_anew(frames: Sequence[np.ndarray], scale: float, gain: float, offset: float) -> list[np.ndarray]:
     height, width = (int(side * scale) // 2 * 2 for side in frames[0].shape[:2])
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
@@ -60,7 +58,12 @@ def coded_anew(frames: Sequence[Picture], scale: float, gain: float, offset: flo
     ids=["coded anew", "half the size", "brighter", "darker", "cut at the start", "cut between two dense frames"],
 )
 def test_a_copy_is_found(
-    clips: dict[str, list[Picture]], dense: dict[str, bytes], scale: float, gain: float, offset: float, cut: int
+    clips: dict[str, list[np.ndarray]],
+    dense: dict[str, bytes],
+    scale: float,
+    gain: float,
+    offset: float,
+    cut: int,
 ) -> None:
     copies = {
         f"copy of {name}": prints(coded_anew(frames[cut:], scale, gain, offset), SPARSE_FPS)
@@ -70,7 +73,7 @@ def test_a_copy_is_found(
 
 
 def test_different_clips_and_mirrored_ones_are_not_found(
-    clips: dict[str, list[Picture]], dense: dict[str, bytes]
+    clips: dict[str, list[np.ndarray]], dense: dict[str, bytes]
 ) -> None:
     greys = {name: [cv2.cvtColor(x, cv2.COLOR_BGR2GRAY) for x in frames] for name, frames in clips.items()}
     sparse = {name: prints(frames, SPARSE_FPS) for name, frames in greys.items()}

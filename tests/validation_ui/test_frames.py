@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.video.frames import walk
 from validation_ui.importing.candidates import Clip
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS
-from validation_ui.importing.frames import decode, pack, shown_size
+from validation_ui.importing.source_video import decode, pack, shown_size
 
 
 def clip(number: int, height_px: int, width_px: int, frame_count: int) -> Clip:
@@ -124,7 +124,7 @@ def test_masks_that_do_not_fit_the_video_are_left_out(demo_root: Path, tmp_path:
     file.write_text(json.dumps(annotation))
     found = decode(UPRIGHT, tmp_path, tmp_path / "frames", DENSE_FPS)
     assert found.masklets == []
-    assert "195 frames need 49 masks, the file has 48" in found.unusable[f"{UPRIGHT.id}/manual/2"]
+    assert "masklet has 48 entries, must be ceil(195 frames / 4) = 49" in found.unusable[f"{UPRIGHT.id}/manual/2"]
 
 
 def test_train_videos_get_fingerprints_and_no_pictures(demo_root: Path, tmp_path: Path) -> None:

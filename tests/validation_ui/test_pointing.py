@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
-from validation_ui import masks, pointing
+from validation_ui import pointing, stored_masks
 from validation_ui.problem import Problem
 from validation_ui.schema import pointing as pointings
 from validation_ui.schema import video
@@ -199,7 +199,7 @@ def test_a_small_object_is_hit_by_a_point_near_it() -> None:
     big[100:140, 200:240] = 1
 
     def is_hit(mask_HW: np.ndarray, row: int, column: int) -> bool:
-        return masks.contains(encode(mask_HW), size, (column + 0.5) / 400, (row + 0.5) / 300)
+        return stored_masks.contains(encode(mask_HW), size, (column + 0.5) / 400, (row + 0.5) / 300)
 
     assert is_hit(small, 105, 205)
     assert is_hit(small, 105, 195)
@@ -209,6 +209,6 @@ def test_a_small_object_is_hit_by_a_point_near_it() -> None:
     assert is_hit(big, 139, 239)
     assert not is_hit(big, 140, 239)
     assert not is_hit(big, 100, 199)
-    assert masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
-    assert not masks.contains(None, size, 0.5, 0.5)
+    assert stored_masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
+    assert not stored_masks.contains(None, size, 0.5, 0.5)
     assert not is_hit(np.zeros(size, np.uint8), 5, 5)

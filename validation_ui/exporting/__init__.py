@@ -21,8 +21,8 @@ from validation_ui.comparisons import agreement
 from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions, read_chosen, read_clips, write_masks
 from validation_ui.exporting.checks import MARK, SUMS, check_chosen, check_out
 from validation_ui.exporting.errors import ExportError, named
-from validation_ui.exporting.frames import write_frames
 from validation_ui.exporting.gates import Gate, gates
+from validation_ui.exporting.jpegs import write_frames
 from validation_ui.exporting.judgements import judgements_table, pseudonyms
 from validation_ui.exporting.report import as_csv, markdown
 from validation_ui.exporting.train import check_train, held_out

@@ -15,8 +15,8 @@ from manifests.io import Folder
 from validation_ui import audit
 from validation_ui.importing import fingerprint, gold_items, sample
 from validation_ui.importing.candidates import Clip, Run, read_run
-from validation_ui.importing.frames import Decoded, decode
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
+from validation_ui.importing.source_video import Decoded, decode
 from validation_ui.schema import meta, video
 from validation_ui.settings import Settings
 from validation_ui.store import Store

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Status
-from stages.check_video import VideoFiles
+from stages.video_files import VideoFiles
 from validation_ui.importing import strata
 from validation_ui.settings import MAX_TEXT_CHARS, PARTS
 

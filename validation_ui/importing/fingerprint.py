@@ -27,10 +27,8 @@ _SAME_FRAMES = 3  # sparse frames, so seconds, that must be found in the other v
 _FLAT_LEVELS = 5.0  # standard deviation of the 16 x 17 grey levels; below it, noise decides the bits
 _BLOCK = 4096  # frames of each side that are compared at once: 64 MB
 
-Picture = NDArray[np.uint8]
 
-
-def of_frame(grey_HW: Picture) -> bytes:
+def of_frame(grey_HW: NDArray[np.uint8]) -> bytes:
     """32 bytes for an upright grey picture; none if it is flat (a black or white frame)."""
     small = np.asarray(cv2.resize(grey_HW, (17, 16), interpolation=cv2.INTER_AREA), np.int16)
     if small.std() < _FLAT_LEVELS:
@@ -61,7 +59,7 @@ def near_duplicates(dense: Mapping[str, bytes], sparse: Mapping[str, bytes]) -> 
     ]
 
 
-def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], Picture, NDArray[np.int64]]:
+def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], NDArray[np.uint8], NDArray[np.int64]]:
     """(names, all fingerprints, video of each)."""
     names = list(fingerprints)
     counts = [len(fingerprints[name]) // BYTES for name in names]
@@ -69,7 +67,9 @@ def _stack(fingerprints: Mapping[str, bytes]) -> tuple[Sequence[str], Picture, N
     return names, bytes_F32, np.repeat(np.arange(len(names)), counts)
 
 
-def _same(dense_D32: Picture, sparse_S32: Picture) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _same(
+    dense_D32: NDArray[np.uint8], sparse_S32: NDArray[np.uint8]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Indices (dense, sparse) of frames that show the same, block by block.
 
     The bits as -1 and 1: a product of matrices then counts equal less unequal ones, four times as fast as XOR.
@@ -85,5 +85,5 @@ def _same(dense_D32: Picture, sparse_S32: Picture) -> list[tuple[NDArray[np.int6
     return found
 
 
-def _signs(bytes_F32: Picture) -> NDArray[np.float32]:
+def _signs(bytes_F32: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.unpackbits(bytes_F32, axis=1).astype(np.float32) * 2 - 1

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from validation_ui import texts
 from validation_ui.importing.candidates import Candidate, Run
-from validation_ui.importing.frames import Decoded
 from validation_ui.importing.gold_items import GoldItem
 from validation_ui.importing.sample import Drawn
+from validation_ui.importing.source_video import Decoded
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 
 

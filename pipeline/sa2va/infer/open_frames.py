@@ -7,12 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-import cv2
-import numpy as np
-
-from pipeline.sa2va.pixels import Image
 from stages.base import FatalError, RowError
 from stages.video.frames import Frame, probe, walk
+from stages.video.images import Image, read_image
 
 ANNOTATED_FPS = 6  # what SA-V's masklets and the training have
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -62,10 +59,10 @@ class FolderFrames(_Frames):
 
     def _read(self, index: int) -> Image:
         path = self._paths[index]
-        image_HW3 = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image_HW3 = read_image(path)
         if image_HW3 is None:
             raise ValueError(f"{path} cannot be read as a picture; make it again or take it out of the folder")
-        return np.asarray(cv2.cvtColor(image_HW3, cv2.COLOR_BGR2RGB), np.uint8)
+        return image_HW3
 
 
 class VideoFrames(_Frames):
@@ -113,7 +110,7 @@ class VideoFrames(_Frames):
         for frame in self._frames:
             self._next = frame.index + 1
             if frame.index == wanted:
-                return np.ascontiguousarray(frame.bgr()[..., ::-1])
+                return frame.rgb()
         raise ValueError(f"{self._path} has changed: frame {wanted} was there and is no longer")
 
 

@@ -9,16 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from pipeline.sa2va.pixels import Image
-from stages.video.draw import jpeg
-from stages.video.frames import fit
+from stages.video.images import Image, encode_jpeg, fit
+from stages.video.video_writer import VideoWriter
 
 Masks = NDArray[np.bool_]
 # far apart from one another, and light enough to be read as text on black
@@ -68,25 +66,14 @@ class OverlayVideo:
     """Writes an H.264 file frame by frame; to be used in a `with`."""
 
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
-        self._container = av.open(path, "w", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", options=_ENCODING)
-        self._stream.codec_context.time_base = _TIME_BASE
-        self._stream.pix_fmt = "yuv420p"
+        self._writer = VideoWriter(path, time_base=_TIME_BASE, encoding=_ENCODING)
         self._texts, self._legend_LW3 = list(texts), np.zeros((0, 0, 3), np.uint8)
 
     def write(self, drawn_HW3: Image, time_s: float) -> None:
         """Append an overlay that is shown from `time_s` on; all must have the size of the first."""
-        height_px, width_px = drawn_HW3.shape[:2]
         if not self._legend_LW3.size:
-            self._legend_LW3 = legend(self._texts, width_px)
-            self._stream.width = width_px + width_px % 2  # H.264 in 4:2:0 wants even sides
-            self._stream.height = _even(height_px + len(self._legend_LW3))
-        framed_HW3 = np.concatenate([self._legend_LW3, drawn_HW3])
-        missing = (self._stream.height - framed_HW3.shape[0], self._stream.width - width_px)
-        framed_HW3 = np.pad(framed_HW3, ((0, missing[0]), (0, missing[1]), (0, 0)))
-        frame = av.VideoFrame.from_ndarray(framed_HW3, format="rgb24")
-        frame.pts, frame.time_base = round(time_s / _TIME_BASE), _TIME_BASE
-        self._container.mux(self._stream.encode(frame))
+            self._legend_LW3 = legend(self._texts, drawn_HW3.shape[1])
+        self._writer.write(np.concatenate([self._legend_LW3, drawn_HW3]), round(time_s / _TIME_BASE))
 
     def __enter__(self) -> Self:
         return self
@@ -94,9 +81,7 @@ class OverlayVideo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._writer.__exit__(kind, error, trace)
 
 
 def sheet_frames(frames: int, most: int = 12) -> list[int]:
@@ -130,7 +115,7 @@ def sheet(cells: Sequence[Image], texts: Sequence[str]) -> bytes:
         y, x = (i // columns) * (height_px + 4) + 2, (i % columns) * (width_px + 4) + 2
         canvas_HW3[y : y + height_px, x : x + width_px] = cell_HW3
     framed_HW3 = np.concatenate([legend(texts, canvas_HW3.shape[1]), canvas_HW3])
-    return jpeg(np.ascontiguousarray(framed_HW3[..., ::-1]), 88)
+    return encode_jpeg(np.ascontiguousarray(framed_HW3[..., ::-1]), 88)
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room_px: int) -> str:
@@ -146,7 +131,3 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, ro
 
 def _colour(n: int) -> tuple[int, int, int]:
     return COLOURS[n % len(COLOURS)]
-
-
-def _even(side_px: int) -> int:
-    return side_px + side_px % 2

@@ -21,7 +21,8 @@ from pipeline.sa2va.infer.generate import Generation, encode_prompts, generate
 from pipeline.sa2va.infer.paths import Consistent, Official
 from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
 from pipeline.sa2va.model import Sa2va, device_of, inference
-from pipeline.sa2va.pixels import Image, squares
+from pipeline.sa2va.pixels import squares
+from stages.video.images import Image
 
 Masks = NDArray[np.bool_]
 logger = logging.getLogger("refsav")

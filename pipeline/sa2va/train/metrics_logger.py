@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.sa2va.example import Batch
-from pipeline.sa2va.pixels import Image
+from stages.video.images import Image
 
 logger = logging.getLogger(__name__)
 PARTS = ("llm", "mask", "dice")

@@ -17,15 +17,15 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from pipeline.data.check import check_videos
+from pipeline.data.clips import Clips
+from pipeline.data.videos import Video, excluded_videos, read_videos
 from pipeline.out_folder import check_space
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.data.check import check_videos
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.dataset import RefSavDataset
-from pipeline.sa2va.data.items import Video, excluded_videos, read_videos
+from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
 from pipeline.sa2va.lora import parameters, prepare, summary

@@ -21,9 +21,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pipeline.data.videos import Video
 from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.data.items import Video
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
 from stages.base import FatalError

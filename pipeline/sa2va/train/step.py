@@ -20,7 +20,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.sa2va.config import OptimConfig, TrainConfig
-from pipeline.sa2va.data.sampler import official_steps, share, steps
+from pipeline.sa2va.dataset import official_steps, share, steps
 from pipeline.sa2va.example import Batch
 from pipeline.sa2va.train.metrics_logger import PARTS
 

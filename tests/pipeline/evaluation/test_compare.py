@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.evaluation.bootstrap import Draws, interval
-from pipeline.evaluation.compare import Line, compare
+from pipeline.evaluation.compare import Draws, Line, compare, interval
 from pipeline.evaluation.plot import plot
-from pipeline.evaluation.scores import ExpressionScore, Scores
+from pipeline.evaluation.score import ExpressionScore, Scores
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.evaluation.masks import Masks, union
+from pipeline.evaluation.metrics import Masks, joined
 from tests.pipeline.evaluation.drawn import HEIGHT_PX, WIDTH_PX, ellipse, rle
 
 
@@ -54,11 +54,11 @@ def test_every_malformed_mask_is_named_by_its_frame() -> None:
 
 def test_objects_that_overlap_are_joined_not_added() -> None:
     one, other = ellipse(20, 20), ellipse(26, 22)
-    joined = union([[rle(one), None, None], [rle(other), rle(other), None]])
-    assert np.array_equal(coco.decode({**joined[0], "counts": joined[0]["counts"].encode()}), one | other)
-    assert joined[1:] == [rle(other), None]
+    together = joined([[rle(one), None, None], [rle(other), rle(other), None]])
+    assert np.array_equal(coco.decode({**together[0], "counts": together[0]["counts"].encode()}), one | other)
+    assert together[1:] == [rle(other), None]
     assert (one & other).any()
-    masks = Masks.read(joined, ["0", "1", "2"], HEIGHT_PX, WIDTH_PX)
+    masks = Masks.read(together, ["0", "1", "2"], HEIGHT_PX, WIDTH_PX)
     assert masks.areas_T.tolist() == [(one | other).sum(), other.sum(), 0]
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluation.jpegs import Frame
-from pipeline.evaluation.predict import predict
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.predict import predict, read_predictions
 from pipeline.evaluation.score import score
 from pipeline.evaluation.split import Split, read_split
+from stages.video.images import Image
 from tests.pipeline.evaluation.drawn import write_split
 
 
@@ -21,7 +20,7 @@ class Redness:
     def __init__(self, videos: int = 99) -> None:
         self.videos, self.asked = videos, []
 
-    def __call__(self, frames: Sequence[Frame], texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+    def __call__(self, frames: Sequence[Image], texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
         if len(self.asked) == self.videos:
             raise KeyboardInterrupt
         self.asked.append(list(texts))

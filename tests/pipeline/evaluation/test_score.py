@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.evaluation.predictions import read_predictions, results_entry, write_results
-from pipeline.evaluation.problems import MismatchError
-from pipeline.evaluation.score import score
-from pipeline.evaluation.scores import Scores, write_scores
+from pipeline.evaluation.files import MismatchError
+from pipeline.evaluation.predict import read_predictions, results_entry, write_results
+from pipeline.evaluation.score import Scores, score, write_scores
 from pipeline.evaluation.split import read_split
 from tests.pipeline.evaluation import plain
 from tests.pipeline.evaluation.drawn import (

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.evaluation.jpegs import Jpegs, find_frames
-from pipeline.evaluation.problems import MismatchError
-from pipeline.evaluation.split import read_split
+from pipeline.evaluation.files import MismatchError
+from pipeline.evaluation.split import Jpegs, find_frames, read_split
 from tests.pipeline.evaluation.drawn import FRAMES, HEIGHT_PX, WIDTH_PX, edit, masklet, write_split
 from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions
 

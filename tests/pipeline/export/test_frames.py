@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from manifests.io import Folder
+from pipeline.data.clips import Clips
+from pipeline.data.frame_store import StoredVideo
+from pipeline.data.videos import Video
 from pipeline.export import frames
 from pipeline.export.frames import main, write_store
 from pipeline.export.store_video import StoreConfig
-from pipeline.sa2va.data.clips import Clips
-from pipeline.sa2va.data.items import Video
-from pipeline.sa2va.data.store import StoredVideo
-from tests.pipeline.sa2va.data.tiny import MANUAL, as_refsav, files_of, make_video, write_refsav
+from tests.pipeline.data.tiny import MANUAL, as_refsav, files_of, make_video, write_refsav
 from tests.stages.tiny_sav import FRAMES, annotation, write_json, write_mp4
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -47,13 +47,13 @@ def test_the_command_makes_a_store_that_can_be_read_without_the_videos(
     store = tmp_path / "frames"
     command = [str(source), "--sav-root", str(sav), "--out", str(store), "--workers", str(workers)]
     assert main(command) == 0
-    expected = [Clips().read(video, [0, 8], video.expressions, 32).masks_OFMM for video in videos]
+    expected = [Clips().read(video, [0, 8], video.expressions, 32)[1] for video in videos]
     for path in sav.rglob("*.*"):
         path.unlink()
     for video, masks_OFMM in zip(videos, expected, strict=True):
-        clip = Clips(store).read(video, [0, 8], video.expressions, 32)
-        assert (clip.masks_OFMM == masks_OFMM).all()
-        assert [picture.shape for picture in clip.frames] == [(120, 160, 3)] * 2
+        images, stored_OFMM = Clips(store).read(video, [0, 8], video.expressions, 32)
+        assert (stored_OFMM == masks_OFMM).all()
+        assert [image.shape for image in images] == [(120, 160, 3)] * 2
         info = StoredVideo(store, video).info
         assert (info.frame_count, info.height_px, info.width_px, info.bad_columns) == (
             *(FRAMES, 120, 160),
@@ -90,7 +90,7 @@ def test_a_broken_video_is_named_and_does_not_stop_the_others(
 def test_masks_that_do_not_fit_the_frames_are_refused(videos: list[Video], sav: Path, tmp_path: Path) -> None:
     write_mp4(sav, files_of("sav_000001"), frames=FRAMES + 4)
     failed = write_store(videos[:1], tmp_path / "frames", CONFIG, 1)
-    assert "must have masks for every 4th of 37 frames, that is 10, got 9" in failed["sav_000001"]
+    assert "masklet has 9 entries, must be ceil(37 frames / 4) = 10" in failed["sav_000001"]
 
 
 def test_a_changed_source_is_an_error_until_it_is_renewed(videos: list[Video], sav: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_changed_source_is_an_error_until_it_is_renewed(videos: list[Video], s
     assert state(store) == before
     assert write_store(videos, store, StoreConfig(renew=True), 1) == {}
     assert [name for name, each in state(store).items() if each != before[name]] == ["sav_000001.arrow"]
-    assert (Clips(store).read(videos[0], [3], videos[0].expressions[:1]).masks_OFMM[0, 0] == MANUAL[2](3)).all()
+    assert (Clips(store).read(videos[0], [3], videos[0].expressions[:1])[1][0, 0] == MANUAL[2](3)).all()
 
 
 def test_another_setting_is_an_error_until_it_is_renewed(videos: list[Video], tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_another_setting_is_an_error_until_it_is_renewed(videos: list[Video], tm
     failed = write_store(videos[:1], store, StoreConfig(short_px=60), 1)
     assert "must have short_px 60 and quality 90, got 1024 and 90" in failed["sav_000001"]
     assert write_store(videos[:1], store, StoreConfig(short_px=60, renew=True), 1) == {}
-    clip = Clips(store).read(videos[0], [0], videos[0].expressions)
-    assert clip.frames[0].shape == (60, 80, 3)
-    assert clip.masks_OFMM.shape == (4, 1, 120, 160)
+    images, masks_OFMM = Clips(store).read(videos[0], [0], videos[0].expressions)
+    assert images[0].shape == (60, 80, 3)
+    assert masks_OFMM.shape == (4, 1, 120, 160)
 
 
 def test_a_masklet_that_is_malformed_is_kept_out_and_the_others_serve(
@@ -129,7 +129,7 @@ def test_a_masklet_that_is_malformed_is_kept_out_and_the_others_serve(
     store = tmp_path / "frames"
     assert write_store(videos[:1], store, CONFIG, 1) == {}
     good, malformed, turned, auto = videos[0].expressions
-    assert Clips(store).read(videos[0], [4], [good, auto], 16).masks_OFMM.any()
+    assert Clips(store).read(videos[0], [4], [good, auto], 16)[1].any()
     for expression, message in ((malformed, r"masklet\[4\]\[1\]"), (turned, r"masklet\[5\]\[2\]: size must be")):
         with pytest.raises(ValueError, match=f"sav_000001.*{message}"):
             Clips(store).read(videos[0], [0], [expression], 16)
@@ -148,7 +148,7 @@ def test_a_file_that_no_expression_is_of_may_be_broken_but_is_missed_when_one_is
         Clips(store).read(videos[0], [0], videos[0].expressions[-1:], 16)
     auto.write_bytes(content)
     assert write_store(videos[:1], store, CONFIG, 1) == {}
-    assert Clips(store).read(videos[0], [0], videos[0].expressions[-1:], 16).masks_OFMM.any()
+    assert Clips(store).read(videos[0], [0], videos[0].expressions[-1:], 16)[1].any()
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "other video"])

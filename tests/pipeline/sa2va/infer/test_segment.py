@@ -17,7 +17,7 @@ from pipeline.sa2va.infer.generate import encode_prompts
 from pipeline.sa2va.infer.paths import Consistent, Official
 from pipeline.sa2va.infer.segment import Segmentation, Segmenter
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pixels import Image
+from stages.video.images import Image
 from tests.pipeline.sa2va.infer.clip import SIZE, drawn_clip, tiny_sa2va
 from tests.pipeline.sa2va.tiny import tiny_pixels
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from pipeline.sa2va.data.items import Expression, Video
-from pipeline.sa2va.data.store import Info, SourceFile, write_stored
+from pipeline.data.frame_store import Info, SourceFile, write_stored
+from pipeline.data.videos import Expression, Video
 
 COLOURS = {
     **{"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 80, 230)},

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.videos import Expression, Video
 from pipeline.out_folder import check_space, is_full
-from pipeline.sa2va.data.items import Expression, Video
 from pipeline.sa2va.train import run
 from pipeline.sa2va.train.run import Periodic
 from pipeline.sa2va.train.state import DataIdentity

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.metrics import region_similarity
+from pipeline.data.clips import Clips
+from pipeline.evaluation.metrics import region_similarity
 from pipeline.sa2va.checkpoint.read import load_sa2va
 from pipeline.sa2va.config import DataConfig, InferConfig, ModelConfig, OptimConfig, TrainConfig
-from pipeline.sa2va.data.clips import Clips
 from pipeline.sa2va.families import States
 from pipeline.sa2va.infer.segment import Segmenter
 from pipeline.sa2va.model import Sa2va

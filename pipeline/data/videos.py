@@ -1,0 +1,307 @@
+"""What is trained on: videos with their expressions, from an annotation run or a `Ref-SAV.json` (ours or the official).
+
+The official file has one entry a mask file; ours too. Here a video is ONE item, its manual and automatic
+masklets together: in their separate entries, frames would be decoded twice, and the two may end up in one batch.
+
+Official paths repeat the shard: `sav_000/sav_train/sav_000/x.mp4`, for a folder unpacked as `sav_train/sav_000/x.mp4`.
+The official loader looks for a part `sav_train` and drops what stands before it, Sa2VA-i always drops the first part.
+Here the path is tried as it is, then so, then with the shard repeated, which is how Sa2VA's instructions lay files out.
+The first that exists counts, and its reading is tried first for the next.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NoReturn, cast
+
+from pydantic_core import from_json
+
+from manifests.io import Folder
+from manifests.schema import Status
+from stages.video.source_file import json_text
+
+logger = logging.getLogger(__name__)
+
+MaskletType = Literal["manual", "auto"]
+
+TRAIN_FILE = "Ref-SAV.json"
+SPLIT_FILE, META_FILE = "split.json", "meta_expressions_valid.json"
+_ANNO = re.compile(r".*_(manual|auto)\.json")
+_COLUMNS = (
+    *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
+    *("frame_count", "expression"),
+)
+
+
+class NothingToTrainOnError(ValueError):
+    """Raised where there is no expression, or none is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A referring expression and the masklet that it means.
+
+    Attributes:
+        object_id: '<video id>/<manual|auto>/<column>', or what the file says.
+        masklet_type: which of the video's two annotation files.
+        anno_path: that file.
+        column: position in an annotated frame's list of masklets.
+        text: the referring expression.
+    """
+
+    object_id: str
+    masklet_type: MaskletType
+    anno_path: Path
+    column: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video and its expressions.
+
+    Attributes:
+        video_id: e.g. sav_000001.
+        video_path: of the mp4.
+        frame_count: source frames (24 fps); None where the source does not say.
+        expressions: manual before automatic masklets, by position.
+    """
+
+    video_id: str
+    video_path: Path
+    frame_count: int | None
+    expressions: tuple[Expression, ...]
+
+
+def read_videos(
+    source: Path | Sequence[Path],
+    sav_root: Path | None,
+    *,
+    exclude: frozenset[str] = frozenset(),
+    official: bool = False,
+) -> list[Video]:
+    """Read every video with an expression, by id; a masklet may have several (short captions).
+
+    Args:
+        source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`; or several of them.
+        sav_root: folder that the paths in there start from; None = what the run's run.json says.
+        exclude: ids of videos that are left out; how many is logged.
+        official: as the release reads: no short captions, and a video's manual and automatic masklets are two items.
+
+    Raises:
+        ValueError: it is neither, or an entry cannot be understood; entry and key are named. What can only be seen
+            in other files (masks, videos) is for `data.check`.
+    """
+    sources = [source] if isinstance(source, Path) else list(source)
+    parts = [part for one in sources for part in _read(one.expanduser(), sav_root, short=not official)]
+    videos = _merged(parts, by_file=official)
+    named = ", ".join(map(str, sources))
+    if not videos:
+        raise NothingToTrainOnError(f"there must be something to train on, got no expression in {named}")
+    kept = [video for video in videos if video.video_id not in exclude]
+    if exclude:
+        logger.info("%d of %d videos are held out and were left out", len(videos) - len(kept), len(videos))
+    if not kept:
+        raise NothingToTrainOnError(
+            f"there must be something to train on, got {len(videos)} videos in {named}, all held out"
+        )
+    return kept
+
+
+def _read(source: Path, sav_root: Path | None, *, short: bool) -> Iterable[Video]:
+    """Read a source as videos that have one expression; an id may come several times."""
+    if not source.is_file() and not (source / "annotations").is_dir():
+        got = "without annotations/" if source.is_dir() else "where nothing is"
+        raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
+    root = _sav_root(source, sav_root)
+    return _read_run(source, root) if source.is_dir() else _read_refsav(source, root, short)
+
+
+def excluded_videos(split: Path) -> frozenset[str]:
+    """Return the ids of the videos that training must not see.
+
+    Args:
+        split: folder of a split, or a file of it: our `split.json` (all that were set aside, accepted or not) or the
+            official `meta_expressions_valid.json` (its videos). A folder that has both counts with both.
+
+    Raises:
+        ValueError: there is no such file, or it is not one.
+    """
+    if split.is_dir():
+        files = [path for name in (SPLIT_FILE, META_FILE) if (path := split / name).is_file()]
+        if not files:
+            raise ValueError(f"a split is a folder with {SPLIT_FILE} or {META_FILE}, got {split} with neither")
+        return frozenset().union(*map(_ids, files))
+    return _ids(split)
+
+
+def overlap(videos: Iterable[Video], split_ids: frozenset[str]) -> list[str]:
+    """Return the sorted ids of `videos` that are in the split: a training run with any must not start."""
+    return sorted(video.video_id for video in videos if video.video_id in split_ids)
+
+
+def _ids(file: Path) -> frozenset[str]:
+    try:
+        content = json.loads(file.read_bytes())
+        ids = content["held_out"] + content["videos"] if "held_out" in content else list(content["videos"])
+        if not all(isinstance(one, str) for one in ids):
+            raise TypeError("a video id is a text")
+        return frozenset(ids)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"a split file is our {SPLIT_FILE} (held_out, videos) or a {META_FILE} (videos), got {error!r} in {file}"
+        ) from error
+
+
+def _sav_root(source: Path, sav_root: Path | None) -> Path:
+    if sav_root is not None:
+        return sav_root.expanduser().resolve()
+    run = (source if source.is_dir() else source.parent) / "run.json"
+    try:
+        return Path(json.loads(run.read_bytes())["config"]["sav_root"]).expanduser().resolve()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"--sav-root must name the folder that holds sav_train/: {run} does not tell it ({error!r})"
+        ) from error
+
+
+def _read_run(run: Path, root: Path) -> Iterator[Video]:
+    out = Folder(str(run))
+    names = out.names("annotations", ".parquet")
+    if not names:
+        raise ValueError(
+            f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {run} without annotations/"
+        )
+    locate = _Locator(root)
+    for name in names:
+        for row in out.read_table(name, [*_COLUMNS, "status"]).to_pylist():
+            if row["status"] == Status.KEPT.value:
+                expression = Expression(
+                    object_id=row["object_id"],
+                    masklet_type=row["masklet_type"],
+                    anno_path=locate(row["anno_path"]),
+                    column=row["masklet_position"],
+                    text=row["expression"] or "",
+                )
+                yield Video(row["video_id"], locate(row["video_path"]), row["frame_count"], (expression,))
+
+
+def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
+    """Join the videos that have one id; `by_file`: only those that share an annotation file too."""
+    groups: dict[tuple[str, str], list[Video]] = {}
+    for part in parts:
+        key = part.video_id, part.expressions[0].masklet_type if by_file else ""
+        groups.setdefault(key, []).append(part)
+    videos = []
+    for (video_id, _), group in sorted(groups.items()):
+        expressions = [expression for part in group for expression in part.expressions]
+        paths = sorted({str(part.video_path) for part in group})
+        if len(paths) > 1:
+            raise ValueError(f"a video id belongs to one file, got {' and '.join(paths)} for {video_id}")
+        for kind in ("manual", "auto"):
+            files = sorted({str(one.anno_path) for one in expressions if one.masklet_type == kind})
+            if len(files) > 1:
+                raise ValueError(f"a video has one {kind} file, got {' and '.join(files)} for {video_id}")
+        expressions.sort(key=lambda one: (one.masklet_type != "manual", one.column))
+        videos.append(replace(group[0], expressions=tuple(expressions)))
+    return videos
+
+
+def _read_refsav(file: Path, root: Path, short: bool) -> Iterator[Video]:
+    """Read a `Ref-SAV.json` as videos that have one expression, in its order.
+
+    `formated` (the loader's spelling) is a text, and so is every one of `short_caps` (which the release never reads:
+    `short` False). An empty text stays, for the check.
+
+    Raises:
+        ValueError: the file cannot be read, or an entry of it; the key is named.
+    """
+    try:
+        entries = from_json(json_text(file.read_bytes()), cache_strings="keys")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file}: must be a Ref-SAV.json, or the folder of an annotation run: {error}") from error
+    if not isinstance(entries, dict):
+        _refuse(file, "the top level", "an object with an entry for each mask file", entries)
+    locate = _Locator(root)
+    for key, entry in entries.items():
+        yield from _read_entry(file, key, entry, locate, short)
+
+
+def _read_entry(file: Path, key: str, entry: Any, locate: "_Locator", short: bool) -> Iterator[Video]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
+        _refuse(file, key, "an object with video_path, anno_path and objects", entry)
+    paths: dict[str, str] = {}
+    for name in ("video_path", "anno_path"):
+        value = entry.get(name)
+        if not isinstance(value, str) or not _is_below(value):
+            _refuse(file, f"{key}: {name}", "a path below SAV_ROOT", value)
+        paths[name] = value
+    kind = _ANNO.fullmatch(paths["anno_path"])
+    if kind is None:
+        _refuse(file, f"{key}: anno_path", "a file …_manual.json or …_auto.json", paths["anno_path"])
+    video_path, anno_path = locate(paths["video_path"]), locate(paths["anno_path"])
+    for column, described in entry["objects"].items():
+        where = f"{key}: objects: {column!r}"
+        if not column.isascii() or not column.isdigit():
+            _refuse(file, where, "keyed by a position in the frames' lists of masklets", column)
+        if not isinstance(described, dict):
+            _refuse(file, where, "an object with `formated`", described)
+        given = described.get("object_id")
+        object_id = given if isinstance(given, str) else f"{video_path.stem}/{kind[1]}/{column}"
+        for text in _texts(file, where, described, short):
+            expression = Expression(object_id, cast(MaskletType, kind[1]), anno_path, int(column), text)
+            yield Video(video_path.stem, video_path, None, (expression,))
+
+
+def _texts(file: Path, where: str, described: dict[str, Any], short: bool) -> list[str]:
+    captions = described.get("short_caps", [])
+    if not isinstance(captions, list):
+        _refuse(file, f"{where}: short_caps", "a list of texts", captions)
+    long = [described["formated"]] if "formated" in described else []
+    texts = long + captions
+    if not texts or not all(isinstance(text, str) for text in texts):
+        _refuse(file, where, "described by texts in `formated` or `short_caps`", described)
+    return texts if short else long
+
+
+class _Locator:
+    """Finds the files that paths of a run or a `Ref-SAV.json` mean, whichever layout SAV_ROOT has."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._first = root, 0
+
+    def __call__(self, relative: str) -> Path:
+        """Return the path of the file, or where it should be."""
+        candidates = [self._root / path for path in _readings(PurePosixPath(relative))]
+        order = sorted(range(len(candidates)), key=lambda n: (n != self._first, n))
+        for n in order:
+            if candidates[n].exists():
+                self._first = n
+                return candidates[n]
+        return candidates[0]  # is not there: the check says so
+
+
+def _readings(path: PurePosixPath) -> list[PurePosixPath]:
+    """Return the path as it is, as the official loader and Sa2VA-i read it, and in Sa2VA's folders; no one twice."""
+    parts = path.parts
+    readings = [path]
+    at = parts.index("sav_train") if parts.count("sav_train") == 1 else 0
+    if at and at + 1 < len(parts) and parts[at - 1] == parts[at + 1]:
+        readings.append(PurePosixPath(*parts[: at - 1], *parts[at:]))
+    if len(parts) > 1:
+        readings.append(PurePosixPath(*parts[1:]))
+    if parts[0] == "sav_train" and len(parts) > 2:
+        readings.append(PurePosixPath(parts[1], *parts))
+    return list(dict.fromkeys(readings))
+
+
+def _is_below(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def _refuse(file: Path, where: str, rule: str, got: object) -> NoReturn:
+    raise ValueError(f"{file}: {where} must be {rule}, got {type(got).__name__} {str(got)[:80]!r}")

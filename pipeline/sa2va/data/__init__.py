@@ -1,1 +1,0 @@
-"""From an annotation run to training examples: read, checked, sampled, decoded, reduced."""
