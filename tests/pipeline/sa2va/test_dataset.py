@@ -14,7 +14,7 @@ from pipeline.export.store_video import StoreConfig, store_video
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.example import Batch
-from tests.pipeline.sa2va.data.tiny import AUTO, MANUAL, make_video
+from tests.pipeline.data.tiny import AUTO, MANUAL, make_video
 
 SIDE = 20
 DRAWN = {f"manual/{n}": masklet for n, masklet in enumerate(MANUAL)} | {"auto/0": AUTO[0]}
