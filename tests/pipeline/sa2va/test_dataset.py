@@ -81,8 +81,8 @@ def test_an_example_has_the_masks_and_frames_that_were_chosen(make: Make, videos
         rows, columns = np.arange(SIDE) * 120 // SIDE, np.arange(SIDE) * 160 // SIDE
         expected = [[masklet(t)[rows][:, columns] for t in frames] for masklet in masklets]
         assert np.array_equal(example.masks_B[0].numpy(), expected)
-        pictures = Clips().read(video, frames, []).frames
-        assert np.array_equal(example.sam_frames_N3SS[4].numpy(), pictures[4][::8, ::8].transpose(2, 0, 1))
+        images, _ = Clips().read(video, frames, [])
+        assert np.array_equal(example.sam_frames_N3SS[4].numpy(), images[4][::8, ::8].transpose(2, 0, 1))
 
 
 def test_texts_stand_in_the_order_of_their_objects(make: Make, videos: list[Video]) -> None:
