@@ -14,9 +14,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,11 +33,9 @@ from pipeline.data.clips import Clips
 from pipeline.data.videos import Expression, Video
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.export.frames import StoreConfig, write_store
-from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.dataset import MASK_PX, RefSavDataset
-from pipeline.sa2va.encode import EncodeInput
-from pipeline.sa2va.pixels import sam_frames, squares
+from pipeline.sa2va.pixels import squares
 
 ROUNDS = 5
 SAM_PX, MLLM_PX = 1024, 448
@@ -68,7 +67,7 @@ class Sample:
     masks_OFHW: NDArray[np.uint8]
 
 
-def straightforward(video: Video, chosen: EncodeInput, frames: list[int]) -> Sample:
+def straightforward(video: Video, object_ids: Sequence[str], frames: list[int]) -> Sample:
     """As the released loader reads, with the choice given."""
     capture = cv2.VideoCapture(str(video.video_path))
     pictures = []
@@ -77,7 +76,7 @@ def straightforward(video: Video, chosen: EncodeInput, frames: list[int]) -> Sam
     pictures = pictures[::MASK_STRIDE]
     entries = json.loads(video.expressions[0].anno_path.read_bytes())["masklet"]
     masks_THWN = [np.stack([coco.decode(rle) for rle in entry], axis=-1) for entry in entries]
-    columns = [int(object_id.rsplit("/", 1)[1]) for object_id in chosen.object_ids]
+    columns = [int(object_id.rsplit("/", 1)[1]) for object_id in object_ids]
     masks_OFHW = np.stack([[masks_THWN[frame][..., column] for frame in frames] for column in columns])
     images = [Image.fromarray(cv2.cvtColor(pictures[frame], cv2.COLOR_BGR2RGB)) for frame in frames]
 
@@ -90,38 +89,39 @@ def straightforward(video: Video, chosen: EncodeInput, frames: list[int]) -> Sam
 
 def ours(dataset: RefSavDataset, epoch: int, index: int) -> Sample:
     """By our loader."""
-    read = dataset.read(epoch, index)
-    return Sample(
-        sam_frames(read.frames, SAM_PX, official=False), squares(read.frames, MLLM_PX, False), read.masks_OFMM
-    )
+    read: Any = dataset[epoch, index]
+    frames = read["frames"]
+    return Sample(squares(frames, SAM_PX, False), squares(frames, MLLM_PX, False), read["masks_OFMM"])
 
 
-def _no_text(chosen: EncodeInput) -> Example:
-    raise NotImplementedError(f"{chosen.video_id}: the benchmark reads, it does not tokenise")
+def as_read(**chosen: Any) -> Any:
+    """Stand in for the encoder: give what it would be called with; the benchmark reads, it does not tokenise."""
+    return chosen
 
 
 def check_equal(video: Video, index: int, dataset: RefSavDataset) -> None:
     """The masks of both ways are equal after reduction, and so are the frames read from the mp4."""
-    read, frames = dataset.read(0, index), dataset.frames(0, index)
-    sample = straightforward(video, read, frames)
+    read: Any = dataset[0, index]
+    sample = straightforward(video, read["object_ids"], dataset.frames(0, index))
     full = torch.from_numpy(sample.masks_OFHW)
     reduced = torch.nn.functional.interpolate(full, size=(MASK_PX, MASK_PX), mode="nearest")
-    assert np.array_equal(reduced.numpy(), read.masks_OFMM), video.video_id
-    assert torch.equal(sam_frames(read.frames, SAM_PX, official=True), sample.sam_frames_F3SS), video.video_id
+    assert np.array_equal(reduced.numpy(), read["masks_OFMM"]), video.video_id
+    assert torch.equal(squares(read["frames"], SAM_PX, True), sample.sam_frames_F3SS), video.video_id
 
 
 def measure(videos: list[Video], store: Path) -> None:
     """Print the table."""
     config = DataConfig()
-    direct = RefSavDataset(videos, Clips(), config, _no_text, 0)
-    stored = RefSavDataset(videos, Clips(store), config, _no_text, 0)
+    direct = RefSavDataset(videos, Clips(), config, as_read, 0)
+    stored = RefSavDataset(videos, Clips(store), config, as_read, 0)
     for index, video in enumerate(videos):
         check_equal(video, index, direct)
 
     def plain(epoch: int, index: int) -> Sample:
         return straightforward(videos[index], chosen[epoch, index], direct.frames(epoch, index))
 
-    chosen = {(epoch, index): stored.read(epoch, index) for epoch in range(ROUNDS) for index in range(len(videos))}
+    read: Any = stored
+    chosen = {(n, index): read[n, index]["object_ids"] for n in range(ROUNDS) for index in range(len(videos))}
     ways: dict[str, Callable[[int, int], Sample]] = {
         "straightforward": plain,
         "files": lambda epoch, index: ours(direct, epoch, index),

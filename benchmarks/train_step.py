@@ -25,16 +25,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3VLConfig
 
-from pipeline.sa2va.batch import Batch
-from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import ModelConfig, OptimConfig, Sam2Config, TrainConfig, official_train
-from pipeline.sa2va.encode import EncodeInput, Encoder
 from pipeline.sa2va.estimate import estimate
-from pipeline.sa2va.families.load import SPECIAL_TOKENS, family_of, random_mllm
+from pipeline.sa2va.example import Batch, Encoder, collate
+from pipeline.sa2va.families import family_of, random_mllm
 from pipeline.sa2va.grounding import build_sam2
+from pipeline.sa2va.lora import parameters, prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.train.loop import autocast
-from pipeline.sa2va.trainable import parameters, prepare
+from pipeline.sa2va.text import SPECIAL_TOKENS
+from pipeline.sa2va.train.step import autocast
 from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_config, tiny_pixels
 from tests.tiny_models import byte_tokenizer
 
@@ -197,7 +196,7 @@ def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
     for turn in range(turns):
         begin = side // 4 * (turn % OBJECTS)
         masks_OFMM[turn, :, begin : begin + side // 2, begin : begin + side // 2] = 1
-    chosen = EncodeInput(
+    example = Encoder(model.tokenizer, model.family, data, model.sam_side_px)(
         video_id="drawn",
         object_ids=[f"drawn/manual/{turn % OBJECTS}" for turn in range(turns)],
         texts=["The" + " red" * words] * turns,
@@ -205,7 +204,6 @@ def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
         masks_OFMM=masks_OFMM,
         seed=0,
     )
-    example = Encoder(model.tokenizer, model.family, data, model.sam_side_px)(chosen)
     return collate([example] * config.optim.micro_batch, model.family)
 
 

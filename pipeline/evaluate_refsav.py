@@ -112,7 +112,7 @@ def _folder(options: argparse.Namespace, source: Source) -> Path:
 
 
 def _check_model(options: argparse.Namespace, source: Source, split: Split) -> None:
-    from pipeline.sa2va.infer.load import check_model  # brings torch, which scoring does not need
+    from pipeline.sa2va.infer.segment import check_model  # brings torch, which scoring does not need
 
     check_unseen(source.path, split, allow=options.allow_overlap)
     settings = {name: getattr(options, name) for name in ("official", "device", "sam2_checkpoint")}
@@ -133,7 +133,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
 def _predict(options: argparse.Namespace, source: Source, split: Split) -> Path:
     """Let the model predict; return the path of its results."""
-    from pipeline.sa2va.infer.load import load_segmenter
+    from pipeline.sa2va.infer.segment import load_segmenter
 
     segmenter = load_segmenter(source.path, device=options.device, batch=options.batch, **_choices(options))
 

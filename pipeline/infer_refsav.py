@@ -17,7 +17,7 @@ from manifests.outputs import check_out
 from stages.video.rle import Rle, from_mask
 
 if TYPE_CHECKING:
-    from pipeline.sa2va.infer.generate import Answer
+    from pipeline.sa2va.infer.generate import Generation
 
 logger = logging.getLogger("refsav")
 
@@ -26,7 +26,7 @@ MASKS, VIDEO, SHEET = "masks.json", "overlay.mp4", "sheet.jpg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 wrong settings."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -41,13 +41,13 @@ def infer(options: argparse.Namespace) -> None:
     """Run the command described by `options`.
 
     Raises:
-        ValueError: settings that cannot be carried out.
+        ValueError: the settings cannot be carried out.
     """
     check_out(Path(options.out))
     # these cost seconds that --help and a mistyped option do not need
-    from pipeline.sa2va.infer import draw
-    from pipeline.sa2va.infer.frames import open_frames
-    from pipeline.sa2va.infer.load import load_segmenter
+    from pipeline.sa2va.infer import overlay
+    from pipeline.sa2va.infer.open_frames import open_frames
+    from pipeline.sa2va.infer.segment import load_segmenter
 
     if not all(text.strip() for text in options.texts):
         raise ValueError(f"every text must have words, got {options.texts}")
@@ -61,45 +61,45 @@ def infer(options: argparse.Namespace) -> None:
         batch=options.batch,
         max_new_tokens=options.max_new_tokens,
     )
-    answers, stream = segmenter.stream(frames, options.texts)
-    _tell(options.texts, answers)
+    generations, stream = segmenter.stream(frames, options.texts)
+    _warn_without_mask(options.texts, generations)
 
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     rles: list[list[Rle]] = [[] for _ in options.texts]
-    shown, cells = set(draw.sheet_frames(len(frames))), []
-    with draw.OverlayVideo(out / VIDEO, options.texts) as video:
+    shown, cells = set(overlay.sheet_frames(len(frames))), []
+    with overlay.OverlayVideo(out / VIDEO, options.texts) as video:
         for t, step in enumerate(tqdm(stream, total=len(frames), unit="frame", disable=not sys.stderr.isatty())):
-            drawn_HW3 = draw.overlay(step.frame_HW3, step.masks_NHW)
+            drawn_HW3 = overlay.overlay(step.image_HW3, step.masks_NHW)
             video.write(drawn_HW3, frames.times_s[t])
             if t in shown:
-                cells.append(draw.cell(drawn_HW3, frames.names[t]))
+                cells.append(overlay.cell(drawn_HW3, frames.names[t]))
             for n, mask_HW in enumerate(step.masks_NHW):
                 rles[n].append(from_mask(mask_HW))
-    (out / SHEET).write_bytes(draw.sheet(cells, options.texts))
-    found = [
-        {"text": text, "answer": answer.text, "masks": masks}
-        for text, answer, masks in zip(options.texts, answers, rles, strict=True)
+    (out / SHEET).write_bytes(overlay.sheet(cells, options.texts))
+    results = [
+        {"text": text, "answer": generation.text, "masks": masks}
+        for text, generation, masks in zip(options.texts, generations, rles, strict=True)
     ]
     content = {
         "video": str(options.video),
         "model": str(options.model),
         "frames": frames.names,
         "times_s": [round(time_s, 3) for time_s in frames.times_s],
-        "texts": found,
+        "texts": results,
     }
     (out / MASKS).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"look at  {out / SHEET}, {out / VIDEO}\nmasks    {out / MASKS}\n")
 
 
-def _tell(texts: Sequence[str], answers: "Sequence[Answer]") -> None:
-    for text, answer in zip(texts, answers, strict=True):
-        if answer.seg_h is None:
-            logger.warning("no mask for %r: the model answered %r, without [SEG]", text, answer.text)
+def _warn_without_mask(texts: Sequence[str], generations: "Sequence[Generation]") -> None:
+    for text, generation in zip(texts, generations, strict=True):
+        if generation.seg_h is None:
+            logger.warning("no mask for %r: the model answered %r, without [SEG]", text, generation.text)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     command = argparse.ArgumentParser(prog="python -m pipeline.infer_refsav", description=__doc__)
     add = command.add_argument
     add("video", help="a video file, of which 6 frames a second are used, or a folder of .jpg or .png frames")

@@ -1,4 +1,4 @@
-"""The only file that trains on Ray: workers of Ray Train's TorchTrainer; if one dies, they go on from a checkpoint.
+"""Train on workers of Ray Train's TorchTrainer; if one dies, they go on from a checkpoint. No other file trains on Ray.
 
 The first worker writes its lines to `OUT/train.log`; this process prints them as they come. At SIGTERM it puts a file
 `OUT/stop` there, at which the workers end after their step, with a checkpoint. OUT must be a folder that all see.
@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from manifests.outputs import is_full
 from pipeline.run.ray_connect import connect, disconnect
-from pipeline.sa2va.train.loop import Place
+from pipeline.sa2va.train.step import DistContext
 from stages.base import FatalError
 
 _LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
@@ -31,14 +31,14 @@ _LOOK_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """How many, and on what.
+    """Says how many workers train, and on what.
 
     Attributes:
-        count: one GPU each where there are any.
-        use_gpu: False: CPUs.
-        cpus: of each worker, its loader's processes included.
+        count: number of workers.
+        use_gpu: every worker takes one GPU; else it computes on CPUs.
+        cpus: CPUs of a worker, its loader's processes included.
         max_restarts: times that dead workers are replaced before the run stops.
-        address: of a Ray cluster; None: this machine.
+        address: address of a Ray cluster; None: this machine.
     """
 
     count: int = 1
@@ -48,16 +48,16 @@ class Workers:
     address: str | None = None
 
 
-def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
+def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> None:
     """Run `train` on every worker until it returns on all.
 
     Args:
-        train: can be pickled; raises ValueError for what trying again does not mend.
+        train: can be pickled; raises ValueError for what trying again does not repair.
         out: the run's folder.
-        workers: how many.
+        workers: how many, and on what.
 
     Raises:
-        ValueError: of a worker, which is not tried again; or no Ray can be reached or has a place here.
+        ValueError: a worker raised it, and it is not tried again; or no Ray can be reached or started.
         FatalError: workers died more often than allowed, Ray does not start, the disk is full, or the run was ended by
             SIGTERM; the same command goes on.
     """
@@ -84,11 +84,11 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
             trainer.fit()
     except TrainingFailedError as error:
         if not (out / _REFUSED).exists():
-            told = str(error).strip()
+            message = str(error).strip()
             with (out / _LOG).open("a") as log:
-                log.write(f"{told}\n")
+                log.write(f"{message}\n")
             raise FatalError(
-                f"training on {workers.count} workers: {told.splitlines()[-1].rstrip('.')} (more in {out / _LOG})"
+                f"training on {workers.count} workers: {message.splitlines()[-1].rstrip('.')} (more in {out / _LOG})"
             ) from error
     finally:
         disconnect()
@@ -99,7 +99,7 @@ def run(train: Callable[[Place], object], out: Path, workers: Workers) -> None:
 
 
 def _worker(given: dict[str, Any]) -> None:
-    """What one worker does. What was refused once is refused again: its successor only returns."""
+    """Train in one worker. After a refusal, the worker that Ray puts in its place only returns."""
     out: Path = given["out"]
     if (out / _REFUSED).exists():
         return
@@ -111,8 +111,8 @@ def _worker(given: dict[str, Any]) -> None:
         logging.getLogger("pipeline").addHandler(handler)
         logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
-        place = Place(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
-        if given["train"](place) and rank == 0:
+        dist = DistContext(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
+        if given["train"](dist) and rank == 0:
             (out / _STOP).unlink(missing_ok=True)  # it came to its end first
     except (ValueError, FatalError) as error:
         _refuse(out, str(error), can_go_on=isinstance(error, FatalError))
@@ -124,7 +124,7 @@ def _worker(given: dict[str, Any]) -> None:
 
 
 def _refuse(out: Path, text: str, *, can_go_on: bool) -> None:
-    """Tell this run's command why it ends; what trying again does not mend is not tried again."""
+    """Write down for the command why the run ends; `can_go_on` is False where trying again cannot help."""
     try:
         (out / _REFUSED).write_text(json.dumps({"text": text, "can_go_on": can_go_on}))
     except OSError as error:
@@ -133,17 +133,17 @@ def _refuse(out: Path, text: str, *, can_go_on: bool) -> None:
 
 
 def _refusal(out: Path) -> ValueError | FatalError:
-    """What a worker refused; where the disk is full, its file was made and nothing could be written into it."""
+    """Return what a worker refused; where the disk is full, its file was made but is empty."""
     try:
-        told = json.loads((out / _REFUSED).read_text())
+        refusal = json.loads((out / _REFUSED).read_text())
     except ValueError:
         return FatalError(f"the disk of {out} is full: not even the reason could be written there")
-    return FatalError(told["text"]) if told["can_go_on"] else ValueError(told["text"])
+    return FatalError(refusal["text"]) if refusal["can_go_on"] else ValueError(refusal["text"])
 
 
 @contextmanager
 def _ended_gently(stop: Path) -> Iterator[None]:
-    """Ask the workers to end, by the file `stop`, if SIGTERM comes meanwhile."""
+    """Within it, SIGTERM asks the workers to end, by the file `stop`."""
 
     def ask(*_: object) -> None:
         stop.touch()
@@ -158,7 +158,7 @@ def _ended_gently(stop: Path) -> Iterator[None]:
 
 @contextmanager
 def _printed(log: Path) -> Iterator[None]:
-    """Print what is appended to `log` meanwhile."""
+    """Within it, print what is appended to `log`."""
     done = threading.Event()
     log.touch()
     seen = log.stat().st_size

@@ -25,7 +25,7 @@ EXIT_USER_ERROR, EXIT_FATAL = 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 wrong settings or data, 3 stopped, run it again."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings or data, 3 stopped, run it again."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at every fork of a loader's process
@@ -46,21 +46,20 @@ def train(options: argparse.Namespace) -> None:
     """Run the command described by `options`.
 
     Raises:
-        ValueError: settings or data that cannot be trained on.
-        FatalError: the workers died too often; the same command goes on.
+        ValueError: settings or data cannot be trained on.
+        FatalError: the workers died too often; the same command goes on from their checkpoint.
     """
     config = _config(options)
     _check(config, options.workers)
-    from pipeline.sa2va.train.plan import read_data  # with torch and the rest: seconds that --help does not need
-
-    videos, clips = read_data(config)
-    logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
+    # these cost seconds that --help and a mistyped option do not need
     import torch
 
     from pipeline.ray_train import Workers, run
-    from pipeline.sa2va.train.check import check_run, try_micro_batch
+    from pipeline.sa2va.train.run import check_run, read_data, try_micro_batch
     from pipeline.sa2va.train.run import train as train_on
 
+    videos, clips = read_data(config)
+    logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
     check_run(config, videos)
     use_gpu = torch.cuda.is_available() if options.use_gpu is None else options.use_gpu
     if options.check == "step":
@@ -76,17 +75,17 @@ def train(options: argparse.Namespace) -> None:
     )
     out = Path(config.out)
     run(partial(train_on, config, videos, clips), out, workers)
-    told = {"model": "model    ", "tensorboard": "curves   tensorboard --logdir ", "pictures": "masks    "}
-    there = [f"{words}{out / name}\n" for name, words in told.items() if (out / name).exists()]
-    sys.stdout.write("\n" + "".join(there))
+    labels = {"model": "model    ", "tensorboard": "curves   tensorboard --logdir ", "pictures": "masks    "}
+    lines = [f"{label}{out / name}\n" for name, label in labels.items() if (out / name).exists()]
+    sys.stdout.write("\n" + "".join(lines))
 
 
 def _check(config: TrainConfig, workers: int) -> None:
-    """What can be seen at once, so that nobody waits a minute for it.
+    """Check what can be seen at once, so that nobody waits a minute for it.
 
     Raises:
-        ValueError: settings that cannot be trained with.
-        FatalError: the base is a hub's model that cannot be had.
+        ValueError: the settings cannot be trained with.
+        FatalError: the base is a model of the hub that cannot be reached.
     """
     check_out(Path(config.out))
     if workers < 1:
@@ -106,7 +105,7 @@ def _check(config: TrainConfig, workers: int) -> None:
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:
-    """The settings; paths are absolute, for workers stand elsewhere."""
+    """Return the settings, with absolute paths: workers have another working directory."""
     sources = tuple(Path(source).resolve() for source in options.source)
     config = TrainConfig(
         source=tuple(map(str, sources)),
@@ -137,8 +136,8 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 
 def _official(config: TrainConfig) -> TrainConfig:
-    """The release's choices for this base, and its questions where they are to be had."""
-    from pipeline.sa2va.families.load import kind_and_width
+    """Take the release's choices for this base, and its questions if the user has a clone of it."""
+    from pipeline.sa2va.build import kind_and_width
 
     family, width = kind_and_width(config.model.base)
     config = official_train(config, family=family, width=width)
@@ -152,19 +151,19 @@ def _official(config: TrainConfig) -> TrainConfig:
 
 
 def _run_of(source: Path) -> Path:
-    """The folder of the annotation run that a source is, or lies in."""
+    """Return the folder of the annotation run that a source is, or lies in."""
     return source.parent if source.is_file() else source
 
 
 def _stores_of(sources: Sequence[Path]) -> list[Path]:
-    """The frame stores beside the sources, if there are any.
+    """Return the frame stores beside the sources, none if there are none.
 
     Raises:
-        ValueError: some sources have one and some have not.
+        ValueError: some sources have a store and some have not.
     """
-    found = {_run_of(source): _run_of(source) / "frames" for source in sources}
-    there = [store for store in found.values() if store.is_dir()]
-    without = [str(run) for run, store in found.items() if not store.is_dir()]
+    stores = {_run_of(source): _run_of(source) / "frames" for source in sources}
+    there = [store for store in stores.values() if store.is_dir()]
+    without = [str(run) for run, store in stores.items() if not store.is_dir()]
     if there and without:
         raise ValueError(
             f"all sources must have a frame store or none, got {', '.join(map(str, there))} but none in "
@@ -178,7 +177,7 @@ def _path(given: str | Path | None) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options; the rest of the settings by --set, see pipeline/sa2va/config.py."""
+    """Return the parser of the options; all other settings are given by --set, see pipeline/sa2va/config.py."""
     command = argparse.ArgumentParser(
         prog="python -m pipeline.train_on_refsav",
         description=__doc__,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pipeline.evaluation.files import MismatchError, read_json, some, write_text
 from pipeline.evaluation.split import META, Jpegs, Split, SplitExpression, SplitVideo, find_frames
-from pipeline.sa2va.checkpoint.trained_on import read_trained_on
+from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from stages.video import rle
 from stages.video.images import Image
 from stages.video.rle import Rle

@@ -1,4 +1,4 @@
-"""What a training or inference run may choose; checked when made, each default with its reason.
+"""Settings of a training or inference run; checked when made, each default with its reason.
 
 `official` in a name or comment: what the released code does (bytedance/Sa2VA 9832e1a), for comparison.
 Sources: the paper's section 3.4 and its released configurations.
@@ -27,7 +27,7 @@ def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelsConfig:
-    """Pictures for the two encoders; the same at training and inference, unlike in the release."""
+    """Sets the sizes of images for the two encoders; the same at training and inference, unlike in the release."""
 
     min_px: int = 128 * QWEN_PATCH_PX**2  # Qwen: a frame is scaled to have at least so many pixels
     max_px: int = 512 * QWEN_PATCH_PX**2  # Qwen: and at most so many; official training
@@ -44,9 +44,9 @@ class PixelsConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """How a video becomes an example."""
+    """Says how a video becomes an example."""
 
-    frames: int = 5  # pictures of a video that the MLLM sees (paper: 5; Sa2VA-i: 8)
+    frames: int = 5  # frames of a video that the MLLM sees (paper: 5; Sa2VA-i: 8)
     max_objects: int = 5  # expressions of a video in one conversation
     frame_choice: Literal["uniform", "random"] = "uniform"  # official: random; uniform is what inference does (Sa2VA-i)
     with_replacement: bool = False  # official: always 5 objects, the same ones again where there are fewer
@@ -64,7 +64,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sam2Config:
-    """Which SAM 2. The release has 2.0 (not 2.1), Hiera-L."""
+    """Says which SAM 2 is inside. The release has 2.0 (not 2.1), Hiera-L."""
 
     config_file: str = "configs/sam2/sam2_hiera_l.yaml"
     overrides: tuple[str, ...] = ()  # Hydra's; the tests build a tiny one with them
@@ -73,7 +73,7 @@ class Sam2Config:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """What is trained from what."""
+    """Says which model training starts from, and what of it is trained."""
 
     base: str  # folder or hub name of a Qwen3-VL, Qwen2.5-VL or InternVL, or of a Sa2VA checkpoint
     sam2: Sam2Config = field(default_factory=Sam2Config)
@@ -91,7 +91,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW with linear warm-up and cosine (paper, implementation details)."""
+    """Sets AdamW with linear warm-up and cosine (paper, implementation details)."""
 
     lr: float = 4e-5
     betas: tuple[float, float] = (0.9, 0.999)
@@ -112,7 +112,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """A training run. What follows `out` may differ when it is resumed, and `optim.micro_batch`; the rest may not."""
+    """Sets a training run; only fields from `out` on and `optim.micro_batch` may differ when it is resumed."""
 
     source: str | tuple[str, ...]  # folders of annotation runs, or Ref-SAV.json files; one or several
     sav_root: str  # empty: what the run's run.json says
@@ -146,18 +146,18 @@ class TrainConfig:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """`source` as several."""
+        """Return `source` as a tuple."""
         return _several(self.source)
 
     @property
     def stores(self) -> tuple[str, ...]:
-        """`store` as several."""
+        """Return `store` as a tuple."""
         return _several(self.store)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InferConfig:
-    """How masks are made of a text."""
+    """Says how masks are made from a text."""
 
     frames: int = 5  # key frames that the MLLM sees
     path: Literal["consistent", "official"] = "consistent"  # official: algorithm 1, the first frames are the key frames
@@ -176,12 +176,13 @@ _WIDE = 3584  # width of the language model in InternVL3-8B; 14B's is wider
 
 
 def official_train(config: TrainConfig, *, family: str = "", width: int = 0) -> TrainConfig:
-    """`config` with every choice of the released training code.
+    """Return `config` with every choice of the released training code.
 
     Args:
-        config: what else is chosen.
-        family: of the MLLM, as transformers calls it; "" or another than the release has one for: its 2B InternVL's.
-        width: of its language model.
+        config: has all other settings.
+        family: transformers' name of the MLLM's family; for "" or one that the release has no configuration for, its
+            2B InternVL's is taken.
+        width: width of its language model.
     """
     data = replace(
         config.data,
@@ -203,7 +204,7 @@ def official_train(config: TrainConfig, *, family: str = "", width: int = 0) -> 
 
 
 def official_infer(config: InferConfig) -> InferConfig:
-    """`config` with every choice of the released inference code, its four times larger pixel budget among them."""
+    """Return `config` with every choice of the released inference code, its four times larger pixel budget included."""
     budget_px = (512 * QWEN_PATCH_PX**2, 2048 * QWEN_PATCH_PX**2)
     pixels = PixelsConfig(min_px=budget_px[0], max_px=budget_px[1], resize_twice=True, official=True)
     return replace(config, frames=5, path="official", pixels=pixels, official_prompts=True, max_new_tokens=2048)
@@ -213,10 +214,10 @@ Config = TypeVar("Config", TrainConfig, InferConfig)
 
 
 def with_settings(config: Config, settings: Iterable[str]) -> Config:
-    """`config` with settings given as text, such as `optim.batch=32` or `data.frame_choice=random`.
+    """Return `config` with settings given as text, such as `optim.batch=32` or `data.frame_choice=random`.
 
     Raises:
-        ValueError: no such setting, or a value that it cannot have.
+        ValueError: there is no such setting, or it cannot have the value.
     """
     for setting in settings:
         path, equals, text = setting.partition("=")
@@ -227,7 +228,7 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
 
 
 def _with(config: Any, path: list[str], text: str, setting: str) -> Any:
-    names = [each.name for each in fields(config)]
+    names = [known.name for known in fields(config)]
     name, *rest = path
     if name not in names:
         raise ValueError(f"{setting}: there is no {name!r}; there is {', '.join(names)}")
@@ -239,7 +240,7 @@ def _with(config: Any, path: list[str], text: str, setting: str) -> Any:
 
 
 def _value(before: object, text: str, setting: str) -> object:
-    """`text` as what `before` is."""
+    """Parse `text` as the type of `before`."""
     if isinstance(before, str):
         return text
     try:

@@ -14,21 +14,20 @@ from torch.utils.data import Dataset
 
 from pipeline.data.clips import Clips, read_clip
 from pipeline.data.videos import Expression, Video
-from pipeline.sa2va.batch import Example
 from pipeline.sa2va.config import DataConfig
-from pipeline.sa2va.encode import EncodeInput
+from pipeline.sa2va.example import Batch
 
 MASK_PX = 256  # of SAM 2 at 1024 pixels: the sides of its mask logits are a quarter of its image's
 
 
-class RefSavDataset(Dataset[Example]):
+class RefSavDataset(Dataset[Batch]):
     """Gives the example of (epoch, index); index runs over all videos `config.repeats` times.
 
     Args:
         videos: checked ones.
         clips: where they are read from.
         config: what is drawn.
-        encode: makes an example of what was read (`pipeline.sa2va.encode.Encoder`).
+        encode: makes an example of what was read (`pipeline.sa2va.example.Encoder`).
         seed: of all draws.
         mask_px: side of the masks, that of SAM 2's logits.
     """
@@ -38,7 +37,7 @@ class RefSavDataset(Dataset[Example]):
         videos: Sequence[Video],
         clips: Clips,
         config: DataConfig,
-        encode: Callable[[EncodeInput], Example],
+        encode: Callable[..., Batch],
         seed: int,
         *,
         mask_px: int = MASK_PX,
@@ -51,27 +50,24 @@ class RefSavDataset(Dataset[Example]):
     def __len__(self) -> int:
         return len(self._videos) * self._config.repeats
 
-    def __getitem__(self, at: tuple[int, int]) -> Example:
-        return self._encode(self.read(*at))
-
     def frames(self, epoch: int, index: int) -> list[int]:
-        """Return the annotated frames that `read` takes."""
+        """Return the annotated frames of the example."""
         video, rng = self._drawing(epoch, index)
         return choose_frames(self._clips.annotated_count(video), self._config, rng)
 
-    def read(self, epoch: int, index: int) -> EncodeInput:
-        """Draw and read what an example is made of.
+    def __getitem__(self, at: tuple[int, int]) -> Batch:
+        """Draw, read and encode the example of (epoch, index).
 
         Raises:
             ValueError: a file of the video cannot be read; the video is named.
             IndexError: there is no such index.
         """
-        video, rng = self._drawing(epoch, index)
+        video, rng = self._drawing(*at)
         reader = self._clips.reader(video)
         frames = choose_frames(reader.annotated_count, self._config, rng)
         expressions = choose_expressions(video.expressions, self._config, rng)
         images, masks_OFMM = read_clip(reader, video, frames, expressions, self._mask_px)
-        return EncodeInput(
+        return self._encode(
             video_id=video.video_id,
             object_ids=tuple(one.object_id for one in expressions),
             texts=tuple(one.text for one in expressions),

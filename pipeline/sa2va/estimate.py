@@ -1,39 +1,47 @@
 """What a training step will need, before the first: memory by what it is for, arithmetic by part of the model.
 
-All of it is an estimate. Weights, gradients, optimiser states and SAM 2's part are counted; the MLLM's follows from its
-sizes. Not in it: what CUDA itself takes (about 0.5 GB), what is given back within
-the forward pass, fragmentation.
+All of it is an estimate. Weights, gradients and optimiser states are counted; what SAM 2 needs is counted by running
+copies of its parts on the meta device; what the MLLM needs follows from its sizes. Not in it: what CUDA itself takes
+(about 0.5 GB), what is given back within the forward pass, fragmentation.
 
 Shapes: T tokens of a micro-batch with padding, h = width, q and k = widths of all query and key heads, f = width of the
 feed-forward layer, r = LoRA rank.
 """
 
+import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.sa2va.batch import IGNORED, Batch
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.counting import convolutions_bytes, decoder_cost, encoder_flops
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters
+from pipeline.sa2va.text import IGNORED
 
 _FLOAT32, _BFLOAT16 = 4, 2  # bytes
 _ADAM_STATES = 2
 # Under autocast SAM 2's decoder keeps 0.73 of the bytes that are counted: about half of its work stays in float32.
 # Measured on one pair at full size: 78 of 107 MB.
 _DECODER_AUTOCAST = 0.73
+_STRIDE = 16  # of SAM 2's top map
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one micro-batch on one device.
+    """Holds what one micro-batch on one device needs.
 
     Attributes:
-        counts: videos, tokens (with padding), learned tokens, frames, masks.
-        memory: bytes by what they are for.
-        flops: floating point operations of forward and backward pass, by part; a multiplication and an addition are 2.
+        counts: numbers of videos, tokens (with padding), learned tokens, frames and masks.
+        memory: bytes, by what they are for.
+        flops: floating point operations of forward and backward pass, by part of the model; a multiplication and an
+            addition are 2.
     """
 
     counts: dict[str, int]
@@ -42,11 +50,11 @@ class Estimate:
 
     @property
     def total_bytes(self) -> int:
-        """Memory at the end of the forward pass, when most is kept."""
+        """Return the memory at the end of the forward pass, when most is kept."""
         return sum(self.memory.values())
 
     def __str__(self) -> str:
-        """The table that is printed before the first step."""
+        """Return the table that is logged before the first step."""
         videos = self.counts["videos"]
         head = "estimated for a micro-batch: " + ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
         memory = self.memory | {"memory (and about 0.5 GiB of CUDA)": self.total_bytes}
@@ -59,7 +67,10 @@ class Estimate:
 
 
 def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
-    """What a micro-batch of `config.optim.micro_batch` videos like those of `batch` needs; `model` is prepared."""
+    """Estimate what a micro-batch of `config.optim.micro_batch` videos like those of `batch` needs.
+
+    `model` must be prepared for training.
+    """
     videos = len(batch.video_ids_B)
     share = config.optim.micro_batch / videos
     masks = sum(masks_OFMM.shape[0] * masks_OFMM.shape[1] for masks_OFMM in batch.masks_B)
@@ -72,7 +83,7 @@ def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
     if low_bytes == _BFLOAT16:
         sam2_kept = round(sam2_kept * _DECODER_AUTOCAST)
     sam2_kept += frames * convolutions_bytes(model.sam2, low_bytes)
-    trained = sum(each.numel() for each in parameters(model))
+    trained = sum(weight.numel() for weight in parameters(model))
     language, head = _language_flops(model, batch, config)
     return Estimate(
         counts={
@@ -83,7 +94,7 @@ def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
             "masks": round(masks * share),
         },
         memory={
-            "weights": sum(each.nbytes for each in [*model.parameters(), *model.buffers()]),
+            "weights": sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]),
             "gradients": trained * _FLOAT32,
             "optimiser states": trained * _FLOAT32 * _ADAM_STATES,
             "activations of the language model": round(activations * share),
@@ -106,13 +117,13 @@ def _vocabulary(model: Sa2va) -> int:
 
 
 def _row_bytes(model: Sa2va, config: TrainConfig, low_bytes: int) -> int:
-    """The output matrix with its trained rows in it, and its gradient; peft makes both whole."""
+    """Return the bytes of the output matrix with its trained rows, and of its gradient: peft makes full matrices."""
     matrix = _vocabulary(model) * int(model.mllm.config.get_text_config().hidden_size) * low_bytes
     return 2 * matrix if config.model.train_embeddings == "new_rows" else matrix
 
 
 def _language_bytes(model: Sa2va, batch: Batch, config: TrainConfig, low_bytes: int) -> int:
-    """What the layers keep for the backward pass.
+    """Return the bytes that the layers keep for the backward pass.
 
     A token and layer keeps: two norms' inputs in float32; with norms of queries and keys, those too; queries, keys,
     values (repeated for grouped heads) and result of attention; gate, its activation and up; for each of seven LoRA
@@ -132,7 +143,10 @@ def _language_bytes(model: Sa2va, batch: Batch, config: TrainConfig, low_bytes: 
 
 
 def _language_flops(model: Sa2va, batch: Batch, config: TrainConfig) -> tuple[float, float]:
-    """Of the layers, for the batch; of the output matrix, for a row. Frozen matrices need no gradient of their own."""
+    """Return the operations of the layers for the batch, and of the output matrix for a row.
+
+    Frozen matrices need no gradient of their own.
+    """
     text: Any = model.mllm.config.get_text_config()
     h, q, k, f = _widths(model)
     videos, length = batch.input_ids_BL.shape
@@ -151,17 +165,21 @@ def _widths(model: Sa2va) -> tuple[int, int, int, int]:
 
 
 def _vision_flops(model: Sa2va, batch: Batch) -> float:
-    """Forward only, it is frozen; InternVL's projector is small beside it. Attention is within a frame."""
+    """Return the operations of the vision encoder, which is frozen: forward only, and attention is within a frame.
+
+    InternVL's projector is small beside it and left out.
+    """
     vision: Any = model.mllm.config.vision_config
-    weights = sum(each.numel() for each in model.family.vision(model.mllm).parameters() if each.dim() > 1)
+    vision_encoder = model.family.vision(model.mllm)
+    weights = sum(weight.numel() for weight in vision_encoder.parameters() if weight.dim() > 1)
     frames = len(batch.sam_frames_N3SS)
     if "image_grid_thw" in batch.mllm:
         patches_F = batch.mllm["image_grid_thw"].prod(-1).double()
         # a merger works on four patches at once
         merged = sum(
-            each.numel()
-            for name, each in model.family.vision(model.mllm).named_parameters()
-            if "merger" in name and each.dim() > 1
+            weight.numel()
+            for name, weight in vision_encoder.named_parameters()
+            if "merger" in name and weight.dim() > 1
         )
         per_patch, layers = weights - merged + merged / vision.spatial_merge_size**2, vision.depth
     else:
@@ -170,3 +188,63 @@ def _vision_flops(model: Sa2va, batch: Batch) -> float:
         per_patch, layers = float(weights), vision.num_hidden_layers
     patches_F = patches_F.cpu()
     return float((2 * per_patch * patches_F + 4 * layers * vision.hidden_size * patches_F**2).sum())
+
+
+def encoder_flops(sam2: SAM2VideoPredictor) -> int:
+    """Count the operations of the image encoder on one frame; 1.82 T for Hiera-L at 1024 px."""
+    side_px = sam2.image_size
+    encoder = copy.deepcopy(sam2.image_encoder).to("meta", torch.float32)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(torch.empty(1, 3, side_px, side_px, device="meta"))
+    return int(counter.get_total_flops())
+
+
+def decoder_cost(sam2: SAM2VideoPredictor) -> tuple[int, int]:
+    """Count (bytes kept in float32, operations of forward and backward pass) of the mask decoder on one pair."""
+    decoder = copy.deepcopy(sam2.sam_mask_decoder).to("meta")
+    width, side = sam2.hidden_dim, sam2.image_size // _STRIDE
+    kept = KeptMemory(decoder.parameters())
+
+    def maps(channels: int, times: int) -> Tensor:
+        return torch.empty(1, channels, times * side, times * side, device="meta", requires_grad=True)
+
+    with saved_tensors_hooks(kept.add, lambda tensor: tensor), FlopCounterMode(display=False) as counter:
+        low_PKMM, *_ = decoder(
+            image_embeddings=maps(width, 1),
+            image_pe=maps(width, 1).detach(),
+            sparse_prompt_embeddings=torch.empty(1, 3, width, device="meta", requires_grad=True),
+            dense_prompt_embeddings=maps(width, 1).detach(),
+            multimask_output=True,
+            repeat_image=False,
+            high_res_features=[maps(width // 8, 4), maps(width // 4, 2)],
+        )
+        low_PKMM.sum().backward()
+    return kept.nbytes, int(counter.get_total_flops())
+
+
+def convolutions_bytes(sam2: SAM2VideoPredictor, number_bytes: int) -> int:
+    """Return the bytes that the decoder's two convolutions keep of a frame: the encoder's finer maps."""
+    side = sam2.image_size // _STRIDE
+    return int(sam2.hidden_dim * ((4 * side) ** 2 + (2 * side) ** 2) * number_bytes)
+
+
+class KeptMemory:
+    """Counts the memory that autograd keeps for the backward pass, every piece of it once.
+
+    Use `add` as the first of `torch.autograd.graph.saved_tensors_hooks`.
+    """
+
+    def __init__(self, others: Iterable[Tensor]) -> None:
+        """Start at 0; `others`, such as parameters, are there anyway and do not count."""
+        self.nbytes = 0
+        self._seen = {tensor.untyped_storage()._cdata for tensor in others}
+        self._alive: list[Tensor] = []  # so that no piece takes the place of another
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Count `tensor` and return it."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._seen:
+            self._seen.add(storage._cdata)
+            self._alive.append(tensor)
+            self.nbytes += storage.nbytes()
+        return tensor

@@ -1,7 +1,7 @@
-"""The user's own copy of the official release (bytedance/Sa2VA): where its files are, and what is read of them.
+"""Find and read files in the user's own copy of the official release (bytedance/Sa2VA).
 
 None of it is ours to ship and none of it is run: Python files are copied beside a checkpoint, and questions are read by
-parsing. What is given is the root of a clone, or a folder of the Hugging Face files, in a clone or anywhere.
+parsing. The user gives the root of a clone, or a folder of the Hugging Face files, in a clone or anywhere.
 """
 
 import ast
@@ -14,13 +14,13 @@ _QUESTIONS, _NAME = Path("projects/sa2va/datasets/common.py"), "SEG_QUESTIONS"
 
 
 def model_files(given: Path, family: str) -> Path:
-    """The folder of the Hugging Face files of a family."""
+    """Return the folder of the Hugging Face files of a family."""
     inside = given / _MODELS / _MODELS_OF[family]
     return inside if inside.is_dir() else given
 
 
 def check_official_code(given: Path) -> None:
-    """Refuse what is neither.
+    """Refuse a folder that is neither a clone nor one of the Hugging Face files.
 
     Raises:
         ValueError: there is no such folder, or it is another one.
@@ -33,13 +33,13 @@ def check_official_code(given: Path) -> None:
 
 
 def read_questions(given: Path) -> tuple[str, ...]:
-    """The release's questions as templates with a field {text}, as often as they are listed; none outside a clone.
+    """Read the release's questions as templates with a field {text}, as often as they are listed; none outside a clone.
 
     Raises:
-        ValueError: the file of the clone does not list questions with one field each.
+        ValueError: the file of the clone does not list questions that have one field.
     """
-    place = given.resolve()
-    file = next((root / _QUESTIONS for root in (place, *place.parents) if (root / _QUESTIONS).is_file()), None)
+    folder = given.resolve()
+    file = next((root / _QUESTIONS for root in (folder, *folder.parents) if (root / _QUESTIONS).is_file()), None)
     if file is None:
         return ()
     try:

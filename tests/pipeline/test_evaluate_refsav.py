@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.evaluate_refsav import main
-from pipeline.sa2va.checkpoint.trained_on import write_trained_on
+from pipeline.sa2va.checkpoint.sidecar import write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from tests.pipeline.evaluation.drawn import edit, write_predictions, write_split
 from tests.pipeline.sa2va.infer.clip import taught_sa2va

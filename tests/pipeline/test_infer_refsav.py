@@ -15,8 +15,7 @@ from pycocotools import mask as coco
 from pipeline.infer_refsav import EXIT_USER_ERROR, main
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import InferConfig
-from pipeline.sa2va.infer.load import load_segmenter
-from pipeline.sa2va.infer.segment import Segmenter
+from pipeline.sa2va.infer.segment import Segmenter, load_segmenter
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import SIZE, drawn_clip, taught_sa2va
 from tests.pipeline.sa2va.models import base

@@ -15,9 +15,8 @@ import pytest
 
 from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig, with_settings
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.loop import Place
-from pipeline.sa2va.train.plan import read_data
-from pipeline.sa2va.train.run import train
+from pipeline.sa2va.train.run import read_data, train
+from pipeline.sa2va.train.step import DistContext
 from tests.running import ROOT
 
 WAIT_S = 300.0
@@ -95,7 +94,7 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     assert f"{steps} done before" not in told[1], "from a later checkpoint on"
 
     config = _config(demo_run, demo_root, base, whole)
-    train(config, *read_data(config), Place())
+    train(config, *read_data(config), DistContext())
     assert curve(out) == curve(whole)
     exported = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, whole)]
     assert exported[0] == exported[1]
@@ -125,7 +124,7 @@ def test_two_workers_share_the_work_and_what_cannot_be_mended_is_not_tried_again
     assert done.stdout.count("0 done before") == 1, "told once, by the first worker, and not begun again"
     steps = curve(tmp_path / "out")
     alone = _config(demo_run, demo_root, base, tmp_path / "alone")
-    train(replace(alone, stop_after=1), *read_data(alone), Place())
+    train(replace(alone, stop_after=1), *read_data(alone), DistContext())
     assert steps[0]["step"] == 1
     assert steps[0]["llm"] == pytest.approx(curve(tmp_path / "alone")[0]["llm"], rel=0.05), "the same videos in sum"
 

@@ -1,1 +1,1 @@
-"""Sa2VA checkpoints in the layout that ByteDance publishes on Hugging Face: names, reading, writing."""
+"""Read and write Sa2VA checkpoints in the layout that ByteDance publishes on Hugging Face."""

@@ -1,7 +1,7 @@
-"""config.json of the official layout, from and to transformers' own configurations. Source: the released checkpoints.
+"""Convert config.json of the official layout from and to transformers' own configurations.
 
-Written so that transformers 4.49 and later read it, for the official code needs 4: positions as rope_theta and
-rope_scaling, which 5 understands too, and the number format as torch_dtype.
+It is written so that transformers 4.49 and later read it, for the official code needs 4: positions as rope_theta and
+rope_scaling, which 5 understands too, and the number format as torch_dtype. Source: the released checkpoints.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ Json = dict[str, Any]
 
 
 def family_of(config: Mapping[str, Any]) -> str:
-    """Which MLLM is inside a Sa2VA whose config.json is `config`.
+    """Return the family of the MLLM inside a Sa2VA whose config.json is `config`.
 
     Raises:
-        ValueError: not a Sa2VA, or one of a family that is not supported.
+        ValueError: it is no Sa2VA, or its family is not supported.
     """
     if config.get("model_type") != MODEL_TYPE:
         raise ValueError(
@@ -51,15 +51,15 @@ def family_of(config: Mapping[str, Any]) -> str:
 
 
 def from_official(config: Mapping[str, Any], family: str, image_token_id: int) -> PretrainedConfig:
-    """Transformers' configuration of the MLLM.
+    """Make transformers' configuration of the MLLM inside.
 
     Args:
         config: config.json of a Sa2VA.
         family: `family_of` it.
-        image_token_id: what a picture's tokens are; InternVL's config.json does not say.
+        image_token_id: id of the tokens of an image; InternVL's config.json does not say it.
 
     Raises:
-        ValueError: a language model or a layout of tokens that is not supported.
+        ValueError: the language model or the chat template is not supported.
     """
     if config.get("template") not in _TEMPLATES:
         raise ValueError(f"the chat template must be one of {_TEMPLATES[1:]}, got {config.get('template')!r}")
@@ -71,7 +71,7 @@ def from_official(config: Mapping[str, Any], family: str, image_token_id: int) -
 
 
 def to_official(config: PretrainedConfig, family: str, *, vocabulary: int, dtype: str) -> Json:
-    """config.json for an MLLM with `config`, whose matrices have `vocabulary` rows and whose weights are `dtype`."""
+    """Make config.json for an MLLM with `config`, `vocabulary` rows in its token matrices, and weights of `dtype`."""
     plain: Json = config.to_dict()
     plain["text_config"] = _portable(plain["text_config"]) | {"vocab_size": vocabulary, "tie_word_embeddings": False}
     plain["vision_config"] = _portable(plain["vision_config"])
@@ -94,7 +94,7 @@ def to_official(config: PretrainedConfig, family: str, *, vocabulary: int, dtype
 
 
 def _portable(config: Json) -> Json:
-    """`config` without what every configuration of any model has, and with positions as transformers 4 has them."""
+    """Leave out what every configuration of any model has, and write positions as transformers 4 does."""
     common = PretrainedConfig().to_dict()
     nothing = object()
     config = {name: value for name, value in config.items() if name not in _OURS and value != common.get(name, nothing)}

@@ -1,4 +1,4 @@
-"""What the official training checkpoint (iter_N.pth) has learned, put into the model that it began with.
+"""Put what the official training checkpoint (iter_N.pth) has learned into the model that it began with.
 
 Such a file has only what was trained: LoRA, both token matrices, projection, mask decoder, InternVL's projector. The
 rest comes from the MLLM and the SAM 2 that it was trained from. Source of the names: the released code.
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.sa2va.checkpoint import names
+from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pickled import read_pickled
 
-ALPHA_PER_RANK = 2.0  # of LoRA, in every released configuration
+ALPHA_PER_RANK = 2.0  # LoRA's, in every released configuration
 _PREFIXES = {
     "mllm.model.language_model.base_model.model.": "language_model.",
     "mllm.model.mlp1.": "mlp1.",
@@ -27,15 +27,15 @@ _FEW = 20
 
 @torch.no_grad()
 def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RANK) -> None:
-    """Put what was trained into `model`, in place.
+    """Load what was trained into `model`, in place.
 
     Args:
         model: built from the MLLM and SAM 2 that the training began with, not prepared.
         path: the .pth file; nothing in it is run.
-        alpha_per_rank: LoRA's alpha by its rank.
+        alpha_per_rank: LoRA's alpha divided by its rank.
 
     Raises:
-        ValueError: not such a file, or weights missing, left over or of another shape.
+        ValueError: the file is none of these, or weights are missing, left over or of another shape.
     """
     state = _read(path)
     _untie(model)
@@ -64,10 +64,10 @@ def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RAN
         )
     shaped = [name for name, tensor in plain.items() if tensor.shape != wanted[name].shape]
     if shaped:
-        told = ", ".join(
+        shapes = ", ".join(
             f"{name} {tuple(plain[name].shape)}, not {tuple(wanted[name].shape)}" for name in shaped[:_FEW]
         )
-        raise ValueError(f"{path} is of another MLLM or SAM 2, {len(shaped)} of another shape: {told}")
+        raise ValueError(f"{path} is of another MLLM or SAM 2, {len(shaped)} of another shape: {shapes}")
     for name, tensor in plain.items():
         wanted[name].copy_(tensor)
 
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except ValueError as error:
         raise ValueError(f"the training checkpoint {error}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ValueError(f"an official training checkpoint is a dict with an entry 'state_dict', {path} is not")
     return state
 
@@ -94,7 +94,7 @@ def _our_name(name: str, family: str) -> str:
 
 
 def _trained(model: Sa2va) -> set[str]:
-    """Our names of what the official code trains."""
+    """Return our names of what the official code trains."""
     family, mllm = model.family, model.mllm
     modules: dict[str, nn.Module] = {
         "text_hidden_fcs": model.text_hidden_fcs,
@@ -102,15 +102,15 @@ def _trained(model: Sa2va) -> set[str]:
     }
     language = family.language_model(mllm)
     paths = {id(module): name for name, module in model.named_modules()}
-    linear = [f"{paths[id(each)]}.weight" for each in language.modules() if isinstance(each, nn.Linear)]
-    whole = [family.input_embeddings(mllm), family.lm_head(mllm)]
-    whole += [family.projector(mllm)] if family.name == "internvl" else []
-    modules |= {paths[id(each)]: each for each in whole}
+    linear = [f"{paths[id(module)]}.weight" for module in language.modules() if isinstance(module, nn.Linear)]
+    trained = [family.input_embeddings(mllm), family.lm_head(mllm)]
+    trained += [family.projector(mllm)] if family.name == "internvl" else []
+    modules |= {paths[id(module)]: module for module in trained}
     return {*linear, *(f"{path}.{name}" for path, module in modules.items() for name, _ in module.named_parameters())}
 
 
 def _untie(model: Sa2va) -> None:
-    """The official code trains both token matrices, each for itself."""
+    """Give both token matrices their own weights: the official code trains them separately."""
     embeddings: Any = model.family.input_embeddings(model.mllm)
     lm_head: Any = model.family.lm_head(model.mllm)
     if lm_head.weight is embeddings.weight:

@@ -2,16 +2,15 @@
 
 Ours: `mllm.` + the names of transformers' own class, `grounding_encoder.sam2_model.` + the names of PyPI sam2,
 `text_hidden_fcs.`; and `original_decoder.` for SAM 2's own mask decoder where it is known.
-Theirs: Sa2VAChatModelQwen (Qwen families) and Sa2VAChatModel (InternVL). Source: the released ones.
+Theirs: Sa2VAChatModelQwen (Qwen families) and Sa2VAChatModel (InternVL). Source: the released checkpoints.
 
-One official tensor may be several of ours: InternViT has q, k and v in one matrix. `Part` says which rows.
+One official tensor may be several of ours: OpenGVLab keeps q, k and v of a layer of InternViT in one matrix (and calls
+the projector mlp1). `TensorRows` says which rows.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
-
-from pipeline.sa2va.checkpoint.internvl_names import Part, our_internvl, their_internvl
+from typing import Literal, NamedTuple
 
 MLLM = "mllm."
 SAM2 = "grounding_encoder.sam2_model."
@@ -21,53 +20,81 @@ ORIGINAL_DECODER = "original_decoder."
 MODIFIED_DECODER = SAM2 + "sam_mask_decoder_modified."  # Sa2VA-i: the fine-tuned one, beside SAM 2's own
 _THEIR_GAMMA = re.compile(r"(memory_encoder\.fuser\.layers\.\d+)\.g_weight")
 _OUR_GAMMA = re.compile(r"(memory_encoder\.fuser\.layers\.\d+)\.gamma")
+QKV = ("q_proj", "k_proj", "v_proj")
+# Official names and transformers' InternVL, each pair written as the pattern of the one and the text of the other.
+_VIT = (
+    ("embeddings.class_embedding", "embeddings.cls_token"),
+    ("embeddings.position_embedding", "embeddings.position_embeddings"),
+    ("embeddings.patch_embedding.", "embeddings.patch_embeddings.projection."),
+)
+_VIT_LAYER = (
+    ("attn.proj.", "attention.projection_layer."),
+    ("attn.q_norm.", "attention.q_norm."),
+    ("attn.k_norm.", "attention.k_norm."),
+    ("norm1.", "layernorm_before."),
+    ("norm2.", "layernorm_after."),
+    ("ls1", "lambda_1"),
+    ("ls2", "lambda_2"),
+    ("mlp.", "mlp."),
+)
+_PROJECTOR = (("0.", "layer_norm."), ("1.", "linear_1."), ("3.", "linear_2."))
+_THEIR_LAYER = re.compile(r"encoder\.layers\.(\d+)\.(.+)")
+_OUR_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
+
+
+class TensorRows(NamedTuple):
+    """Names rows `at * n / of` to `(at + 1) * n / of` of the tensor `name`, which has n rows."""
+
+    name: str
+    at: int = 0
+    of: int = 1
 
 
 def has_modified_decoder(names: Iterable[str]) -> bool:
-    """Whether official `names` are those of Sa2VA-i, which keeps both mask decoders."""
+    """Return whether official `names` are those of Sa2VA-i, which keeps both mask decoders."""
     return any(name.startswith(MODIFIED_DECODER) for name in names)
 
 
-def ours(name: str, family: str, *, modified: bool = False) -> tuple[Part, ...] | None:
-    """What the official tensor `name` is called here.
+def ours(name: str, family: str, *, modified: bool = False) -> tuple[TensorRows, ...] | None:
+    """Return what the official tensor `name` is called here.
 
     Args:
-        name: official.
-        family: of the MLLM.
+        name: official name.
+        family: name of the MLLM's family.
         modified: the checkpoint `has_modified_decoder`.
 
     Returns:
         The tensors that it holds, in the order of their rows; `of` is how many. None if the layout has no such name.
     """
     if name.startswith(HEADS):
-        return (Part(name),)
+        return (TensorRows(name),)
     if name.startswith(SAM2):
-        return (Part(_our_sam2(name, modified)),)
+        return (TensorRows(_our_sam2(name, modified)),)
     if family == "internvl":
-        found = our_internvl(name)
+        result = our_internvl(name)
     else:
-        found = (Part(_our_qwen(name.removeprefix("model."))),) if name.startswith("model.") else None
-    return tuple(part._replace(name=MLLM + part.name) for part in found) if found else None
+        result = (TensorRows(_our_qwen(name.removeprefix("model."))),) if name.startswith("model.") else None
+    return tuple(part._replace(name=MLLM + part.name) for part in result) if result else None
 
 
-def theirs(name: str, family: str) -> Part | None:
-    """Which official tensor, or rows of one, our tensor `name` is.
+def theirs(name: str, family: str) -> TensorRows | None:
+    """Return which official tensor, or rows of one, our tensor `name` is.
 
     Returns:
         None for a name that the layout has no place for (`original_decoder.`).
     """
     if name.startswith(HEADS):
-        return Part(name)
+        return TensorRows(name)
     if name.startswith(SAM2):
-        return Part(_OUR_GAMMA.sub(r"\1.g_weight", name))
+        return TensorRows(_OUR_GAMMA.sub(r"\1.g_weight", name))
     if not name.startswith(MLLM):
         return None
     name = name.removeprefix(MLLM)
-    return their_internvl(name) if family == "internvl" else Part("model." + name)
+    return their_internvl(name) if family == "internvl" else TensorRows("model." + name)
 
 
 def family_of_names(names: Iterable[str]) -> Literal["qwen", "internvl"] | None:
-    """What the official `names` look like: for a message where config.json says otherwise."""
+    """Guess the family from official `names`, for a message where config.json says otherwise."""
     heads = {name.split(".")[0] for name in names}
     if "vision_model" in heads or "language_model" in heads:
         return "internvl"
@@ -75,10 +102,10 @@ def family_of_names(names: Iterable[str]) -> Literal["qwen", "internvl"] | None:
 
 
 def gather(state_sizes: Mapping[str, object], family: str) -> dict[str, list[str]]:
-    """Official names, sorted, each with those of ours that it is made of, in order.
+    """Return the official names, sorted, and for every one our names that it is made of, in order.
 
     Raises:
-        ValueError: names with no place in the layout, or a matrix of which a part is missing.
+        ValueError: the layout has no place for a name, or a part of a matrix is missing.
     """
     parts: dict[str, dict[int, str]] = {}
     of: dict[str, int] = {}
@@ -105,9 +132,70 @@ def _our_sam2(name: str, modified: bool) -> str:
 
 
 def _our_qwen(name: str) -> str:
-    """Transformers' present name; before 4.52 the two towers had no common `model.`."""
+    """Return the present name in transformers; before 4.52 the two towers had no common `model.`."""
     if name.startswith("visual."):
         return "model." + name
     if name.startswith(("model.layers.", "model.embed_tokens.", "model.norm.")):
         return "model.language_model." + name.removeprefix("model.")
     return name
+
+
+def our_internvl(name: str) -> tuple[TensorRows, ...] | None:
+    """Return what transformers calls the official `name`: one tensor, three for q, k and v; None if it is unknown."""
+    tower, _, rest = name.partition(".")
+    if tower == "language_model":
+        head, _, tail = rest.partition(".")
+        prefix = {"model": "model.language_model.", "lm_head": "lm_head."}.get(head)
+        return (TensorRows(prefix + tail),) if prefix else None
+    if tower == "mlp1":
+        result = _swap(rest, _PROJECTOR, 0)
+        return (TensorRows("model.multi_modal_projector." + result),) if result else None
+    if tower != "vision_model":
+        return None
+    vit = "model.vision_tower."
+    if layer := _THEIR_LAYER.fullmatch(rest):
+        inside = f"{vit}encoder.layer.{layer[1]}."
+        if layer[2].startswith("attn.qkv."):
+            kind = layer[2].removeprefix("attn.qkv.")
+            return tuple(
+                TensorRows(f"{inside}attention.{projection}.{kind}", index, 3) for index, projection in enumerate(QKV)
+            )
+        result = _swap(layer[2], _VIT_LAYER, 0)
+        return (TensorRows(inside + result),) if result else None
+    result = _swap(rest, _VIT, 0)
+    return (TensorRows(vit + result),) if result else None
+
+
+def their_internvl(name: str) -> TensorRows | None:
+    """Return which official tensor, or third of one, transformers' tensor `name` is; None if there is none."""
+    if name.startswith("lm_head."):
+        return TensorRows("language_model." + name)
+    if name.startswith("model.language_model."):
+        return TensorRows("language_model.model." + name.removeprefix("model.language_model."))
+    if name.startswith("model.multi_modal_projector."):
+        result = _swap(name.removeprefix("model.multi_modal_projector."), _PROJECTOR, 1)
+        return TensorRows("mlp1." + result) if result else None
+    if not name.startswith("model.vision_tower."):
+        return None
+    rest = name.removeprefix("model.vision_tower.")
+    if layer := _OUR_LAYER.fullmatch(rest):
+        inside = f"vision_model.encoder.layers.{layer[1]}."
+        for index, projection in enumerate(QKV):
+            if layer[2].startswith(f"attention.{projection}."):
+                return TensorRows(f"{inside}attn.qkv.{layer[2].rpartition('.')[2]}", index, 3)
+        result = _swap(layer[2], _VIT_LAYER, 1)
+        return TensorRows(inside + result) if result else None
+    result = _swap(rest, _VIT, 1)
+    return TensorRows("vision_model." + result) if result else None
+
+
+def _swap(name: str, pairs: Iterable[tuple[str, str]], side: int) -> str | None:
+    """Replace the beginning of `name` that stands on `side` of a pair by the other side; None if no pair fits.
+
+    A side that ends with a dot stands for a beginning, any other for the complete name.
+    """
+    for pair in pairs:
+        mine, other = pair[side], pair[1 - side]
+        if name == mine or (mine.endswith(".") and name.startswith(mine)):
+            return other + name.removeprefix(mine)
+    return None

@@ -1,4 +1,4 @@
-"""From the official training checkpoint (iter_N.pth) to a Sa2VA: `python -m pipeline.sa2va.checkpoint.pth`.
+"""Convert the official training checkpoint (iter_N.pth) to a Sa2VA: `python -m pipeline.sa2va.checkpoint.pth`.
 
 Such a file has only what was trained; the rest comes from the MLLM and the SAM 2 that it was trained from.
 """
@@ -18,7 +18,7 @@ EXIT_USER_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0 done, 2 wrong settings or files."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings or files."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -33,7 +33,7 @@ def convert(options: argparse.Namespace) -> None:
     """Run the command described by `options`.
 
     Raises:
-        ValueError: files that are not there, or do not belong together.
+        ValueError: files are not there, or do not belong together.
     """
     for name, path in {"PTH": options.pth, "--sam2": options.sam2}.items():  # the MLLM takes minutes to read
         if not path.is_file():
@@ -55,7 +55,7 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     command = argparse.ArgumentParser(prog="python -m pipeline.sa2va.checkpoint.pth", description=__doc__)
     add = command.add_argument
     add("pth", type=Path, metavar="PTH", help="iter_N.pth of the official training")

@@ -1,1 +1,1 @@
-"""Masks of a video from texts: the consistent path (Sa2VA-i) and the official one (algorithm 1)."""
+"""Segment a video from texts, on the consistent path (Sa2VA-i) or the official one (algorithm 1)."""

@@ -1,1 +1,1 @@
-"""Training: the loop of one worker, its checkpoints, and what is told along the way."""
+"""Train a Sa2VA: a run, its steps, its checkpoints, its metrics. None of it knows of Ray (`ray_train.py` does)."""

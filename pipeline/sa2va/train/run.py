@@ -1,52 +1,107 @@
-"""A training run as one worker sees it: model built, steps done, checkpoints written, the model exported."""
+"""A training run as one worker sees it: data read, model built, steps done, checkpoints written, the model exported.
+
+`check_run` and `try_micro_batch` tell what can be known of a run before its workers start.
+"""
 
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from manifests.outputs import check_space
+from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
-from pipeline.data.videos import Video
-from pipeline.sa2va.batch import Batch
+from pipeline.data.videos import Video, excluded_videos, read_videos
 from pipeline.sa2va.build import build
-from pipeline.sa2va.checkpoint.trained_on import read_trained_on, write_trained_on
+from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import save_sa2va
-from pipeline.sa2va.collate import collate
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
-from pipeline.sa2va.encode import LOGITS_STRIDE, Encoder
 from pipeline.sa2va.estimate import estimate
+from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
+from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.train import pictures, state
-from pipeline.sa2va.train.every import Every
-from pipeline.sa2va.train.identity import DataIdentity
-from pipeline.sa2va.train.loop import Place, any_of, autocast, do_step
-from pipeline.sa2va.train.plan import plan, plan_steps
-from pipeline.sa2va.train.schedule import optimiser
-from pipeline.sa2va.train.watch import Watch
-from pipeline.sa2va.trainable import parameters, prepare, summary
+from pipeline.sa2va.train import state
+from pipeline.sa2va.train.metrics_logger import MetricsLogger, draw_masks, write_jpeg
+from pipeline.sa2va.train.state import DataIdentity
+from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
 
 logger = logging.getLogger(__name__)
+_DRAWN = 4  # videos whose masks are drawn along the way
+_STATES = 3  # a trained number and Adam's two of it, float32
+_EXPORTED_BYTES = 2  # bfloat16
 
-_SHOWN = 4  # videos whose masks are drawn along the way
 
-
-def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> Path | None:
-    """Train from the last checkpoint on, to the end or until `place.stop`.
-
-    Returns:
-        The folder of the exported model; None if it was stopped before.
+def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
+    """Read the videos to train on, check all of them, and leave out those of the benchmark.
 
     Raises:
-        ValueError: settings that cannot be trained with, a checkpoint of another run, a loss that is no number.
+        ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
+    """
+    exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    root = Path(config.sav_root) if config.sav_root else None
+    sources = [Path(source) for source in config.sources]
+    videos = read_videos(sources, root, exclude=exclude, official=config.official)
+    clips = Clips([Path(store) for store in config.stores])
+    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
+
+
+def check_run(config: TrainConfig, videos: list[Video]) -> None:
+    """Check the checkpoint in OUT, the base model and the disk; of weights only names and shapes are read.
+
+    Raises:
+        ValueError: the checkpoint is of another run, the base is broken or no MLLM, or the disk has too little room.
+    """
+    state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
+    model = build(config.model, device="meta", dtype=torch.bfloat16)
+    prepare(model, config.model)
+    logger.info("the model can be built:\n%s", summary(model))
+    checkpoint_bytes = _STATES * sum(4 * parameter.numel() for parameter in parameters(model))
+    model_bytes = _EXPORTED_BYTES * sum(parameter.numel() for parameter in model.parameters())
+    new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
+    check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
+
+
+def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, device: torch.device) -> None:
+    """Compute one forward and backward pass over the first videos in this process; nothing is written.
+
+    Raises:
+        ValueError: training would fail with the same message.
+    """
+    model, dataset = prepared(config, videos, clips, DistContext(device=device))
+    count = min(config.optim.micro_batch, len(videos))
+    batch = collate([dataset[0, index] for index in range(count)], family=model.family)
+    logger.info("%s", estimate(model, batch, config))
+    model.train()
+    started_s = time.monotonic()
+    with autocast(device):
+        losses: Any = model(batch.to(device))
+    losses.total.backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    spent_s = time.monotonic() - started_s
+    if not torch.isfinite(losses.total):
+        raise ValueError(f"the loss must be a number, got {losses.total.item()} for {', '.join(batch.video_ids_B)}")
+    logger.info("a micro-batch of %d videos: loss %.4f, %.2f s", count, losses.total.item(), spent_s)
+
+
+def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistContext) -> Path | None:
+    """Train from the last checkpoint on, to the end of the run or until `dist.stop`.
+
+    Returns:
+        The folder of the exported model; None if the run was stopped before its end.
+
+    Raises:
+        ValueError: the settings cannot be trained with, the checkpoint is of another run, or a loss is no number.
         FatalError: a checkpoint cannot be written.
     """
     out = Path(config.out)
@@ -55,68 +110,68 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) 
     checkpoint = state.resume_from(config, data)
     if checkpoint:
         data = replace(data, trained_on=data.trained_on | state.data_of(checkpoint).trained_on)
-    model, dataset = prepared(config, videos, clips, place)
+    model, dataset = prepared(config, videos, clips, dist)
     lengths = dataset.lengths()
-    whole, steps = plan_steps(config, lengths), plan(config, lengths, place)
+    of_all, steps = plan_steps(config, lengths), plan(config, lengths, dist)
     trained = parameters(model)
     adam, schedule = optimiser(trained, len(steps), config.optim, len(steps[0]) if config.official else 0)
     begun = state.load(checkpoint, model, adam, schedule) if checkpoint else 0
 
     join = partial(collate, family=model.family)
-    shown = join([dataset[0, index] for index in range(min(_SHOWN, len(videos)))])
-    watch = None
-    if place.rank == 0:
-        _introduce(config, model, shown, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
-        watch = Watch(out, len(steps), begun)
+    drawn = join([dataset[0, index] for index in range(min(_DRAWN, len(videos)))])
+    metrics = None
+    if dist.rank == 0:
+        _introduce(config, model, drawn, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
+        metrics = MetricsLogger(out, len(steps), begun)
         if not begun:
-            _show(watch, out, 0, model, shown, place)
-    wrapped = model if place.world == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
+            _draw(metrics, out, 0, model, drawn, dist)
+    wrapped = model if dist.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
-    # a worker without a video computes one that counts nothing, so that all of them keep step
-    read = [micro or whole[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
-    batches = _loader(config, dataset, read, join, place)
-    saves = Every(config.checkpoint_every, config.checkpoint_every_s)
-    shows = Every(config.pictures_every, config.pictures_every_s)
+    # a worker without a video computes one with weight 0, so that all workers do the same number of passes
+    read = [micro or of_all[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
+    batches = _loader(config, dataset, read, join, dist)
+    saves = Periodic(config.checkpoint_every, config.checkpoint_every_s)
+    draws = Periodic(config.pictures_every, config.pictures_every_s)
     end = min(len(steps), config.stop_after or len(steps))
     for step in range(begun + 1, end + 1):
-        place.seed(config, step)
+        dist.seed(config, step)
         started_s, lr = time.monotonic(), float(schedule.get_last_lr()[0])
         micro_batches = list(islice(batches, len(steps[step - 1])))
-        weights = [len(micro) * place.world / len(whole[step - 1]) for micro in steps[step - 1]]
-        told = do_step(config, wrapped, trained, adam, schedule, micro_batches, weights, place)
+        weights = [len(micro) * dist.world_size / len(of_all[step - 1]) for micro in steps[step - 1]]
+        result = do_step(config, wrapped, trained, adam, schedule, micro_batches, weights, dist)
         spent_s = time.monotonic() - started_s
-        if watch and (step % config.log_every == 0 or step == end):
-            pace = {"samples/s": told.samples / spent_s, "tokens/s": told.tokens / spent_s}
-            watch.tell(step, told.parts, lr=lr, norm=told.norm, pace=pace)
-        if watch and (shows.due(step) or step == len(steps)):
-            _show(watch, out, step, model, shown, place)
-        due, stop = any_of([watch is not None and saves.due(step), place.stop()], place)
+        if metrics and (step % config.log_every == 0 or step == end):
+            pace = {"samples/s": result.samples / spent_s, "tokens/s": result.tokens / spent_s}
+            metrics.log(step, result.parts, lr=lr, norm=result.norm, pace=pace)
+        if metrics and (draws.due(step) or step == len(steps)):
+            _draw(metrics, out, step, model, drawn, dist)
+        due, stop = any_of([metrics is not None and saves.due(step), dist.stop()], dist)
         if due or stop or step == end:
-            if place.rank == 0:
+            if dist.rank == 0:
                 state.save(config, step, model, adam, schedule, data)
-            place.report({"step": step, **told.parts})
+            dist.report({"step": step, **result.parts})
         if stop:
             end = step
             break
-    if watch:
-        watch.close()
+    if metrics:
+        metrics.close()
     if end < len(steps):
         logger.info("stopped as asked after step %d of %d; its checkpoint is written", end, len(steps))
         return None
-    if watch:
+    if metrics:
         _export(config, model, data.trained_on)
     return out / "model"
 
 
-def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: Place) -> tuple[Sa2va, RefSavDataset]:
-    """The model as it is before the first step, and what it is trained on.
+def prepared(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistContext) -> tuple[Sa2va, RefSavDataset]:
+    """Build the model as it is before the first step, and the data set that it is trained on.
 
     Raises:
         ValueError: the base model or SAM 2 cannot be read.
     """
-    dtype = torch.bfloat16 if place.device.type == "cuda" else torch.float32
-    model = build(config.model, device=place.device, dtype=dtype, seed=config.seed)
-    torch.manual_seed(config.seed)  # of the adapters' first weights
+    dtype = torch.bfloat16 if dist.device.type == "cuda" else torch.float32
+    model = build(config.model, device=dist.device, dtype=dtype, seed=config.seed)
+    torch.manual_seed(config.seed)  # the adapters' first weights are drawn from it
     prepare(model, config.model)
     model.official = config.official
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
@@ -125,27 +180,31 @@ def prepared(config: TrainConfig, videos: list[Video], clips: Clips, place: Plac
 
 
 def _loader(
-    config: TrainConfig, dataset: RefSavDataset, micro: list[list[tuple[int, int]]], join: partial[Batch], place: Place
+    config: TrainConfig,
+    dataset: RefSavDataset,
+    micro: list[list[tuple[int, int]]],
+    join: partial[Batch],
+    dist: DistContext,
 ) -> Iterator[Batch]:
-    """The micro-batches in their order, read ahead by worker processes."""
+    """Return the micro-batches in their order, read ahead by the loader's processes."""
     loader = DataLoader(
         dataset,
         batch_sampler=micro,
         collate_fn=join,
         num_workers=config.loader_workers,
         worker_init_fn=_one_thread,
-        pin_memory=place.device.type == "cuda",
+        pin_memory=dist.device.type == "cuda",
     )
     return iter(loader)
 
 
 def _one_thread(_: int) -> None:
-    """A loader's process has a core of its own, and OpenCV's threads do not outlive the fork that made it."""
+    """Keep OpenCV to one thread: a loader's process has one core, and OpenCV's threads do not survive a fork."""
     cv2.setNumThreads(0)
 
 
 def _introduce(config: TrainConfig, model: Sa2va, first: Batch, amount: str) -> None:
-    """Say what is trained on what, before the first step."""
+    """Log what is trained on what, before the first step."""
     logger.info("%s\n%s", amount, summary(model))
     ids = first.input_ids_BL[0][first.attention_BL[0]].tolist()
     seen = [token for token in ids if token != model.family.context_token_id]
@@ -154,16 +213,16 @@ def _introduce(config: TrainConfig, model: Sa2va, first: Batch, amount: str) -> 
     logger.info("%s", estimate(model, first, config))
 
 
-def _show(watch: Watch, out: Path, step: int, model: Sa2va, shown: Batch, place: Place) -> None:
+def _draw(metrics: MetricsLogger, out: Path, step: int, model: Sa2va, drawn: Batch, dist: DistContext) -> None:
     """Draw the masks that the model gives for the fixed videos."""
     was_training = model.training
     model.eval()
-    with torch.no_grad(), autocast(place.device):
-        logits_B = [logits.cpu().numpy() for logits in model(shown.to(place.device)).logits_B]
+    with torch.no_grad(), autocast(dist.device):
+        logits_B = [logits.cpu().numpy() for logits in model(drawn.to(dist.device)).logits_B]
     model.train(was_training)
-    picture_HW3 = pictures.draw(shown, logits_B)
-    pictures.write(picture_HW3, out / "pictures" / f"step_{step:08d}.jpg")
-    watch.show(step, "masks", torch.from_numpy(picture_HW3))
+    image_HW3 = draw_masks(drawn, logits_B)
+    write_jpeg(image_HW3, out / "pictures" / f"step_{step:08d}.jpg")
+    metrics.add_image(step, "masks", torch.from_numpy(image_HW3))
 
 
 def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> None:
@@ -177,3 +236,23 @@ def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> No
     )
     write_trained_on(trained_on, folder)
     logger.info("the trained model is in %s", folder)
+
+
+@dataclass
+class Periodic:
+    """Tells when something is due that a run does now and then.
+
+    It is due when `steps` steps or `seconds_s` seconds have passed since it last was; 0 takes that measure away.
+    """
+
+    steps: int
+    seconds_s: float
+    _last_s: float = field(default_factory=time.monotonic)
+
+    def due(self, step: int) -> bool:
+        """Return whether it is due after optimiser step `step` (from 1); if so, the seconds count from now."""
+        by_time = self.seconds_s > 0 and time.monotonic() - self._last_s >= self.seconds_s
+        if by_time or (self.steps > 0 and step % self.steps == 0):
+            self._last_s = time.monotonic()
+            return True
+        return False

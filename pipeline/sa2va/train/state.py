@@ -1,46 +1,113 @@
 """Checkpoints of a training run, from which it goes on exactly: `OUT/checkpoints/step_00000100/`.
 
-What is in one: the trained parameters, the optimiser with its moments, the schedule, the settings, and what was learned
-from (`identity.py`). Not in it: random states and the place in the data. Both follow from the seed, the step and the
-worker's rank (`loop.py`), so there is nothing to restore wrongly. A checkpoint is written beside its place and renamed:
-it is whole, or not there.
+A checkpoint has the trained parameters, the optimiser with its moments, the schedule, the settings, and what the run
+has learned from: the ids of its videos and expressions, and a hash of them with their texts. A run that goes on must
+find the same data, or say that it may be another; and whatever was learned from at any time stays in the list that
+keeps a model away from its own benchmark. Not in a checkpoint are random states and the position in the data: both
+follow from the seed, the step and the worker's rank (`step.py`), so there is nothing to restore wrongly. A checkpoint
+is written beside its place and renamed: it is complete, or not there.
 """
 
+import hashlib
 import json
 import logging
 import shutil
-from dataclasses import asdict, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from pipeline.data.videos import Video
+from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pickled import read_pickled
-from pipeline.sa2va.train.identity import DataIdentity
-from pipeline.sa2va.trainable import load_trainable_state, trainable_state
 from stages.base import FatalError
 
 logger = logging.getLogger(__name__)
-
 _DATA = "data.json"
 _FILES = ("model.pt", "optimiser.pt", "settings.json", _DATA)
-_MAY_DIFFER = {each.name for each in fields(TrainConfig)}
+_MAY_DIFFER = {setting.name for setting in fields(TrainConfig)}
 _MAY_DIFFER -= {"source", "sav_root", "model", "data", "optim", "seed", "official", "split", "on_bad"}
 _MAY_DIFFER_IN = {"optim": ("micro_batch",), "model": ("gradient_checkpointing",)}  # how a step is computed, not what
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """Identifies the data that a run has learned from.
+
+    Attributes:
+        objects: video id -> ids of the objects of its expressions, in order.
+        sha256: hash of all that is learned from the expressions: video, object, mask file and column, text.
+        trained_on: ids of all videos that the model has ever learned from.
+    """
+
+    objects: dict[str, tuple[str, ...]]
+    sha256: str
+    trained_on: frozenset[str]
+
+    @classmethod
+    def of(cls, videos: Iterable[Video], before: Iterable[str] = ()) -> Self:
+        """Return the identity of `videos`; `before` has the ids of videos that the model has learned from already."""
+        objects: dict[str, tuple[str, ...]] = {}
+        digest = hashlib.sha256()
+        for video in videos:
+            objects[video.video_id] = objects.get(video.video_id, ()) + tuple(e.object_id for e in video.expressions)
+            rows = [[row.object_id, row.masklet_type, row.column, row.text] for row in video.expressions]
+            digest.update(json.dumps([video.video_id, video.frame_count, rows]).encode())
+        return cls(objects, digest.hexdigest(), frozenset(before) | objects.keys())
+
+    def to_json(self) -> str:
+        """Return the text that a checkpoint has."""
+        content = {"sha256": self.sha256, "trained_on": sorted(self.trained_on), "objects": self.objects}
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is something else.
+        """
+        try:
+            content = json.loads(text)
+            objects = {str(video_id): tuple(ids) for video_id, ids in content["objects"].items()}
+            return cls(objects, str(content["sha256"]), frozenset(content["trained_on"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"sha256, trained_on and objects must be there, got {error!r}") from error
+
+    def difference(self, now: "DataIdentity") -> str:
+        """Return in words what differs in `now`; "" if nothing does."""
+        if now.sha256 == self.sha256:
+            return ""
+        shared = self.objects.keys() & now.objects.keys()
+        changes = [
+            _named("videos are gone", self.objects.keys() - now.objects.keys()),
+            _named("videos are new", now.objects.keys() - self.objects.keys()),
+            _named("videos have other expressions", {v for v in shared if self.objects[v] != now.objects[v]}),
+        ]
+        return ", ".join(filter(None, changes)) or "the texts or masks of the same expressions are other ones"
+
+
+def _named(what: str, ids: Iterable[str]) -> str:
+    ordered = sorted(ids)
+    rest = ", …" if len(ordered) > _FEW else ""
+    return f"{len(ordered)} {what} ({', '.join(ordered[:_FEW])}{rest})" if ordered else ""
 
 
 def latest(out: Path) -> Path | None:
-    """The newest checkpoint of the run in `out`, if there is one."""
-    found = sorted(out.glob("checkpoints/step_????????"))
-    return found[-1] if found else None
+    """Return the newest checkpoint of the run in `out`, None if there is none."""
+    checkpoints = sorted(out.glob("checkpoints/step_????????"))
+    return checkpoints[-1] if checkpoints else None
 
 
 def step_of(checkpoint: Path) -> int:
-    """Optimiser steps that were done when it was written."""
+    """Return how many optimiser steps were done when the checkpoint was written."""
     return int(checkpoint.name.removeprefix("step_"))
 
 
@@ -50,7 +117,7 @@ def save(
     """Write the checkpoint of `step` and remove the oldest beyond `config.keep_checkpoints`.
 
     Raises:
-        FatalError: it cannot be written, as where the disk is full; the one before is still there.
+        FatalError: it cannot be written, as where the disk is full; the checkpoint before it is still there.
     """
     folder = Path(config.out, "checkpoints", f"step_{step:08d}")
     scratch = folder.with_name(f".{folder.name}")
@@ -77,28 +144,28 @@ def save(
 
 
 def check_settings(config: TrainConfig, checkpoint: Path) -> None:
-    """Whether the run that wrote `checkpoint` is this one.
+    """Check that `checkpoint` was written by a run with these settings.
 
     Raises:
-        ValueError: a setting that makes the result differ from an uninterrupted run, with both values.
+        ValueError: a setting differs that changes the result; the message has both values.
     """
     before = json.loads(_file(checkpoint, "settings.json").read_text())
     now = json.loads(json.dumps(asdict(config)))
     for name, inner in _MAY_DIFFER_IN.items():
-        for each in inner:
-            before.get(name, {}).pop(each, None)
-            now[name].pop(each)
+        for setting in inner:
+            before.get(name, {}).pop(setting, None)
+            now[name].pop(setting)
     differing = [name for name in now if name not in _MAY_DIFFER and now[name] != before.get(name)]
     if differing:
-        told = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in differing)
+        changes = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in differing)
         raise ValueError(
-            f"{checkpoint} is of a run with other settings: {told}. Give the same settings to go on, "
+            f"{checkpoint} is of a run with other settings: {changes}. Give the same settings to go on, "
             "or another --out to begin anew"
         )
 
 
 def data_of(checkpoint: Path) -> DataIdentity:
-    """What the run that wrote `checkpoint` has learned from.
+    """Read what the run that wrote `checkpoint` has learned from.
 
     Raises:
         ValueError: the file is missing or broken.
@@ -111,10 +178,10 @@ def data_of(checkpoint: Path) -> DataIdentity:
 
 
 def resume_from(config: TrainConfig, data: DataIdentity) -> Path | None:
-    """The checkpoint that a run with these settings and data goes on from; None: it begins.
+    """Return the checkpoint that a run with these settings and data goes on from; None where it begins.
 
     Raises:
-        ValueError: it is of a run with other settings, or with other data that was not accepted.
+        ValueError: the checkpoint is of a run with other settings, or with other data that was not accepted.
     """
     checkpoint = latest(Path(config.out))
     if checkpoint is None:
@@ -132,7 +199,7 @@ def resume_from(config: TrainConfig, data: DataIdentity) -> Path | None:
 
 
 def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler) -> int:
-    """Put everything back; returns the steps that are done.
+    """Load a checkpoint into model, optimiser and schedule, and return the number of steps that are done.
 
     Raises:
         ValueError: a file is missing or broken, or is of another model.

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from pipeline.sa2va.batch import IGNORED, Batch
 from pipeline.sa2va.build import build
 from pipeline.sa2va.config import ModelConfig
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.lora import prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import prepare
+from pipeline.sa2va.text import IGNORED
 from tests.pipeline.sa2va.tiny import TINY_SAM2, TINY_SAM2_SIDE_PX, make_tiny_mllm, tiny_pixels
 
 MASK_SIDE = TINY_SAM2_SIDE_PX // 4

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from pipeline.sa2va.build import build, merged
+from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.grounding import build_sam2
-from pipeline.sa2va.trainable import parameters, prepare
+from pipeline.sa2va.lora import merged, parameters, prepare
 from tests.pipeline.sa2va.models import base, config, tiny_batch, tiny_model
 from tests.pipeline.sa2va.tiny import FAMILIES, TINY_SAM2
 

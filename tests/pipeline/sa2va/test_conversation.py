@@ -8,12 +8,11 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.sa2va.batch import IGNORED
-from pipeline.sa2va.conversation import Turn, conversation, end_id, prompt_ids, refuse_special_tokens
+from pipeline.sa2va.text import IGNORED, ChatTurn, conversation, end_id, prompt_ids, refuse_special_tokens
 from tests.pipeline.sa2va.tiny import tiny_tokenizer
 
 VISUAL = "<|vision_start|><|image_pad|><|image_pad|><|vision_end|>"
-TURNS = [Turn("Where is the red thing?", "It is [SEG]."), Turn("Where is the blue one?", "Sure, [SEG].")]
+TURNS = [ChatTurn("Where is the red thing?", "It is [SEG]."), ChatTurn("Where is the blue one?", "Sure, [SEG].")]
 # As released: no system turn, the frames first, a line break after every turn.
 TEXT = (
     f"<|im_start|>user\n{VISUAL}\nWhere is the red thing?<|im_end|>\n<|im_start|>assistant\nIt is [SEG].<|im_end|>\n"
@@ -59,7 +58,7 @@ def test_a_turn_is_there_whole_or_not_at_all(tokenizer: PreTrainedTokenizerFast)
 def test_a_later_turn_that_would_fit_does_not_take_the_place_of_one_that_does_not(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    turns = [TURNS[0], Turn("Where is " + "the red thing " * 50, "It is [SEG]."), TURNS[1]]
+    turns = [TURNS[0], ChatTurn("Where is " + "the red thing " * 50, "It is [SEG]."), TURNS[1]]
     assert conversation(tokenizer, VISUAL, turns, max_tokens=100).turns == 1
 
 
@@ -87,7 +86,7 @@ def test_a_text_cannot_bring_special_tokens(tokenizer: PreTrainedTokenizerFast, 
     asks: list[Callable[[str], object]] = [
         lambda text: refuse_special_tokens(tokenizer, text),
         lambda text: prompt_ids(tokenizer, "", text),
-        lambda text: conversation(tokenizer, "", [Turn(text, "[SEG]")], max_tokens=8192),
+        lambda text: conversation(tokenizer, "", [ChatTurn(text, "[SEG]")], max_tokens=8192),
     ]
     for ask in asks:
         with pytest.raises(ValueError, match="must not have the tokenizer's token"):

@@ -6,8 +6,7 @@ import pytest
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from pipeline.sa2va.decode import decode_masks, heads
-from pipeline.sa2va.grounding import Features, build_sam2, encode_frames
+from pipeline.sa2va.grounding import Features, build_sam2, decode_masks, encode_frames, heads
 from tests.pipeline.sa2va.test_grounding import pictures
 from tests.pipeline.sa2va.tiny import TINY_SAM2
 

@@ -8,14 +8,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.sa2va.batch import Batch
 from pipeline.sa2va.config import OptimConfig, TrainConfig
-from pipeline.sa2va.counting import Kept, decoder_cost
-from pipeline.sa2va.decode import decode_masks
-from pipeline.sa2va.estimate import Estimate, estimate
-from pipeline.sa2va.grounding import Features
+from pipeline.sa2va.estimate import Estimate, KeptMemory, decoder_cost, estimate
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.grounding import Features, decode_masks
+from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
 from tests.pipeline.sa2va.tiny import FAMILIES
 
@@ -26,7 +24,7 @@ def estimated(model: Sa2va, batch: Batch, micro_batch: int = 2) -> Estimate:
 
 
 def kept_bytes(model: Sa2va, batch: Batch) -> int:
-    kept = Kept(model.parameters())
+    kept = KeptMemory(model.parameters())
     with saved_tensors_hooks(kept.add, lambda tensor: tensor):
         model.family.hidden_BLh(model.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
     return kept.nbytes
@@ -63,7 +61,7 @@ def test_checkpointing_keeps_the_layers_inputs_and_one_layer() -> None:
 def test_what_the_decoder_keeps(shared: Sa2va) -> None:
     """On tensors without content attention keeps its scores, which kernels do not: 5 % at full size, a quarter here."""
     width, side, pairs = 32, 8, 6
-    kept = Kept(shared.parameters())
+    kept = KeptMemory(shared.parameters())
 
     def maps(channels: int, times: int) -> torch.Tensor:
         return torch.randn(1, channels, times * side, times * side, requires_grad=True)

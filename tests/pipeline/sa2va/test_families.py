@@ -10,8 +10,9 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import LlavaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.sa2va.families.base import Family, FramePixels, core
-from pipeline.sa2va.families.load import SPECIAL_TOKENS, add_special_tokens, family_of, load_mllm, random_mllm
+from pipeline.sa2va.build import add_special_tokens, load_mllm
+from pipeline.sa2va.families import Family, FramePixels, core, family_of, random_mllm
+from pipeline.sa2va.text import SPECIAL_TOKENS
 from tests.pipeline.sa2va.tiny import FAMILIES, make_tiny_mllm, tiny_config, tiny_pixels, tiny_tokenizer
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast, Family]

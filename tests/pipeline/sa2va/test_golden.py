@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.sa2va.losses import choose_points
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.points import choose_points
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
 
 GOLDEN = Path(__file__).with_name("golden_model.json")

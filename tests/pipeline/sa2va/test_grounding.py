@@ -8,8 +8,7 @@ import torch
 
 from pipeline.sa2va.config import Sam2Config
 from pipeline.sa2va.grounding import backbone, build_sam2, encode_frames
-from pipeline.sa2va.infer.consistent import Consistent
-from pipeline.sa2va.infer.official import Official
+from pipeline.sa2va.infer.paths import Consistent, Official
 from tests.pipeline.sa2va.tiny import TINY_SAM2, TINY_SAM2_SIDE_PX
 
 

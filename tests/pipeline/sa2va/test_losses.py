@@ -4,9 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.sa2va.batch import IGNORED
-from pipeline.sa2va.losses import language_loss, mask_losses
-from pipeline.sa2va.points import choose_points, sample
+from pipeline.sa2va.losses import choose_points, language_loss, mask_losses, sample
+from pipeline.sa2va.text import IGNORED
 
 LABELS = torch.tensor([[IGNORED, IGNORED, 3, 4, IGNORED, 7], [1, 2, IGNORED, IGNORED, IGNORED, IGNORED]])
 

@@ -9,10 +9,11 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.sa2va.batch import Batch, StepLosses
 from pipeline.sa2va.build import build
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.lora import parameters
+from pipeline.sa2va.losses import StepLosses
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
 from tests.pipeline.sa2va.tiny import FAMILIES
 

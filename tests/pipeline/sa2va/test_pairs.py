@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.sa2va.batch import Batch
-from pipeline.sa2va.pairs import by_video, pair
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.losses import by_video, pair
 
 
 def batch(*shapes: tuple[int, int]) -> Batch:

@@ -8,8 +8,8 @@ from PIL import Image
 from transformers import GotOcr2ImageProcessor, InternVLConfig, Qwen2_5_VLConfig, Qwen2VLImageProcessor, Qwen3VLConfig
 
 from pipeline.sa2va.config import InferConfig, PixelsConfig, official_infer
-from pipeline.sa2va.families.load import family_of
-from pipeline.sa2va.pixels import resize, sam_frames
+from pipeline.sa2va.families import family_of
+from pipeline.sa2va.pixels import resize, squares
 
 CONFIGS = {"qwen3_vl": Qwen3VLConfig(), "qwen2_5_vl": Qwen2_5_VLConfig(), "internvl": InternVLConfig()}
 INFERENCE = official_infer(InferConfig()).pixels
@@ -138,7 +138,7 @@ def test_shrinking_averages() -> None:
 @pytest.mark.parametrize("official", [False, True])
 def test_frames_for_sam(official: bool) -> None:
     frames = [drawn(90, 160), drawn(90, 160)[::-1].copy()]
-    made = sam_frames(frames, 128, official)
+    made = squares(frames, 128, official)
     assert (made.dtype, made.shape) == (torch.uint8, (2, 3, 128, 128))
     for one, frame in zip(made, frames, strict=True):
         assert np.array_equal(one.permute(1, 2, 0).numpy(), resize(frame, 128, 128, official=official))

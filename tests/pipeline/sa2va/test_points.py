@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.sa2va.points import POINTS, choose_points, sample
+from pipeline.sa2va.losses import POINTS, choose_points, sample
 
 
 def test_values_between_pixel_centres_are_bilinear() -> None:

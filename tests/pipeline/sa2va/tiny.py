@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from pipeline.sa2va.config import QWEN_PATCH_PX, PixelsConfig, Sam2Config
-from pipeline.sa2va.families.load import SPECIAL_TOKENS
+from pipeline.sa2va.text import SPECIAL_TOKENS
 from tests.tiny_models import CHAT, byte_tokenizer
 
 # A global block must not be a stage's first.

@@ -10,8 +10,8 @@ import torch
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import ModelConfig
+from pipeline.sa2va.lora import parameters, prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters, prepare
 from tests.pipeline.sa2va.tiny import TINY_SAM2, make_tiny_mllm
 
 Trained = Callable[[str], Sa2va]

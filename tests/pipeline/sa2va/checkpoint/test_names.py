@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from pipeline.sa2va.checkpoint import names
-from pipeline.sa2va.checkpoint.blank import Blank
-from pipeline.sa2va.checkpoint.internvl_names import Part
+from pipeline.sa2va.checkpoint.names import TensorRows
+from pipeline.sa2va.checkpoint.read import SkipRandomInit
 from pipeline.sa2va.config import Sam2Config
 from pipeline.sa2va.grounding import build_sam2
 
@@ -33,7 +33,7 @@ FAMILIES: dict[str, PretrainedConfig] = {
 @cache
 def shapes(family: str) -> dict[str, torch.Size]:
     """Our names of the model that the paper would train: MLLM, SAM 2 Hiera-L and projection."""
-    with Blank():
+    with SkipRandomInit():
         sam2 = build_sam2(Sam2Config())  # not on meta: Hiera reads numbers of a tensor
     with torch.device("meta"):
         mllm = AutoModelForImageTextToText.from_config(FAMILIES[family])
@@ -61,41 +61,41 @@ def test_every_weight_of_a_real_model_has_one_official_name_and_comes_back(famil
 @pytest.mark.parametrize(
     ("family", "name", "official"),
     [
-        ("qwen3_vl", "mllm.model.visual.merger.norm.bias", Part("model.model.visual.merger.norm.bias")),
-        ("qwen3_vl", "mllm.lm_head.weight", Part("model.lm_head.weight")),
+        ("qwen3_vl", "mllm.model.visual.merger.norm.bias", TensorRows("model.model.visual.merger.norm.bias")),
+        ("qwen3_vl", "mllm.lm_head.weight", TensorRows("model.lm_head.weight")),
         (
             "qwen2_5_vl",
             "mllm.model.language_model.layers.3.mlp.up_proj.weight",
-            Part("model.model.language_model.layers.3.mlp.up_proj.weight"),
+            TensorRows("model.model.language_model.layers.3.mlp.up_proj.weight"),
         ),
         (
             "internvl",
             "mllm.model.vision_tower.encoder.layer.7.attention.k_proj.bias",
-            Part("vision_model.encoder.layers.7.attn.qkv.bias", 1, 3),
+            TensorRows("vision_model.encoder.layers.7.attn.qkv.bias", 1, 3),
         ),
         (
             "internvl",
             "mllm.model.vision_tower.encoder.layer.23.lambda_2",
-            Part("vision_model.encoder.layers.23.ls2"),
+            TensorRows("vision_model.encoder.layers.23.ls2"),
         ),
         (
             "internvl",
             "mllm.model.vision_tower.embeddings.patch_embeddings.projection.weight",
-            Part("vision_model.embeddings.patch_embedding.weight"),
+            TensorRows("vision_model.embeddings.patch_embedding.weight"),
         ),
-        ("internvl", "mllm.model.multi_modal_projector.linear_2.weight", Part("mlp1.3.weight")),
-        ("internvl", "mllm.model.language_model.norm.weight", Part("language_model.model.norm.weight")),
-        ("internvl", "mllm.lm_head.weight", Part("language_model.lm_head.weight")),
+        ("internvl", "mllm.model.multi_modal_projector.linear_2.weight", TensorRows("mlp1.3.weight")),
+        ("internvl", "mllm.model.language_model.norm.weight", TensorRows("language_model.model.norm.weight")),
+        ("internvl", "mllm.lm_head.weight", TensorRows("language_model.lm_head.weight")),
         (
             "internvl",
             names.SAM2 + "memory_encoder.fuser.layers.1.gamma",
-            Part(names.SAM2 + "memory_encoder.fuser.layers.1.g_weight"),
+            TensorRows(names.SAM2 + "memory_encoder.fuser.layers.1.g_weight"),
         ),
     ],
 )
-def test_official_names_are_those_of_the_release(family: str, name: str, official: Part) -> None:
+def test_official_names_are_those_of_the_release(family: str, name: str, official: TensorRows) -> None:
     assert names.theirs(name, family) == official
-    assert Part(name, *official[1:]) in (names.ours(official.name, family) or ())
+    assert TensorRows(name, *official[1:]) in (names.ours(official.name, family) or ())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_official_names_are_those_of_the_release(family: str, name: str, officia
     ],
 )
 def test_names_of_checkpoints_made_before_transformers_4_52_are_known(old: str, new: str) -> None:
-    assert names.ours(old, "qwen2_5_vl") == (Part(new),)
+    assert names.ours(old, "qwen2_5_vl") == (TensorRows(new),)
 
 
 def test_of_two_mask_decoders_the_modified_one_is_ours() -> None:
@@ -117,8 +117,8 @@ def test_of_two_mask_decoders_the_modified_one_is_ours() -> None:
     assert names.has_modified_decoder(official)
     assert not names.has_modified_decoder(official[:1])
     assert [names.ours(name, "internvl", modified=True) for name in official] == [
-        (Part("original_decoder.iou_token.weight"),),
-        (Part(names.DECODER + "iou_token.weight"),),
+        (TensorRows("original_decoder.iou_token.weight"),),
+        (TensorRows(names.DECODER + "iou_token.weight"),),
     ]
 
 

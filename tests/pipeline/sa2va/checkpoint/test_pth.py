@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.sa2va.build import build, merged
+from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.merge_pth import merge_pth
 from pipeline.sa2va.checkpoint.pth import EXIT_USER_ERROR, main
 from pipeline.sa2va.config import ModelConfig
-from pipeline.sa2va.trainable import prepare, trainable_state
+from pipeline.sa2va.lora import merged, prepare, trainable_state
 from tests.pipeline.sa2va.checkpoint.conftest import Trained
 from tests.pipeline.sa2va.tiny import TINY_SAM2
 

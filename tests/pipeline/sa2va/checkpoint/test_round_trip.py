@@ -11,15 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from pipeline.sa2va.build import build, merged
+from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.read import load_sa2va
-from pipeline.sa2va.checkpoint.settings import FILE, Settings, read_settings
+from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, CheckpointSettings, read_settings
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import ModelConfig, PixelsConfig
-from pipeline.sa2va.decode import decode_masks
-from pipeline.sa2va.grounding import build_sam2, encode_frames
+from pipeline.sa2va.grounding import build_sam2, decode_masks, encode_frames
+from pipeline.sa2va.lora import merged, parameters, prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.trainable import parameters, prepare
 from tests.pipeline.sa2va.checkpoint.conftest import Saved, Trained
 from tests.pipeline.sa2va.tiny import FAMILIES, TINY_SAM2, TINY_SAM2_SIDE_PX, tiny_pixels
 
@@ -138,7 +137,7 @@ def test_a_read_model_is_trained_on(saved: Saved) -> None:
 def test_what_config_json_has_no_field_for_comes_back(trained: Trained, saved: Saved, tmp_path: Path) -> None:
     pixels = PixelsConfig(min_px=1000, max_px=2000, official=True)
     save_sa2va(trained("qwen3_vl"), tmp_path / "model", pixels=pixels, official_prompts=True)
-    written = Settings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=True)
+    written = CheckpointSettings(sam2=TINY_SAM2, pixels=pixels, official_prompts=True, seg_before_norm=True)
     assert read_settings(tmp_path / "model") == written
     assert not read_settings(saved("qwen3_vl")).official_prompts
 
@@ -152,7 +151,7 @@ def test_masks_are_made_from_one_state_in_training_export_and_inference(
     assert load_sa2va(saved(family)).seg_before_norm is before
     assert read_settings(saved(family)).seg_before_norm is before
     released = shutil.copytree(saved(family), tmp_path / "released")
-    (released / FILE).unlink()
+    (released / SETTINGS_FILE).unlink()
     model = build(ModelConfig(base=str(released), sam2=TINY_SAM2, lora_rank=2, lora_alpha=2))
     prepare(model, model.config)
     assert model.seg_before_norm is before
@@ -177,8 +176,8 @@ def test_a_tokenizer_in_plain_python_finds_its_vocabulary(family: str, saved: Sa
 
 def test_weights_of_another_state_are_refused(saved: Saved, tmp_path: Path) -> None:
     folder = shutil.copytree(saved("qwen3_vl"), tmp_path / "old")
-    content = json.loads((folder / FILE).read_text())
-    (folder / FILE).write_text(json.dumps(content | {"seg_before_norm": False}))
+    content = json.loads((folder / SETTINGS_FILE).read_text())
+    (folder / SETTINGS_FILE).write_text(json.dumps(content | {"seg_before_norm": False}))
     with pytest.raises(ValueError, match="must say seg_before_norm True for a qwen3_vl, got False"):
         load_sa2va(folder)
 

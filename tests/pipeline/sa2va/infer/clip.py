@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.sa2va.build import build
 from pipeline.sa2va.config import InferConfig
 from pipeline.sa2va.grounding import build_sam2
-from pipeline.sa2va.infer import ask
+from pipeline.sa2va.infer.generate import encode_prompts
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.models import config
 from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_pixels
@@ -77,7 +77,7 @@ def taught_sa2va() -> Sa2va:
     model = tiny_sa2va()
     frames_THW3, _ = drawn_clip(5)
     pixels = model.family.pixels(list(frames_THW3), tiny_pixels())
-    (prompt,) = ask.prompts(model, ["the red ball"], pixels.tokens_F, InferConfig())
+    (prompt,) = encode_prompts(model, ["the red ball"], pixels.tokens_F, InferConfig())
     teach(model, prompt, pixels.tensors, model.tokenizer.encode("It is [SEG].<|im_end|>", add_special_tokens=False))
     return model
 

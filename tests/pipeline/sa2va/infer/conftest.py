@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.pixels import sam_frames
+from pipeline.sa2va.pixels import squares
 from tests.pipeline.sa2va.infer.clip import drawn_clip, taught_sa2va
 from tests.pipeline.sa2va.tiny import TINY_SAM2_SIDE_PX
 
@@ -28,7 +28,7 @@ def sa2va() -> Sa2va:
 def clip() -> Clip:
     """(pictures_T3SS as SAM 2 gets them, masks_OTHW)."""
     frames_THW3, masks_OTHW = drawn_clip(FRAMES)
-    return sam_frames(list(frames_THW3), TINY_SAM2_SIDE_PX, official=True), masks_OTHW
+    return squares(list(frames_THW3), TINY_SAM2_SIDE_PX, official=True), masks_OTHW
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from pipeline.sa2va.config import InferConfig
-from pipeline.sa2va.families.base import States
-from pipeline.sa2va.infer import ask
-from pipeline.sa2va.infer.generate import answers
+from pipeline.sa2va.families import States
+from pipeline.sa2va.infer.generate import encode_prompts, generate
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import drawn_clip, teach, tiny_sa2va
 from tests.pipeline.sa2va.models import tiny_model
@@ -35,7 +34,7 @@ def asked(model: Sa2va) -> Asked:
 def questions(model: Sa2va) -> Asked:
     frames_THW3, _ = drawn_clip(3)
     pixels = model.family.pixels(list(frames_THW3), tiny_pixels())
-    return ask.prompts(model, TEXTS, pixels.tokens_F, InferConfig()), pixels.tensors
+    return encode_prompts(model, TEXTS, pixels.tokens_F, InferConfig()), pixels.tensors
 
 
 @torch.no_grad()
@@ -58,7 +57,7 @@ def test_answers_together_are_the_answers_alone(model: Sa2va, asked: Asked, monk
     prompts, mllm_inputs = asked
     alone = [plainly(model, prompt, mllm_inputs) for prompt in prompts]
     monkeypatch.setattr(model, "seg_id", alone[0][0][-1])  # the very last token of the first answer stands for [SEG]
-    together = answers(model, prompts, mllm_inputs, max_new_tokens=TOKENS, batch=3)
+    together = generate(model, prompts, mllm_inputs, max_new_tokens=TOKENS, batch=3)
     with_seg = 0
     for answer, (ids, hidden_Ah) in zip(together, alone, strict=True):
         assert answer.text == str(model.tokenizer.decode(ids)).strip()
@@ -74,7 +73,7 @@ def test_says_what_it_was_taught_and_stops(model: Sa2va, asked: Asked) -> None:
     kept = model.family.lm_head(model.mllm).weight.clone()
     said = model.tokenizer.encode("It is [SEG].<|im_end|>", add_special_tokens=False)
     teach(model, prompts[0], mllm_inputs, said)
-    (answer,) = answers(model, prompts[:1], mllm_inputs, max_new_tokens=64, batch=8)
+    (answer,) = generate(model, prompts[:1], mllm_inputs, max_new_tokens=64, batch=8)
     assert answer.text == "It is [SEG]."
     right_Lh = model.seg_states(states_of(model, prompts[0] + said, mllm_inputs))[0]
     assert answer.seg_h is not None
@@ -94,9 +93,9 @@ def test_the_state_is_the_one_that_the_model_makes_masks_from(
     said = [plainly(model, prompt, mllm_inputs)[0][0] for prompt in prompts]
     monkeypatch.setattr(model, "seg_id", said[0])  # what the first answer begins with stands for [SEG]
     monkeypatch.setattr(model, "seg_before_norm", False)
-    after = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
+    after = generate(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
     monkeypatch.setattr(model, "seg_before_norm", True)
-    before = answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
+    before = generate(model, prompts, mllm_inputs, max_new_tokens=2, batch=3)
     assert [answer.text for answer in before] == [answer.text for answer in after]
     asked_first = [n for n, token in enumerate(said) if token == said[0]]
     for n in asked_first:
@@ -109,7 +108,7 @@ def test_the_state_is_the_one_that_the_model_makes_masks_from(
 def test_the_frames_are_looked_at_once(model: Sa2va, asked: Asked) -> None:
     seen: list[int] = []
     hook = model.family.vision(model.mllm).register_forward_hook(lambda *_: seen.append(1))
-    answers(model, *asked, max_new_tokens=2, batch=1)
+    generate(model, *asked, max_new_tokens=2, batch=1)
     hook.remove()
     assert len(seen) == 1
 
@@ -117,14 +116,14 @@ def test_the_frames_are_looked_at_once(model: Sa2va, asked: Asked) -> None:
 def test_prompts_about_different_frames_are_refused(model: Sa2va, asked: Asked) -> None:
     prompts, mllm_inputs = asked
     with pytest.raises(ValueError, match="same frames"):
-        answers(model, [prompts[0], prompts[0][5:]], mllm_inputs, max_new_tokens=2, batch=2)
+        generate(model, [prompts[0], prompts[0][5:]], mllm_inputs, max_new_tokens=2, batch=2)
 
 
 def test_training_goes_on_afterwards(model: Sa2va, asked: Asked) -> None:
     """Modes are as before, and nothing that inference left behind gets into a gradient."""
     prompts, mllm_inputs = asked
     model.train()
-    answers(model, prompts, mllm_inputs, max_new_tokens=2, batch=4)
+    generate(model, prompts, mllm_inputs, max_new_tokens=2, batch=4)
     assert model.text_hidden_fcs.training
     assert not model.sam2.training
     states_of(model, prompts[0], mllm_inputs).after_norm_BLh.sum().backward()
@@ -138,11 +137,11 @@ def test_adapters_take_part() -> None:
     model = tiny_model().eval()
     prompts, mllm_inputs = questions(model)
     (model.seg_id, *_), hidden_Ah = plainly(model, prompts[1], mllm_inputs)  # its first word stands for [SEG]
-    with_adapters = answers(model, prompts, mllm_inputs, max_new_tokens=1, batch=4)[1].seg_h
+    with_adapters = generate(model, prompts, mllm_inputs, max_new_tokens=1, batch=4)[1].seg_h
     assert with_adapters is not None
     torch.testing.assert_close(with_adapters, hidden_Ah[0], atol=5e-6, rtol=0)
     for layer in model.modules():
         if isinstance(layer, LoraLayer):
             layer.enable_adapters(False)
-    without = answers(model, prompts, mllm_inputs, max_new_tokens=1, batch=4)[1].seg_h
+    without = generate(model, prompts, mllm_inputs, max_new_tokens=1, batch=4)[1].seg_h
     assert without is None or (without - with_adapters).abs().max() > 0.01

@@ -16,10 +16,8 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.sa2va.infer.consistent import Consistent
-from pipeline.sa2va.infer.mask_path import MaskPath
-from pipeline.sa2va.infer.official import Official
-from pipeline.sa2va.infer.propagate import Propagation, propagate
+from pipeline.sa2va.infer.paths import Consistent, Official
+from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import SIZE
 from tests.pipeline.sa2va.infer.conftest import FRAMES, Clip

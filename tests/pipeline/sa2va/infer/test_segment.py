@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from pipeline.sa2va.config import InferConfig, official_infer
-from pipeline.sa2va.infer import ask
-from pipeline.sa2va.infer.consistent import Consistent
-from pipeline.sa2va.infer.official import Official
+from pipeline.sa2va.infer.generate import encode_prompts
+from pipeline.sa2va.infer.paths import Consistent, Official
 from pipeline.sa2va.infer.segment import Segmentation, Segmenter
 from pipeline.sa2va.model import Sa2va
 from stages.video.images import Image
@@ -171,7 +170,7 @@ def test_wrong_input_is_refused(
 
 def test_official_questions_differ_from_training_as_the_release_does(sa2va: Sa2va) -> None:
     def asked(config: InferConfig) -> str:
-        (ids,) = ask.prompts(sa2va, ["red ball"], [1, 1], config)
+        (ids,) = encode_prompts(sa2va, ["red ball"], [1, 1], config)
         return str(sa2va.tokenizer.decode(ids))
 
     frame = "<|vision_start|><|image_pad|><|vision_end|>"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.sa2va.infer.consistent import Consistent
+from pipeline.sa2va.infer.paths import Consistent
 from pipeline.sa2va.infer.track import MEMORY_DTYPE, Tracker, encode_frame
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import SIZE
@@ -48,7 +48,7 @@ def ours(sa2va: Sa2va, clip: Clip, objects: slice) -> tuple[Tensor, list[tuple[i
             low_N1MM = seeded[t]
         else:
             maps = encode_frame(sa2va.sam2, clip[0][t])
-            low_N1MM = tracker.track(t, maps, path.fine(maps), path.decode)
+            low_N1MM = tracker.track(t, maps, path.fine(maps), path.decode_tracked)
         logits.append(torch.nn.functional.interpolate(low_N1MM, SIZE, mode="bilinear", align_corners=False)[:, 0])
         kept.append(tracker.kept)
     return torch.stack(logits), kept

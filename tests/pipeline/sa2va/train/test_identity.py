@@ -5,9 +5,9 @@ import pytest
 
 from manifests.outputs import check_space, is_full
 from pipeline.data.videos import Expression, Video
-from pipeline.sa2va.train import every
-from pipeline.sa2va.train.every import Every
-from pipeline.sa2va.train.identity import DataIdentity
+from pipeline.sa2va.train import run
+from pipeline.sa2va.train.run import Periodic
+from pipeline.sa2va.train.state import DataIdentity
 
 VIDEOS = [
     Video(f"v{n}", Path("x.mp4"), 8, tuple(Expression(f"v{n}/{o}", "manual", Path("x.json"), o, "a") for o in range(2)))
@@ -45,8 +45,8 @@ def test_manual_and_automatic_masks_as_two_items_are_one_video() -> None:
 
 def test_things_are_due_by_steps_and_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(every.time, "monotonic", lambda: now[0])
-    by_steps, by_time, never = Every(3, 0.0, 0.0), Every(0, 10.0, 0.0), Every(0, 0.0, 0.0)
+    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    by_steps, by_time, never = Periodic(3, 0.0, 0.0), Periodic(0, 10.0, 0.0), Periodic(0, 0.0, 0.0)
     due = []
     for step in range(1, 8):
         now[0] += 4

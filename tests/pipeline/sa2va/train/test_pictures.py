@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline.sa2va.batch import Batch
-from pipeline.sa2va.train import pictures
+from pipeline.sa2va.example import Batch
+from pipeline.sa2va.train.metrics_logger import draw_masks, write_jpeg
 
 
 def batch_of(objects: tuple[int, ...], frames: int, side_px: int = 64) -> Batch:
@@ -22,7 +22,7 @@ def test_what_was_predicted_is_tinted_and_what_is_right_is_outlined(tmp_path: Pa
     batch = batch_of((2, 1), frames=3)
     logits = [np.full(masks.shape, -1, np.float32) for masks in batch.masks_B]
     logits[0][1, 2, :, 8:] = 1  # the second object in the third frame: the right half
-    drawn = pictures.draw(batch, logits)
+    drawn = draw_masks(batch, logits)
     cell = 192
     assert drawn.shape == (3 * cell, 3 * cell, 3)
     tinted = (drawn == (50, 160, 177)).all(-1)
@@ -36,5 +36,5 @@ def test_what_was_predicted_is_tinted_and_what_is_right_is_outlined(tmp_path: Pa
             found = np.argwhere(outlined[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell])
             assert found.min(0).tolist() == [box, box]
             assert found.max(0).tolist() == [2 * box - 1, 2 * box - 1]
-    pictures.write(drawn, tmp_path / "new" / "a.jpg")
+    write_jpeg(drawn, tmp_path / "new" / "a.jpg")
     assert cv2.imread(str(tmp_path / "new" / "a.jpg")).shape == drawn.shape

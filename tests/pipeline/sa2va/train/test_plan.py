@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.sa2va.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
-from pipeline.sa2va.train.loop import Place
-from pipeline.sa2va.train.plan import plan, read_data
+from pipeline.sa2va.train.run import read_data
+from pipeline.sa2va.train.step import DistContext, plan
 
 CONFIG = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""))
 
@@ -17,7 +17,7 @@ CONFIG = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""))
 def test_every_video_comes_up_once_an_epoch(videos: int, workers: int, steps: int) -> None:
     config = replace(CONFIG, optim=OptimConfig(batch=12, micro_batch=2, epochs=2))
     lengths = [100 + 7 * n % 31 for n in range(videos)]
-    plans = [plan(config, lengths, Place(rank, workers)) for rank in range(workers)]
+    plans = [plan(config, lengths, DistContext(rank, workers)) for rank in range(workers)]
     assert [len(each) for each in plans] == [2 * steps] * workers
     seen = Counter(key for each in plans for step in each for micro in step for key in micro)
     assert seen == {(epoch, index): 1 for epoch in range(2) for index in range(videos)}
@@ -35,7 +35,7 @@ def test_another_number_of_workers_goes_on_with_the_videos_that_are_left(videos:
 
     def of_steps(workers: int, micro_batch: int) -> list[list[tuple[int, int]]]:
         optim = replace(config.optim, micro_batch=micro_batch)
-        plans = [plan(replace(config, optim=optim), lengths, Place(rank, workers)) for rank in range(workers)]
+        plans = [plan(replace(config, optim=optim), lengths, DistContext(rank, workers)) for rank in range(workers)]
         return [sorted(key for each in plans for micro in each[step] for key in micro) for step in range(len(plans[0]))]
 
     whole = of_steps(1, 2)
@@ -51,15 +51,15 @@ def test_another_number_of_workers_goes_on_with_the_videos_that_are_left(videos:
 def test_more_workers_than_videos_of_a_batch() -> None:
     config = replace(CONFIG, optim=OptimConfig(batch=2, micro_batch=2))
     with pytest.raises(ValueError, match="got 2 videos and 3 workers: take fewer workers or a larger batch"):
-        plan(config, [1] * 50, Place(0, 3))
+        plan(config, [1] * 50, DistContext(0, 3))
     config = replace(CONFIG, optim=OptimConfig(batch=4, micro_batch=1))
-    plans = [plan(config, [1] * 5, Place(rank, 4)) for rank in range(4)]
+    plans = [plan(config, [1] * 5, DistContext(rank, 4)) for rank in range(4)]
     assert [[len(micro) for step in each for micro in step] for each in plans] == [[1, 1], [1, 1], [1, 0], [0, 0]]
 
 
 def test_the_released_sampler_repeats_its_order() -> None:
     config = replace(CONFIG, official=True, data=DataConfig(repeats=4), optim=OptimConfig(batch=4, micro_batch=2))
-    keys = [index for step in plan(config, [9] * 400, Place()) for micro in step for _, index in micro]
+    keys = [index for step in plan(config, [9] * 400, DistContext()) for micro in step for _, index in micro]
     passes = [[index % 100 for index in keys[start : start + 100]] for start in range(0, 400, 100)]
     assert sorted(passes[0]) == list(range(100))
     assert passes[1:] == passes[:1] * 3, "every pass in the same order: the defect"

@@ -12,17 +12,16 @@ import pytest
 import torch
 
 from pipeline.sa2va.checkpoint.read import load_sa2va
-from pipeline.sa2va.checkpoint.trained_on import read_trained_on
+from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig, official_train
-from pipeline.sa2va.train.loop import Place
-from pipeline.sa2va.train.plan import read_data
-from pipeline.sa2va.train.run import train
+from pipeline.sa2va.train.run import read_data, train
+from pipeline.sa2va.train.step import DistContext
 from stages.base import FatalError
 from tests.pipeline.sa2va.train.conftest import Settings
 
 
-def run(config: TrainConfig, place: Place | None = None) -> Path | None:
-    return train(config, *read_data(config), place or Place())
+def run(config: TrainConfig, place: DistContext | None = None) -> Path | None:
+    return train(config, *read_data(config), place or DistContext())
 
 
 def curve(out: Path) -> list[dict[str, float]]:
@@ -57,7 +56,7 @@ def test_a_run_that_is_asked_to_stop_ends_after_its_step_with_a_checkpoint(
     whole: Path, settings: Settings, tmp_path: Path
 ) -> None:
     told = iter([False, False, True])
-    assert run(replace(settings(tmp_path), checkpoint_every=0), Place(stop=lambda: next(told))) is None
+    assert run(replace(settings(tmp_path), checkpoint_every=0), DistContext(stop=lambda: next(told))) is None
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000003"]
     assert not (tmp_path / "model").exists()
     with (tmp_path / "curve.jsonl").open("a") as file:
@@ -85,7 +84,7 @@ def test_micro_batches_may_change_when_a_run_goes_on(whole: Path, settings: Sett
 def test_other_data_is_refused_or_accepted_and_all_of_it_is_remembered(settings: Settings, tmp_path: Path) -> None:
     config = replace(settings(tmp_path), optim=OptimConfig(lr=5e-3, batch=4, micro_batch=4, epochs=2))
     videos, clips = read_data(config)
-    train(replace(config, stop_after=1), videos[1:], clips, Place())
+    train(replace(config, stop_after=1), videos[1:], clips, DistContext())
     renamed = [replace(videos[1], expressions=(replace(videos[1].expressions[0], text="other words"),)), *videos[2:]]
     for other, told in (
         (videos, rf"has learned from other data: 1 videos are new \({videos[0].video_id}\)\. Put the data back"),
@@ -93,9 +92,9 @@ def test_other_data_is_refused_or_accepted_and_all_of_it_is_remembered(settings:
         (renamed, "have other expressions|texts or masks of the same expressions are other ones"),
     ):
         with pytest.raises(ValueError, match=told):
-            train(config, other, clips, Place())
+            train(config, other, clips, DistContext())
     accepted = replace(config, accept_changed_data=True)
-    model = train(accepted, videos[2:], clips, Place())
+    model = train(accepted, videos[2:], clips, DistContext())
     assert model is not None
     assert read_trained_on(model) == {video.video_id for video in videos[1:]}, "also what is gone since"
 

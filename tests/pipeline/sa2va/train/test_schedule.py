@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pipeline.sa2va.config import OptimConfig
-from pipeline.sa2va.train.schedule import lr_factor, optimiser
+from pipeline.sa2va.train.step import lr_factor, optimiser
 
 
 def test_warm_up_then_cosine() -> None:

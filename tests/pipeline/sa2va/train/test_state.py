@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig
+from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.identity import DataIdentity
-from pipeline.sa2va.train.schedule import optimiser
-from pipeline.sa2va.trainable import parameters
+from pipeline.sa2va.train.state import DataIdentity
+from pipeline.sa2va.train.step import optimiser
 from tests.pipeline.sa2va.models import tiny_batch, tiny_model
 
 DATA = DataIdentity({"sav_1": ("sav_1/manual/0",)}, "0", frozenset({"sav_1"}))

@@ -11,11 +11,11 @@ from pipeline.data.clips import Clips
 from pipeline.evaluation.metrics import region_similarity
 from pipeline.sa2va.checkpoint.read import load_sa2va
 from pipeline.sa2va.config import DataConfig, InferConfig, ModelConfig, OptimConfig, TrainConfig
-from pipeline.sa2va.families.base import States
+from pipeline.sa2va.families import States
 from pipeline.sa2va.infer.segment import Segmenter
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.train.loop import Place
 from pipeline.sa2va.train.run import train
+from pipeline.sa2va.train.step import DistContext
 from tests.pipeline.sa2va.tiny import TINY_SAM2, make_tiny_mllm, tiny_pixels
 from tests.pipeline.sa2va.train.coloured import draw, write
 
@@ -38,7 +38,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         loader_workers=0,
         log_every=8,
     )
-    train(config, videos, Clips(folder / "store"), Place())
+    train(config, videos, Clips(folder / "store"), DistContext())
     return folder / "out"
 
 

@@ -1,7 +1,7 @@
-"""What of a Sa2VA is trained: LoRA on the language model, token rows, [SEG]'s way to the masks.
+"""What of a Sa2VA is trained (LoRA on the language model, token rows, [SEG]'s way to the masks), and LoRA merged.
 
 Trained parameters are float32, the frozen ones stay as they are. Nothing is cast to float32 for the sake of training
-k-bit models, as the release has it done: that costs twice the memory for nothing.
+k-bit models, as the release does: that costs twice the memory for nothing.
 """
 
 import re
@@ -11,25 +11,28 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from peft.utils.other import TrainableTokensWrapper
 from torch import Tensor, nn
 
 from pipeline.sa2va.config import ModelConfig
-from pipeline.sa2va.families.load import SPECIAL_TOKENS
 from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.text import SPECIAL_TOKENS
 
-# Of the mask decoder no mask's loss reaches these. Frozen, they keep SAM 2's weights: else weight decay
-# would change them, and workers of a group would wait for their gradients.
+# No mask's loss reaches these parts of the mask decoder. Frozen, they keep SAM 2's weights: else weight decay would
+# change them, and workers would wait for their gradients.
 UNTRAINED = ("output_hypernetworks_mlps.0.", "iou_prediction_head.", "pred_obj_score_head.")
+_ADAPTER = "default"  # peft's name of the only adapter
 
 
 def prepare(model: Sa2va, config: ModelConfig) -> None:
-    """Make `model` trainable, in place: adapters put in, parameters frozen or not, checkpointing switched.
+    """Make `model` trainable, in place: inject adapters, freeze parameters, switch gradient checkpointing.
 
-    The mask decoder, `text_hidden_fcs` and InternVL's projector are trained whole. Qwen's mergers are not, as in the
+    All of mask decoder, `text_hidden_fcs` and InternVL's projector is trained. Qwen's mergers are not, as in the
     release. With tied matrices the new rows of both are the same; `full` unties the matrices.
 
     Raises:
-        ValueError: it was prepared before.
+        ValueError: the model was prepared before.
     """
     if any("lora_" in name for name, _ in model.named_parameters()):
         raise ValueError("a model can be prepared only once: it has LoRA layers already")
@@ -67,7 +70,7 @@ def prepare(model: Sa2va, config: ModelConfig) -> None:
 
 
 def _checkpoint(mllm: Any) -> None:
-    """Let the language model's layers forget what they computed; the backward pass computes it again."""
+    """Let the language model's layers drop their activations; the backward pass computes them again."""
     enable = getattr(mllm, "activation_checkpointing_enable", None) or mllm.gradient_checkpointing_enable
     enable({"use_reentrant": False})
     # transformers 5 then asks for gradients of all embeddings, those of patches too: a graph through a frozen encoder
@@ -76,7 +79,7 @@ def _checkpoint(mllm: Any) -> None:
 
 
 def _linear_layers(model: Sa2va) -> str:
-    """A pattern of the names of every nn.Linear in the language model; not of the vision encoder, not of lm_head."""
+    """Return a pattern of the names of every nn.Linear in the language model, without vision encoder and lm_head."""
     language = model.family.language_model(model.mllm)
     path = next(name for name, module in model.mllm.named_modules() if module is language)
     leaves = {name.rpartition(".")[2] for name, module in language.named_modules() if isinstance(module, nn.Linear)}
@@ -84,7 +87,7 @@ def _linear_layers(model: Sa2va) -> str:
 
 
 def _untied(model: Sa2va, dtype: torch.dtype) -> list[nn.Module]:
-    """Input embeddings and output matrix, each with its own weights; hidden states keep their type."""
+    """Give input embeddings and output matrix their own weights and return both; hidden states keep their type."""
     embeddings: Any = model.family.input_embeddings(model.mllm)
     lm_head: Any = model.family.lm_head(model.mllm)
     if lm_head.weight is embeddings.weight:
@@ -96,12 +99,12 @@ def _untied(model: Sa2va, dtype: torch.dtype) -> list[nn.Module]:
 
 
 def parameters(model: nn.Module) -> list[nn.Parameter]:
-    """What the optimiser is to have, in a fixed order."""
+    """Return the trained parameters, in a fixed order."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of the trained parameters on the CPU: all of a model that a training checkpoint needs."""
+    """Return copies of the trained parameters on the CPU: all that a training checkpoint needs of a model."""
     return {
         name: parameter.detach().to("cpu", copy=True)
         for name, parameter in model.named_parameters()
@@ -111,7 +114,7 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_trainable_state(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what `trainable_state` gave; the parameters stay the same objects.
+    """Load what `trainable_state` gave; the parameters stay the same objects.
 
     Raises:
         ValueError: a name is missing, left over, or has another shape; nothing is changed then.
@@ -124,32 +127,30 @@ def load_trainable_state(model: nn.Module, state: dict[str, Tensor]) -> None:
         "of another shape": {name for name in shared if wanted[name].shape != state[name].shape},
     }
     if any(wrong.values()):
-        told = "; ".join(f"{kind}: {_few(names)}" for kind, names in wrong.items() if names)
-        raise ValueError(f"the state must have the model's trained parameters, got {told}; was it another config?")
+        problems = "; ".join(f"{kind}: {', '.join(sorted(names))}" for kind, names in wrong.items() if names)
+        raise ValueError(f"the state must have the model's trained parameters, got {problems}; was it another config?")
     for name, parameter in wanted.items():
         parameter.copy_(state[name])
 
 
-def _few(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
-
-
 @dataclass(frozen=True)
-class Part:
-    """Parameters of one part of the model."""
+class ModelPart:
+    """Holds the parameters of one part of the model."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
 
     def count(self, *, trained: bool = False) -> int:
-        """How many numbers, or how many of them are trained."""
-        return sum(each.numel() for each in self.parameters if each.requires_grad or not trained)
+        """Count the numbers in them, or only the trained ones."""
+        return sum(weight.numel() for weight in self.parameters if weight.requires_grad or not trained)
 
 
-def parts(model: Sa2va) -> list[Part]:
-    """Every parameter once, by what it is part of."""
+def parts(model: Sa2va) -> list[ModelPart]:
+    """Return every parameter once, by the part of the model that it belongs to."""
     family, mllm, sam2 = model.family, model.mllm, model.sam2
-    adapters = [each for name, each in mllm.named_parameters() if "lora_" in name or "trainable_tokens_delta" in name]
+    adapters = [
+        weight for name, weight in mllm.named_parameters() if "lora_" in name or "trainable_tokens_delta" in name
+    ]
     groups: list[tuple[str, Iterable[nn.Parameter]]] = [
         ("LoRA and new token rows", adapters),
         ("token matrices", [*family.input_embeddings(mllm).parameters(), *family.lm_head(mllm).parameters()]),
@@ -163,18 +164,51 @@ def parts(model: Sa2va) -> list[Part]:
         ("SAM 2's own mask decoder", model.parameters()),
     ]
     taken: set[int] = set()
-    found = []
+    result = []
     for name, group in groups:
-        own = {id(each): each for each in group if id(each) not in taken}
+        own = {id(weight): weight for weight in group if id(weight) not in taken}
         taken |= own.keys()
         if own:
-            found.append(Part(name, tuple(own.values())))
-    return found
+            result.append(ModelPart(name, tuple(own.values())))
+    return result
 
 
 def summary(model: Sa2va) -> str:
-    """A table of the parts: parameters, and how many of them are trained, in millions."""
+    """Return a table of the parts: parameters, and how many of them are trained, in millions."""
     rows = [(part.name, part.count(), part.count(trained=True)) for part in parts(model)]
     rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
     lines = [f"{name:<26}{count / 1e6:>12,.2f}{trained / 1e6:>12,.2f}" for name, count, trained in rows]
     return "\n".join([f"{'millions of parameters':<26}{'all':>12}{'trained':>12}", *lines])
+
+
+@torch.no_grad()
+def merged(model: Sa2va) -> dict[str, Tensor]:
+    """Merge LoRA and new token rows into the weights of `model.mllm`, under the names of the plain transformers model.
+
+    It is computed in float32, one matrix at a time, and given in the type of the frozen weights; the model does not
+    change. What has no adapter is the model's own tensor, not a copy. Tied matrices are one tensor under two names.
+    """
+    state: dict[str, Tensor] = {}
+    done: dict[int, Tensor] = {}  # token matrices by the id of their weight: tied ones are merged once
+    inside: set[str] = set()
+    for path, wrapped in model.mllm.named_modules(remove_duplicate=False):
+        module: Any = wrapped  # peft's layers are typed in part
+        if isinstance(wrapped, LoraLayer):
+            layer = module.get_base_layer()
+            weight = layer.weight
+            state[f"{path}.weight"] = (weight.float() + module.get_delta_weight(_ADAPTER).float()).to(weight.dtype)
+            if layer.bias is not None:
+                state[f"{path}.bias"] = layer.bias
+        elif isinstance(wrapped, TrainableTokensWrapper):
+            rows = module.token_adapter
+            weight = rows.get_base_layer().weight
+            if id(weight) not in done:
+                index = torch.tensor(rows.token_indices[_ADAPTER], device=weight.device)
+                done[id(weight)] = weight.index_copy(0, index, rows.trainable_tokens_delta[_ADAPTER].to(weight))
+            state[f"{path}.weight"] = done[id(weight)]
+        else:
+            continue
+        inside.add(f"{path}.")
+    prefixes = tuple(inside)
+    plain = {name: value for name, value in model.mllm.state_dict().items() if not name.startswith(prefixes)}
+    return plain | state

@@ -1,4 +1,4 @@
-"""Pictures of what was found: a colour for each text, a legend above, as mp4 and as one sheet.
+"""Draw masks on frames: a colour for every text, a legend above, as mp4 and as one sheet.
 
 Shapes: `_HW3` red green blue uint8; N texts.
 """
@@ -19,7 +19,6 @@ from stages.video.images import Image, encode_jpeg, fit
 from stages.video.video_writer import VideoWriter
 
 Masks = NDArray[np.bool_]
-
 # far apart from one another, and light enough to be read as text on black
 COLOURS = ((255, 82, 82), (64, 156, 255), (255, 214, 10), (48, 209, 88), (191, 90, 242), (255, 149, 0), (100, 230, 230))
 _TINT_FRAC = 0.4
@@ -29,15 +28,15 @@ _TIME_BASE = Fraction(1, 12_000)  # seconds
 _SHEET_COLUMNS, _SHEET_CELL_PX = 4, 400
 
 
-def overlay(frame_HW3: Image, masks_NHW: Masks) -> Image:
-    """A copy of the frame: every mask tinted, and a line along its edge that shows where masks lie over one another.
+def overlay(image_HW3: Image, masks_NHW: Masks) -> Image:
+    """Return a copy of the frame with every mask tinted, and a line along its edge that shows where masks overlap.
 
     Args:
-        frame_HW3: not changed.
+        image_HW3: is not changed.
         masks_NHW: mask n has colour n of COLOURS, which begin again.
     """
-    drawn_HW3 = np.ascontiguousarray(frame_HW3).copy()
-    width_px = max(2, round(max(frame_HW3.shape[:2]) / 400))
+    drawn_HW3 = np.ascontiguousarray(image_HW3).copy()
+    width_px = max(2, round(max(image_HW3.shape[:2]) / 400))
     for n, mask_HW in enumerate(masks_NHW):
         tint = _TINT_FRAC * np.array(_colour(n))
         drawn_HW3[mask_HW] = (drawn_HW3[mask_HW] * (1 - _TINT_FRAC) + tint).astype(np.uint8)
@@ -49,7 +48,7 @@ def overlay(frame_HW3: Image, masks_NHW: Masks) -> Image:
 
 
 def legend(texts: Sequence[str], width_px: int) -> Image:
-    """A strip of the given width with a line for each text, cut off with an ellipsis where it is too long."""
+    """Return a strip of this width with a line for every text, cut off with an ellipsis where it is too long."""
     size_px = max(12, round(width_px / 55))
     line_px, font = round(1.5 * size_px), ImageFont.load_default(size_px)
     strip = PilImage.new("RGB", (width_px, line_px * len(texts) + size_px // 2), _BACKGROUND)
@@ -64,7 +63,7 @@ def legend(texts: Sequence[str], width_px: int) -> Image:
 
 
 class OverlayVideo:
-    """An H.264 file, written frame by frame; to be used in a `with`."""
+    """Writes an H.264 file frame by frame; to be used in a `with`."""
 
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._writer = VideoWriter(path, time_base=_TIME_BASE, encoding=_ENCODING)
@@ -86,12 +85,12 @@ class OverlayVideo:
 
 
 def sheet_frames(frames: int, most: int = 12) -> list[int]:
-    """Which frames a sheet shows: spread over the video, its ends included."""
+    """Choose the frames that a sheet shows: spread over the video, its ends included."""
     return [round(t) for t in np.linspace(0, frames - 1, min(most, frames)).tolist()]
 
 
 def cell(drawn_HW3: Image, label: str) -> Image:
-    """An overlay at the size that a sheet shows it, with `label` in its corner."""
+    """Reduce an overlay to the size that a sheet shows it at, with `label` in its corner."""
     size = fit(drawn_HW3.shape[1], drawn_HW3.shape[0], _SHEET_CELL_PX)
     small = PilImage.fromarray(np.asarray(cv2.resize(drawn_HW3, size, interpolation=cv2.INTER_AREA), np.uint8))
     pen, font = ImageDraw.Draw(small), ImageFont.load_default(14)
@@ -102,11 +101,11 @@ def cell(drawn_HW3: Image, label: str) -> Image:
 
 
 def sheet(cells: Sequence[Image], texts: Sequence[str]) -> bytes:
-    """One JPEG: the legend, and below it the cells from left to right and from top to bottom.
+    """Return one JPEG: the legend, and below it the cells from left to right and from top to bottom.
 
     Args:
         cells: at least one, all of the same size.
-        texts: of the legend.
+        texts: those of the legend.
     """
     height_px, width_px = cells[0].shape[:2]
     columns = min(_SHEET_COLUMNS, len(cells))
@@ -115,8 +114,8 @@ def sheet(cells: Sequence[Image], texts: Sequence[str]) -> bytes:
     for i, cell_HW3 in enumerate(cells):
         y, x = (i // columns) * (height_px + 4) + 2, (i % columns) * (width_px + 4) + 2
         canvas_HW3[y : y + height_px, x : x + width_px] = cell_HW3
-    whole_HW3 = np.concatenate([legend(texts, canvas_HW3.shape[1]), canvas_HW3])
-    return encode_jpeg(np.ascontiguousarray(whole_HW3[..., ::-1]), 88)
+    framed_HW3 = np.concatenate([legend(texts, canvas_HW3.shape[1]), canvas_HW3])
+    return encode_jpeg(np.ascontiguousarray(framed_HW3[..., ::-1]), 88)
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room_px: int) -> str:

@@ -5,15 +5,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from pipeline.sa2va.trainable import (
-    UNTRAINED,
-    load_trainable_state,
-    parameters,
-    parts,
-    prepare,
-    summary,
-    trainable_state,
-)
+from pipeline.sa2va.lora import UNTRAINED, load_trainable_state, parameters, parts, prepare, summary, trainable_state
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
 from tests.pipeline.sa2va.tiny import FAMILIES
 

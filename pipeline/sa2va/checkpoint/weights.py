@@ -1,6 +1,8 @@
-"""Weights in safetensors files of bounded size, with an index where there are several: as Hugging Face has it."""
+"""Files of weights: safetensors of bounded size with an index, as Hugging Face has them, and files of torch.save."""
 
 import json
+import pickle
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,22 @@ from torch import Tensor
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 AGAIN = "download or copy it again"
+# of 9,000 damaged and foreign files, torch.load refused each with one of these
+_DAMAGED = (
+    *(OSError, RuntimeError, EOFError, LookupError, ValueError, AssertionError),
+    *(pickle.UnpicklingError, struct.error),
+)
+_MESSAGE_CHARACTERS = 200  # of what torch says, which may be a page
 
 
 class Shards:
-    """The tensors of the checkpoint in a folder; opened, so damage shows, but none is read yet."""
+    """Holds the open files of the checkpoint in a folder: damage shows at once, but no tensor is read yet."""
 
     def __init__(self, folder: Path) -> None:
-        """Open every file.
+        """Open every file of the folder.
 
         Raises:
-            ValueError: a file is missing or damaged; named, with what to do.
+            ValueError: a file is missing or damaged; the message names it and says what to do.
         """
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._files: dict[Path, list[str]] = {}
@@ -39,7 +47,7 @@ class Shards:
             )
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Name and tensor, on the CPU, file by file, so that memory holds one at a time."""
+        """Iterate over names and tensors, on the CPU, file by file, so that memory holds one tensor at a time."""
         for path, names in self._files.items():
             with open_weights(path) as file:
                 for name in names:
@@ -47,10 +55,10 @@ class Shards:
 
 
 def open_weights(path: Path) -> Any:
-    """The reader of a safetensors file.
+    """Open a safetensors file for reading.
 
     Raises:
-        ValueError: it is not there, not whole, or no safetensors file.
+        ValueError: the file is not there, incomplete, or no safetensors file.
     """
     if not path.is_file():
         raise ValueError(f"the weights {path} are missing: {AGAIN}")
@@ -74,10 +82,10 @@ def write_shards(
     """Write tensors, in the order of their names, to as few files as `max_bytes` allows.
 
     Args:
-        names: each with how to make it: what one file holds is in memory at a time.
-        sizes_bytes: of each.
-        folder: is there.
-        max_bytes: of one file, unless one tensor alone is larger.
+        names: name of every tensor -> function that makes it; the tensors of one file are in memory at a time.
+        sizes_bytes: size of every tensor.
+        folder: must exist.
+        max_bytes: size of a file, unless one tensor alone is larger.
     """
     groups: list[list[str]] = []
     full_bytes = max_bytes + 1
@@ -99,7 +107,7 @@ def write_shards(
 
 
 def write_file(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """One safetensors file, with the mark that transformers wants to see in it."""
+    """Write one safetensors file, with the mark that transformers wants to see in it."""
     path.touch()
     mode = path.stat().st_mode
     save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"})
@@ -107,13 +115,17 @@ def write_file(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """All tensors of one safetensors file. Raises ValueError as `open_weights`."""
+    """Read all tensors of one safetensors file.
+
+    Raises:
+        ValueError: see `open_weights`.
+    """
     with open_weights(path) as file:
         return {name: file.get_tensor(name) for name in tuple(file.keys())}
 
 
 def element_bytes(dtype: torch.dtype) -> int:
-    """Size of one number."""
+    """Return the size of one number."""
     return torch.empty(0, dtype=dtype).element_size()
 
 
@@ -122,7 +134,7 @@ def _shard(at: int, count: int) -> str:
 
 
 def _promised(folder: Path) -> dict[str, Path]:
-    """Weights that the index lists, with their files; without one, the only file, under no name."""
+    """Return the file of every weight that the index lists; without an index, the only file, under the name ''."""
     if (folder / INDEX).is_file():
         try:
             weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
@@ -134,3 +146,18 @@ def _promised(folder: Path) -> dict[str, Path]:
     if not (folder / WEIGHTS).is_file() and list(folder.glob("pytorch_model*.bin")):
         raise ValueError(f"{folder} has its weights in pytorch_model*.bin; only safetensors are read: convert them")
     return {"": folder / WEIGHTS}
+
+
+def read_pickled(path: Path) -> Any:
+    """Read a file of torch.save to the CPU, without running anything in it.
+
+    Raises:
+        ValueError: there is no file, or it is damaged or of another kind. The message begins with the path.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGED as error:
+        message = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
+        if not isinstance(error, OSError):
+            message = f"no file of torch.save, or a damaged one ({type(error).__name__}: {message})"
+        raise ValueError(f"{path} cannot be read: {message}") from error

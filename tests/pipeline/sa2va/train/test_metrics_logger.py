@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipeline.sa2va.train.watch import Watch
+from pipeline.sa2va.train.metrics_logger import MetricsLogger
 
 PARTS = {"llm": 1.0, "mask": 0.5, "dice": 0.25}
 
 
 def tell(out: Path, steps: range, begun: int) -> None:
-    watch = Watch(out, 10, begun)
+    watch = MetricsLogger(out, 10, begun)
     for step in steps:
-        watch.tell(step, PARTS, lr=1e-4, norm=2.0, pace={"samples/s": 3.0 + begun})
-    watch.show(steps[-1], "masks", torch.from_numpy(np.full((8, 8, 3), 200, np.uint8)))
+        watch.log(step, PARTS, lr=1e-4, norm=2.0, pace={"samples/s": 3.0 + begun})
+    watch.add_image(steps[-1], "masks", torch.from_numpy(np.full((8, 8, 3), 200, np.uint8)))
     watch.close()
 
 

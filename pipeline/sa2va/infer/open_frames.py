@@ -1,6 +1,6 @@
-"""Annotated frames (6 a second) of a video file or of a folder of pictures, read when they are asked for.
+"""Open annotated frames (6 a second) of a video file or of a folder of images; they are read when they are asked for.
 
-A whole video at once would be gigabytes; the cost of not having it is that going back means decoding from the start.
+All frames of a video at once would be gigabytes; the price is that going back means decoding from the start.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from stages.video.frames import Frame, probe, walk
 from stages.video.images import Image, read_image
 
 ANNOTATED_FPS = 6  # what SA-V's masklets and the training have
-_PICTURES = {".jpg", ".jpeg", ".png"}
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 class _Frames(Sequence[Image]):
-    """What the two kinds share: an index is checked, a slice is a list."""
+    """Checks indices and resolves slices for both kinds of frames."""
 
     def _read(self, index: int) -> Image:
         raise NotImplementedError
@@ -26,7 +26,7 @@ class _Frames(Sequence[Image]):
     @overload
     def __getitem__(self, index: slice) -> list[Image]: ...
     def __getitem__(self, index: int | slice) -> Image | list[Image]:
-        """Frames are read now, and not kept."""
+        """Read a frame, or a list of them; nothing is kept."""
         if isinstance(index, slice):
             return [self._read(i) for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
@@ -35,20 +35,20 @@ class _Frames(Sequence[Image]):
 
 
 class FolderFrames(_Frames):
-    """The pictures of a folder in the order of their names; all of them are annotated frames.
+    """Reads the images of a folder in the order of their names; all of them are annotated frames.
 
     Attributes:
-        names: of the files.
-        times_s: when each would be shown, at 6 a second.
+        names: names of the files.
+        times_s: times at which the frames would be shown, at 6 a second.
     """
 
     def __init__(self, folder: Path) -> None:
         """List the folder.
 
         Raises:
-            ValueError: no picture in it.
+            ValueError: there is no image in it.
         """
-        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
         if not self._paths:
             raise ValueError(f"{folder} must have the frames of a video as .jpg or .png files, and has none")
         self.names = [path.name for path in self._paths]
@@ -66,12 +66,12 @@ class FolderFrames(_Frames):
 
 
 class VideoFrames(_Frames):
-    """Some frames of a video file, upright: those that come nearest to every sixth of a second.
+    """Reads some frames of a video file, upright: those that come nearest to every sixth of a second.
 
     Attributes:
-        sources: the source frame of each.
-        names: the same as texts.
-        times_s: when each is shown.
+        sources: indices of the source frames.
+        names: the same indices as texts.
+        times_s: times at which the frames are shown.
     """
 
     def __init__(self, path: Path, stride: int | None = None) -> None:
@@ -79,10 +79,10 @@ class VideoFrames(_Frames):
 
         Args:
             path: a file that FFmpeg reads.
-            stride: every so many source frames instead, whenever they are shown.
+            stride: take every so many source frames instead, whenever they are shown.
 
         Raises:
-            ValueError: not a video, or damaged; a stride below 1.
+            ValueError: the file is no video, or damaged; or the stride is below 1.
         """
         if stride is not None and stride < 1:
             raise ValueError(f"the stride must be at least 1, got {stride}")
@@ -115,10 +115,10 @@ class VideoFrames(_Frames):
 
 
 def open_frames(path: Path, stride: int | None = None) -> FolderFrames | VideoFrames:
-    """Frames of a folder or of a video file.
+    """Open the frames of a folder or of a video file.
 
     Raises:
-        ValueError: neither; or a stride for a folder, whose pictures are all used.
+        ValueError: the path is neither, or a stride is given for a folder, whose images are all used.
     """
     if path.is_dir():
         if stride is not None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.sa2va.infer.frames import FolderFrames, VideoFrames, open_frames
+from pipeline.sa2va.infer.open_frames import FolderFrames, VideoFrames, open_frames
 from stages.video.frames import walk
 from tests.pipeline.sa2va.infer.clip import drawn_clip
 
