@@ -125,7 +125,7 @@ def write_jpeg(image_HW3: Image, path: Path) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR))
 
 
-def _cell(image_HW3: Image, true_MM: Image, predicted_MM: NDArray[np.bool_]) -> Image:
+def _cell(image_HW3: Image, true_MM: NDArray[np.uint8], predicted_MM: NDArray[np.bool_]) -> Image:
     size = (_SIDE_PX, _SIDE_PX)
     cell = np.asarray(cv2.resize(np.ascontiguousarray(image_HW3), size, interpolation=cv2.INTER_AREA), np.uint8)
     predicted = cv2.resize(predicted_MM.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
