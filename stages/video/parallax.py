@@ -188,6 +188,8 @@ def parallax(
 
 def stirs(camera: CameraPath, width_px: int) -> bool:
     """Return whether the camera moves at all: before one on a tripod waves and crowds move, and are no parallax."""
+    if not len(camera.pan_K2):
+        return False
     zoom = np.abs(np.log(np.linalg.det(camera.place_T33))).max() / 2
     shift_px = _extents_px(camera.pan_K2)
     return bool(shift_px + zoom * width_px > _STIRS_FRAC * width_px)
