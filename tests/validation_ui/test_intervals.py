@@ -18,11 +18,11 @@ def items(videos: int, each: int, *, alike: bool, seed: int = 1) -> tuple[Sums, 
     return Sums.of(np.stack([first, np.where(agree, first, 1 - first)], axis=1), 2), np.repeat(np.arange(videos), each)
 
 
-def test_two_thousand_draws_of_two_thousand_items_take_less_than_a_second() -> None:
+def test_two_thousand_draws_of_two_thousand_items_take_less_than_a_second_of_a_core() -> None:
     sums, videos = items(1000, 2, alike=False)
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     found = bootstrap(sums, videos, FIGURES)
-    assert time.perf_counter() - began_s < 1
+    assert time.process_time() - began_s < 1
     assert set(found) == set(FIGURES)
 
 
