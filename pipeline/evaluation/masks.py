@@ -69,7 +69,7 @@ class Masks:
             box = Box(*self._boxes_T4[t].tolist())
             runs_R = self._runs.lengths_R[self._runs.first_S1[t] : self._runs.first_S1[t + 1]]
             start, end = box.a0 * height_px, box.a1 * height_px
-            in_box_R = np.diff(np.clip(np.cumsum(runs_R), start, end), prepend=start)
+            in_box_R = np.diff(np.clip(np.cumsum(runs_R), start, end), prepend=start).astype(np.intp)
             columns = np.repeat(np.arange(len(runs_R)) % 2 == 1, in_box_R).reshape(box.a1 - box.a0, height_px)
             inside = columns[:, box.b0 : box.b1]
             self._patches[t] = Patch(box, inside, (width_px, height_px), int(self.areas_T[t]))

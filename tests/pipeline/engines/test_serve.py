@@ -49,6 +49,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with run.open, pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
+        for seconds in ("READY_CHECK", "HEALTH_CHECK"):  # Serve's 5 and 10 s are too short on a busy machine
+            patch.setenv(f"RAY_SERVE_PROXY_{seconds}_TIMEOUT_S", "120")
         run.open.callback(disconnect)
         connect(None, 1, extra_slots([*run.models, run.models[0]]))  # the model that cannot be served has a slot too
         run.served = run.open.enter_context(serving([*run.models, run.models[0]], 8, "tiny", start_timeout_s=600))
@@ -146,7 +148,7 @@ def test_a_replica_that_is_killed_is_replaced_while_requests_wait(running: Runni
     assert all(reply.choices[0].finish_reason == "stop" for reply in replies)
     [replaced] = processes("ServeReplica:tiny-", "Replica:0-qwen")
     assert replaced != victim
-    assert not psutil.wait_procs(its_own, timeout=30)[1], "the engine of the killed replica lives on"
+    assert not psutil.wait_procs(its_own, timeout=60)[1], "the engine of the killed replica lives on"
 
 
 def test_a_folder_that_is_no_model_is_told_and_harms_nobody(running: Running, tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_what_a_killed_run_left_is_taken_over_and_at_the_end_nothing_is_left(run
         assert again == running.served
         assert processes("ServeReplica:tiny-") == replicas
     running.open.close()
-    left = psutil.wait_procs(below, timeout=30)[1]
+    left = psutil.wait_procs(below, timeout=60)[1]
     assert not left
 
 
