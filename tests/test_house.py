@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pipeline
@@ -20,6 +22,13 @@ MAY_IMPORT = {
 }
 SOURCES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 README = (ROOT / "README.md").read_text()
+FOLDERS = (*MAY_IMPORT, "benchmarks", "tests")
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
+]
+TREE = README.split("## The tree")[1].split("```")[1]
 
 
 def imported(path: Path) -> set[str]:
@@ -82,12 +91,52 @@ def test_suppressions_are_counted() -> None:
     assert len(re.findall("# type: ignore", text)) == 0
 
 
-def test_every_file_is_in_the_readmes_tree() -> None:
-    names = {path.name for path in SOURCES} - {"__init__.py"}
-    assert not {name for name in names if name not in README}
+def test_what_is_imported_is_declared() -> None:
+    """In pyproject.toml, under some extra; what is not installed here, such as torch beside `make check`, is not seen."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {plain_name(re.split(r"[\[=<>]", name)[0]) for names in asked for name in names}
+    distributions = packages_distributions()
+    names = {name for path in SOURCES for name in imported(path)} - set(sys.stdlib_module_names) - set(MAY_IMPORT)
+    assert not {n for n in names if n in distributions and not declared & set(map(plain_name, distributions[n]))}
 
 
-def test_every_reason_recipe_and_make_target_is_in_the_readme() -> None:
+def plain_name(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
+
+
+def folders_with_code(depth: int) -> set[str]:
+    """Names of the source folders that hold a module and lie at most `depth` levels below the root."""
+    parents = {path.relative_to(ROOT).parent for path in SOURCES if path.name != "__init__.py"}
+    return {folder.name for folder in parents if len(folder.parts) <= depth}
+
+
+def test_the_readmes_tree_names_the_folders_that_there_are() -> None:
+    named = set(re.findall(r"(?:^|(?<= ))([a-z0-9_]+)/", TREE, flags=re.MULTILINE))
+    assert folders_with_code(depth=2) <= named, "put the folder into README's tree"
+    there = {path.name for path in ROOT.glob("*/") if path.is_dir()}
+    there |= {path.name for package in MAY_IMPORT for path in (ROOT / package).rglob("*/") if path.is_dir()}
+    assert named <= there, "README's tree names a folder that is not there"
+
+
+def test_pages_point_to_what_is_there_and_their_tables_have_headers() -> None:
+    wrong = []
+    for page in PAGES:
+        text = page.read_text()
+        lines = text.splitlines()
+        starts = [n for n, line in enumerate(lines) if line.startswith("|") and not lines[n - 1].startswith("|")]
+        wrong += [(page, lines[n]) for n in starts if not re.fullmatch(r"\|[-| ]+\|", lines[n + 1])]
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+        wrong += [(page, link) for link in links if not (page.parent / link).exists()]
+        if page.name not in ("decisions.md", "CHANGELOG.md"):
+            files = re.findall(r"`([\w/]+\.(?:py|txt))`", text)
+            ours = [name for name in files if name.split("/")[0] in FOLDERS or page.name == "README.md"]
+            wrong += [(page, name) for name in ours if not any((near / name).exists() for near in (page.parent, ROOT))]
+    assert not wrong
+
+
+def test_every_reason_recipe_and_make_target_is_in_the_docs() -> None:
+    options = (ROOT / "docs/annotate.md").read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    missing = [name for name in (*Reason, *RECIPES, *(f"make {target}" for target in targets)) if name not in README]
-    assert not missing
+    assert not [name for name in (*Reason, *RECIPES) if f"`{name}`" not in options]
+    assert not [target for target in targets if f"make {target}" not in README]
