@@ -54,6 +54,20 @@ def test_imports_only_go_down() -> None:
     assert not upwards
 
 
+def test_what_is_imported_is_declared() -> None:
+    """In pyproject.toml, under some extra; what is not installed here, such as torch after `make check`, is not seen."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {plain_name(re.split(r"[\[=<>]", name)[0]) for names in asked for name in names}
+    distributions = packages_distributions()
+    names = {name for path in SOURCES for name in imported(path)} - set(sys.stdlib_module_names) - set(MAY_IMPORT)
+    assert not {n for n in names if n in distributions and not declared & set(map(plain_name, distributions[n]))}
+
+
+def plain_name(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
+
+
 def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
     starts = [str(path.relative_to(ROOT)) for path in SOURCES if "ray.init(" in path.read_text()]
@@ -89,20 +103,6 @@ def test_suppressions_are_counted() -> None:
     text = "\n".join(path.read_text() for path in SOURCES)
     assert len(re.findall("# noqa", text)) <= 2
     assert len(re.findall("# type: ignore", text)) == 0
-
-
-def test_what_is_imported_is_declared() -> None:
-    """In pyproject.toml, under some extra; what is not installed here, such as torch beside `make check`, is not seen."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [project["dependencies"], *project["optional-dependencies"].values()]
-    declared = {plain_name(re.split(r"[\[=<>]", name)[0]) for names in asked for name in names}
-    distributions = packages_distributions()
-    names = {name for path in SOURCES for name in imported(path)} - set(sys.stdlib_module_names) - set(MAY_IMPORT)
-    assert not {n for n in names if n in distributions and not declared & set(map(plain_name, distributions[n]))}
-
-
-def plain_name(distribution: str) -> str:
-    return distribution.lower().replace("_", "-")
 
 
 def folders_with_code(depth: int) -> set[str]:
