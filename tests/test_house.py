@@ -55,7 +55,7 @@ def test_imports_only_go_down() -> None:
 
 
 def test_what_is_imported_is_declared() -> None:
-    """In pyproject.toml, under some extra; what is not installed here, such as torch after `make check`, is not seen."""
+    """In pyproject.toml, under some extra; what is not installed here, as torch after `make check`, is not seen."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = {plain_name(re.split(r"[\[=<>]", name)[0]) for names in asked for name in names}
