@@ -49,8 +49,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with run.open, pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
-        for seconds in ("READY_CHECK", "HEALTH_CHECK"):  # Serve's 5 and 10 s are too short on a busy machine
-            patch.setenv(f"RAY_SERVE_PROXY_{seconds}_TIMEOUT_S", "120")
+        # On a busy machine Serve gives up its proxy after 5 and 10 s, and Ray its only node after half a minute
+        for check in ("READY", "HEALTH"):
+            patch.setenv(f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S", "120")
+        patch.setenv("RAY_health_check_failure_threshold", "60")
         run.open.callback(disconnect)
         connect(None, 1, extra_slots([*run.models, run.models[0]]))  # the model that cannot be served has a slot too
         run.served = run.open.enter_context(serving([*run.models, run.models[0]], 8, "tiny", start_timeout_s=600))
