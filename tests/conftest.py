@@ -16,8 +16,16 @@ hypothesis.settings.load_profile("refsav")
 
 # Files that take half a minute or more, longest first: what starts last should be short, or one process ends alone.
 _LONG = (
-    *("test_serve.py", "test_train_on_refsav.py", "test_resume.py", "test_model_run.py", "test_cluster.py"),
-    *("test_player.py", "test_pages.py"),
+    *("test_serve.py", "test_train_on_refsav.py", "test_cluster.py", "test_resume.py", "test_model_run.py"),
+    *(
+        "test_three_nodes.py",
+        "test_endpoints.py",
+        "test_text.py",
+        "test_run.py",
+        "test_player.py",
+        "test_ray_connect.py",
+    ),
+    *("test_review_faults.py", "test_review_sighted.py", "test_review_blind.py", "test_pages.py", "test_commands.py"),
 )
 
 
