@@ -48,6 +48,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     run = Running(tmp_path_factory.mktemp("tiny"))
     with run.open, pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # as on a GPU, a worker needs no process of its own
         patch.setenv("HF_HUB_OFFLINE", "1")
         # On a busy machine Serve gives up its proxy after 5 and 10 s, and Ray its only node after half a minute
         for check in ("READY", "HEALTH"):
