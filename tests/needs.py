@@ -19,11 +19,12 @@ _PACKAGES = {  # imported by the file itself, or by what it imports of this repo
     **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors", "peft", "sam2", "matplotlib"), "torch"),
     **dict.fromkeys(("playwright", "axe_playwright_python"), "browser"),
 }
-_MODULES = {"pipeline.engines.serve": "vllm", "tests.pipeline.sa2va.train.coloured": "torch"}
-_STARTS_RAY = (  # imported by the file itself; many modules know these, and start nothing
-    *("pipeline.run.ray_adapter", "pipeline.run.ray_connect", "pipeline.ray_train"),
-    *("tests.nodes", "tests.running.annotate", "tests.running.command"),
-)
+_STARTED = {  # imported by the file itself: many modules know these, and start nothing
+    "pipeline.engines.serve": "vllm",
+    "tests.pipeline.sa2va.train.coloured": "torch",
+    **dict.fromkeys(("pipeline.run.ray_adapter", "pipeline.run.ray_connect", "pipeline.ray_train"), "ray"),
+    **dict.fromkeys(("tests.nodes", "tests.running.annotate", "tests.running.command"), "ray"),
+}
 _FIXTURES = {"demo_run": "ray"}
 
 
@@ -36,13 +37,14 @@ def needs_of_test(item: pytest.Item) -> set[str]:
 @cache
 def needs_of_file(path: Path) -> frozenset[str]:
     """Names in NEEDS of what importing the Python file at `path` needs."""
-    found = {"ray" for name in _imports(path) if name.startswith(_STARTS_RAY)}
+    found = {
+        need for name in _imports(path) for module, need in _STARTED.items() if f"{name}.".startswith(f"{module}.")
+    }
     seen, unread = {path}, [path]
     while unread:
         for name in _imports(unread.pop()):
             package = name.split(".")[0]
             found |= {_PACKAGES[package]} if package in _PACKAGES else set()
-            found |= {need for module, need in _MODULES.items() if name.startswith(module)}
             new = set(_files(name)) - seen if package in _OURS else set()
             seen |= new
             unread += new
