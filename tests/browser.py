@@ -4,6 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
+from playwright.sync_api import expect, sync_playwright
+
+PATIENCE_MS = 60_000.0  # for what a page is to show: a machine may be busy with other things
+expect.set_options(timeout=PATIENCE_MS)
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # --no-sandbox: containers run as root; the others keep the browser from asking its maker for anything
 FLAGS = (
@@ -30,7 +35,5 @@ def find_chromium(bundled: str) -> str:
 
 
 if __name__ == "__main__":
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         find_chromium(playwright.chromium.executable_path)

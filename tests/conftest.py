@@ -1,4 +1,4 @@
-"""Fixtures that several folders of tests share."""
+"""Fixtures that several folders of tests share, the order of the files, and markers of what a test needs."""
 
 import os
 from pathlib import Path
@@ -8,23 +8,56 @@ import pytest
 from filelock import FileLock
 
 from pipeline.demo.draw_demo import draw_demo
+from tests.needs import NEEDS, needs_of_file, needs_of_test
 from tests.running import annotate
 
 hypothesis.settings.register_profile("refsav", deadline=None)  # how fast a shared machine is, is no expectation
 hypothesis.settings.load_profile("refsav")
 
-# Files that take a minute or more, longest first: what starts last should be short, or one process ends alone.
+# Files that take half a minute or more, longest first: what starts last should be short, or one process ends alone.
 _LONG = (
-    *("test_serve.py", "test_train_on_refsav.py", "test_resume.py", "test_model_run.py", "test_cluster.py"),
-    *("test_player.py", "test_pages.py"),
+    *("test_serve.py", "test_train_on_refsav.py", "test_cluster.py", "test_resume.py", "test_model_run.py"),
+    *(
+        "test_three_nodes.py",
+        "test_endpoints.py",
+        "test_text.py",
+        "test_run.py",
+        "test_player.py",
+        "test_ray_connect.py",
+    ),
+    *("test_review_faults.py", "test_review_sighted.py", "test_review_blind.py", "test_pages.py", "test_commands.py"),
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out all that needs " + ", ".join(NEEDS))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, text in NEEDS.items():
+        config.addinivalue_line("markers", f"{name}: {text}; set by tests/conftest.py from imports and fixtures")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a file, or a folder whose conftest needs it, unread: then what it imports need not be installed."""
+    if not config.getoption("--fast"):
+        return None
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    return True if file.suffix == ".py" and file.is_file() and needs_of_file(file) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         return _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG)
 
     items.sort(key=place)
+    for item in items:
+        for name in needs_of_test(item):
+            item.add_marker(name)
+    if config.getoption("--fast"):
+        slow = [item for item in items if any(item.get_closest_marker(name) for name in NEEDS)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
 
 
 @pytest.fixture(scope="session")

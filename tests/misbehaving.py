@@ -139,7 +139,7 @@ class Server:
         }
 
     def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     async def _open(self) -> None:
         app = web.Application(client_max_size=2**28)

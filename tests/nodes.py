@@ -97,7 +97,7 @@ def cluster(count: int, cpus: int = 2, **env: str) -> Iterator[list[Node]]:
         _namespace(stack, bridge)
         _ip("-n", bridge, "link", "add", "br0", "type", "bridge")
         _ip("-n", bridge, "link", "set", "br0", "up")
-        nodes = []
+        nodes: list[Node] = []
         for number in range(count):
             name, address = f"{mark}n{number}", f"10.77.0.{number + 1}"
             _namespace(stack, name)

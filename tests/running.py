@@ -30,7 +30,7 @@ def annotate(
         env=os.environ | env,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
 

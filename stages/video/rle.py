@@ -180,7 +180,7 @@ class Runs:
         height_px = int(self.heights_S[s])
         lengths_R = self.lengths_R[self.first_S1[s] : self.first_S1[s + 1]]
         start, end = left * height_px, right * height_px
-        in_columns_R = np.diff(np.clip(np.cumsum(lengths_R), start, end), prepend=start)
+        in_columns_R = np.diff(np.clip(np.cumsum(lengths_R), start, end), prepend=start).astype(np.intp)
         inside = np.repeat(np.arange(len(lengths_R)) % 2 == 1, in_columns_R)
         return np.asarray(inside.reshape(right - left, height_px))
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from moto.server import ThreadedMotoServer
 from benchmarks.clips import draw_clip
 from manifests.io import Folder
 from manifests.schema import Reason, Status
-from tests.running import annotate, read_annotations
+from tests.running import annotate, free_port, read_annotations
 
 SHARD = "tiny"
 WHERE_CODE_IS = """
@@ -48,59 +47,6 @@ def local_run(sav: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = annotate(out, sav, shard=SHARD)
     assert done.returncode == 0, done.stderr
     return out
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of a Ray of its own, started elsewhere; its token is in the environment, here and there."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as scratch:  # short: its sockets lie below
-        ray = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}"]
-        monkeypatch.setenv("RAY_TMPDIR", scratch)
-        options = ["--num-cpus=4", "--disable-usage-stats", "--include-dashboard=false"]
-        with Path(scratch, "start.log").open("w+") as log:
-            head = subprocess.Popen([*ray, *options], cwd=scratch, stdout=log, stderr=log, start_new_session=True)
-            give_up_s = time.monotonic() + 60
-            while not Path(scratch, "ray", "ray_current_cluster").exists():
-                assert head.poll() is None, Path(log.name).read_text()
-                assert time.monotonic() < give_up_s, Path(log.name).read_text()
-                time.sleep(0.1)
-            yield Path(scratch, "ray", "ray_current_cluster").read_text().strip()
-            os.killpg(head.pid, signal.SIGKILL)  # what it started, and no other Ray; its SIGTERM takes half a minute
-            head.wait(timeout=30)
-
-
-def test_a_cluster_is_shipped_the_code_and_gives_the_same_rows(
-    cluster: str, sav: Path, local_run: Path, tmp_path: Path
-) -> None:
-    asked = subprocess.run(
-        [sys.executable, "-c", WHERE_CODE_IS, cluster], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert asked.returncode == 0, asked.stderr
-    for path in asked.stdout.split():
-        assert "/py_modules_files/" in path, "a worker took our code from elsewhere"
-
-    done = annotate(tmp_path / "out", sav, shard=SHARD, RAY_ADDRESS=cluster)
-    assert done.returncode == 0, done.stderr
-    assert "3 workers" in done.stderr, "CPUs of the cluster, less one"
-    assert rows(tmp_path / "out") == rows(local_run)
-
-
-def test_a_ray_that_runs_here_is_left_alone_without_an_address(
-    cluster: str, sav: Path, local_run: Path, tmp_path: Path
-) -> None:
-    """Ours starts beside it; nor does it need a home to write to."""
-    assert os.environ.get("RAY_ADDRESS") is None
-    done = annotate(tmp_path / "out", sav, "--workers", "1", shard=SHARD, HOME="/proc")
-    assert done.returncode == 0, done.stderr
-    assert "1 workers" in done.stderr
-    assert rows(tmp_path / "out") == rows(local_run)
-    sessions = {path.name for path in Path(os.environ["RAY_TMPDIR"], "ray").glob("session_2*")}
-    assert len(sessions) == 2, "a Ray of its own"
 
 
 @pytest.fixture
@@ -152,6 +98,64 @@ def test_folders_on_s3_hold_the_same_run_and_failed_rows_are_tried_again(
     assert "all 4 masklets are done" in third.stderr
     assert out.fs.find(out.path()) == left
     assert json.loads(out.read_bytes("Ref-SAV.json")) == json.loads((local_run / "Ref-SAV.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a Ray of its own, started elsewhere; its token is in the environment, here and there."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as scratch,  # short: its sockets lie below
+    ):
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
+        monkeypatch.setenv("RAY_TMPDIR", scratch)
+        ray = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={free_port()}"]
+        options = ["--num-cpus=4", "--disable-usage-stats", "--include-dashboard=false"]
+        with Path(scratch, "start.log").open("w+") as log:
+            head = subprocess.Popen([*ray, *options], cwd=scratch, stdout=log, stderr=log, start_new_session=True)
+            give_up_s = time.monotonic() + 120
+            while not Path(scratch, "ray", "ray_current_cluster").exists():
+                assert head.poll() is None, Path(log.name).read_text()
+                assert time.monotonic() < give_up_s, Path(log.name).read_text()
+                time.sleep(0.1)
+            yield Path(scratch, "ray", "ray_current_cluster").read_text().strip()
+            os.killpg(head.pid, signal.SIGKILL)  # what it started, and no other Ray; its SIGTERM takes half a minute
+            head.wait(timeout=60)
+
+
+def test_a_cluster_is_shipped_the_code_and_gives_the_same_rows(
+    cluster: str, sav: Path, local_run: Path, tmp_path: Path
+) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-c", WHERE_CODE_IS, cluster], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
+    for path in asked.stdout.split():
+        assert "/py_modules_files/" in path, "a worker took our code from elsewhere"
+
+    done = annotate(tmp_path / "out", sav, shard=SHARD, RAY_ADDRESS=cluster)
+    assert done.returncode == 0, done.stderr
+    assert "3 workers" in done.stderr, "CPUs of the cluster, less one"
+    assert rows(tmp_path / "out") == rows(local_run)
+
+
+def test_a_ray_that_runs_here_is_left_alone_without_an_address(
+    cluster: str, sav: Path, local_run: Path, tmp_path: Path
+) -> None:
+    """Ours starts beside it; nor does it need a home to write to."""
+    assert os.environ.get("RAY_ADDRESS") is None
+    before = sessions()
+    done = annotate(tmp_path / "out", sav, "--workers", "1", shard=SHARD, HOME="/proc")
+    assert done.returncode == 0, done.stderr
+    assert "1 workers" in done.stderr
+    assert rows(tmp_path / "out") == rows(local_run)
+    assert len(sessions() - before) == 1, "a Ray of its own"
+
+
+def sessions() -> set[str]:
+    """Of each Ray that was started."""
+    return {path.name for path in Path(os.environ["RAY_TMPDIR"], "ray").glob("session_2*")}
 
 
 def rows(out: Path | str) -> list[dict[str, object]]:

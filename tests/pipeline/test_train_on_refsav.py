@@ -17,6 +17,8 @@ from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig, with_se
 from pipeline.sa2va.train import state
 from pipeline.sa2va.train.run import read_data, train
 from pipeline.sa2va.train.step import DistContext
+from tests import warm
+from tests.pipeline.sa2va.tiny import make_tiny
 from tests.running import ROOT
 
 WAIT_S = 300.0
@@ -26,21 +28,21 @@ SHORT = ["loader_workers=0", "checkpoint_every=2"]
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mllm")
-    subprocess.run([sys.executable, "-m", "tests.pipeline.sa2va.tiny", str(folder)], cwd=ROOT, check=True)
+    make_tiny(folder)
     return folder
 
 
-def command(source: Path, sav: Path, base: Path, out: Path, *options: str) -> list[str]:
+def arguments(source: Path, sav: Path, base: Path, out: Path, *options: str) -> list[str]:
     asked = ["--source", str(source), "--sav-root", str(sav), "--base", str(base), "--out", str(out)]
     numbers = ["--batch", "4", "--micro-batch", "2", "--epochs", "6", "--cpu"]
     if (base / "settings.txt").exists():
         numbers += [f"@{base / 'settings.txt'}", *SHORT]
-    return [sys.executable, "-m", "pipeline.train_on_refsav", *asked, *numbers, *options]
+    return [*asked, *numbers, *options]
 
 
-def told(*arguments: str, **paths: Path) -> subprocess.CompletedProcess[str]:
-    asked = command(*(paths[name] for name in ("source", "sav", "base", "out")), *arguments)
-    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+def told(*options: str, **paths: Path) -> subprocess.CompletedProcess[str]:
+    asked = arguments(*(paths[name] for name in ("source", "sav", "base", "out")), *options)
+    return warm.run("pipeline.train_on_refsav", asked, timeout_s=WAIT_S)
 
 
 def curve(out: Path) -> list[dict[str, float]]:
@@ -65,7 +67,7 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
-    asked = command(demo_run, demo_root, base, out)
+    asked = [sys.executable, "-m", "pipeline.train_on_refsav", *arguments(demo_run, demo_root, base, out)]
 
     def begun(lines: int) -> subprocess.Popen[str]:
         """The command, when its curve has so many lines."""
@@ -194,18 +196,9 @@ def test_a_training_file_finds_its_run_and_several_are_read_together(
     demo_run: Path, base: Path, tmp_path: Path
 ) -> None:
     """With defaults: SAV_ROOT and the frame store are those of the run that the file lies in."""
-    asked = [
-        sys.executable,
-        "-m",
-        "pipeline.train_on_refsav",
-        "--base",
-        str(base),
-        "--check",
-        "--cpu",
-        f"@{base / 'settings.txt'}",
-    ]
+    asked = ["--base", str(base), "--check", "--cpu", f"@{base / 'settings.txt'}"]
     file = str(demo_run / "Ref-SAV.json")
     for sources in ([file], [str(demo_run), file], [str(demo_run), "--source", file]):
-        done = subprocess.run([*asked, "--source", *sources], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = warm.run("pipeline.train_on_refsav", [*asked, "--source", *sources])
         assert done.returncode == 0, done.stderr
         assert "expressions of 7 videos are sound" in done.stderr

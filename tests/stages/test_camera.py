@@ -16,9 +16,9 @@ WIDTH_PX, HEIGHT_PX, SCALE = 1280, 720, 4.0
 
 def similarity(pan_x: float, pan_y: float, zoom: float = 1.0, turn_deg: float = 0.0) -> NDArray[np.float64]:
     """Background motion on the full-resolution screen when the camera pans, zooms and rolls about mid-view."""
-    motion = cv2.getRotationMatrix2D((WIDTH_PX / 2, HEIGHT_PX / 2), turn_deg, zoom)
+    motion = np.asarray(cv2.getRotationMatrix2D((WIDTH_PX / 2, HEIGHT_PX / 2), turn_deg, zoom), np.float64)
     motion[:, 2] -= pan_x, pan_y
-    return np.asarray(motion, np.float64)
+    return motion
 
 
 def views(name: str, motion: NDArray[np.float64], count: int) -> list[NDArray[np.uint8]]:

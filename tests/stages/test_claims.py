@@ -476,7 +476,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300)
 @given(
     text=st.one_of(st.text(), st.lists(WORDS, max_size=80).map(" ".join).map("The object is a ".__add__)),
     measured=st.sampled_from([LEFT, TO_RIGHT, UP, GROWS, HIDDEN, LEAVES, RED, PATCHY]),

@@ -41,7 +41,7 @@ def test_basic_terms() -> None:
     "light", [(1.0, 0.96, 0.88), (0.92, 0.98, 1.0), (0.85, 0.85, 0.85)], ids=["warm", "cold", "dim"]
 )
 def test_basic_terms_under_another_light(light: tuple[float, float, float]) -> None:
-    seen = names_of(np.uint8(np.array(list(PATCHES)) * light))
+    seen = names_of((np.array(list(PATCHES)) * light).astype(np.uint8))
     wrong = {rgb: name for (rgb, truth), name in zip(PATCHES.items(), seen, strict=True) if name != truth}
     assert len(wrong) <= 2, wrong  # colours next to a boundary
 

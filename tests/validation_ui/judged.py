@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
+from tests.validation_ui.rows import new_id
 from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item, judgement, pointing, slot
 
 RIGHT = {"object": "right", "scene": "right", "video": "right"}
@@ -24,29 +25,29 @@ def judge(
     """A judgement of the item's current text in a new slot that is done; `hit` adds the pointing of a blind one."""
     text_id = connection.execute(select(item.c.text_id).where(item.c.id == item_id)).scalar_one()
     last = select(func.max(slot.c.n)).where(slot.c.item_id == item_id, slot.c.kind == kind)
-    slot_id = connection.execute(
-        insert(slot).values(
-            item_id=item_id,
-            kind=kind,
-            n=(connection.execute(last).scalar() or 0) + 1,
-            state=SlotState.DONE,
-            holder_id=person_id,
-            priority=0,
-        )
-    ).inserted_primary_key[0]
+    slot_id = new_id(
+        connection,
+        slot,
+        item_id=item_id,
+        kind=kind,
+        n=(connection.execute(last).scalar() or 0) + 1,
+        state=SlotState.DONE,
+        holder_id=person_id,
+        priority=0,
+    )
     if hit is not None:
-        columns["pointing_id"] = connection.execute(
-            insert(pointing).values(
-                slot_id=slot_id,
-                person_id=person_id,
-                answer="pointed",
-                points=[{"frame": 4, "x": 0.25, "y": 0.5}, {"frame": 40, "x": 0.3, "y": 0.5}],
-                hit=hit,
-                chance_frac=0.04,
-                answer_s=20.0,
-                created_at=at - spent_s,
-            )
-        ).inserted_primary_key[0]
+        columns["pointing_id"] = new_id(
+            connection,
+            pointing,
+            slot_id=slot_id,
+            person_id=person_id,
+            answer="pointed",
+            points=[{"frame": 4, "x": 0.25, "y": 0.5}, {"frame": 40, "x": 0.3, "y": 0.5}],
+            hit=hit,
+            chance_frac=0.04,
+            answer_s=20.0,
+            created_at=at - spent_s,
+        )
     values = {
         "slot_id": slot_id,
         "item_id": item_id,
@@ -58,7 +59,7 @@ def judge(
         "spent_s": spent_s,
         "created_at": at,
     }
-    return int(connection.execute(insert(judgement).values(values | columns)).inserted_primary_key[0])
+    return new_id(connection, judgement, **values | columns)
 
 
 def settle(connection: Connection, item_id: int, state: ItemState = ItemState.ACCEPTED, at: float = 1e6) -> None:

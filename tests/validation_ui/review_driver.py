@@ -18,7 +18,7 @@ from playwright.sync_api import Error as PlaywrightError
 from pycocotools import mask as coco
 from sqlalchemy import Connection, update
 
-from tests.browser import FLAGS, find_chromium
+from tests.browser import FLAGS, PATIENCE_MS, find_chromium
 from tests.validation_ui import rows
 from validation_ui.database import Database
 from validation_ui.importing.source_video import CHUNK_FRAMES, pack
@@ -57,7 +57,7 @@ class Running:
         """A browser of this person, signed in."""
         context = self.browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
         self.sign_in(context, name)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE_MS)
         self.contexts.append(context)
         return context
 
@@ -136,7 +136,7 @@ def serve(store: Database, data: Path, sav_root: Path) -> Iterator[str]:
         time.sleep(0.005)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def draw(connection: Connection, folder: Path) -> None:

@@ -5,10 +5,11 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Table, insert
 
 from validation_ui.schema import (
     Gold,
@@ -41,16 +42,24 @@ def bar(n: int, *, visible: Sequence[int] = range(ANNOTATED)) -> list[str | None
     return counts
 
 
+def new_id(connection: Connection, table: Table, **values: Any) -> int:
+    """Insert a row; the id that the database gave it."""
+    return int(connection.execute(insert(table).values(values).returning(table.c.id)).scalar_one())
+
+
 def add_person(
     connection: Connection, name: str, role: Role = Role.REVIEWER, standing: Standing = Standing.ACTIVE
 ) -> int:
     """A person without a usable password."""
-    return int(
-        connection.execute(
-            insert(person).values(
-                name=name, name_key=name.casefold(), role=role, standing=standing, password_hash="!", created_at=0.0
-            )
-        ).inserted_primary_key[0]
+    return new_id(
+        connection,
+        person,
+        name=name,
+        name_key=name.casefold(),
+        role=role,
+        standing=standing,
+        password_hash="!",
+        created_at=0.0,
     )
 
 
@@ -79,15 +88,13 @@ def add_masklet(connection: Connection, video_id: str, n: int, counts: Sequence[
     """Object n of a video."""
     rles = bar(n) if counts is None else list(counts)
     areas = [0 if text is None else int(coco.area({"size": [HEIGHT_PX, WIDTH_PX], "counts": text})) for text in rles]
-    return int(
-        connection.execute(
-            insert(masklet).values(
-                object_id=f"{video_id}/manual/{n}",
-                video_id=video_id,
-                areas_px=areas,
-                rles=zlib.compress(json.dumps(rles).encode()),
-            )
-        ).inserted_primary_key[0]
+    return new_id(
+        connection,
+        masklet,
+        object_id=f"{video_id}/manual/{n}",
+        video_id=video_id,
+        areas_px=areas,
+        rles=zlib.compress(json.dumps(rles).encode()),
     )
 
 
@@ -103,39 +110,35 @@ def add_item(
     wants_short: bool = False,
 ) -> int:
     """A long item with its text and, if it is no gold item, its open sighted slots."""
-    item_id = int(
-        connection.execute(
-            insert(item).values(
-                public_id=f"p_{name}",
-                masklet_id=masklet_id,
-                video_id=video_id,
-                kind="long",
-                gold=gold,
-                state=ItemState.GOLD if gold else ItemState.SIGHTED,
-                priority=priority,
-                overlap=overlap,
-                wants_short=wants_short,
-                strata={
-                    "size": "medium",
-                    "length": "medium",
-                    "motion": "moves",
-                    "camera": "static",
-                    "occlusion": "none",
-                    "look_alikes": "none",
-                },
-            )
-        ).inserted_primary_key[0]
+    item_id = new_id(
+        connection,
+        item,
+        public_id=f"p_{name}",
+        masklet_id=masklet_id,
+        video_id=video_id,
+        kind="long",
+        gold=gold,
+        state=ItemState.GOLD if gold else ItemState.SIGHTED,
+        priority=priority,
+        overlap=overlap,
+        wants_short=wants_short,
+        strata={
+            "size": "medium",
+            "length": "medium",
+            "motion": "moves",
+            "camera": "static",
+            "occlusion": "none",
+            "look_alikes": "none",
+        },
     )
     parts = {part: f"The {part} text of {name}." for part in ("object", "scene", "video")}
-    text_id = int(
-        connection.execute(
-            insert(text_version).values(
-                item_id=item_id,
-                parts=parts,
-                sha256=hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest(),
-                created_at=0.0,
-            )
-        ).inserted_primary_key[0]
+    text_id = new_id(
+        connection,
+        text_version,
+        item_id=item_id,
+        parts=parts,
+        sha256=hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest(),
+        created_at=0.0,
     )
     connection.execute(item.update().where(item.c.id == item_id).values(text_id=text_id))
     if not gold:

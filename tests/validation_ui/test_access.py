@@ -191,9 +191,9 @@ def test_unknown_names_take_the_same_work(site: Site, monkeypatch: pytest.Monkey
     times: dict[str, list[float]] = {"ann": [], "nobody": []}
     for _ in range(4):
         for name, taken in times.items():
-            start = time.perf_counter()
+            start = time.process_time()
             assert login(site.client(), name, WRONG) == 401
-            taken.append(time.perf_counter() - start)
+            taken.append(time.process_time() - start)
     assert len(verified) == 8
     assert all(each.startswith("$argon2id$v=19$m=65536,t=3,p=4$") for each in verified)
     assert 0.4 < median(times["ann"]) / median(times["nobody"]) < 2.5

@@ -73,7 +73,7 @@ def served(project: Project, *options: str) -> Iterator[tuple[str, str]]:
         finally:
             process.send_signal(signal.SIGINT)
             rest = process.stderr.read()
-            assert process.wait(20) == 0, rest
+            assert process.wait(60) == 0, rest
 
 
 def signed_up(url: str, token: str, name: str = "Ada") -> httpx.Client:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.evaluation.split import read_split
 from tests.validation_ui.judged import accept, judge, settle
-from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill
+from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill, new_id
 from validation_ui import audit, exporting
 from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
@@ -128,11 +128,11 @@ def add_short(connection: Connection, long_id: int, author_id: int) -> int:
     row = dict(connection.execute(select(item).where(item.c.id == long_id)).mappings().one())
     row |= {"public_id": "p_short", "kind": "short", "author_id": author_id}
     del row["id"], row["text_id"]
-    item_id = connection.execute(insert(item).values(**row)).inserted_primary_key[0]
+    item_id = new_id(connection, item, **row)
     text = {"item_id": item_id, "parts": {"short": "the white bar, »left«"}, "sha256": "0" * 64, "created_at": 0.0}
-    text_id = connection.execute(insert(text_version).values(**text)).inserted_primary_key[0]
+    text_id = new_id(connection, text_version, **text)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
-    return int(item_id)
+    return item_id
 
 
 def official(folder: Path) -> dict[tuple[str, str], tuple[str, list[np.ndarray], np.ndarray, str]]:

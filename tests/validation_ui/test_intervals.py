@@ -17,11 +17,11 @@ def items(videos: int, each: int, *, alike: bool, seed: int = 1) -> tuple[Sums, 
     return Sums.of(np.stack([first, np.where(agree, first, 1 - first)], axis=1), 2), np.repeat(np.arange(videos), each)
 
 
-def test_two_thousand_draws_of_two_thousand_items_take_less_than_a_second() -> None:
+def test_two_thousand_draws_of_two_thousand_items_take_less_than_a_second_of_a_core() -> None:
     sums, videos = items(1000, 2, alike=False)
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     found = bootstrap(sums, videos, FIGURES)
-    assert time.perf_counter() - began_s < 1
+    assert time.process_time() - began_s < 1
     assert set(found) == set(FIGURES)
 
 
@@ -37,7 +37,7 @@ def test_is_the_plain_bootstrap() -> None:
     agree = sums.agreeing.reshape(20, 3)
     picks = np.random.default_rng(0).integers(20, size=(2000, 20))
     low, high = np.quantile([agree[pick].mean() for pick in picks], [0.025, 0.975])
-    assert bootstrap(sums, videos, {"raw": raw_of})["raw"] == (pytest.approx(low), pytest.approx(high))
+    assert bootstrap(sums, videos, {"raw": raw_of})["raw"] == pytest.approx((low, high))
 
 
 def test_items_of_one_video_that_go_together_make_it_wider() -> None:
@@ -66,8 +66,9 @@ def test_one_video_has_no_interval(videos: int) -> None:
 
 def test_wilson_as_published() -> None:
     # 95% at n = 300 is 91.9 to 96.9
-    assert wilson(285, 300) == (pytest.approx(0.919, abs=5e-4), pytest.approx(0.969, abs=5e-4))
+    assert wilson(285, 300) == pytest.approx((0.919, 0.969), abs=5e-4)
     # Newcombe 1998, table I: 81/263 and 0/20
-    assert wilson(81, 263) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
-    assert wilson(0, 20) == (0, pytest.approx(0.1611, abs=5e-5))
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20)[0] == 0
+    assert wilson(0, 20)[1] == pytest.approx(0.1611, abs=5e-5)
     assert all(math.isnan(end) for end in wilson(0, 0))

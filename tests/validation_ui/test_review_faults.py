@@ -50,7 +50,7 @@ def kept(page: Page) -> list[str]:
     return notes
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what a page does not show."""
     until = time.monotonic() + seconds
     while not holds():

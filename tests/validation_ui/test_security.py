@@ -114,7 +114,7 @@ def port(site: Site) -> Iterator[int]:
 
 def raw(port: int, head: str, body: bytes = b"") -> bytes:
     """The status line of the answer to these very bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         with contextlib.suppress(OSError):  # it hung up before all was sent
             sock.sendall(f"{head}\r\n\r\n".replace("\n", "\r\n").replace("\r\r", "\r").encode() + body)
         return sock.recv(4096).split(b"\r\n")[0]

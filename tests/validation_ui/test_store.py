@@ -34,7 +34,7 @@ def test_work_that_raises_leaves_nothing_and_harms_no_other(store: Database) -> 
 
 def test_work_that_waits_together_succeeds_or_fails_for_itself(store: Database) -> None:
     blocked = Event()
-    first = store.submit(lambda _: blocked.wait(10))
+    first = store.submit(lambda _: blocked.wait(60))
 
     def add(n: int) -> Callable[[Connection], int]:
         def work(connection: Connection) -> int:

@@ -81,7 +81,7 @@ def test_what_goes_over_the_wire() -> None:
     assert isinstance(answer, ChatReply)
     assert (answer.finish_reason, answer.resent, answer.refusal) == ("stop", 0, None)
     assert (answer.tokens_in, answer.tokens_out) == (server.tokens_in, server.tokens_out)
-    assert 0 < answer.seconds_s < 5
+    assert 0 < answer.seconds_s < 60
 
 
 def test_retry_after_is_honoured() -> None:
@@ -90,7 +90,7 @@ def test_retry_after_is_honoured() -> None:
     first, second = server.requests
     assert isinstance(answer, ChatReply)
     assert answer.resent == second.sent_again == 1
-    assert 0.75 < second.at_s - first.at_s < 2
+    assert 0.75 < second.at_s - first.at_s < 30
 
 
 @pytest.mark.parametrize("fields", ['"finish_reason": null', '"finish_reason": "eos"', '"index": "first"'])
@@ -171,7 +171,7 @@ def test_gone_is_fatal_costs_no_row_and_goes_on_when_it_is_back(
         with pytest.raises(FatalError, match="is gone"):
             run_stages(stages, rows)
         killer.join()
-        assert time.monotonic() - started_s < 8
+        assert time.monotonic() - started_s < 100, "a third of the patience"
         assert not [row for row in rows if row.status is Status.FAILED]
         kept = len(list(tmp_path.glob("replies/*/*.json")))
         assert kept >= sum(server.answers.values()) - 4, "what was answered in time is kept"
@@ -332,7 +332,7 @@ def test_a_request_waits_in_the_queue_while_others_are_answered_and_comments_are
 def test_a_server_that_ignores_stream_is_read_whole() -> None:
     """Its first byte is its last: silence before that is no stall."""
     with serve(Rule(do=good(1.0))) as server:
-        (answer,) = ask(server, REQUEST, silence_s=0.2, timeout_s=20)
+        (answer,) = ask(server, REQUEST, silence_s=0.2, timeout_s=60)
     assert isinstance(answer, ChatReply)
     assert answer.resent == 0
 

@@ -28,7 +28,7 @@ def settled(server: Server, do: Do, model: str = "vlm") -> Settled:
     server.forget()
 
     async def asking() -> Settled:
-        client = ChatClient(Endpoint(url=server.url, api_key="sk-secret", patience_s=1, timeout_s=20))
+        client = ChatClient(Endpoint(url=server.url, api_key="sk-secret", patience_s=1, timeout_s=60))
         try:
             return await settle(client, server.url, model, images=True, text=True)
         finally:

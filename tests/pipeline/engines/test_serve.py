@@ -48,7 +48,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     run = Running(tmp_path_factory.mktemp("tiny"))
     with run.open, pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # as on a GPU, a worker needs no process of its own
         patch.setenv("HF_HUB_OFFLINE", "1")
+        # On a busy machine Serve gives up its proxy after 5 and 10 s, and Ray its only node after half a minute
+        for check in ("READY", "HEALTH"):
+            patch.setenv(f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S", "120")
+        patch.setenv("RAY_health_check_failure_threshold", "60")
         run.open.callback(disconnect)
         connect(None, 1, extra_slots([*run.models, run.models[0]]))  # the model that cannot be served has a slot too
         run.served = run.open.enter_context(serving([*run.models, run.models[0]], 8, "tiny", start_timeout_s=600))
@@ -146,7 +151,7 @@ def test_a_replica_that_is_killed_is_replaced_while_requests_wait(running: Runni
     assert all(reply.choices[0].finish_reason == "stop" for reply in replies)
     [replaced] = processes("ServeReplica:tiny-", "Replica:0-qwen")
     assert replaced != victim
-    assert not psutil.wait_procs(its_own, timeout=30)[1], "the engine of the killed replica lives on"
+    assert not psutil.wait_procs(its_own, timeout=60)[1], "the engine of the killed replica lives on"
 
 
 def test_a_folder_that_is_no_model_is_told_and_harms_nobody(running: Running, tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ def test_what_a_killed_run_left_is_taken_over_and_at_the_end_nothing_is_left(run
         assert again == running.served
         assert processes("ServeReplica:tiny-") == replicas
     running.open.close()
-    left = psutil.wait_procs(below, timeout=30)[1]
+    left = psutil.wait_procs(below, timeout=60)[1]
     assert not left
 
 

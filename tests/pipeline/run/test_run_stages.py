@@ -138,7 +138,7 @@ def test_from_the_first_asynchronous_stage_on_rows_do_not_wait_for_one_another()
 
     async def held(row: Row) -> Update:
         if row.video_id == "v1":
-            await asyncio.wait_for(through.wait(), 5)
+            await asyncio.wait_for(through.wait(), 60)
         return {}
 
     async def last(row: Row) -> Update:

@@ -39,7 +39,7 @@ def test_what_is_computed_together_has_like_lengths_and_the_longest_comes_first(
 
     def padding(groups: list[list[int]]) -> float:
         rows = [[LENGTHS[index] for index in group] for group in groups]
-        return sum(max(each) * len(each) - sum(each) for each in rows) / sum(LENGTHS)
+        return float(sum(max(each) * len(each) - sum(each) for each in rows) / sum(LENGTHS))
 
     together = [micro for step in made for rank in shares(step, 4, 4) for micro in rank]
     shuffled = [list(range(start, start + 4)) for start in range(0, 4000, 4)]

@@ -254,11 +254,11 @@ def _save_processor(tokenizer: PreTrainedTokenizerFast, family: str, folder: Pat
     Qwen3VLProcessor(pictures, tokenizer, Qwen3VLVideoProcessor(size=size), chat_template=chat).save_pretrained(folder)
 
 
-def main() -> None:
-    """`python -m tests.pipeline.sa2va.tiny DIR`: a base model that trains on a laptop, arguments, and drawn videos."""
+def make_tiny(folder: Path) -> list[str]:
+    """Put a base model that trains on a laptop, arguments for it and drawn videos there; texts of the fresh video."""
     from tests.pipeline.sa2va.train.coloured import write_try  # imports this file's neighbours, not needed elsewhere
 
-    folder = make_tiny_mllm(Path(sys.argv[1]), reads=True)
+    make_tiny_mllm(folder, reads=True)
     pixels = tiny_pixels()
     settings = [
         f"model.sam2.overrides={TINY_SAM2.overrides!r}",
@@ -267,7 +267,13 @@ def main() -> None:
         *("model.lora_rank=32", "model.lora_alpha=1"),  # gently: it reads already
     ]
     (folder / "settings.txt").write_text("\n".join(["--set", *settings]) + "\n")
-    texts = write_try(folder)
+    return write_try(folder)
+
+
+def main() -> None:
+    """`python -m tests.pipeline.sa2va.tiny DIR`: what `make_tiny` makes."""
+    folder = Path(sys.argv[1])
+    texts = make_tiny(folder)
     sys.stdout.write(f"drawn    {folder / 'videos'}, and for later {folder / 'fresh'}: {', '.join(texts)}\n")
 
 

@@ -47,7 +47,7 @@ const frame = () => new Promise(requestAnimationFrame);
 
 /** Waits for frame k to be on the canvas. */
 async function presented(k) {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   while (player.presented?.frame !== k) {
     if (performance.now() > end) throw new Error(`frame ${k} never came, there is ${player.presented?.frame}`);
     await frame();

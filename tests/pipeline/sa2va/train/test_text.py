@@ -24,7 +24,7 @@ VIDEOS, FRESH = 64, 8
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run: 248 steps, a minute of a core."""
+    """A trained run: 240 steps, half a minute of a core."""
     folder = tmp_path_factory.mktemp("text")
     videos = write(folder / "store", VIDEOS)
     base = make_tiny_mllm(folder / "mllm", reads=True)
@@ -34,7 +34,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=str(folder / "out"),
         model=ModelConfig(base=str(base), sam2=TINY_SAM2, lora_rank=32, lora_alpha=1),
         data=DataConfig(pixels=tiny_pixels(), frames=2, max_objects=2),
-        optim=OptimConfig(lr=1e-2, batch=8, micro_batch=8, epochs=31),
+        optim=OptimConfig(lr=1e-2, batch=4, micro_batch=4, epochs=15),
         loader_workers=0,
         log_every=8,
     )
