@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a row was rejected or failed. README.md has a table with what can be done about every reason."""
+    """Why a row was rejected or failed. docs/annotate.md has a table of all reasons."""
 
     # Rejected by select_objects for the files of its video.
     JSON_MISSING = "json_missing"  # put the file back, or remove the video
