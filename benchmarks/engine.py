@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import openai
@@ -27,8 +28,7 @@ from benchmarks.clips import draw_clip
 from benchmarks.whole_run import ROOT
 from manifests.io import Folder
 from manifests.schema import Row, Status
-from pipeline.engines.chat import body
-from pipeline.engines.dialect import Request
+from pipeline.engines.dialect import Request, body
 from pipeline.run.recipes import small
 from prompts import load
 from stages.render_views import RenderViews
@@ -97,9 +97,9 @@ def rounds(sav: Path, url: str) -> None:
     ratios = []
     for number in range(1, ROUNDS + 1):
         out = sav / f"run_{number}"
-        whole = counted(url, lambda out=out: annotate(sav, out, url))
+        whole = counted(url, partial(annotate, sav, out, url))
         requests = sent(sav, out)
-        direct = counted(url, lambda requests=requests: asyncio.run(feed(requests, url)))
+        direct = counted(url, partial(feed_all, requests, url))
         ratios.append(whole[0] / whole[1] * direct[1] / direct[0])
         for name, (tokens, seconds), ratio in (("pipeline", whole, f"{ratios[-1]:.2f}"), ("direct", direct, "")):
             told = f"{number:6} {name:>9} {len(requests):9} {tokens:8.0f} {seconds:7.1f}"
@@ -156,6 +156,11 @@ async def feed(requests: list[Request], url: str) -> None:
                 await client.chat.completions.create(**body(request))
 
         await asyncio.gather(*map(send, requests))
+
+
+def feed_all(requests: list[Request], url: str) -> None:
+    """Send them from outside any event loop."""
+    asyncio.run(feed(requests, url))
 
 
 def counted(url: str, work: Callable[[], None]) -> tuple[float, float]:

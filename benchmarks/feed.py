@@ -141,7 +141,7 @@ def best_frac(rows: int, requests: int, told: argparse.Namespace) -> float:
         heapq.heappush(free, began_s + took_s)
         if left > 1:
             heapq.heappush(ready, (began_s + took_s, row, left - 1))
-    return held_s / told.slots / max(free)
+    return held_s / float(told.slots) / max(free)
 
 
 def run(sav: Path, rows: int, slots: int, mean_s: float, sigma: float, stuck_s: float = 0.0) -> Fed:

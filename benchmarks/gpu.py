@@ -67,8 +67,7 @@ def main() -> None:
     if not on_gpu:
         torch.set_num_threads(1)
     if args.line:
-        told = measure(lines[args.line], tiny) if args.line in lines else infer(INFERENCE[args.line], tiny)
-        print(json.dumps(told))
+        print(json.dumps(measure(lines[args.line], tiny) if args.line in lines else infer(INFERENCE[args.line], tiny)))
         return
     end_s = time.monotonic() + 60 * args.minutes
     print(_where(tiny))

@@ -78,7 +78,7 @@ def draw_video(root: Path, files: VideoFiles, width_px: int, height_px: int) -> 
         stream = container.add_stream("libx264", rate=24, options={"preset": "ultrafast", "crf": "28"})
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
         for index in range(FRAMES):
-            view_HW3 = np.ascontiguousarray(photo_HW3[:, index // 2 : index // 2 + width_px])
+            view_HW3 = np.ascontiguousarray(photo_HW3[:, index // 2 : index // 2 + width_px], np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(view_HW3, format="rgb24")))
         container.mux(stream.encode())
     random = np.random.default_rng(width_px)

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from benchmarks.clips import draw_clip
@@ -45,13 +47,17 @@ def linear_decode(video: Path) -> None:
             pass
 
 
+def _resized(image_HW: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image_HW, size), np.uint8)
+
+
 def naive(row: Row, sav: Folder) -> None:
     """The pictures and facts of one object, as one would write it for one object."""
     config = ViewConfig()
     capture = cv2.VideoCapture(sav.path(row.video_path))
-    frames = []
+    frames: list[NDArray[np.uint8]] = []
     while (read := capture.read())[0]:
-        frames.append(read[1])
+        frames.append(np.asarray(read[1], np.uint8))
     entries = json.loads(sav.read_bytes(row.anno_path))["masklet"]
     masks_TN = [[np.ascontiguousarray(coco.decode(rle)) for rle in entry] for entry in entries]
 
@@ -59,7 +65,7 @@ def naive(row: Row, sav: Folder) -> None:
     camera = CameraTracker(row.width_px / size[0])
     for index, masks in enumerate(masks_TN):
         grey_HW = cv2.cvtColor(frames[index * MASK_STRIDE], cv2.COLOR_BGR2GRAY)
-        camera.add(cv2.resize(grey_HW, size), partial(cv2.resize, np.max(masks, axis=0), size))
+        camera.add(_resized(grey_HW, size), partial(_resized, np.max(masks, axis=0), size))
     tracks, colours = [], {}
     for position in range(len(masks_TN[0])):
         masks_T = [masks[position] for masks in masks_TN]
@@ -113,7 +119,7 @@ def main() -> None:
             assert [row.status for row in mine] == ["pending"] * objects
             video = Path(sav.path(mine[0].video_path))
             stage = RenderViews(ViewConfig(), sav)
-            ways = [
+            ways: list[Callable[[], object]] = [
                 partial(stage.process, mine),
                 partial(naive_all, mine, sav),
                 partial(linear_decode, video),

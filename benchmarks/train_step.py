@@ -19,6 +19,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ from tests.tiny_models import byte_tokenizer
 WARM_UP, STEPS = 2, 5
 OBJECTS, FRAMES = 2, 5
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "RTX 4090": 165}  # bf16, dense
-QWEN3_VL_4B = {
+QWEN3_VL_4B: dict[str, Any] = {
     "text_config": {
         "vocab_size": 151_674,  # len(tokenizer) of the release
         "hidden_size": 2560,
@@ -167,7 +168,7 @@ def build_model(config: TrainConfig, device: torch.device, tiny: bool, *, to_tra
         mllm_config = tiny_config(tokenizer, "qwen3_vl", tied=True)
         sam2 = TINY_SAM2
     else:
-        tokens = {"image_token_id": ids["<|image_pad|>"], "video_token_id": ids["<|video_pad|>"]}
+        tokens: dict[str, Any] = {"image_token_id": ids["<|image_pad|>"], "video_token_id": ids["<|video_pad|>"]}
         tokens |= {"vision_start_token_id": ids["<|vision_start|>"], "vision_end_token_id": ids["<|vision_end|>"]}
         mllm_config, sam2 = Qwen3VLConfig(**QWEN3_VL_4B, **tokens), Sam2Config()
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16

@@ -187,10 +187,13 @@ class Server:
         return web.json_response(self.counts())
 
     def _read(self, request: web.Request, body: dict[str, Any]) -> tuple[Asked, str]:
-        texts, kinds, pictures = [], [], []
+        texts: list[str] = []
+        kinds: list[str] = []
+        pictures: list[str] = []
         for message in body["messages"]:
-            parts = message["content"]
-            for part in [{"type": "text", "text": parts}] if isinstance(parts, str) else parts:
+            told = message["content"]
+            parts: list[dict[str, Any]] = [{"type": "text", "text": told}] if isinstance(told, str) else told
+            for part in parts:
                 if part["type"] == "text":
                     texts.append(part["text"])
                 else:

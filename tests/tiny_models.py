@@ -75,8 +75,8 @@ CHAT = (  # PICTURE stands for what a picture is in the family's text
 def make_qwen(folder: Path, seed: int = 0) -> Path:
     """A Qwen2.5-VL in `folder`; a picture is at most 64 tokens. Returns the folder."""
     tokenizer = _tokenizer("qwen")
-    ids = tokenizer.convert_tokens_to_ids
-    start, end, picture, video = (ids(token) for token in _SPECIAL["qwen"][2:])
+    ids = tokenizer.get_vocab()
+    start, end, picture, video = (ids[token] for token in _SPECIAL["qwen"][2:])
     config = Qwen2_5_VLConfig(
         text_config=_text_config(tokenizer)
         | {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]}},
@@ -119,7 +119,7 @@ def make_internvl(folder: Path, seed: int = 0) -> Path:
             "image_size": [side_px, side_px],
             "patch_size": [patch_px, patch_px],
         },
-        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_token_id=tokenizer.get_vocab()["<IMG_CONTEXT>"],
         image_seq_length=picture_tokens,
         tie_word_embeddings=False,
     )
@@ -181,6 +181,7 @@ def byte_tokenizer(family: str, whole: Sequence[str]) -> PreTrainedTokenizerFast
 def _biases(tokenizer: PreTrainedTokenizerFast) -> Iterator[float]:
     for number in range(len(tokenizer)):
         text = tokenizer.decode([number])
+        assert isinstance(text, str)
         if text.startswith(" ") and text[1:] in WORDS:
             yield _WORD
         elif text in (*CLOSERS, _END):

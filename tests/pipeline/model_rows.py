@@ -1,5 +1,7 @@
 """Invented rows of a run that asked two models: kept, repaired, contradicted, refused and failed ones."""
 
+from typing import Any
+
 import pyarrow as pa
 
 import prompts
@@ -17,9 +19,12 @@ RUN = RunInfo(
     shards=["sav_000"],
     writer=f"{VLM}@1f2e3d + {LLM}@9a8b7c",
     models={"vlm": f"{VLM}@1f2e3d", "llm": f"{LLM}@9a8b7c"},
-    engine=EngineInfo(url="http://127.0.0.1:8000/v1", gpus=4, seconds=1800.0, prefix_hits=600.0, prefix_queries=1000.0),
+    engine=EngineInfo(
+        url="http://127.0.0.1:8000/v1", gpus=4, seconds=1800.0, prefix_hits=600.0, prefix_queries=1000.0, dialects={}
+    ),
     seconds=1900.0,
     git_commit="0123abc",
+    useless_passes=0,
     versions={"refsav": "0.1.0", "ray": "2.60.0"},
     config={"sampling": {"temperatures": [0.3, 0.6], "top_p": 0.9, "max_tokens": 512, "seed": 0}},
 )
@@ -56,7 +61,8 @@ def calls(object_id: str, names: tuple[str, ...] = PASS) -> list[Call]:
 def kept(video: int, position: int, **changes: object) -> AnnotationRow:
     """A kept row whose texts models wrote."""
     object_id = f"sav_{video:06d}/manual/{position}"
-    asked = {"writer": RUN["writer"], "calls": calls(object_id), "prompt_ids": [prompts.load(name).id for name in PASS]}
+    ids = [prompts.load(name).id for name in PASS]
+    asked: dict[str, Any] = {"writer": RUN["writer"], "calls": calls(object_id), "prompt_ids": ids}
     return rows.row(video, position, **{**asked, **changes})
 
 

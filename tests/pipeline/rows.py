@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,11 @@ STAGES = ("select_objects", "render_views", "caption_object", "check_consistency
 RUN = RunInfo(
     shards=["sav_000"],
     writer="measured",
+    models=None,
+    engine=None,
     seconds=83.4,
     git_commit="0123abc",
+    useless_passes=0,
     versions={"refsav": "0.1.0", "ray": "2.60.0"},
     config={"select_objects": {"min_area_frac": 0.001}},
 )
@@ -138,8 +142,8 @@ def stopped(video: int, position: int, kind: int, **changes: object) -> Annotati
     status, stage, reason, detail = _STOPS[kind % len(_STOPS)]
     texts = dict.fromkeys(("caption_crop", "caption_masked", "verdict", "object_description"))
     texts |= dict.fromkeys(("scene_description", "video_description", "expression", "writer"))
-    blank = {**texts, "facts": None, "prompt_ids": [], "video_times_s": []}
-    state = {"status": status, "stage": stage, "reason": reason, "detail": detail}
+    blank: dict[str, Any] = {**texts, "facts": None, "prompt_ids": [], "video_times_s": []}
+    state: dict[str, Any] = {"status": status, "stage": stage, "reason": reason, "detail": detail}
     return row(video, position, **{**blank, **state, **changes})
 
 
@@ -181,7 +185,7 @@ def thousand() -> pa.Table:
                     )
                 ],
             )
-            changes = {"facts": moving, "preview_jpeg": sheets[index % 45]}
+            changes: dict[str, Any] = {"facts": moving, "preview_jpeg": sheets[index % 45]}
             if index % 3 == 0:
                 base = row(video, position)
                 changes["expression"] = f"{base.expression} " + "It moves on to the left, and on. " * (index % 9)

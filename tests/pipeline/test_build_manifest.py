@@ -75,7 +75,7 @@ def test_what_is_left_out_is_told_in_one_line(sav_root: Path, caplog: pytest.Log
 
 
 def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:
-    mapped = []
+    mapped: list[VideoFiles] = []
 
     def in_chunks(
         function: Callable[[VideoFiles], pa.Table], items: Sequence[VideoFiles]

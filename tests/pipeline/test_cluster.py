@@ -162,4 +162,4 @@ def rows(out: Path | str) -> list[dict[str, object]]:
     """What a run found, without what may differ between two runs."""
     table = read_annotations(Folder(str(out)), pictures=True).drop_columns(["seconds_s", "attempts"])
     assert Status.KEPT in table["status"].to_pylist(), "nothing kept proves little"
-    return table.to_pylist()
+    return list(table.to_pylist())

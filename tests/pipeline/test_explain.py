@@ -90,6 +90,7 @@ def section(text: str, title: str) -> str:
 
 def test_all_of_a_row_that_models_described(world: World) -> None:
     row = world.rows[0]
+    assert row.crop_jpeg is not None
     fault = "ended by 'length' after 64 tokens"
     row.calls = [
         world.asked(
@@ -142,11 +143,13 @@ def test_all_of_a_row_that_models_described(world: World) -> None:
         assert hashlib.sha256(Path(path).read_bytes()).hexdigest() in [
             hashlib.sha256(each).hexdigest()
             for each in (row.crop_jpeg, row.masked_jpeg, row.scene_jpeg, *row.video_jpegs)
+            if each is not None
         ]
 
 
 def test_other_pictures_than_those_that_were_sent_are_told_apart(world: World) -> None:
     row = world.rows[0]
+    assert row.crop_jpeg is not None
     row.calls = [world.asked("caption_crop", [row.crop_jpeg], ChatReply(text="{}", finish_reason="stop"))]
     world.write(row.model_copy(update={"status": Status.KEPT}))
     text = world.explain(MUG, replace(CONFIG, views=ViewConfig(jpeg_quality=50)))
@@ -191,6 +194,7 @@ def test_a_row_that_is_not_done_yet(world: World) -> None:
 
 def test_a_video_that_is_gone_is_told_and_all_else_too(world: World, tmp_path: Path) -> None:
     row = world.rows[0]
+    assert row.crop_jpeg is not None
     row.calls = [world.asked("caption_crop", [row.crop_jpeg], ChatReply(text="{}", finish_reason="stop"))]
     world.write(row.model_copy(update={"status": Status.KEPT, "caption_crop": "A red mug."}))
     gone = World(world.out, Folder(str(tmp_path / "nowhere")), [])

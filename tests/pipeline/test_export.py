@@ -299,7 +299,7 @@ def test_what_the_facts_do_not_know_is_neither_there_nor_not(name: str, changes:
 
 
 def test_an_unsure_part_does_not_matter_where_the_rest_decides() -> None:
-    unsure = {"occluded_spans": [Span(start_s=3, end_s=3.2)], "occluded_known": False}
+    unsure: dict[str, Any] = {"occluded_spans": [Span(start_s=3, end_s=3.2)], "occluded_known": False}
     assert properties.heavy_occlusion(sample(**unsure)) is False
     assert properties.heavy_occlusion(sample(hidden_spans=[Span(start_s=1, end_s=2.5)], **unsure)) is True
     assert properties.large_object_motion(sample(motion="none", speed_known=False)) is False

@@ -60,7 +60,7 @@ def test_writes_masks_video_and_sheet(
         assert masks_THW.any()
     with av.open(out / "overlay.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 7
-    assert cv2.imread(str(out / "sheet.jpg")).shape[1] == 4 * (SIZE[1] + 4)
+    assert np.asarray(cv2.imread(str(out / "sheet.jpg"))).shape[1] == 4 * (SIZE[1] + 4)
 
 
 def test_a_video_file_and_the_official_path(checkpoint: Path, demo_root: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -247,7 +248,8 @@ def test_the_order_of_the_siblings_and_the_own_place_among_them_do_not_matter(se
         assert distinguish(facts, group) == distinguish(facts, shuffled) == distinguish(facts, others)
 
 
-TWINS = {  # trait -> the value of one twin whose brother has the default, just clear of it and just level with it
+# trait -> the value of one twin whose brother has the default, just clear of it and just level with it
+TWINS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "left": ({"start": (0.59, 0.5), "end": (0.5, 0.5)}, {"start": (0.57, 0.5), "end": (0.5, 0.5)}),
     "size": ({"area_median_frac": 0.061}, {"area_median_frac": 0.059}),
     "top": ({"start": (0.5, 0.59), "end": (0.5, 0.5)}, {"start": (0.5, 0.57), "end": (0.5, 0.5)}),
@@ -373,7 +375,7 @@ def test_colour_gap() -> None:
 
 
 def test_a_mask_that_drifted_is_inconsistent_and_both_are_quoted() -> None:
-    seen = {"colours": colours(green=0.7, yellow=0.2), "colours_best": colours(red=0.9)}
+    seen: dict[str, Any] = {"colours": colours(green=0.7, yellow=0.2), "colours_best": colours(red=0.9)}
     facts = make_facts(0, **seen, colour_drift_frac=0.6)
     result = run(facts, [facts])
     assert isinstance(result, Reject)
@@ -397,7 +399,8 @@ def test_a_patch_that_nothing_sets_off_is_unrecognizable() -> None:
 
 @pytest.mark.parametrize("missing", ["colours", "colours_best"])
 def test_without_colours_it_is_unrecognizable(missing: str) -> None:
-    facts = make_facts(0, **{missing: []})
+    none: dict[str, Any] = {missing: []}
+    facts = make_facts(0, **none)
     result = run(facts, [facts])
     assert isinstance(result, Reject)
     assert result.reason == Reason.UNRECOGNIZABLE

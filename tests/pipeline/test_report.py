@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -26,6 +27,7 @@ def report(table: pa.Table, run: RunInfo, stages: Sequence[str], **limits: int) 
 
 
 NARROW, WIDE = (390, 844), (1280, 900)
+Scheme = Literal["light", "dark"]
 
 
 @dataclass
@@ -54,7 +56,11 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_page(
-    browser: Browser, path: Path, view: str = "", size: tuple[int, int] = WIDE, scheme: str = "light"
+    browser: Browser,
+    path: Path,
+    view: str = "",
+    size: tuple[int, int] = WIDE,
+    scheme: Scheme = "light",
 ) -> Opened:
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     opened = Opened(context.new_page())
@@ -214,7 +220,9 @@ def test_a_preview_is_enlarged_and_closed_by_keyboard(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-def test_nothing_is_wider_than_the_window(browser: Browser, thousand: Path, size: tuple[int, int], scheme: str) -> None:
+def test_nothing_is_wider_than_the_window(
+    browser: Browser, thousand: Path, size: tuple[int, int], scheme: Scheme
+) -> None:
     opened = open_page(browser, thousand, size=size, scheme=scheme)
     for view in ("", "#state=poisoned", "#state=kept&page=30"):
         opened.page.evaluate("view => { location.hash = view }", view)
@@ -226,7 +234,7 @@ def test_nothing_is_wider_than_the_window(browser: Browser, thousand: Path, size
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(browser: Browser, thousand: Path, scheme: str) -> None:
+def test_text_has_contrast(browser: Browser, thousand: Path, scheme: Scheme) -> None:
     opened = open_page(browser, thousand, scheme=scheme)
     ratios = opened.page.evaluate(
         """() => {
@@ -247,7 +255,9 @@ def test_text_has_contrast(browser: Browser, thousand: Path, scheme: str) -> Non
 
 
 def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
-    texts = dict.fromkeys(("caption_crop", "object_description", "expression", "writer", "conflict"), rows.HOSTILE)
+    texts: dict[str, Any] = dict.fromkeys(
+        ("caption_crop", "object_description", "expression", "writer", "conflict"), rows.HOSTILE
+    )
     texts["contradictions"] = [Contradiction(kind=rows.HOSTILE, claim=rows.HOSTILE, measured=rows.HOSTILE)]
     texts["calls"] = [model_rows.call("caption_crop", "k", fault=rows.HOSTILE, model=rows.HOSTILE)]
     hostile = [
@@ -255,7 +265,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
         rows.stopped(0, 1, 0, detail=rows.HOSTILE),
         rows.row(0, 2, facts=rows.facts("sav_000000/manual/2", size_ratio=float("nan"), motion=rows.HOSTILE)),
     ]
-    run = {**model_rows.RUN, "config": {"note": rows.HOSTILE}}
+    run: RunInfo = {**model_rows.RUN, "config": {"note": rows.HOSTILE}}
     path = tmp_path / "report.html"
     path.write_text(report(to_table(hostile, AnnotationRow), run, rows.STAGES), encoding="utf-8")
     opened = open_page(browser, path)

@@ -50,8 +50,8 @@ def three() -> Iterator[list[Node]]:
 
 def run(node: Node, *asked: str, folder: Path = ROOT) -> subprocess.Popen[str]:
     env = node.env | {"RAY_ADDRESS": f"{node.address}:{PORT}", "PYTHONPATH": str(ROOT)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(node.inside(asked, folder), env=env, text=True, **pipes)
+    inside = node.inside(asked, folder)
+    return subprocess.Popen(inside, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_every_node_is_shipped_the_code_and_works(three: list[Node]) -> None:

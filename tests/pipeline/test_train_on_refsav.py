@@ -41,7 +41,7 @@ def arguments(source: Path, sav: Path, base: Path, out: Path, *options: str) -> 
 
 
 def told(*options: str, **paths: Path) -> subprocess.CompletedProcess[str]:
-    asked = arguments(*(paths[name] for name in ("source", "sav", "base", "out")), *options)
+    asked = arguments(paths["source"], paths["sav"], paths["base"], paths["out"], *options)
     return warm.run("pipeline.train_on_refsav", asked, timeout_s=WAIT_S)
 
 
@@ -82,7 +82,9 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     assert "stopped: the run was asked to end, by SIGTERM" in errors
     assert "Traceback" not in errors + printed
     steps = len(curve(out))
-    assert state.step_of(state.latest(out)) == steps, "not even the running step is lost"
+    last = state.latest(out)
+    assert last is not None
+    assert state.step_of(last) == steps, "not even the running step is lost"
 
     killed = begun(steps + 2)
     [victim] = workers_of(psutil.Process(killed.pid))

@@ -95,6 +95,10 @@ POSTS = tuple(  # things here and there, some high up
 )  # fmt: skip
 
 
+def _reduced(mask_HW: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(mask_HW, size), np.uint8)
+
+
 def measured(deep: Deep) -> dict[str, Facts]:
     """Facts of the masked things."""
     scene, names = _scene(deep), [name for name, thing in deep.things.items() if thing.masked]
@@ -106,7 +110,7 @@ def measured(deep: Deep) -> dict[str, Facts]:
         masks.append([all_masks[name] for name in names])
         grey_HW = cv2.resize(cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY), (320, 180), interpolation=cv2.INTER_AREA)
         union_HW = np.any(masks[-1], axis=0).astype(np.uint8)
-        camera.add(np.asarray(grey_HW, np.uint8), partial(cv2.resize, union_HW, (320, 180)))
+        camera.add(np.asarray(grey_HW, np.uint8), partial(_reduced, union_HW, (320, 180)))
     return {
         facts.object_id: facts
         for facts in measure(

@@ -21,7 +21,8 @@ from tests.pipeline.facts_factory import colours, make_facts, make_row, random_g
 
 
 def facts(**values: Any) -> Facts:
-    return make_facts(**({"area_median_frac": 0.02, "area_best_frac": 0.03, "colours": colours(brown=0.9)} | values))
+    usual: dict[str, Any] = {"area_median_frac": 0.02, "area_best_frac": 0.03, "colours": colours(brown=0.9)}
+    return make_facts(**usual | values)
 
 
 LEFT, RIGHT = facts(start=(0.2, 0.5)), facts(start=(0.8, 0.5))
@@ -379,7 +380,10 @@ def test_left_alone(measured: Facts, text: str) -> None:
     assert find_contradictions(text, measured) == []
 
 
-UNKNOWN = {"direction": {"motion": "unknown", "motion_known": False}, "colour": {"colours_known": False}}
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "direction": {"motion": "unknown", "motion_known": False},
+    "colour": {"colours_known": False},
+}
 
 
 @pytest.mark.parametrize(("measured", "text", "kind", "claim"), [case for case in FOUND if case[2] in UNKNOWN])

@@ -132,7 +132,7 @@ def sound_with_a_cover(path: Path) -> None:
         cover = container.add_stream("mjpeg", rate=1)
         cover.width = cover.height = 16
         cover.pix_fmt = "yuvj420p"
-        cover.disposition = Disposition.attached_pic.value
+        cover.disposition = Disposition.attached_pic
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 8000
         container.mux(speech.encode(frame))

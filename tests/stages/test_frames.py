@@ -25,7 +25,7 @@ SCENE = Scene(
     width_px=WIDTH_PX,
     height_px=HEIGHT_PX,
     duration_s=FRAMES / 24,
-    background_HW3=cv2.resize(data.astronaut(), (400, 300)),
+    background_HW3=np.asarray(cv2.resize(data.astronaut(), (400, 300)), np.uint8),
     sprites=(
         Sprite(
             name="card",
@@ -50,9 +50,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_pattern(path: Path, codec: str, pix_fmt: str) -> NDArray[np.uint8]:
     """Four frames of a photograph in another pixel format; returns its luminance."""
-    photo_HW3 = np.ascontiguousarray(cv2.resize(data.coffee(), (160, 96), interpolation=cv2.INTER_AREA))
+    photo_HW3 = np.ascontiguousarray(cv2.resize(data.coffee(), (160, 96), interpolation=cv2.INTER_AREA), np.uint8)
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=24)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 160, 96, pix_fmt
         for _ in range(4):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(photo_HW3, format="rgb24")))
@@ -119,7 +120,8 @@ def test_grey_from_any_pixel_format(tmp_path: Path, name: str, codec: str, pix_f
     frames = list(walk(tmp_path / name, name))
     assert {frame.raw.format.name for frame in frames} == {pix_fmt}
     for frame in frames:
-        assert (frame.grey(500).shape, frame.grey(500).dtype) == ((96, 160), np.uint8)
+        assert frame.grey(500).shape == (96, 160)
+        assert frame.grey(500).dtype == np.uint8
         assert alike(frame.grey(500), luminance_HW) > 0.98
         assert alike(frame.grey(80), shrink(luminance_HW, (80, 48))) > 0.98
         assert frame.bgr().shape == (96, 160, 3)
@@ -208,7 +210,8 @@ def test_fit(given: tuple[int, int], long_px: int, expected: tuple[int, int]) ->
 def test_shrink_gives_the_size_that_is_asked_for_and_keeps_the_picture(size: tuple[int, int]) -> None:
     picture_HW = np.asarray(cv2.resize(data.camera(), (128, 72), interpolation=cv2.INTER_AREA), np.uint8)
     small_HW = shrink(picture_HW, size) if size[1] <= 72 else shrink(picture_HW.T.copy(), size)
-    assert (small_HW.shape, small_HW.dtype) == (size[::-1], np.uint8)
+    assert small_HW.shape == size[::-1]
+    assert small_HW.dtype == np.uint8
     assert float(small_HW.mean()) == pytest.approx(float(picture_HW.mean()), abs=4)
 
 

@@ -69,7 +69,24 @@ def damage_json(root: Path, rng: random.Random) -> None:
         if not isinstance(child, list | dict) or not child or rng.random() < 0.2:
             break
         node = child
-    strange = [None, True, -1, 0, 2.5, 1e308, float("nan"), 10**40, "", "é\ud800", "0", [], {}, [[]], [None], [0, 1e9]]
+    strange: list[Any] = [
+        None,
+        True,
+        -1,
+        0,
+        2.5,
+        1e308,
+        float("nan"),
+        10**40,
+        "",
+        "é\ud800",
+        "0",
+        [],
+        {},
+        [[]],
+        [None],
+        [0, 1e9],
+    ]
     node[key] = rng.choice([*strange, json.loads(json.dumps(content))["masklet"], [child] * 3])
     path.write_bytes(json.dumps(content).encode())
 

@@ -191,4 +191,4 @@ def test_shares_of_masks_in_one_another() -> None:
     whole, half_out, away = box(0, 0, 40, 40)(0), box(30, 0, 20, 40)(0), box(100, 100, 10, 10)(0)
     rles = [from_mask(mask) for mask in (whole, half_out, away)] + [empty(HEIGHT_PX, WIDTH_PX)]
     expected = [[1, 0.25, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    np.testing.assert_allclose(contained(rles, rles), expected)
+    np.testing.assert_allclose(contained(rles, rles), np.array(expected))

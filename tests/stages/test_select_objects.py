@@ -285,6 +285,6 @@ def test_the_best_frame_is_that_of_the_largest_area(video: Path) -> None:
         ("max_contained_frac", -0.5),
     ],
 )
-def test_config_says_which_value_is_out_of_range(name: str, value: float) -> None:
+def test_config_says_which_value_is_out_of_range(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
         SelectConfig(**{name: value})

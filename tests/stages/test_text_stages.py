@@ -81,7 +81,7 @@ def changed(row: Row, before: Row) -> dict[str, Any]:
     return changed
 
 
-TEXTS = {
+TEXTS: dict[str, Any] = {
     "caption_crop": "A brown dog.",
     "caption_masked": "A leather bag.",
     "object_description": "The object is a dog.",

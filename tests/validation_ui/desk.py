@@ -25,8 +25,18 @@ class Desk:
     def __init__(self, store: Database, ids: dict[str, int]) -> None:
         self.store, self.ids = store, ids
 
-    def claim(self, who: str, *kinds: str, prefetch: bool = False) -> int | None:
-        return self.ask(who, *kinds, prefetch=prefetch).slot_id
+    def claim(self, who: str, *kinds: str, prefetch: bool = False) -> int:
+        """The id of the slot that they are given, and there must be one."""
+        result = self.ask(who, *kinds, prefetch=prefetch)
+        assert result.slot_id is not None, result.why
+        return result.slot_id
+
+    def why(self, who: str, *kinds: str) -> dict[str, Any]:
+        """Why there is nothing for them, which must be so."""
+        result = self.ask(who, *kinds)
+        assert result.slot_id is None
+        assert result.why is not None
+        return result.why
 
     def ask(self, who: str, *kinds: str, prefetch: bool = False) -> queue.ClaimResult:
         wanted = [SlotKind(kind) for kind in kinds] or list(SlotKind)
@@ -106,7 +116,6 @@ class Desk:
     def do(self, who: str, decision: str = "accept", *kinds: str, **fields: Any) -> Any:
         """Claim, answer and judge whatever comes; the item's row afterwards."""
         slot_id = self.claim(who, *kinds)
-        assert slot_id is not None, self.ask(who, *kinds).why
         if self.row(slot_id).kind == "blind":
             self.point(who, slot_id)
         self.judge(who, slot_id, decision, **fields)

@@ -26,8 +26,9 @@ from validation_ui import audit, exporting
 from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
 from validation_ui.exporting.agreement_report import safe_cell
+from validation_ui.exporting.jpegs import write_frames
 from validation_ui.importing.fingerprint import of_frame
-from validation_ui.schema import Decision, SlotKind, item, judgement, masklet, meta, text_version, video
+from validation_ui.schema import Decision, ItemState, SlotKind, item, judgement, masklet, meta, text_version, video
 from validation_ui.schema import audit as audit_table
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # where the database makes no difference
@@ -143,10 +144,11 @@ def official(folder: Path) -> dict[tuple[str, str], tuple[str, list[np.ndarray],
     """
     meta = json.loads((folder / "meta_expressions_valid.json").read_text())["videos"]
     masks = json.loads((folder / "mask_dict.json").read_text())
-    found = {}
+    found: dict[tuple[str, str], tuple[str, list[np.ndarray], np.ndarray, str]] = {}
     for vid, entry in meta.items():
         for exp_id, expression in entry["expressions"].items():
-            pictures = [cv2.imread(str(folder / f"videos/{vid}/{name}.jpg")) for name in sorted(entry["frames"])]
+            paths = [folder / f"videos/{vid}/{name}.jpg" for name in sorted(entry["frames"])]
+            pictures = [np.asarray(cv2.imread(str(path))) for path in paths]
             sums = np.zeros((len(entry["frames"]), entry["height"], entry["width"]), np.uint8)
             for anno_id in expression["anno_id"]:
                 for k, rle in enumerate(masks[str(anno_id)]):
@@ -446,11 +448,9 @@ def test_refuses_what_is_no_training_file(case: Case) -> None:
 
 @on_sqlite
 def test_an_undo_in_the_middle_stops_it(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = exporting.write_frames
-
     def undo_meanwhile(*arguments: Any) -> int:
-        case.write(lambda c: settle(c, case.ids["v0_o0"], "adjudicate"))
-        return whole(*arguments)
+        case.write(lambda c: settle(c, case.ids["v0_o0"], ItemState.ADJUDICATE))
+        return write_frames(*arguments)
 
     monkeypatch.setattr(exporting, "write_frames", undo_meanwhile)
     with pytest.raises(ExportError, match=f"got 1 changed meanwhile: {case.ids['v0_o0']}; try again"):

@@ -67,6 +67,7 @@ def test_every_frame_is_there_upright_and_in_its_place(demo_root: Path, tmp_path
             seen.append(frame)
             if frame % 7 == 0:
                 shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+                assert shown is not None
                 assert shown.shape == (853, 480, 3)
                 source = cv2.resize(sources[frame], (480, 853), interpolation=cv2.INTER_AREA)
                 assert cv2.PSNR(shown, source) > 30

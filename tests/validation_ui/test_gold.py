@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -36,7 +37,7 @@ def start(desk: Desk, who: str) -> None:
     )
 
 
-def project(store: Database, settings: Settings, **kwargs: int) -> Desk:
+def project(store: Database, settings: Settings, **kwargs: Any) -> Desk:
     return Desk(store, store.write(lambda c: fill(c, settings=settings, **kwargs)))
 
 
@@ -80,7 +81,7 @@ def test_a_second_try_gives_other_items_first(store: Database) -> None:
 def test_entry_without_gold_items_is_no_test(store: Database) -> None:
     desk = project(store, ENTRY)
     start(desk, "ann")
-    assert desk.claim("ann") is not None
+    assert desk.ask("ann").slot_id is not None
     assert desk.standing("ann") == "active"
 
 
@@ -150,12 +151,12 @@ def test_who_falls_below_the_gate_is_stopped_and_their_judgements_are_asked_of_o
         )
     )
     theirs = {row.item_id for row in undone}
-    while (slot_id := desk.claim("ann", "sighted")) is not None:
+    while (slot_id := desk.ask("ann", "sighted").slot_id) is not None:
         assert desk.row(slot_id).item_id not in theirs
         desk.judge("ann", slot_id, known(desk, slot_id) if desk.row(slot_id).gold else "accept")
-    while desk.row(slot_id := desk.claim("ben", "sighted")).gold:
-        desk.judge("ben", slot_id, known(desk, slot_id))
-    assert desk.row(slot_id).item_id in theirs
+    while desk.row(next_id := desk.claim("ben", "sighted")).gold:
+        desk.judge("ben", next_id, known(desk, next_id))
+    assert desk.row(next_id).item_id in theirs
     assert desk.standing("ann") == "active"  # the count began anew
     check(store)
 

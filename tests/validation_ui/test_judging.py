@@ -57,7 +57,7 @@ def test_a_repeat_is_given_the_first_answer(desk: Desk) -> None:
     assert desk.judge("ann", slot_id, key="one-key-1", version=1) == first
 
 
-REFUSED = [
+REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"decision": "accept", "parts": {}}, "parts"),
     ({"decision": "accept", "parts": RIGHT | {"scene": "wrong"}}, "parts"),
     ({"decision": "accept", "parts": {"object": "right", "short": "right"}}, "parts"),
@@ -135,7 +135,7 @@ def test_a_changed_text_is_shown_and_not_overwritten(desk: Desk) -> None:
 
 
 def test_undo_gives_the_slot_back_with_what_was_said(desk: Desk) -> None:
-    said = {"parts": RIGHT | {"video": "unsure"}, "text": {"object": "Ann's text."}, "note": "why"}
+    said: dict[str, Any] = {"parts": RIGHT | {"video": "unsure"}, "text": {"object": "Ann's text."}, "note": "why"}
     slot_id = desk.claim("ann")
     first = desk.judge("ann", slot_id, "edit", **said)
     assert desk.undo("ann") == (first, slot_id)
@@ -156,6 +156,7 @@ def test_undo_of_a_blind_judgement_goes_on_from_the_reveal(desk: Desk) -> None:
     desk.do("ann", "accept")
     assert desk.do("ben", "accept", "blind").state == "accepted"
     _, slot_id = desk.undo("ben")
+    assert slot_id is not None
     desk.judge("ben", slot_id, "reject")
     assert desk.item(desk.row(slot_id).item_id).state == "adjudicate"
     check(desk.store)
@@ -165,6 +166,7 @@ def test_what_others_said_of_the_same_text_still_counts_after_an_undo(desk: Desk
     desk.do("ann", "accept")
     about = desk.do("ben", "accept", "blind")
     _, slot_id = desk.undo("ann")
+    assert slot_id is not None
     assert desk.item(about.id).state == "sighted"
     desk.judge("ann", slot_id, "accept")
     assert desk.item(about.id).state == "accepted"
@@ -200,9 +202,9 @@ def test_undo_ends_at_the_export_and_after_the_last_few(store: Database) -> None
 def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, wants_short=True)))
     slot_id = desk.claim("ann")
-    for short in (None, "too short", "word " * 21):
+    for wrong in (None, "too short", "word " * 21):
         with pytest.raises(Problem) as refused:
-            desk.judge("ann", slot_id, short=short)
+            desk.judge("ann", slot_id, short=wrong)
         assert list(refused.value.extra["fields"]) == ["short"]
     desk.judge("ann", slot_id, short=" the left red bar ")
     with store.read() as connection:
@@ -210,9 +212,9 @@ def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: 
         parts = connection.execute(select(text_version.c.parts).where(text_version.c.id == short.text_id)).scalar()
     assert (short.state, short.author_id, parts) == ("blind", desk.ids["ann"], {"short": "the left red bar"})
     assert len(short.public_id) == 12
-    assert desk.ask("ann", "blind").why["code"] == "not_for_you"
+    assert desk.why("ann", "blind")["code"] == "not_for_you"
     assert desk.do("ben", "edit", "blind", text={"short": "the upright red bar"}).state == "blind"
-    assert desk.ask("ben", "blind").why["code"] == "not_for_you"  # ben has seen the video now
+    assert desk.why("ben", "blind")["code"] == "not_for_you"  # ben has seen the video now
     assert {desk.do(who, "accept", "blind").kind for who in ("cy", "dan")} == {"long", "short"}
     assert desk.item(short.id).state == "accepted"
     check(store)
@@ -222,9 +224,10 @@ def test_a_short_expression_goes_with_the_judgement_it_came_with(store: Database
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, wants_short=True)))
     desk.judge("ann", desk.claim("ann"), short="the left red bar")
     _, slot_id = desk.undo("ann")
+    assert slot_id is not None
     with store.read() as connection:
         assert connection.execute(select(item.c.state).where(item.c.kind == "short")).scalar() == "dropped"
-        assert connection.execute(select(draft.c.body)).scalar()["short"] == "the left red bar"
+        assert connection.execute(select(draft.c.body)).scalar_one()["short"] == "the left red bar"
     desk.judge("ann", slot_id, "accept", short="the other red bar")
     check(store)
 

@@ -22,7 +22,7 @@ def serve(path: Path, ids: dict[str, int], out: int) -> None:
     desk = Desk(Database(f"sqlite:///{path}"), ids)
 
     def work(who: str) -> None:
-        while (slot_id := desk.claim(who)) is not None:
+        while (slot_id := desk.ask(who).slot_id) is not None:
             row = desk.row(slot_id)
             if row.kind == "blind":
                 desk.point(who, slot_id)

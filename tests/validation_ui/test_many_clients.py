@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
@@ -21,7 +21,7 @@ SETTINGS = replace(SMALL, long=15, videos=10, per_video=2)  # all three run out 
 def test_many_clients(store: Database) -> None:
     names = [f"p{k}" for k in range(CLIENTS)]
 
-    def project(connection):
+    def project(connection: Connection) -> dict[str, int]:
         ids = fill(
             connection, videos=VIDEOS, objects=OBJECTS, reviewers=(), adjudicators=(), overlap=True, settings=SETTINGS
         )
@@ -38,7 +38,7 @@ def test_many_clients(store: Database) -> None:
             for k, name in enumerate(names)
         ]
         connection.execute(insert(person), rows)
-        return ids | {row["name"]: row["id"] for row in rows}
+        return ids | {name: 100 + k for k, name in enumerate(names)}
 
     desk = Desk(store, store.write(project))
     given: list[tuple[int, str]] = []
@@ -47,7 +47,7 @@ def test_many_clients(store: Database) -> None:
 
     def client(who: str) -> None:
         ready.wait()
-        while (slot_id := desk.claim(who)) is not None:
+        while (slot_id := desk.ask(who).slot_id) is not None:
             given.append((slot_id, who))
             row = desk.row(slot_id)
             if row.kind == "blind":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from starlette.testclient import TestClient
 
 from tests.validation_ui.rows import add_person, add_video
@@ -39,7 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     store = Database(f"sqlite:///{data}/validation.sqlite3")
     store.create()
 
-    def project(connection: object) -> str:
+    def project(connection: Connection) -> str:
         add_video(connection, "v0")
         for name, path in (("far", "../outside.mp4"), ("root", "/etc/passwd"), ("gone", "sav_train/sav_000/gone.mp4")):
             add_video(connection, name)

@@ -1,6 +1,7 @@
 """People: names, passwords, invites, roles and standings; on both databases."""
 
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,14 @@ def test_an_invite_is_good_once(store: Database) -> None:
 
 def test_two_people_at_once_share_no_invite(store: Database) -> None:
     token = make(store)
-    futures = [
-        store.submit(
-            lambda c, n=n: accounts.accept_invite(
-                c, SECRET, token=token, name=accounts.Name.of(f"P{n}"), password_hash="$", now=store.now()
-            )
+
+    def join(n: int) -> Future[str]:
+        name = accounts.Name.of(f"P{n}")
+        return store.submit(
+            lambda c: accounts.accept_invite(c, SECRET, token=token, name=name, password_hash="$", now=store.now())
         )
-        for n in range(6)
-    ]
+
+    futures = [join(n) for n in range(6)]
     errors = [future.exception() for future in futures]
     assert sum(error is None for error in errors) == 1
     assert {error.code for error in errors if isinstance(error, Problem)} == {"invite"}
@@ -257,8 +258,8 @@ def test_settings_take_known_fields_alone(site: Site) -> None:
         answer = client.patch("/api/me", json=body)
         assert answer.status_code == 422
         assert "<b>" not in answer.text
-    body = {"preferences": {"theme": "dark", "light_mode": True, "hotkeys_off": True}}
-    assert client.patch("/api/me", json=body).json()["preferences"] == body["preferences"]
+    good = {"preferences": {"theme": "dark", "light_mode": True, "hotkeys_off": True}}
+    assert client.patch("/api/me", json=good).json()["preferences"] == good["preferences"]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ NOWHERE = [{"frame": 0, "x": 1.0, "y": 1.0}, {"frame": 24, "x": 1.0, "y": 1.0}]
 
 
 def encode(mask_HW: np.ndarray) -> str:
-    return coco.encode(np.asfortranarray(mask_HW))["counts"].decode()
+    return str(coco.encode(np.asfortranarray(mask_HW))["counts"], "ascii")
 
 
 def nest() -> list[str | None]:

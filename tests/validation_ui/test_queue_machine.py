@@ -5,11 +5,12 @@ import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
@@ -37,7 +38,7 @@ def _project() -> tuple[Path, dict[str, int]]:
         store = Database(f"sqlite:///{path}")
         store.create()
 
-        def work(connection):
+        def work(connection: Connection) -> dict[str, int]:
             ids = fill(
                 connection,
                 videos=3,
@@ -87,6 +88,7 @@ class People(RuleBasedStateMachine):
     def claim(self, who: str, prefetch: bool, kinds: set[str]) -> None:
         result = self.desk.ask(who, *sorted(kinds), prefetch=prefetch)
         if result.slot_id is None:
+            assert result.why is not None
             assert result.why["message"]
         else:
             self.had[who].append(result.slot_id)
@@ -94,7 +96,7 @@ class People(RuleBasedStateMachine):
     def _do(self, day: list[tuple[str, str, str]]) -> None:
         """Each claims, points and judges in turn."""
         for who, decision, answer in day:
-            slot_id = self.desk.claim(who)
+            slot_id = self.desk.ask(who).slot_id
             if slot_id is not None:
                 self.had[who].append(slot_id)
                 self.answer(who, slot_id, decision, answer)
@@ -124,7 +126,8 @@ class People(RuleBasedStateMachine):
         if row.kind == "adjudicate" and decision == "flag":
             decision = "reject"
         wants_short = row.kind == "sighted" and not row.gold and decision in ("accept", "edit")
-        self.desk.judge(who, slot_id, decision, **({"short": f"a short text by {who}"} if wants_short else {}))
+        short: dict[str, Any] = {"short": f"a short text by {who}"} if wants_short else {}
+        self.desk.judge(who, slot_id, decision, **short)
 
     @rule(who=WHO, last=st.integers(0, 3), action=st.sampled_from(["heartbeat", "release", "skip", "point"]))
     def touch(self, who: str, last: int, action: str) -> None:

@@ -18,8 +18,9 @@ NOBODY_TOO = EVERYBODY | {"none"}
 JUDGES = EVERYBODY - {"reader"}
 WATCHERS = frozenset({"reader", "adjudicator", "admin"})
 ADMIN = frozenset({"admin"})
-VERDICT = {"decision": "accept", "parts": dict.fromkeys(("object", "scene", "video"), "right"), "reasons": [],
-           "note": "", "text": None, "short": None, "watched_frac": 1.0}  # fmt: skip
+PARTS = dict.fromkeys(("object", "scene", "video"), "right")
+VERDICT: dict[str, Any] = {"decision": "accept", "parts": PARTS, "reasons": [], "note": "", "text": None, "short": None,
+                           "watched_frac": 1.0}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@ import math
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from tests.validation_ui.rows import SMALL, add_item, add_masklet, add_video
 from validation_ui.database import Database
@@ -170,7 +171,7 @@ def test_gold_is_in_no_pattern() -> None:
 
 
 def test_overlap_can_change_in_mid_run(store: Database) -> None:
-    def project(connection: object) -> None:
+    def project(connection: Connection) -> None:
         SMALL.save(connection)
         for v in range(5):
             add_video(connection, f"v{v}")
@@ -189,7 +190,7 @@ def test_overlap_can_change_in_mid_run(store: Database) -> None:
     store.write(project)
     found = []
     for frac, expected in ((0.3, 6), (0.6, 12), (0.3, 6), (0.0, 0), (1.0, 20)):
-        changed = store.write(lambda connection, frac=frac: sample.set_overlap(connection, frac, now=1.0))
+        changed = store.write(partial(sample.set_overlap, frac=frac, now=1.0))
         found.append(overlapping())
         assert abs(len(found[-1]) - expected) <= 2
         assert changed == len(found[-1] ^ (found[-2] if len(found) > 1 else set()))
@@ -200,7 +201,7 @@ def test_overlap_can_change_in_mid_run(store: Database) -> None:
 
 
 def test_items_past_the_sighted_pass_keep_their_overlap(store: Database) -> None:
-    def project(connection: object) -> int:
+    def project(connection: Connection) -> int:
         SMALL.save(connection)
         add_video(connection, "v0")
         made = add_item(connection, add_masklet(connection, "v0", 0), "v0", "one")

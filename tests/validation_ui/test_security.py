@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -39,7 +40,7 @@ def _crash() -> None:
     raise RuntimeError("<script>the secret of the crash</script>")
 
 
-ANSWERS = {
+ANSWERS: dict[str, tuple[str | None, str, str, dict[str, Any], int]] = {
     "page": ("ada", "GET", "/", {}, 200),
     "login page": (None, "GET", "/login", {}, 200),
     "to the login": (None, "GET", "/", {}, 303),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,14 +226,18 @@ def test_who_sees_which_figures(store: Database, as_role: AsRole, role: Role) ->
 def test_nothing_a_reviewer_is_told_differs_for_gold(store: Database, as_role: AsRole) -> None:
     """The same answer to a real item and to a gold one moves the same numbers."""
     ids = store.write(lambda c: fill(c, videos=2, gold=1))
-    told = []
-    for name in ("v0_o0", "gold_0"):
-        after = as_role(Role.REVIEWER, ids["ann"]).get("/api/progress").json()
-        made = store.write(lambda c, name=name: judge(c, ids[name], ids["ann"], gold_right=name == "gold_0" or None))
-        told.append((after, as_role(Role.REVIEWER, ids["ann"]).get("/api/progress").json()))
-        store.write(
-            lambda c, made=made: c.execute(update(judgement).where(judgement.c.id == made).values(undone_at=1.0))
-        )
+
+    def told_now() -> Any:
+        return as_role(Role.REVIEWER, ids["ann"]).get("/api/progress").json()
+
+    def before_and_after(name: str) -> tuple[Any, Any]:
+        before = told_now()
+        made = store.write(lambda c: judge(c, ids[name], ids["ann"], gold_right=name == "gold_0" or None))
+        after = told_now()
+        store.write(lambda c: c.execute(update(judgement).where(judgement.c.id == made).values(undone_at=1.0)))
+        return before, after
+
+    told = [before_and_after(name) for name in ("v0_o0", "gold_0")]
     assert told[0] == told[1]
     assert told[0][0] != told[0][1]
     assert told[0][0]["project"]["states"] is None

@@ -87,7 +87,7 @@ def test_the_store_s_frames_are_those_of_the_video(video: Video, store: Path) ->
     for frame, mine, kept in zip(frames, direct[0], stored[0], strict=True):
         assert np.array_equal(mine, expected[4 * frame])
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(mine, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-        assert np.array_equal(kept, cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB))
+        assert np.array_equal(kept, np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)))
         luma, kept_luma = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(int) for image in (mine, kept))
         assert np.abs(luma - kept_luma).mean() < 3
 

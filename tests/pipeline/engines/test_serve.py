@@ -12,7 +12,8 @@ import numpy as np
 import psutil
 import pytest
 from openai import OpenAI
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionContentPartImageParam
+from openai.types.shared_params.response_format_json_schema import JSONSchema
 from PIL import Image
 from pydantic import ValidationError
 
@@ -60,7 +61,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield run
 
 
-def picture(seed: int) -> dict[str, object]:
+def picture(seed: int) -> ChatCompletionContentPartImageParam:
     cells = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(cells).resize((640, 360)).save(file, "JPEG")
@@ -71,7 +72,7 @@ def picture(seed: int) -> dict[str, object]:
 
 
 def ask(client: OpenAI, model: str, prompt: str, pictures: int, seed: int = 0) -> ChatCompletion:
-    schema = {"name": prompt, "schema": REPLIES[prompt].model_json_schema(), "strict": True}
+    schema: JSONSchema = {"name": prompt, "schema": REPLIES[prompt].model_json_schema(), "strict": True}
     return client.chat.completions.create(
         model=model,
         messages=[

@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_small_checkpoint(make: Callable[..., Path]
 def test_words_and_ends_are_drawn_alike_and_nothing_else_is(make: Callable[..., Path], tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make(tmp_path))
     model = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-    texts = [tokenizer.decode([number]) for number in range(len(tokenizer))]
+    texts = [str(tokenizer.decode([number])) for number in range(len(tokenizer))]
     drawn = torch.tensor([text in CLOSERS or text.removeprefix(" ") in WORDS and text[0] == " " for text in texts])
     ends = torch.tensor([text in CLOSERS for text in texts])
     assert drawn.sum() == len(WORDS) + len(CLOSERS)
@@ -45,7 +45,7 @@ def test_words_and_ends_are_drawn_alike_and_nothing_else_is(make: Callable[..., 
 def test_a_string_that_is_opened_begins_as_expressions_do(make: Callable[..., Path], tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make(tmp_path))
     model = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-    texts = [tokenizer.decode([number]) for number in range(len(tokenizer))]
+    texts = [str(tokenizer.decode([number])) for number in range(len(tokenizer))]
     context = tokenizer("Say:", return_tensors="pt").input_ids[0].tolist()
     with torch.no_grad():
         p = (model(input_ids=torch.tensor([[*context, texts.index(OPEN)]])).logits[0, -1]).softmax(-1)

@@ -1,11 +1,14 @@
 """J, F and A straight from the rules, on full frames: what the fast form must equal."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+
+from stages.video.rle import Rle
 
 Mask = NDArray[np.bool_]
 
@@ -40,17 +43,18 @@ def boundary(mask_HW: Mask) -> Mask:
 
 def disk_of(radius_px: int) -> NDArray[np.uint8]:
     y, x = np.ogrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
-    return (x * x + y * y <= radius_px * radius_px).astype(np.uint8)
+    return np.asarray(x * x + y * y <= radius_px * radius_px, np.uint8)
 
 
 def dilated(line_HW: Mask, disk: NDArray[np.uint8]) -> Mask:
     return cv2.dilate(line_HW.view(np.uint8), disk).view(np.bool_)
 
 
-def from_rles(pred_rles, gt_rles) -> tuple[float, float, float]:
+def from_rles(pred_rles: Sequence[Rle], gt_rles: Sequence[Rle]) -> tuple[float, float, float]:
     """(J, F, A) of an expression, its masks as RLE."""
     frames = [
         tuple(coco.decode({**rle, "counts": rle["counts"].encode()}).view(np.bool_) for rle in pair)
         for pair in zip(pred_rles, gt_rles, strict=True)
     ]
-    return tuple(float(np.mean([rule(*pair) for pair in frames])) for rule in (j_of, f_of, a_of))
+    j, f, a = (float(np.mean([rule(*pair) for pair in frames])) for rule in (j_of, f_of, a_of))
+    return j, f, a

@@ -1,5 +1,7 @@
 """RLE strings in, patches out: equal to pycocotools; malformed ones never reach it; unions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco
@@ -25,7 +27,9 @@ def test_a_patch_is_the_mask_in_its_smallest_box(seed: int) -> None:
     assert np.array_equal(whole(masks, 0), mask)
     assert masks.areas_T[0] == patch.area_px == mask.sum()
     if mask.any():
-        assert all(patch.inside.any(axis=axis)[[0, -1]].all() for axis in (0, 1))  # no empty line at an edge
+        assert all(
+            np.asarray(patch.inside.any(axis=axis))[[0, -1]].all() for axis in (0, 1)
+        )  # no empty line at an edge
 
 
 def test_null_is_an_empty_mask() -> None:
@@ -36,7 +40,7 @@ def test_null_is_an_empty_mask() -> None:
 
 def test_every_malformed_mask_is_named_by_its_frame() -> None:
     good = rle(ellipse(20, 20))
-    bad = [
+    bad: list[Any] = [
         {**good, "size": [WIDTH_PX, HEIGHT_PX]},
         {**good, "counts": good["counts"][:-3]},
         {**good, "counts": [3, 4]},
@@ -55,6 +59,7 @@ def test_every_malformed_mask_is_named_by_its_frame() -> None:
 def test_objects_that_overlap_are_joined_not_added() -> None:
     one, other = ellipse(20, 20), ellipse(26, 22)
     together = joined([[rle(one), None, None], [rle(other), rle(other), None]])
+    assert together[0] is not None
     assert np.array_equal(coco.decode({**together[0], "counts": together[0]["counts"].encode()}), one | other)
     assert together[1:] == [rle(other), None]
     assert (one & other).any()

@@ -18,7 +18,8 @@ class Redness:
     """Segments what is red, whatever the text; stops for good after `videos` videos."""
 
     def __init__(self, videos: int = 99) -> None:
-        self.videos, self.asked = videos, []
+        self.videos = videos
+        self.asked: list[list[str]] = []
 
     def __call__(self, frames: Sequence[Image], texts: Sequence[str]) -> list[tuple[str, np.ndarray]]:
         if len(self.asked) == self.videos:

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from pycocotools import mask as coco
 
 from pipeline.evaluation.files import MismatchError
-from pipeline.evaluation.predict import read_predictions, results_entry, write_results
+from pipeline.evaluation.predict import Missing, read_predictions, results_entry, write_results
 from pipeline.evaluation.score import Scores, score, write_scores
 from pipeline.evaluation.split import read_split
 from tests.pipeline.evaluation import plain
@@ -28,7 +29,7 @@ from tests.pipeline.evaluation.drawn import (
 HEAD = ["video_name", "exp_id", "exp", "videxp", "J", "F", "JF", "A", "type_id"]
 
 
-def scored(split: Path, predictions: Path, workers: int = 1, missing="refuse") -> Scores:
+def scored(split: Path, predictions: Path, workers: int = 1, missing: Missing = "refuse") -> Scores:
     read = read_split(split)
     return score("model", read, read_predictions(predictions, read, missing), workers)
 
@@ -77,7 +78,7 @@ def test_the_number_of_processes_changes_nothing(split_folder: Path, tmp_path: P
 
 def test_the_truth_itself_scores_100(split_folder: Path, tmp_path: Path) -> None:
     split = read_split(split_folder)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for video in split.videos:
         for each in video.expressions:
             masks_THW = np.stack(
@@ -129,7 +130,7 @@ def test_an_empty_group_is_no_nan_but_an_explanation(tmp_path: Path) -> None:
 def test_every_mismatch_of_predictions_is_named(split_folder: Path, tmp_path: Path) -> None:
     predictions = write_predictions(tmp_path / "results.json", split_folder)
 
-    def spoil(content: dict) -> None:
+    def spoil(content: dict[str, Any]) -> None:
         del content["v0"]["s"]
         content["v1"]["2"]["prediction_masks"].pop()
         content["v1"]["3"]["frames"] = content["v1"]["3"]["frames"][::-1]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pycocotools import mask as coco
@@ -55,7 +56,7 @@ def test_strata_of_expressions_are_read(tmp_path: Path) -> None:
 def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
     folder = write_split(tmp_path / "s")
 
-    def spoil(meta: dict) -> None:
+    def spoil(meta: dict[str, Any]) -> None:
         videos = meta["videos"]
         videos["v0"]["frames"][1] = "4"
         videos["v1"]["height"] = 0
@@ -101,6 +102,7 @@ def test_frames_are_read_when_looked_at(split_folder: Path) -> None:
     frames = Jpegs(find_frames(split), split.videos[0])
     assert len(frames) == FRAMES
     truth = split.videos[0].masks["1"][2]
+    assert truth is not None
     inside = coco.decode({**truth, "counts": truth["counts"].encode()}).astype(bool)
     assert frames[2].shape == (HEIGHT_PX, WIDTH_PX, 3)
     assert frames[2][inside].mean(axis=0) == pytest.approx([245, 10, 10], abs=20)  # red, green, blue

@@ -13,7 +13,8 @@ import pyarrow as pa
 def main(run: Path, split: Path, video_ids: list[str]) -> None:
     """Write the long text of every kept object of these videos, its masks, and the frames."""
     entries = json.loads((run / "Ref-SAV.json").read_text())
-    meta, masks = {}, {}
+    meta: dict[str, dict[str, object]] = {}
+    masks: dict[str, list[dict[str, object]]] = {}
     for video_id in video_ids:
         with pa.memory_map(str(run / "frames" / f"{video_id}.arrow")) as file:
             batch = pa.ipc.open_file(file).get_batch(0)

@@ -1,6 +1,7 @@
 """What the models of a run cost, from rows whose requests are known one by one."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,13 +9,15 @@ import prompts
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.export.card import card
-from pipeline.export.cost import as_text, cost, ended_lines, prompt_lines, summary
+from pipeline.export.cost import Cost, as_text, cost, ended_lines, prompt_lines, summary
+from pipeline.run.run_json import RunInfo
 from tests.pipeline import model_rows as made
 from tests.pipeline import rows
 
 
-def bill_of(*found: AnnotationRow, **engine: object):
-    info = {**made.RUN, "engine": made.RUN["engine"] | engine}
+def bill_of(*found: AnnotationRow, **engine: Any) -> Cost:
+    measured: Any = {**(made.RUN["engine"] or {}), **engine}
+    info: RunInfo = {**made.RUN, "engine": measured}
     bill = cost(rows.Held(to_table(found, AnnotationRow)), info)
     assert bill is not None
     return bill
@@ -98,14 +101,16 @@ def test_repair_counts_those_kept_and_its_own_tokens_only() -> None:
 
 
 def test_the_text_has_all_of_it_in_columns() -> None:
-    text = as_text(cost(rows.Held(made.table()), made.RUN))
+    bill = cost(rows.Held(made.table()), made.RUN)
+    assert bill is not None
+    text = as_text(bill)
     head, by_prompt, by_end = text.split("\n\n")
     assert re.search(r"^kept objects +2\.5 per GPU-hour \(5 in 1,800 s of 4 GPUs\)$", head, flags=re.MULTILINE)
     assert re.search(r"^not kept +\S+ tokens \(23\.1%\) for 3 objects$", head, flags=re.MULTILINE)
     assert by_prompt.startswith("prompt")
     assert re.search(r"^rejected at repair_object: inconsistent +1 ", by_end, flags=re.MULTILINE)
     assert len({len(line) for line in by_end.splitlines()}) == 1
-    assert len(ended_lines(cost(rows.Held(made.table()), made.RUN))) == len(by_end.splitlines()) - 2
+    assert len(ended_lines(bill)) == len(by_end.splitlines()) - 2
 
 
 def test_a_run_that_asked_no_model_has_no_bill() -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -137,6 +137,7 @@ def test_map_parallel_stays_only_a_little_ahead(workers: int, tmp_path: Path) ->
         return n
 
     results = ray_adapter.map_parallel(touch, range(1000), chunk=1)
+    assert isinstance(results, Generator)
     assert next(results) == 0
     assert len(list(tmp_path.iterdir())) < 100
     results.close()

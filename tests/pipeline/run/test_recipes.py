@@ -115,11 +115,13 @@ def test_what_the_recipes_stand_for() -> None:
     assert (modern().repair, modern().on_contradiction) == (True, "reject")
     assert (small().repair, small().on_contradiction) == (True, "report")
     assert {(make().repair, make().on_contradiction) for make in (moe, medium)} == {(True, "reject")}
-    for model in (moe().vlm, medium().vlm):
-        assert model is not None
+    large, less = moe().vlm, medium().vlm
+    assert large is not None
+    assert less is not None
+    for model in (large, less):
         assert (model.tensor_parallel, model.min_replicas) == (1, 1), "on one GPU"
-    assert moe().vlm.engine_kwargs["default_chat_template_kwargs"] == {"enable_thinking": False}
-    assert medium().vlm.gpu_memory_gib <= 22, "what a GPU of 24 GB has"
+    assert large.engine_kwargs["default_chat_template_kwargs"] == {"enable_thinking": False}
+    assert less.gpu_memory_gib <= 22, "what a GPU of 24 GB has"
     assert modern().vlm == modern().llm
     assert small().vlm == small().llm
     assert {name: make().recipe for name, make in RECIPES.items()} == {name: name for name in RECIPES}

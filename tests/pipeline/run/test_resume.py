@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +35,7 @@ def done_files(files: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, byte
     """Those that no later call may touch: all but files with a row that failed, which is taken back."""
 
     def states(content: bytes) -> list[str]:
-        return pq.read_table(pa.BufferReader(content), columns=["status"])["status"].to_pylist()
+        return [str(each) for each in pq.read_table(pa.BufferReader(content), columns=["status"])["status"].to_pylist()]
 
     return {name: file for name, file in files.items() if "failed" not in states(file[1])}
 
@@ -71,9 +72,12 @@ def workers_of(out: Path) -> list[int]:
 def test_three_kills_and_a_rerun_give_the_same_rows(demo_root: Path, demo_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     before: dict[str, tuple[int, bytes]] = {}
+
+    def has(files: int) -> bool:
+        return (out / "run.json").exists() and len(committed(out)) >= files
+
     for more_files in (-1, 1, 2):
-        wanted = len(before) + more_files
-        kill_when(out, demo_root, lambda wanted=wanted: (out / "run.json").exists() and len(committed(out)) >= wanted)
+        kill_when(out, demo_root, partial(has, len(before) + more_files))
         after = committed(out)
         assert before.items() <= after.items(), "a committed file was written again"
         before = done_files(after)

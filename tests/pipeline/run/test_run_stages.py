@@ -13,12 +13,11 @@ from tests.rows import make_row
 
 
 class Describe(Stage):
-    name = "describe"
     reads = ("object_id",)
     writes = ("expression",)
 
-    def __init__(self, answer: Callable[[Row], Result], *, by_video: bool = False) -> None:
-        self.answer, self.by_video = answer, by_video
+    def __init__(self, answer: Callable[[Row], Result], *, by_video: bool = False, name: str = "describe") -> None:
+        self.answer, self.by_video, self.name = answer, by_video, name  # type: ignore[misc]
         self.batches: list[list[str]] = []
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
@@ -54,8 +53,7 @@ def test_a_row_that_comes_through_is_kept() -> None:
 
 
 def test_a_rejected_row_keeps_its_reason_and_passes_later_stages_untouched() -> None:
-    later = Describe(lambda row: {"expression": "late"})
-    later.name = "later"
+    later = Describe(lambda row: {"expression": "late"}, name="later")
     batch = rows(1, 2)
     small = Reject(Reason.TOO_SMALL, "9 px < 400", {"expression": "a dot"})
     first = Describe(lambda row: small if row.video_id == "v1" else {})
@@ -145,8 +143,7 @@ def test_from_the_first_asynchronous_stage_on_rows_do_not_wait_for_one_another()
         through.set()
         return {"expression": row.object_id}
 
-    before, between = Describe(lambda row: {}), Describe(lambda row: {})
-    between.name = "between"
+    before, between = Describe(lambda row: {}), Describe(lambda row: {}, name="between")
     batch = rows(1, 2)
     run_stages([before, Later(held), between, Later(last, "last")], batch)
     assert before.batches == [["v1/manual/0", "v2/manual/0"]], "together, before"

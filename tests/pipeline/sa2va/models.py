@@ -4,6 +4,7 @@ import copy
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from pipeline.sa2va.text import IGNORED
 from tests.pipeline.sa2va.tiny import TINY_SAM2, TINY_SAM2_SIDE_PX, make_tiny_mllm, tiny_pixels
 
 MASK_SIDE = TINY_SAM2_SIDE_PX // 4
-_FOLDERS: list[TemporaryDirectory] = []  # removed when the process ends
+_FOLDERS: list[TemporaryDirectory[str]] = []  # removed when the process ends
 
 
 @cache
@@ -29,7 +30,7 @@ def base(family: str = "qwen3_vl", tied: bool | None = None) -> Path:
 
 
 def config(family: str = "qwen3_vl", *, tied: bool | None = None, **choices: object) -> ModelConfig:
-    settings: dict = {"lora_rank": 4, "lora_alpha": 8} | choices
+    settings: dict[str, Any] = {"lora_rank": 4, "lora_alpha": 8} | choices
     return ModelConfig(base=str(base(family, tied)), sam2=TINY_SAM2, **settings)
 
 
@@ -72,7 +73,7 @@ def tiny_batch(model: Sa2va, objects: tuple[int, ...] = (2, 1), frames: int = 2,
             top, left = rng.integers(0, MASK_SIDE // 2, 2)
             mask_MM[top : top + 12, left : left + 9] = 1
         masks.append(torch.from_numpy(masks_OFMM))
-    ids_B, labels_B = zip(*texts, strict=True)
+    ids_B, labels_B = (list(each) for each in zip(*texts, strict=True))
     pad = torch.nn.utils.rnn.pad_sequence
     return Batch(
         video_ids_B=tuple(f"sav_{b:06d}" for b in range(len(objects))),

@@ -79,9 +79,9 @@ def test_merged_weights_are_a_plain_model_that_thinks_the_same(family: str, rows
 def test_merged_weights_of_a_bfloat16_model_are_rounded_once() -> None:
     model = tiny_model(dtype=torch.bfloat16)
     layer = model.mllm.get_submodule("model.language_model.layers.0.mlp.up_proj")
-    exact = (
-        layer.base_layer.weight.float() + 2 * layer.lora_B.default.weight @ layer.lora_A.default.weight
-    )  # alpha / rank
+    names = ("base_layer.weight", "lora_B.default.weight", "lora_A.default.weight")
+    weight, up, down = (layer.get_parameter(name) for name in names)
+    exact = weight.float() + 2 * up @ down  # alpha / rank
     found = merged(model)["model.language_model.layers.0.mlp.up_proj.weight"]
     assert found.dtype == torch.bfloat16
     assert torch.equal(found, exact.to(torch.bfloat16))

@@ -32,7 +32,7 @@ def test_text_and_what_is_learned(tokenizer: PreTrainedTokenizerFast) -> None:
     learned = made.labels_L != IGNORED
     assert made.labels_L[learned].tolist() == made.input_ids_L[learned].tolist()
     assert tokenizer.decode(made.input_ids_L[learned]) == "It is [SEG].<|im_end|>Sure, [SEG].<|im_end|>"
-    assert (made.input_ids_L == tokenizer.convert_tokens_to_ids("[SEG]")).sum() == 2
+    assert (made.input_ids_L == tokenizer.get_vocab()["[SEG]"]).sum() == 2
 
 
 def test_generation_begins_where_the_answer_does(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -116,7 +116,7 @@ def test_phi3() -> None:
 def test_a_tokenizer_s_own_first_token_comes_once_and_is_not_learned() -> None:
     tokenizer = _bytes(["<|im_start|>", "<|im_end|>", "[SEG]", "<s>"], first="<s>")
     made = conversation(tokenizer, "", TURNS, max_tokens=8192)
-    first = tokenizer.convert_tokens_to_ids("<s>")
+    first = tokenizer.get_vocab()["<s>"]
     assert (made.input_ids_L == first).nonzero().tolist() == [[0]]
     assert made.labels_L[0] == IGNORED
     assert len(made.labels_L) == len(made.input_ids_L)

@@ -33,13 +33,15 @@ def tokens(count: int) -> torch.Tensor:
     return torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(2), requires_grad=True)
 
 
-def by_hand(sam2: SAM2VideoPredictor, frames: Features, language: torch.Tensor, repeat_image: bool) -> tuple:
+def by_hand(
+    sam2: SAM2VideoPredictor, frames: Features, language: torch.Tensor, repeat_image: bool
+) -> tuple[torch.Tensor, ...]:
     """Sam2's prompt encoder and mask decoder, with the language token after the two that are no points."""
     count = len(language)
     points = torch.zeros(count, 1, 2), -torch.ones(count, 1, dtype=torch.int32)
     sparse, dense = sam2.sam_prompt_encoder(points=points, boxes=None, masks=None)
     assert sparse.shape == (count, 2, WIDTH)
-    return sam2.sam_mask_decoder(
+    made: tuple[torch.Tensor, ...] = sam2.sam_mask_decoder(
         image_embeddings=frames.top_N,
         image_pe=sam2.sam_prompt_encoder.get_dense_pe(),
         sparse_prompt_embeddings=torch.cat([sparse, language[:, None]], 1),
@@ -48,6 +50,7 @@ def by_hand(sam2: SAM2VideoPredictor, frames: Features, language: torch.Tensor, 
         repeat_image=repeat_image,
         high_res_features=list(frames[1:]),
     )
+    return made
 
 
 @pytest.mark.parametrize("multimask", [True, False])

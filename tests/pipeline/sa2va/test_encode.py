@@ -53,6 +53,7 @@ def test_an_example(tokenizer: PreTrainedTokenizerFast) -> None:
     assert made.sam_frames_N3SS.equal(squares(given["frames"], TINY_SAM2_SIDE_PX, False))
     assert np.array_equal(made.masks_B[0].numpy(), given["masks_OFMM"])
     text = tokenizer.decode(made.input_ids_BL[0])
+    assert isinstance(text, str)
     rows, columns = made.mllm["image_grid_thw"][0, 1:].tolist()
     frame = "<|vision_start|>" + "<|image_pad|>" * (rows * columns // 4) + "<|vision_end|>"
     assert text.startswith(f"<|im_start|>user\n{frame}\n{frame}\n")
@@ -75,12 +76,12 @@ def test_turns_that_do_not_fit_go_with_their_masks(tokenizer: PreTrainedTokenize
     made = encoder(tokenizer, config)(**chosen())
     assert made.object_ids_B[0] == whole.object_ids_B[0][:2]
     assert made.masks_B[0].equal(whole.masks_B[0][:2])
-    assert (made.input_ids_BL[0] == tokenizer.convert_tokens_to_ids("[SEG]")).sum() == 2
+    assert (made.input_ids_BL[0] == tokenizer.get_vocab()["[SEG]"]).sum() == 2
     assert made.input_ids_BL[0].equal(whole.input_ids_BL[0][: len(made.input_ids_BL[0])])
 
 
 def test_official_cuts_the_text_and_keeps_the_masks(tokenizer: PreTrainedTokenizerFast) -> None:
-    asked = {"official_prompts": True, "official_questions": ("Show me the {text} in this image",)}
+    asked: dict[str, Any] = {"official_prompts": True, "official_questions": ("Show me the {text} in this image",)}
     config = DataConfig(**asked, pixels=replace(tiny_pixels(), official=True))
     whole = encoder(tokenizer, config)(**chosen())
     made = encoder(tokenizer, replace(config, max_tokens=len(whole.input_ids_BL[0]) - 7))(**chosen())

@@ -156,6 +156,6 @@ def test_a_tiny_model_has_a_table_without_zeros(shared: Sa2va) -> None:
     value, unit = shown["weights"]
     assert unit == "MiB"
     assert float(value) == pytest.approx(found.memory["weights"] / 2**20, abs=0.005)
-    value, *unit = shown["arithmetic"]
-    assert unit == ["GFLOP", "a", "video"]
+    value, *units = shown["arithmetic"]
+    assert units == ["GFLOP", "a", "video"]
     assert float(value) == pytest.approx(sum(found.flops.values()) / 2 / 1e9, abs=0.0005)

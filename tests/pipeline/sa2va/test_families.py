@@ -13,7 +13,7 @@ from transformers import LlavaConfig, PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.sa2va.build import add_special_tokens, load_mllm
 from pipeline.sa2va.families import Family, FramePixels, core, family_of, random_mllm
 from pipeline.sa2va.text import SPECIAL_TOKENS
-from tests.pipeline.sa2va.tiny import FAMILIES, make_tiny_mllm, tiny_config, tiny_pixels, tiny_tokenizer
+from tests.pipeline.sa2va.tiny import FAMILIES, make_tiny_mllm, tiny_config, tiny_pixels, tiny_tokenizer, weight_of
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerFast, Family]
 WORDS = " the red thing moves to the left"
@@ -36,14 +36,20 @@ def video(family: Family, frames: int, shape: tuple[int, int], seed: int = 0) ->
 
 def ids(tokenizer: PreTrainedTokenizerFast, family: Family, pixels: FramePixels, words: int) -> Tensor:
     text = family.visual_text(pixels.tokens_F) + "\n" + WORDS * words
-    return tokenizer(text, return_tensors="pt").input_ids
+    found: Tensor = tokenizer(text, return_tensors="pt").input_ids
+    return found
 
 
-def hidden(loaded: Loaded, rows: list[Tensor], videos: list[FramePixels]) -> Tensor:
+def hidden(
+    loaded: tuple[torch.nn.Module, PreTrainedTokenizerFast, Family], rows: list[Tensor], videos: list[FramePixels]
+) -> Tensor:
     """Of a batch padded on the right with a token that is also a letter."""
     model, _, family = loaded
     length = max(row.shape[1] for row in rows)
-    padded, attention = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length, dtype=bool)
+    padded, attention = (
+        torch.zeros(len(rows), length, dtype=torch.long),
+        torch.zeros(len(rows), length, dtype=torch.bool),
+    )
     for number, row in enumerate(rows):
         padded[number, : row.shape[1]], attention[number, : row.shape[1]] = row, True
     return family.hidden_BLh(model, padded, attention, family.join([one.tensors for one in videos]))
@@ -81,9 +87,10 @@ def test_the_state_before_the_norm(loaded: Loaded) -> None:
     one = video(family, 2, (360, 640))
     row = ids(tokenizer, family, one, 3)
     states = family.states(model, row, torch.ones_like(row, dtype=torch.bool), one.tensors)
-    assert family.language_model(model).norm(states.before_norm_BLh).equal(states.after_norm_BLh)
+    norm = family.language_model(model).get_submodule("norm")
+    assert norm(states.before_norm_BLh).equal(states.after_norm_BLh)
     assert not states.before_norm_BLh.equal(states.after_norm_BLh)
-    assert not family.language_model(model).norm._forward_pre_hooks
+    assert not norm._forward_pre_hooks
     assert family.released_before_norm is (family.name == "qwen3_vl")
 
 
@@ -157,11 +164,11 @@ def test_colours_are_the_checkpoint_s(folders: dict[str, Path], tmp_path: Path) 
 def test_new_tokens(loaded: Loaded) -> None:
     """Qwen's matrices have spare rows and become shorter, InternVL's longer."""
     model, tokenizer, family = loaded
-    known, rows = len(tokenizer), model.get_input_embeddings().weight.detach().clone()
+    known, rows = len(tokenizer), weight_of(model.get_input_embeddings()).detach().clone()
     given = add_special_tokens(model, tokenizer, seed=1)
     assert given == {token: known + number for number, token in enumerate(SPECIAL_TOKENS)}
     assert tuple(given) == ("[SEG]", "<p>", "</p>", "<vp>", "</vp>")
-    embeddings, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    embeddings, head = weight_of(model.get_input_embeddings()), model.get_output_embeddings().weight
     assert len(embeddings) == len(head) == len(tokenizer) == model.config.text_config.vocab_size
     assert (len(embeddings) < len(rows)) is (family.name != "internvl")
     assert embeddings[:known].equal(rows[:known])
@@ -170,14 +177,14 @@ def test_new_tokens(loaded: Loaded) -> None:
 
 
 def test_new_rows_depend_on_the_seed_alone(folders: dict[str, Path]) -> None:
-    drawn = []
+    drawn: list[Tensor] = []
     for seed in (1, 1, 2):
         model, tokenizer, _ = load_mllm(str(folders["internvl"]), dtype=torch.float32)
         torch.manual_seed(len(drawn))
         before = torch.get_rng_state()
         add_special_tokens(model, tokenizer, seed=seed)
         assert torch.get_rng_state().equal(before)
-        drawn.append(model.get_input_embeddings().weight[-5:].detach())
+        drawn.append(weight_of(model.get_input_embeddings())[-5:].detach())
     assert drawn[0].equal(drawn[1])
     assert not drawn[0].equal(drawn[2])
 

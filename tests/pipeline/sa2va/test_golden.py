@@ -43,6 +43,11 @@ def filled(model: Sa2va) -> Sa2va:
     return model
 
 
+def gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
 def measured(family: str) -> dict[str, Any]:
     model = filled(tiny_model(config(family, tied=False, lora_dropout=0.0))).train()
     found: dict[str, Any] = {}
@@ -54,7 +59,9 @@ def measured(family: str) -> dict[str, Any]:
         model.zero_grad()
         step.total.backward()
         norms = {
-            group: torch.stack([p.grad.norm() for n, p in model.named_parameters() if group in n and p.requires_grad])
+            group: torch.stack(
+                [gradient(p).norm() for n, p in model.named_parameters() if group in n and p.requires_grad]
+            )
             for group in GROUPS
         }
         found["official" if official else "ours"] = {

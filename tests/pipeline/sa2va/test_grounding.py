@@ -60,7 +60,7 @@ def test_only_the_decoders_convolutions_get_a_gradient() -> None:
     torch.manual_seed(0)
     sam2 = build_sam2(TINY_SAM2)
     assert not sam2.training
-    sum(maps.sum() for maps in encode_frames(sam2, pictures(1))[1:]).backward()
+    torch.stack([maps.sum() for maps in encode_frames(sam2, pictures(1))[1:]]).sum().backward()
     reached = {name for name, parameter in sam2.named_parameters() if parameter.grad is not None}
     assert reached == {f"sam_mask_decoder.conv_s{i}.{part}" for i in (0, 1) for part in ("weight", "bias")}
 

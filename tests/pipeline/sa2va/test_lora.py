@@ -7,7 +7,7 @@ from torch import nn
 
 from pipeline.sa2va.lora import UNTRAINED, load_trainable_state, parameters, parts, prepare, summary, trainable_state
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
-from tests.pipeline.sa2va.tiny import FAMILIES
+from tests.pipeline.sa2va.tiny import FAMILIES, weight_of
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -50,7 +50,9 @@ def test_what_is_trained_beside_lora(family: str, rows: str, tied: bool) -> None
 
 def test_full_training_unties_the_matrices() -> None:
     model = tiny_model(config(tied=True, train_embeddings="full"))
-    embeddings, lm_head = model.family.input_embeddings(model.mllm).weight, model.family.lm_head(model.mllm).weight
+    embeddings, lm_head = (
+        weight_of(find(model.mllm)) for find in (model.family.input_embeddings, model.family.lm_head)
+    )
     assert torch.equal(embeddings, lm_head)
     assert embeddings.data_ptr() != lm_head.data_ptr()
     assert not model.mllm.config.tie_word_embeddings

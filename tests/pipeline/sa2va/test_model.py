@@ -15,7 +15,7 @@ from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.losses import StepLosses
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
-from tests.pipeline.sa2va.tiny import FAMILIES
+from tests.pipeline.sa2va.tiny import FAMILIES, weight_of
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def model(shared: Sa2va) -> Iterator[Sa2va]:
 
 def losses(model: Sa2va, batch: Batch, seed: int = 0) -> StepLosses:
     torch.manual_seed(seed)
-    return model(batch)
+    step: StepLosses = model(batch)
+    return step
 
 
 def gradients(model: Sa2va, batch: Batch) -> dict[str, torch.Tensor]:
@@ -50,9 +51,9 @@ def test_every_trained_parameter_gets_a_gradient_and_no_other(family: str) -> No
     batch = tiny_batch(model)
     step = losses(model, batch)
     step.total.backward()
-    with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert with_gradient == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    unmoved = [name for name in with_gradient if not model.get_parameter(name).grad.any()]
+    with_gradient = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert with_gradient.keys() == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    unmoved = [name for name, gradient in with_gradient.items() if not gradient.any()]
     # keys' biases cancel in a softmax; a hypernetwork waits for its mask to be chosen
     assert all("k_proj.bias" in name or "hypernetworks" in name for name in unmoved)
     assert [logits.shape for logits in step.logits_B] == [(2, 2, 32, 32), (1, 2, 32, 32)]
@@ -109,13 +110,13 @@ def test_masks_are_made_from_the_state_that_is_asked_for(model: Sa2va) -> None:
     assert torch.equal(before.llm, after.llm)
     assert not torch.allclose(before.logits_B[0], after.logits_B[0], rtol=0.01)
     assert model.seg_states(states) is states.before_norm_BLh
-    norm = model.family.language_model(model.mllm).norm
-    scale = norm.weight.detach().clone()
-    norm.weight.data.mul_(3)  # moves only what comes after it
+    weight = weight_of(model.family.language_model(model.mllm).get_submodule("norm"))
+    scale = weight.detach().clone()
+    weight.data.mul_(3)  # moves only what comes after it
     moved = losses(model, batch)
     model.seg_before_norm = False
     moved_after = losses(model, batch)
-    norm.weight.data.copy_(scale)
+    weight.data.copy_(scale)
     assert torch.equal(moved.logits_B[0], before.logits_B[0])
     assert moved.llm != before.llm
     assert not torch.allclose(moved_after.logits_B[0], after.logits_B[0], rtol=0.01)
@@ -178,8 +179,9 @@ def test_without_masks_and_answers_all_is_zero_and_has_a_gradient(model: Sa2va, 
 def test_checkpointing_computes_twice_and_changes_no_gradient() -> None:
     plain = tiny_model(config(lora_dropout=0.0)).train()
     saving = tiny_model(config(lora_dropout=0.0, gradient_checkpointing=True)).train()
-    batch, calls = tiny_batch(plain), []
-    first = saving.family.language_model(saving.mllm).layers[0].self_attn
+    batch = tiny_batch(plain)
+    calls: list[int] = []
+    first = saving.family.language_model(saving.mllm).get_submodule("layers.0.self_attn")
     first.register_forward_hook(lambda *_: calls.append(1))
     expected, found = gradients(plain, batch), gradients(saving, batch)
     assert len(calls) == 2  # forward, and again in the backward pass
@@ -196,7 +198,7 @@ def test_bfloat16_trains_float32_parameters() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = losses(small, batch)
     found.total.backward()
-    assert {parameter.grad.dtype for parameter in parameters(small)} == {torch.float32}
+    assert {None if each.grad is None else each.grad.dtype for each in parameters(small)} == {torch.float32}
     for name in ("llm", "mask", "dice"):
         assert getattr(found, name).dtype == torch.float32
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0.05, atol=0.01)

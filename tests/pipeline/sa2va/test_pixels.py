@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +146,11 @@ def test_frames_for_sam(official: bool) -> None:
 
 
 def test_a_frame_must_be_bytes_in_three_colours() -> None:
-    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((3, 4, 4), np.uint8)):
+    wrongs: list[NDArray[Any]] = [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((3, 4, 4), np.uint8),
+    ]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\)"):
             resize(wrong, 8, 8, official=False)

@@ -6,6 +6,7 @@ them smaller, InternVL's do not; and the small Qwen3-VLs tie the output matrix t
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -145,7 +146,7 @@ def _read_texts(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTok
     "It is [SEG]." by itself, each token after the one before, but for [SEG], which is learned: else LoRA has so much to
     change for the answer's sake that the texts are lost again [measured].
     """
-    rows = torch.randn(model.get_input_embeddings().weight.shape) * 0.3
+    rows = torch.randn(weight_of(model.get_input_embeddings()).shape) * 0.3
     rows[:, :_WORD], rows[:, _FOUND:] = 0, 0
     names = tokenizer.convert_tokens_to_ids
     says = torch.randn(rows.shape) * 0.02
@@ -157,7 +158,7 @@ def _read_texts(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTok
     telling = [token for word in _TELLING.split() if (token := names(f"Ġ{word}")) is not None]
     rows[:, _CONSTANT] = 1
     rows[telling, _IS_TELLING] = 1
-    model.get_input_embeddings().weight.copy_(rows)
+    weight_of(model.get_input_embeddings()).copy_(rows)
     model.model.visual.merger.linear_fc2.bias[_CONSTANT] = 1
     side = _HIDDEN // _HEADS
     for layer in model.model.language_model.layers:
@@ -174,6 +175,13 @@ def _read_texts(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTok
             look.o_proj.weight[_FOUND + n, n if n < side else side + n] = 1
 
 
+def weight_of(module: torch.nn.Module) -> torch.Tensor:
+    """Its matrix, also where peft has wrapped it."""
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    return weight
+
+
 def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTrainedTokenizerFast:
     """The tokenizer that `make_tiny_mllm` saves; `with_seg` adds Sa2VA's tokens as `add_special_tokens` does."""
     tokenizer = byte_tokenizer("internvl" if family == "internvl" else "qwen", _WHOLE)
@@ -184,7 +192,7 @@ def tiny_tokenizer(family: str = "qwen3_vl", *, with_seg: bool = False) -> PreTr
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) -> PretrainedConfig:
     """Sizes that work, for a tokenizer of the same family."""
-    text = {
+    text: dict[str, Any] = {
         "vocab_size": len(tokenizer) + (0 if family == "internvl" else _SPARE_ROWS),
         "hidden_size": _HIDDEN,
         "intermediate_size": 2 * _HIDDEN,
@@ -198,9 +206,15 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) 
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.eos_token_id,
     }
-    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": _HIDDEN}
-    ids = tokenizer.convert_tokens_to_ids
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 2, 2]}
+    vision: dict[str, Any] = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": _HIDDEN,
+    }
+    ids = tokenizer.get_vocab()
     if family == "internvl":
         return InternVLConfig(
             text_config={"model_type": "qwen2"} | text,
@@ -212,15 +226,15 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, family: str, *, tied: bool) 
                 "image_size": [_SIDE_PX, _SIDE_PX],
                 "patch_size": [_PATCH_PX, _PATCH_PX],
             },
-            image_token_id=ids("<IMG_CONTEXT>"),
+            image_token_id=ids["<IMG_CONTEXT>"],
             image_seq_length=(_SIDE_PX // _PATCH_PX // 2) ** 2,
             tie_word_embeddings=tied,
         )
-    tokens = {
-        "vision_start_token_id": ids("<|vision_start|>"),
-        "vision_end_token_id": ids("<|vision_end|>"),
-        "image_token_id": ids("<|image_pad|>"),
-        "video_token_id": ids("<|video_pad|>"),
+    tokens: dict[str, Any] = {
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
         "tie_word_embeddings": tied,
     }
     if family == "qwen2_5_vl":

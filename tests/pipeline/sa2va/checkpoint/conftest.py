@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for parameter in parameters(model):
-                parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
         return model
 
     return make

@@ -83,19 +83,24 @@ def test_a_config_of_the_released_qwen_is_understood() -> None:
     assert configs.family_of(QWEN3_VL_4B) == "qwen3_vl"
     config = configs.from_official(QWEN3_VL_4B, "qwen3_vl", -1)
     assert isinstance(config, Qwen3VLConfig)
-    assert (config.text_config.vocab_size, config.text_config.rope_parameters["rope_theta"]) == (151674, 5000000)
-    assert config.text_config.rope_parameters["mrope_section"] == [24, 20, 20]
-    assert (config.image_token_id, config.vision_config.depth, config.tie_word_embeddings) == (151655, 24, False)
+    text, vision = config.text_config, config.vision_config
+    assert isinstance(text, PretrainedConfig)
+    assert isinstance(vision, PretrainedConfig)
+    assert (text.vocab_size, text.rope_parameters["rope_theta"]) == (151674, 5000000)
+    assert text.rope_parameters["mrope_section"] == [24, 20, 20]
+    assert (config.image_token_id, vision.depth, config.tie_word_embeddings) == (151655, 24, False)
 
 
 def test_a_config_of_the_released_internvl_is_understood() -> None:
     assert configs.family_of(INTERNVL3_2B) == "internvl"
     config = configs.from_official(INTERNVL3_2B, "internvl", 151667)
     assert isinstance(config, InternVLConfig)
-    assert config.text_config.model_type == "qwen2"
-    assert config.text_config.rope_parameters["rope_type"] == "dynamic"
-    assert config.text_config.rope_parameters["factor"] == 2.0
-    vision = config.vision_config
+    text, vision = config.text_config, config.vision_config
+    assert isinstance(text, PretrainedConfig)
+    assert isinstance(vision, PretrainedConfig)
+    assert text.model_type == "qwen2"
+    assert text.rope_parameters["rope_type"] == "dynamic"
+    assert text.rope_parameters["factor"] == 2.0
     assert (vision.attention_bias, vision.use_qk_norm, list(vision.image_size)) == (True, False, [448, 448])
     assert (config.image_token_id, config.image_seq_length, config.vision_feature_layer) == (151667, 256, -1)
 

@@ -55,7 +55,8 @@ def test_an_official_training_file_gives_the_model_that_was_trained(
     prepare(model, config)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter) if parameter.requires_grad else 0
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn_like(parameter))
     state = trainable_state(model)
     decoder = model.sam2.sam_mask_decoder.state_dict()
     state |= {f"grounding_encoder.sam2_model.sam_mask_decoder.{name}": value for name, value in decoder.items()}

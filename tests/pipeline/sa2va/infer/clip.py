@@ -13,7 +13,7 @@ from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.infer.generate import encode_prompts
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.models import config
-from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_pixels
+from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_pixels, weight_of
 
 SIZE = (90, 160)  # height, width, pixels
 
@@ -88,4 +88,4 @@ def teach(model: Sa2va, prompt: list[int], mllm_inputs: dict[str, Tensor], answe
     ids_1L = torch.tensor([[*prompt, *answer[:-1]]])
     hidden_Lh = model.family.hidden_BLh(model.mllm, ids_1L, torch.ones_like(ids_1L, dtype=torch.bool), mllm_inputs)[0]
     asked_Ah = hidden_Lh[len(prompt) - 1 :]
-    model.family.lm_head(model.mllm).weight[answer] = 50 * torch.linalg.pinv(asked_Ah).T
+    weight_of(model.family.lm_head(model.mllm))[answer] = 50 * torch.linalg.pinv(asked_Ah).T

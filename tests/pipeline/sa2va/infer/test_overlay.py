@@ -23,7 +23,7 @@ def test_overlay_tints_masks_and_leaves_the_rest() -> None:
         inside_HW = cv2.erode(mask_HW.astype(np.uint8), np.ones((9, 9))) > 0
         wanted = before[inside_HW] * 0.6 + 0.4 * np.array(overlay.COLOURS[n])
         assert np.abs(drawn_HW3[inside_HW] - wanted).max() <= 1
-    far_HW = cv2.dilate(masks_OTHW[:, 0].any(0).astype(np.uint8), np.ones((11, 11))) == 0
+    far_HW = cv2.dilate(np.asarray(masks_OTHW[:, 0].any(0), np.uint8), np.ones((11, 11))) == 0
     assert np.array_equal(drawn_HW3[far_HW], before[far_HW])
 
 
@@ -62,7 +62,8 @@ def test_video_has_every_frame_below_the_legend_at_odd_sizes(tmp_path: Path) -> 
 def test_sheet_holds_its_cells_in_order() -> None:
     colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
     cells = [overlay.cell(np.full((90, 160, 3), colour, np.uint8), str(n)) for n, colour in enumerate(colours)]
-    sheet_HW3 = cv2.imdecode(np.frombuffer(overlay.sheet(cells, ["a"]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    jpeg = np.frombuffer(overlay.sheet(cells, ["a"]), np.uint8)
+    sheet_HW3 = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))[..., ::-1]
     assert sheet_HW3.shape[1] == 4 * 164
     above = sheet_HW3.shape[0] - 2 * 94
     for n, colour in enumerate(colours):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pipeline.sa2va.infer.segment import Segmentation, Segmenter
 from pipeline.sa2va.model import Sa2va
 from stages.video.images import Image
 from tests.pipeline.sa2va.infer.clip import SIZE, drawn_clip, tiny_sa2va
-from tests.pipeline.sa2va.tiny import tiny_pixels
+from tests.pipeline.sa2va.tiny import tiny_pixels, weight_of
 
 GOLDEN = Path(__file__).with_name("golden_masks.json")
 FRAMES = 12
@@ -39,7 +40,7 @@ class Watched(Sequence[Image]):
     def __len__(self) -> int:
         return len(self.frames_THW3)
 
-    def __getitem__(self, index: int) -> Image:
+    def __getitem__(self, index: Any) -> Any:
         self.read.append(index)
         if threading.current_thread() is not threading.main_thread():
             self.elsewhere.append(index)
@@ -48,6 +49,7 @@ class Watched(Sequence[Image]):
 
 @pytest.fixture(scope="module", params=[OURS, OFFICIAL], ids=["consistent", "official"])
 def config(request: pytest.FixtureRequest) -> InferConfig:
+    assert isinstance(request.param, InferConfig)
     return request.param
 
 
@@ -107,7 +109,7 @@ def test_nothing_of_inference_stays_on_between_frames(sa2va: Sa2va) -> None:
 def test_an_answer_without_seg_has_empty_masks_and_keeps_its_text() -> None:
     silent = tiny_sa2va()
     with torch.no_grad():
-        silent.family.lm_head(silent.mllm).weight[silent.seg_id] = 0
+        weight_of(silent.family.lm_head(silent.mllm))[silent.seg_id] = 0
     frames = Watched(4)
     (found,) = Segmenter(silent, replace(OURS, max_new_tokens=3)).segment(frames, TEXTS[:1])
     assert found.answer

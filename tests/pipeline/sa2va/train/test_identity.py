@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,6 @@ import pytest
 
 from manifests.outputs import check_space, is_full
 from pipeline.data.videos import Expression, Video
-from pipeline.sa2va.train import run
 from pipeline.sa2va.train.run import Periodic
 from pipeline.sa2va.train.state import DataIdentity
 
@@ -45,7 +45,7 @@ def test_manual_and_automatic_masks_as_two_items_are_one_video() -> None:
 
 def test_things_are_due_by_steps_and_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     by_steps, by_time, never = Periodic(3, 0.0, 0.0), Periodic(0, 10.0, 0.0), Periodic(0, 0.0, 0.0)
     due = []
     for step in range(1, 8):

@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -19,7 +20,7 @@ def tell(out: Path, steps: range, begun: int) -> None:
     watch.close()
 
 
-def test_a_resumed_run_goes_on_in_the_same_curve(tmp_path: Path, caplog) -> None:
+def test_a_resumed_run_goes_on_in_the_same_curve(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     tell(tmp_path, range(1, 6), 0)
     time.sleep(1.1)  # TensorBoard orders its files by the second

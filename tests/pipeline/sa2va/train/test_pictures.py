@@ -37,4 +37,4 @@ def test_what_was_predicted_is_tinted_and_what_is_right_is_outlined(tmp_path: Pa
             assert found.min(0).tolist() == [box, box]
             assert found.max(0).tolist() == [2 * box - 1, 2 * box - 1]
     write_jpeg(drawn, tmp_path / "new" / "a.jpg")
-    assert cv2.imread(str(tmp_path / "new" / "a.jpg")).shape == drawn.shape
+    assert np.asarray(cv2.imread(str(tmp_path / "new" / "a.jpg"))).shape == drawn.shape

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -136,7 +137,9 @@ def test_masks_are_drawn_along_the_way(settings: Settings, tmp_path: Path, caplo
     run(replace(settings(tmp_path), pictures_every=1, stop_after=2))
     drawn = sorted((tmp_path / "pictures").iterdir())
     assert [path.name for path in drawn] == [f"step_0000000{step}.jpg" for step in range(3)], "before the first, too"
-    assert cv2.imread(str(drawn[0])).shape == (4 * 192, 2 * 192, 3), "four videos, one object each, two frames"
+    assert np.asarray(cv2.imread(str(drawn[0]))).shape == (4 * 192, 2 * 192, 3), (
+        "four videos, one object each, two frames"
+    )
     told = caplog.text
     assert "7 videos, 8 steps, 0 done before" in told
     assert re.search(r"the first conversation, \d+ tokens, \d+ of pictures:\n<\|im_start\|>user", told)

@@ -59,7 +59,9 @@ def test_old_ones_are_removed_and_half_written_ones_are_none(model: Sa2va, tmp_p
         state.save(config, step, model, adam, schedule, DATA)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("step_*"))
     assert kept == ["step_00000002", "step_00000010"]
-    assert state.step_of(state.latest(tmp_path)) == 10
+    last = state.latest(tmp_path)
+    assert last is not None
+    assert state.step_of(last) == 10
 
 
 def test_other_settings_are_named(model: Sa2va, tmp_path: Path) -> None:
