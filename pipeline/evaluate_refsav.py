@@ -25,7 +25,7 @@ from manifests.outputs import check_out
 from pipeline.evaluation.compare import DRAWS, Line, compare
 from pipeline.evaluation.files import write_text
 from pipeline.evaluation.predict import RESULTS, check_predict, check_unseen, predict, read_predictions
-from pipeline.evaluation.score import no_group, score, write_scores
+from pipeline.evaluation.score import check_masks, no_group, score, write_scores
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
 from stages.video.images import Image
@@ -68,11 +68,12 @@ def evaluate(options: argparse.Namespace) -> None:
     for group in options.groups:
         if not split.count(group):  # before hours of predicting
             raise ValueError(no_group(group, {name: split.count(name) for name in GROUPS}))
+    check_masks(split)
     for source in sources:  # all of them, before the first predicts for hours
         if source.kind == "model":
             _check_model(options, source, split)
-        else:
-            read_predictions(source.path, split, options.missing)
+        elif len(sources) > 1:
+            check_masks(split, read_predictions(source.path, split, options.missing))
     models = []
     for source in sources:
         folder = _folder(options, source)

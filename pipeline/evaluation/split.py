@@ -72,7 +72,7 @@ class Split:
 
 
 def read_split(folder: Path) -> Split:
-    """Read and check a split; its masks are checked when they are scored.
+    """Read and check a split; its masks are for `score.check_masks`.
 
     Raises:
         MismatchError: rules are broken; every place is named.

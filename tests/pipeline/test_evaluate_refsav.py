@@ -174,3 +174,19 @@ def test_scoring_needs_no_torch(split: Path, models: list[str]) -> None:
     command = [sys.executable, "-c", code, str(split), "--predictions", *models]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_masks_are_looked_at_before_the_first_model_predicts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    split = write_split(tmp_path / "split", videos=2, jpegs=True)
+    given = write_predictions(tmp_path / "given/results.json", split)
+    model = tmp_path / "tiny"
+    save_sa2va(taught_sa2va(), model, pixels=tiny_pixels())
+    command = [str(split), "--model", str(model), "--predictions", str(given), "--out", str(tmp_path / "out")]
+    edit(given, lambda content: content["v1"]["2"]["prediction_masks"][5].update(counts="oops"))
+    assert main(command) == 2
+    assert "v1, prediction of 2, frame 00020: " in caplog.text
+    edit(split / "mask_dict.json", lambda masks: masks["1"][2].update(counts="oops"))
+    caplog.clear()
+    assert main(command) == 2
+    assert "v0, object 1, frame 00008: " in caplog.text
+    assert not (tmp_path / "out").exists(), "nothing was predicted"
