@@ -125,7 +125,7 @@ def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator
     if not isinstance(one, dict) or not isinstance(one.get("exp"), str) or not one["exp"].strip():
         yield f"exp is a text, got {str(one)[:80]}"
         return
-    if one.get("type_id") not in (0, 1):
+    if one.get("type_id") not in range(len(GROUPS)) or not isinstance(one["type_id"], int):
         yield f"type_id is 0 (long) or 1 (short), got {one.get('type_id')!r}"
     ids = one.get("anno_id")
     if not isinstance(ids, list) or not ids:
@@ -165,12 +165,19 @@ def _strata(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     """Return video -> expression -> facet -> level of our exports; nothing for the official split."""
     if not path.exists():
         return {}
-    return {
-        video_id: {
-            exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in of_video.items()
+    content = read_json(path)
+    try:
+        return {
+            video_id: {
+                exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in of_video.items()
+            }
+            for video_id, of_video in content.get("strata_of", {}).items()
         }
-        for video_id, of_video in read_json(path).get("strata_of", {}).items()
-    }
+    except AttributeError:
+        raise ValueError(
+            f"{path} must be an object; its strata_of, if there, has objects: video -> expression -> facet -> level. "
+            f"It has not: {_WAY_OUT}"
+        ) from None
 
 
 class Jpegs(Sequence[Image]):
