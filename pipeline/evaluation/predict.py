@@ -113,8 +113,8 @@ def check_predict(split: Split, folder: Path, made_with: dict[str, Any]) -> None
     if changed:
         raise ValueError(
             f"the predictions in {folder} were made from other frames than those in {frames} for {len(changed)} "
-            f"videos: {some(changed)}. Remove these videos' files from {folder / 'videos'} to predict them again, give another "
-            "--out, or bring the frames back"
+            f"videos: {some(changed)}. Remove these videos' files from {folder / 'videos'} to predict them again, give "
+            "another --out, or bring the frames back"
         )
     logger.info("%s: %d videos were predicted before", folder, len(done))
 
