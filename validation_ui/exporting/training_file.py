@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from manifests.outputs import brief
 from validation_ui.exporting.benchmark import Clip, ExportError, named
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
@@ -45,7 +46,7 @@ def read_train(path: Path) -> Train:
         videos = {key: PurePosixPath(entry["video_path"]).stem for key, entry in entries.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ExportError(
-            f"a training file is a Ref-SAV.json with a video_path an entry, got {error!r} in {path}"
+            f"a training file is a Ref-SAV.json with a video_path an entry, got {brief(error)} in {path}"
         ) from error
     return Train(path, entries, videos)
 
