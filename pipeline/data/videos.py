@@ -20,7 +20,7 @@ from typing import Any, Literal, NoReturn, cast
 from pydantic_core import from_json
 
 from manifests.io import Folder
-from manifests.outputs import brief
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, TRAIN_FILE, brief
 from manifests.schema import Status
 from stages.video.source_file import json_text
 
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 MaskletType = Literal["manual", "auto"]
 
-TRAIN_FILE = "Ref-SAV.json"
-SPLIT_FILE, META_FILE = "split.json", "meta_expressions_valid.json"
 _ANNO = re.compile(r".*_(manual|auto)\.json")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
@@ -132,9 +130,9 @@ def excluded_videos(split: Path) -> frozenset[str]:
         ValueError: there is no such file, or it is not one.
     """
     if split.is_dir():
-        files = [path for name in (SPLIT_FILE, META_FILE) if (path := split / name).is_file()]
+        files = [path for name in (SPLIT_INFO, SPLIT_EXPRESSIONS) if (path := split / name).is_file()]
         if not files:
-            raise ValueError(f"a split is a folder with {SPLIT_FILE} or {META_FILE}, got {split} with neither")
+            raise ValueError(f"a split is a folder with {SPLIT_INFO} or {SPLIT_EXPRESSIONS}, got {split} with neither")
         return frozenset().union(*map(_ids, files))
     return _ids(split)
 
@@ -153,8 +151,8 @@ def _ids(file: Path) -> frozenset[str]:
         return frozenset(ids)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"a split file is our {SPLIT_FILE} (held_out, videos) or a {META_FILE} (videos), got {brief(error)} "
-            f"in {file}"
+            f"a split file is our {SPLIT_INFO} (held_out, videos) or a {SPLIT_EXPRESSIONS} (videos), got "
+            f"{brief(error)} in {file}"
         ) from error
 
 

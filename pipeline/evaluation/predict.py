@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from manifests.outputs import PREDICTIONS
+from manifests.outputs import PREDICTIONS, SPLIT_EXPRESSIONS
 from pipeline.evaluation.files import MismatchError, read_json, some, write_text
 from pipeline.evaluation.sources import MADE_WITH
-from pipeline.evaluation.split import META, Jpegs, Split, SplitExpression, SplitVideo, find_frames
+from pipeline.evaluation.split import Jpegs, Split, SplitExpression, SplitVideo, find_frames
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from stages.video import rle
 from stages.video.images import Image
@@ -121,7 +121,9 @@ def check_predict(split: Split, folder: Path, made_with: dict[str, Any]) -> None
 
 def _made_with(split: Split, made_with: dict[str, Any]) -> dict[str, Any]:
     """Return what the predictions depend on, as it reads after being written: lists for tuples."""
-    content: dict[str, Any] = json.loads(json.dumps({**made_with, "split_sha256": _sha256(split.folder / META)}))
+    content: dict[str, Any] = json.loads(
+        json.dumps({**made_with, "split_sha256": _sha256(split.folder / SPLIT_EXPRESSIONS)})
+    )
     return content
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from manifests.outputs import SCORES_CSV, SCORES_JSON
 from pipeline.evaluation.files import MismatchError, write_text
 from pipeline.evaluation.metrics import Masks, joined, mask_faults, score_expression
 from pipeline.evaluation.predict import Predictions
@@ -107,8 +108,8 @@ def write_scores(scores: Scores, folder: Path, groups: Sequence[str] = GROUPS) -
         if row.group in groups:
             names = (row.video_id, row.exp_id, row.text, f"{row.video_id}_{row.exp_id}")
             writer.writerow([*names, row.j, row.f, row.jf, row.a, GROUPS.index(row.group)])
-    write_text(folder / "ref_sav_valid.csv", text.getvalue())
-    write_text(folder / "ref_sav_valid.json", json.dumps(means, indent=4, allow_nan=False) + "\n")
+    write_text(folder / SCORES_CSV, text.getvalue())
+    write_text(folder / SCORES_JSON, json.dumps(means, indent=4, allow_nan=False) + "\n")
 
 
 def score(name: str, split: Split, predictions: Predictions, workers: int | None = None) -> Scores:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
 from pipeline.evaluation.files import MismatchError, read_json, some
 from stages.video.images import Image, read_image
 from stages.video.rle import Rle
 
-META, MASKS, OURS = "meta_expressions_valid.json", "mask_dict.json", "split.json"
 GROUPS = ("long", "short")  # at the position of their type_id
 _FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
 _WAY_OUT = "Export the split again, or correct the files; nothing was scored."
@@ -78,13 +78,14 @@ def read_split(folder: Path) -> Split:
         MismatchError: rules are broken; every place is named.
         ValueError: a file is not there or no JSON.
     """
-    meta, masks = read_json(folder / META), read_json(folder / MASKS)
+    meta, masks = read_json(folder / SPLIT_EXPRESSIONS), read_json(folder / SPLIT_MASKS)
     entries = meta.get("videos") if isinstance(meta, dict) else None
     if not isinstance(entries, dict) or not entries or not isinstance(masks, dict):
         raise ValueError(
-            f'{folder / META} is {{"videos": {{…}}}} with a video at least, {MASKS} an object; they are not'
+            f'{folder / SPLIT_EXPRESSIONS} is {{"videos": {{…}}}} with a video at least, '
+            f"{SPLIT_MASKS} an object; they are not"
         )
-    strata = _strata(folder / OURS)
+    strata = _strata(folder / SPLIT_INFO)
     problems: list[str] = []
     videos = []
     for video_id, entry in entries.items():
@@ -133,7 +134,7 @@ def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator
         return
     for anno_id in map(str, ids):
         if anno_id not in masks:
-            yield f"object {anno_id} is not in {MASKS}"
+            yield f"object {anno_id} is not in {SPLIT_MASKS}"
         elif not isinstance(masks[anno_id], list) or len(masks[anno_id]) != frames:
             got = len(masks[anno_id]) if isinstance(masks[anno_id], list) else str(masks[anno_id])[:80]
             yield f"object {anno_id} has a mask or null for each of the {frames} frames, got {got}"
