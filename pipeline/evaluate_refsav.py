@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.outputs import SCORES_JSON, check_out
+from manifests.row_results import FatalError
 from pipeline.evaluation.compare import DRAWS, Line, compare
 from pipeline.evaluation.files import write_text
 from pipeline.evaluation.predict import check_predict, check_unseen, predict, read_predictions
@@ -35,7 +36,6 @@ from pipeline.evaluation.sources import (
 )
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
-from stages.base import FatalError
 from stages.video.images import Image
 
 logger = logging.getLogger("refsav")

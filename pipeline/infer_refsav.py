@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from manifests.outputs import check_out
-from stages.base import FatalError
+from manifests.row_results import FatalError
 from stages.video.rle import Rle, from_mask
 
 if TYPE_CHECKING:

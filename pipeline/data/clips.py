@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.outputs import brief
+from manifests.row_results import RowError
 from manifests.schema import MASK_STRIDE
 from pipeline.data.frame_store import StoredVideo
 from pipeline.data.videos import Expression, Video
-from stages.base import RowError
 from stages.video.frames import read_frames
 from stages.video.images import Image
 from stages.video.masklets import annotated_count, read_entries
