@@ -22,6 +22,9 @@ PREDICTIONS = "results.json"
 SCORES_JSON, SCORES_CSV = "ref_sav_valid.json", "ref_sav_valid.csv"
 
 
+_BRIEF_CHARACTERS = 300
+
+
 def check_out(path: Path, option: str = "--out") -> None:
     """Check that `path` is a folder that can be written to, or that can be made; makes nothing.
 
@@ -61,6 +64,15 @@ def check_space(path: Path, needed_bytes: int, what: str) -> None:
 def is_full(error: Exception) -> bool:
     """Tell whether an error of Python, torch or safetensors says that the disk is full."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+
+
+def brief(error: BaseException) -> str:
+    """Return the kind and the message of an error on one short line.
+
+    The repr of an error may be much longer: that of a UnicodeDecodeError holds the whole file.
+    """
+    line = " ".join(str(error).split())
+    return f"{type(error).__name__}: {line if len(line) <= _BRIEF_CHARACTERS else line[:_BRIEF_CHARACTERS] + '…'}"
 
 
 def _existing(path: Path) -> Path:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.outputs import TRAIN_FILE, check_out
+from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
 from pipeline.demo.draw_demo import draw_demo
@@ -33,7 +34,6 @@ from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
 from pipeline.writers.measured import MeasuredWriter
-from stages.base import FatalError
 from stages.sav_root import find_root, list_videos
 from stages.select_policy import STAGE as SELECT_OBJECTS
 from stages.shard import shard_names

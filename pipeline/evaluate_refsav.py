@@ -13,7 +13,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,31 +20,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.outputs import check_out
+from manifests.outputs import SCORES_JSON, check_out
+from manifests.row_results import FatalError
 from pipeline.evaluation.compare import DRAWS, Line, compare
 from pipeline.evaluation.files import write_text
-from pipeline.evaluation.predict import RESULTS, check_predict, check_unseen, predict, read_predictions
-from pipeline.evaluation.score import no_group, score, write_scores
+from pipeline.evaluation.predict import check_predict, check_unseen, predict, read_predictions
+from pipeline.evaluation.score import check_masks, no_group, score, write_scores
+from pipeline.evaluation.sources import (
+    COMPARISON_CSV,
+    COMPARISON_MD,
+    COMPARISON_PNG,
+    Source,
+    named,
+    parse_source,
+)
 from pipeline.evaluation.split import GROUPS, Split, read_split
 from pipeline.evaluation.tables import as_csv, markdown, screen_text
 from stages.video.images import Image
 
 logger = logging.getLogger("refsav")
 
-EXIT_USER_ERROR = 2
-
-
-@dataclass(frozen=True)
-class Source:
-    """Something to score: predictions that are there, or a model that makes them."""
-
-    kind: str  # predictions or model
-    name: str  # "": that of its folder
-    path: Path
+EXIT_USER_ERROR, EXIT_FATAL = 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit code: 0 done, 2 wrong settings or files."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings or files, 3 stopped, run it again."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -53,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except (FatalError, OSError) as error:
+        logger.error("stopped: %s. Give the same command again: it goes on with the videos that are not done.", error)
+        return EXIT_FATAL
     return 0
 
 
@@ -62,31 +64,32 @@ def evaluate(options: argparse.Namespace) -> None:
     Raises:
         ValueError: settings or files that do not fit; all that is wrong with a file is named.
     """
-    sources = _named(options.sources or [])
+    sources = named(options.sources or [], options.out)
     _check(options, sources)
     split = read_split(options.split)
     for group in options.groups:
         if not split.count(group):  # before hours of predicting
             raise ValueError(no_group(group, {name: split.count(name) for name in GROUPS}))
+    check_masks(split)
     for source in sources:  # all of them, before the first predicts for hours
         if source.kind == "model":
             _check_model(options, source, split)
-        else:
-            read_predictions(source.path, split, options.missing)
+        elif len(sources) > 1:
+            check_masks(split, read_predictions(source.path, split, options.missing))
     models = []
     for source in sources:
         folder = _folder(options, source)
         path = source.path if source.kind == "predictions" else _predict(options, source, split)
         scores = score(source.name, split, read_predictions(path, split, options.missing), options.workers)
         write_scores(scores, folder, options.groups)
-        logger.info("%s: %s", source.name, folder / "ref_sav_valid.json")
+        logger.info("%s: %s", source.name, folder / SCORES_JSON)
         models.append(scores)
     lines = compare(models, options.groups, seed=options.seed, draws=options.draws)
     out = options.out or sources[0].path.parent
-    write_text(out / "comparison.md", markdown(lines, paper=options.paper))
-    write_text(out / "comparison.csv", as_csv(lines, paper=options.paper))
-    _plot(lines, out / "comparison.png")
-    sys.stdout.write(f"{screen_text(lines)}\n\ncomparison  {out / 'comparison.md'}\n")
+    write_text(out / COMPARISON_MD, markdown(lines, paper=options.paper))
+    write_text(out / COMPARISON_CSV, as_csv(lines, paper=options.paper))
+    _plot(lines, out / COMPARISON_PNG)
+    sys.stdout.write(f"{screen_text(lines)}\n\ncomparison  {out / COMPARISON_MD}\n")
 
 
 def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
@@ -95,9 +98,6 @@ def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
     if min(options.draws, 1 if options.workers is None else options.workers) < 1:
         raise ValueError(f"--draws and --workers must be at least 1, got {options.draws} and {options.workers}")
     check_out(options.out or sources[0].path.parent)
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise ValueError(f"each model must be given once, or named as NAME=path, got {', '.join(names)}")
     asked = any(source.kind == "model" for source in sources)
     if asked and not options.out:
         raise ValueError("--model needs --out, the folder for its predictions")
@@ -152,30 +152,6 @@ def _plot(lines: Sequence[Line], path: Path) -> None:
     plot(lines, path)
 
 
-def _source(kind: str, text: str) -> Source:
-    """Read `path` or `NAME=path`."""
-    name, separator, path = text.partition("=")
-    if not separator or "/" in name or not name:
-        name, path = "", text
-    place = Path(path)
-    if kind == "predictions" and place.is_dir():
-        place /= RESULTS
-    return Source(kind, name, place)
-
-
-def _named(sources: Sequence[Source]) -> list[Source]:
-    """Name the sources: as given, else as their folder, with as many folders above it as tell those alike apart."""
-    folders = [one.path.resolve().parent if one.kind == "predictions" else one.path.resolve() for one in sources]
-    longest = max((len(folder.parts) for folder in folders), default=0)
-    names = [one.name for one in sources]
-    for depth in range(1, longest + 1):
-        short = ["_".join(folder.parts[1:][-depth:]) for folder in folders]
-        names = [one.name or name for one, name in zip(sources, short, strict=True)]
-        if len(set(names)) == len(names):
-            break
-    return [replace(one, name=name) for one, name in zip(sources, names, strict=True)]
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
     command = argparse.ArgumentParser(
@@ -190,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
         dest="sources",
         nargs="+",
         action="extend",
-        type=partial(_source, "predictions"),
+        type=partial(parse_source, "predictions"),
         metavar="[NAME=]FILE",
         help="results.json in the official format, or its folder; NAME is for tables (default: the folder's)",
     )
@@ -199,7 +175,7 @@ def parser() -> argparse.ArgumentParser:
         dest="sources",
         nargs="+",
         action="extend",
-        type=partial(_source, "model"),
+        type=partial(parse_source, "model"),
         metavar="[NAME=]FOLDER",
         help="Sa2VA checkpoint in the official Hugging Face layout: predict first; needs --out and the split's frames",
     )

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
+from manifests.row_results import FatalError
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
 from pipeline.engines import reply_store
 from pipeline.run import resume
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
-from stages.base import FatalError
 from stages.render_views import RenderViews
 
 _NEAR = 5  # similar ids in an error message

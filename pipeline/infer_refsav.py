@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from manifests.outputs import check_out
+from manifests.row_results import FatalError
 from stages.video.rle import Rle, from_mask
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("refsav")
 
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_FATAL = 2, 3
 MASKS, VIDEO, SHEET = "masks.json", "overlay.mp4", "sheet.jpg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 2 wrong settings."""
+    """Run the command and return its exit code: 0 done, 2 wrong settings or files, 3 stopped, run it again."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except (FatalError, OSError) as error:
+        logger.error("stopped: %s (--out %s). See to that and give the same command again.", error, options.out)
+        return EXIT_FATAL
     return 0
 
 

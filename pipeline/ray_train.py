@@ -21,9 +21,9 @@ from ray.train.torch import TorchTrainer, get_device
 from safetensors import SafetensorError
 
 from manifests.outputs import is_full
+from manifests.row_results import FatalError
 from pipeline.run.ray_connect import connect, disconnect
 from pipeline.sa2va.train.step import DistContext
-from stages.base import FatalError
 
 _LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
 _LOOK_S = 0.5

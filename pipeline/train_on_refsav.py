@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from manifests.outputs import check_out
+from manifests.row_results import FatalError
 from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
 from pipeline.sa2va.official_code import check_official_code, read_questions
-from stages.base import FatalError
 
 logger = logging.getLogger("pipeline.train_on_refsav")
 

@@ -1,8 +1,8 @@
 """Stage caption_object: asks for two captions of the object, each from one of two images (paper 3.3)."""
 
+from manifests.row_results import Update
 from manifests.schema import Row
 from prompts.replies import Caption
-from stages.base import Update
 from stages.writer import WriterStage
 
 

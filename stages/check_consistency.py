@@ -1,8 +1,8 @@
 """Stage check_consistency: asks whether both captions are about the same thing, and merges them if so (paper 3.3)."""
 
+from manifests.row_results import Reject, Update
 from manifests.schema import Reason, Row
 from prompts.replies import Consistency
-from stages.base import Reject, Update
 from stages.writer import Writer, WriterStage
 
 

@@ -8,10 +8,11 @@ claim that a person may mean is tried before it counts as contradicted.
 from collections.abc import Sequence
 from typing import Literal
 
+from manifests.row_results import Reject, Update
 from manifests.schema import Contradiction, Facts, Reason, Row
-from stages.base import Reject, Result, Stage, Update
+from stages.base import Result, Stage
 from stages.claims.clauses import clauses, tidy
-from stages.claims.colour import colour_contradictions
+from stages.claims.colour_claims import colour_contradictions
 from stages.claims.direction import direction_contradictions
 from stages.claims.side import side_contradictions
 from stages.claims.size import size_contradictions

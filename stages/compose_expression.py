@@ -1,9 +1,9 @@
 """Stage compose_expression: writes the referring expression in three parts, from the three descriptions (paper 3.3)."""
 
 from manifests.expression import why_rejected
+from manifests.row_results import Reject, Update
 from manifests.schema import Row
 from prompts.replies import Expression
-from stages.base import Reject, Update
 from stages.writer import WriterStage
 
 

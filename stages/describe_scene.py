@@ -1,8 +1,8 @@
 """Stage describe_scene: asks where the object is and how it stands to what surrounds it (paper 3.3)."""
 
+from manifests.row_results import Update
 from manifests.schema import Row
 from prompts.replies import Scene
-from stages.base import Update
 from stages.writer import WriterStage
 
 

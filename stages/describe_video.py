@@ -1,8 +1,8 @@
 """Stage describe_video: asks what the object does from the beginning of the video to its end (paper 3.3)."""
 
+from manifests.row_results import Update
 from manifests.schema import Row
 from prompts.replies import Video
-from stages.base import Update
 from stages.writer import WriterStage
 
 

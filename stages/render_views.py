@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.io import Folder
+from manifests.row_results import Reject, RowError
 from manifests.schema import MASK_STRIDE, Reason, Row
 from stages import facts
-from stages.base import Reject, Result, RowError, Stage
+from stages.base import Result, Stage
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
 from stages.video.frames import Frame, probe, walk

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from manifests.row_results import Reject, Update
 from manifests.schema import Row
 from prompts.replies import Expression
-from stages.base import Reject, Update
 from stages.check_facts import check_expression
 from stages.compose_expression import accept
 from stages.writer import Writer, WriterStage

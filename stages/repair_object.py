@@ -1,8 +1,8 @@
 """Stage repair_object: captions that contradict each other are reconciled by a second look at both images."""
 
+from manifests.row_results import Reject, Update
 from manifests.schema import Reason, Row
 from prompts.replies import Consistency
-from stages.base import Reject, Update
 from stages.writer import WriterStage
 
 

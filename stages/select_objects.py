@@ -5,8 +5,8 @@ It is the only stage that makes rows; pipeline/build_manifest.py runs it to make
 
 import numpy as np
 
+from manifests.row_results import Reject, RowError
 from manifests.schema import ManifestRow, Status
-from stages.base import Reject, RowError
 from stages.select_policy import Candidate, SelectConfig, check_candidate, choose, reject
 from stages.video.frames import Probe
 from stages.video.masklets import Masklets

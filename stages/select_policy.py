@@ -22,8 +22,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.row_results import Reject
 from manifests.schema import ManifestRow, Reason, Status
-from stages.base import Reject
 from stages.video.interest import interests
 from stages.video.rle import Rle, contained, from_mask, mean_overlaps
 from stages.video.track import Sight, Track

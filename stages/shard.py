@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import fsspec
 
+from manifests.outputs import brief
 from stages.video.source_file import unreadable
 from stages.video_files import VideoFiles
 
@@ -101,7 +102,7 @@ def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
         return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
     except (PermissionError, NotADirectoryError) as error:
         raise ValueError(
-            f"{folder} must be a folder that can be listed, got {error!r}: see to its permissions"
+            f"{folder} must be a folder that can be listed, got {brief(error)}: see to its permissions"
         ) from error
     except Exception as error:
         raise unreadable(folder, error) from error

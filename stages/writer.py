@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from pydantic import BaseModel
 
 import prompts
+from manifests.row_results import Reject, RowError, Update
 from manifests.schema import Reason, Row
 from prompts import Prompt
-from stages.base import AsyncStage, Reject, RowError, Update
+from stages.base import AsyncStage
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy import Connection
 
+from manifests.outputs import TRAIN_FILE
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
@@ -70,7 +71,7 @@ def change(project: Project, options: argparse.Namespace) -> None:
 
 def export(project: Project, options: argparse.Namespace) -> None:
     """Write the benchmark split and print what was written."""
-    train = options.train or (project.out.path("Ref-SAV.json") if project.out.exists("Ref-SAV.json") else None)
+    train = options.train or (project.out.path(TRAIN_FILE) if project.out.exists(TRAIN_FILE) else None)
     if train and "://" in train:
         raise ValueError(f"the training file must be on this machine, got {train}: copy it, and name it with --train")
     with _imported(project) as database:

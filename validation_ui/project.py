@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from manifests.io import Folder
+from manifests.outputs import brief
 from validation_ui.database import Database
 from validation_ui.schema import meta
 
@@ -39,10 +40,10 @@ class Project:
         if root is None:
             try:
                 root = json.loads(self.out.read_bytes("run.json"))["config"]["sav_root"]
-            except (FileNotFoundError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{self.out.path('run.json')} must tell the SAV_ROOT of the run, got {error!r}: name a folder made "
-                    "by `make annotate`, or give --sav-root"
+                    f"{self.out.path('run.json')} must tell the SAV_ROOT of the run, got {brief(error)}: name a "
+                    "folder made by `make annotate`, or give --sav-root"
                 ) from error
         if "://" in str(root) or not Path(str(root)).is_dir():
             raise ValueError(f"SAV_ROOT must be a folder of this machine, got {root}: give --sav-root")

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from manifests.row_results import FatalError, RowError
 from pipeline.data.clips import Clips, Reader, VideoReader
 from pipeline.data.frame_store import StoredVideo
 from pipeline.data.videos import Expression, Video
-from stages.base import FatalError, RowError
 from stages.video.frames import Probe, probe
 from stages.video.masklets import Masklets, read_masklets
 from stages.video.rle import parse

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.outputs import brief
+from manifests.row_results import RowError
 from manifests.schema import MASK_STRIDE
 from pipeline.data.frame_store import StoredVideo
 from pipeline.data.videos import Expression, Video
-from stages.base import RowError
 from stages.video.frames import read_frames
 from stages.video.images import Image
 from stages.video.masklets import annotated_count, read_entries
@@ -75,7 +76,7 @@ class VideoReader:
             try:
                 self._parsed[path] = read_entries(path.read_bytes(), str(path))
             except OSError as error:
-                raise ValueError(f"{path}: must be an annotation file of SA-V: {error!r}") from error
+                raise ValueError(f"{path}: must be an annotation file of SA-V: {brief(error)}") from error
             except RowError as error:
                 raise ValueError(error.detail) from error
         return self._parsed[path]

@@ -20,6 +20,7 @@ from typing import Any, Literal, NoReturn, cast
 from pydantic_core import from_json
 
 from manifests.io import Folder
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, TRAIN_FILE, brief
 from manifests.schema import Status
 from stages.video.source_file import json_text
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 MaskletType = Literal["manual", "auto"]
 
-TRAIN_FILE = "Ref-SAV.json"
-SPLIT_FILE, META_FILE = "split.json", "meta_expressions_valid.json"
 _ANNO = re.compile(r".*_(manual|auto)\.json")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
@@ -131,9 +130,9 @@ def excluded_videos(split: Path) -> frozenset[str]:
         ValueError: there is no such file, or it is not one.
     """
     if split.is_dir():
-        files = [path for name in (SPLIT_FILE, META_FILE) if (path := split / name).is_file()]
+        files = [path for name in (SPLIT_INFO, SPLIT_EXPRESSIONS) if (path := split / name).is_file()]
         if not files:
-            raise ValueError(f"a split is a folder with {SPLIT_FILE} or {META_FILE}, got {split} with neither")
+            raise ValueError(f"a split is a folder with {SPLIT_INFO} or {SPLIT_EXPRESSIONS}, got {split} with neither")
         return frozenset().union(*map(_ids, files))
     return _ids(split)
 
@@ -145,14 +144,15 @@ def overlap(videos: Iterable[Video], split_ids: frozenset[str]) -> list[str]:
 
 def _ids(file: Path) -> frozenset[str]:
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(json_text(file.read_bytes()))
         ids = content["held_out"] + content["videos"] if "held_out" in content else list(content["videos"])
         if not all(isinstance(one, str) for one in ids):
             raise TypeError("a video id is a text")
         return frozenset(ids)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"a split file is our {SPLIT_FILE} (held_out, videos) or a {META_FILE} (videos), got {error!r} in {file}"
+            f"a split file is our {SPLIT_INFO} (held_out, videos) or a {SPLIT_EXPRESSIONS} (videos), got "
+            f"{brief(error)} in {file}"
         ) from error
 
 
@@ -161,10 +161,10 @@ def _sav_root(source: Path, sav_root: Path | None) -> Path:
         return sav_root.expanduser().resolve()
     run = (source if source.is_dir() else source.parent) / "run.json"
     try:
-        return Path(json.loads(run.read_bytes())["config"]["sav_root"]).expanduser().resolve()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Path(json.loads(json_text(run.read_bytes()))["config"]["sav_root"]).expanduser().resolve()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"--sav-root must name the folder that holds sav_train/: {run} does not tell it ({error!r})"
+            f"--sav-root must name the folder that holds sav_train/: {run} does not tell it ({brief(error)})"
         ) from error
 
 

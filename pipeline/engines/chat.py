@@ -19,13 +19,13 @@ from urllib.parse import parse_qsl
 import httpx2
 import openai
 
+from manifests.row_results import FatalError, RowError
 from manifests.schema import Reason
 from pipeline.engines.address import is_loopback, proxy_of, public
 from pipeline.engines.dialect import Dialect, Request, RequestFields, body
 from pipeline.engines.liveness import NOT_FOR_US, EngineWatch, cancel_and_wait, concerns_one_request, unless_gone
 from pipeline.engines.reading import ChatReply, ends_itself, is_whole, read_reply
 from pipeline.engines.server_errors import ServerError, codes_of, connection_fix, fix_of, is_filtered, is_page, words_of
-from stages.base import FatalError, RowError
 
 T = TypeVar("T")
 

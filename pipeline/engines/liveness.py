@@ -9,8 +9,8 @@ from typing import Any
 
 import openai
 
+from manifests.row_results import FatalError
 from pipeline.engines.address import public
-from stages.base import FatalError
 
 # At worst 10 + 5 x 5 + 5 x 3 s pass until an engine counts as gone.
 _QUIET_S = 10.0  # after so long without a byte of any reply, the engine is tested

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.base import FatalError
+from manifests.row_results import FatalError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

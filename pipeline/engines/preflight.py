@@ -15,12 +15,12 @@ import numpy as np
 import openai
 
 import prompts
+from manifests.row_results import FatalError
 from pipeline.engines.address import public
 from pipeline.engines.chat import ChatClient, StalledError
 from pipeline.engines.dialect import Dialect, Request, next_dialect
 from pipeline.engines.reading import ChatReply
 from pipeline.engines.server_errors import ServerError, fix_of, speaks_of_images, status_of
-from stages.base import FatalError
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from manifests.io import Folder
+from manifests.row_results import FatalError
 from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
-from stages.base import FatalError
 
 
 class ReplyStore:

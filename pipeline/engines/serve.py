@@ -19,8 +19,8 @@ from typing import Any
 
 import ray
 
+from manifests.row_results import FatalError
 from pipeline.engines.models import EngineModel, fingerprint, revision_of
-from stages.base import FatalError
 
 _REPLICAS_PER_INGRESS = 4  # one Python process can pass images on to so many
 _LEAST_BATCH_TOKENS = 8192  # of one step; a request's images must fit, so it is never less than the context

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.schema import SIZES_FRAC, size_name
 from pipeline.evaluation.score import FIGURES, OVERALL, ExpressionScore, Scores, no_group
 from pipeline.evaluation.split import GROUPS
 
 DRAWS = 2000
 QUANTILES = (0.025, 0.975)
 GROUP = "group"  # the facet of the official figures
-_SIZES = ((0.003, "tiny"), (0.02, "small"), (0.12, "medium"))  # as stages/facts.py says of a run's objects
 _SHARES = ((0.5, "less than half"), (0.9, "most frames"))
 
 Values = NDArray[np.float64]
@@ -199,7 +199,7 @@ def levels(row: ExpressionScore) -> dict[str, str]:
     - those of split.json, by their own names.
     """
     return {
-        "object size": next((name for limit, name in _SIZES if row.area_frac <= limit), "large"),
+        "object size": size_name(row.area_frac),
         "object seen": next((name for limit, name in _SHARES if row.seen_frac < limit), "nearly always"),
         **dict(row.strata),
     }
@@ -208,7 +208,7 @@ def levels(row: ExpressionScore) -> dict[str, str]:
 def strata(rows: Sequence[ExpressionScore]) -> Iterator[tuple[str, str, list[bool]]]:
     """Give (facet, level, which rows) of all levels, small before large; facets with one level for all are left out."""
     of_rows = [levels(row) for row in rows]
-    order = [name for _, name in (*_SIZES, *_SHARES)]
+    order = [*SIZES_FRAC, *(name for _, name in _SHARES)]
     for facet in dict.fromkeys(facet for of_row in of_rows for facet in of_row):
         there = {of_row[facet] for of_row in of_rows if facet in of_row}
         if len(there) == 1 and all(facet in of_row for of_row in of_rows):

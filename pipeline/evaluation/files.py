@@ -44,7 +44,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError:
         raise ValueError(f"there is no {path}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 

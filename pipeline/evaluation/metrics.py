@@ -134,22 +134,9 @@ class Masks:
         Raises:
             ValueError: masks are malformed or of another size; a line names every one of them by its frame.
         """
-        nothing = empty(height_px, width_px)
-        faults: dict[int, str] = {}
-        rles = [nothing] * len(rles_T)
-        for t, entry in enumerate(rles_T):
-            if entry is not None:
-                rle, fault = checked(entry)
-                if not fault and rle["size"] != nothing["size"]:
-                    fault = f"a mask has the size of its video, {nothing['size']} (height, width), got {rle['size']}"
-                if fault:
-                    faults[t] = fault
-                else:
-                    rles[t] = rle
-        runs = parse(rles)
-        faults |= runs.errors
+        rles, runs, faults = _parsed(rles_T, frames, height_px, width_px)
         if faults:
-            raise ValueError("\n".join(f"frame {frames[t]}: {faults[t]}" for t in sorted(faults)))
+            raise ValueError("\n".join(faults))
         boxes_T4 = boxes_px(rles)
         boxes_T4[:, 2:] += boxes_T4[:, :2]
         return cls((height_px, width_px), areas_px(rles), boxes_T4, runs)
@@ -165,6 +152,32 @@ class Masks:
             inside = self._runs.columns(t, box.a0, box.a1)[:, box.b0 : box.b1]
             self._patches[t] = Patch(box, inside, (width_px, height_px), int(self.areas_T[t]))
         return self._patches[t]
+
+
+def mask_faults(rles_T: Sequence[Rle | None], frames: Sequence[str], height_px: int, width_px: int) -> list[str]:
+    """Return a line for every mask that `Masks.read`, whose arguments these are, would refuse."""
+    return _parsed(rles_T, frames, height_px, width_px)[2]
+
+
+def _parsed(
+    rles_T: Sequence[Rle | None], frames: Sequence[str], height_px: int, width_px: int
+) -> tuple[list[Rle], Runs, list[str]]:
+    """Return masks (an empty one for None and for what is malformed), their runs, and a line for every fault."""
+    nothing = empty(height_px, width_px)
+    faults: dict[int, str] = {}
+    rles = [nothing] * len(rles_T)
+    for t, entry in enumerate(rles_T):
+        if entry is not None:
+            rle, fault = checked(entry)
+            if not fault and rle["size"] != nothing["size"]:
+                fault = f"a mask has the size of its video, {nothing['size']} (height, width), got {rle['size']}"
+            if fault:
+                faults[t] = fault
+            else:
+                rles[t] = rle
+    runs = parse(rles)
+    faults |= runs.errors
+    return rles, runs, [f"frame {frames[t]}: {faults[t]}" for t in sorted(faults)]
 
 
 def joined(objects: Sequence[Sequence[Rle | None]]) -> list[Rle | None]:

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from manifests.outputs import PREDICTIONS, SPLIT_EXPRESSIONS
 from pipeline.evaluation.files import MismatchError, read_json, some, write_text
-from pipeline.evaluation.split import META, Jpegs, Split, SplitExpression, SplitVideo, find_frames
+from pipeline.evaluation.sources import MADE_WITH
+from pipeline.evaluation.split import Jpegs, Split, SplitExpression, SplitVideo, find_frames
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from stages.video import rle
 from stages.video.images import Image
@@ -24,10 +26,10 @@ from stages.video.rle import Rle
 
 logger = logging.getLogger(__name__)
 
-RUN, RESULTS = "run.json", "results.json"  # what the predictions were made with; the predictions
-
 # (frames of a video, texts) -> per text the model's reply and its masks_THW in the frames' size, in their order
 Segment = Callable[[Sequence[Image], Sequence[str]], Sequence[tuple[str, NDArray[np.bool_]]]]
+_FRAMES = "frames_sha256"  # in MADE_WITH: video -> of the JPEGs that it was predicted from
+
 Missing = Literal["refuse", "zero"]
 Predictions = dict[str, dict[str, list[Rle | None]]]  # video -> expression -> a mask a frame, not checked yet
 _WAY_OUT = (
@@ -56,14 +58,18 @@ def predict(split: Split, segment: Segment, folder: Path, made_with: dict[str, A
     """
     check_predict(split, folder, made_with)
     frames = find_frames(split)
-    write_text(folder / RUN, json.dumps(_made_with(split, made_with), indent=1) + "\n")
+    before = read_json(folder / MADE_WITH) if (folder / MADE_WITH).exists() else {}
+    now = _made_with(split, made_with) | {_FRAMES: before.get(_FRAMES, {})}
+    write_text(folder / MADE_WITH, json.dumps(now, indent=1) + "\n")
     index = 0
     parts = []
     with tqdm(total=sum(len(video.expressions) for video in split.videos), unit="expression") as progress:
         for video in split.videos:
-            part = folder / "videos" / f"{video.video_id}.json"
+            part = _part(folder, video)
             parts.append(part)
             if not part.exists():
+                now[_FRAMES][video.video_id] = _frames_sha256(frames, video)
+                write_text(folder / MADE_WITH, json.dumps(now, indent=1) + "\n")
                 segmented = segment(Jpegs(frames, video), [expression.text for expression in video.expressions])
                 pairs = zip(video.expressions, segmented, strict=True)
                 write_results(
@@ -76,17 +82,20 @@ def predict(split: Split, segment: Segment, folder: Path, made_with: dict[str, A
             index += len(video.expressions)
             progress.update(len(video.expressions))
     of_videos = [of_video for part in parts for of_video in read_json(part).values()]
-    write_results(folder / RESULTS, [entry for of_video in of_videos for entry in of_video.values()])
-    return folder / RESULTS
+    write_results(folder / PREDICTIONS, [entry for of_video in of_videos for entry in of_video.values()])
+    return folder / PREDICTIONS
 
 
 def check_predict(split: Split, folder: Path, made_with: dict[str, Any]) -> None:
     """Refuse what `predict` would refuse, before a model is loaded; its arguments and errors are the same."""
-    find_frames(split)
+    frames = find_frames(split)
     now = _made_with(split, made_with)
-    if not (folder / RUN).exists():
+    if not (folder / MADE_WITH).exists():
         return
-    before = read_json(folder / RUN)
+    before = read_json(folder / MADE_WITH)
+    sha256s = before.pop(_FRAMES, {}) if isinstance(before, dict) else None
+    if not isinstance(sha256s, dict):
+        raise ValueError(f"{folder / MADE_WITH} must say what the predictions were made with; remove the folder")
     differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
     if differing:
         changes = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing)
@@ -94,17 +103,45 @@ def check_predict(split: Split, folder: Path, made_with: dict[str, Any]) -> None
             f"predictions in {folder} are all made with the same, but {changes}. Give another --out or another "
             "NAME=, or remove the folder"
         )
-    logger.info("%s: %d videos were predicted before", folder, len(list((folder / "videos").glob("*.json"))))
+    done = [video for video in split.videos if _part(folder, video).exists()]
+    # the file of a run that stopped before this was written down has no sum
+    changed = [
+        video.video_id
+        for video in done
+        if video.video_id in sha256s and sha256s[video.video_id] != _frames_sha256(frames, video)
+    ]
+    if changed:
+        raise ValueError(
+            f"the predictions in {folder} were made from other frames than those in {frames} for {len(changed)} "
+            f"videos: {some(changed)}. Remove these videos' files from {folder / 'videos'} to predict them again, give "
+            "another --out, or bring the frames back"
+        )
+    logger.info("%s: %d videos were predicted before", folder, len(done))
 
 
 def _made_with(split: Split, made_with: dict[str, Any]) -> dict[str, Any]:
     """Return what the predictions depend on, as it reads after being written: lists for tuples."""
-    content: dict[str, Any] = json.loads(json.dumps({**made_with, "split_sha256": _sha256(split.folder / META)}))
+    content: dict[str, Any] = json.loads(
+        json.dumps({**made_with, "split_sha256": _sha256(split.folder / SPLIT_EXPRESSIONS)})
+    )
     return content
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _part(folder: Path, video: SplitVideo) -> Path:
+    """Return the path of a video's predictions."""
+    return folder / "videos" / f"{video.video_id}.json"
+
+
+def _sha256(*paths: Path) -> str:
+    """Return the sum of the files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _frames_sha256(frames: Path, video: SplitVideo) -> str:
+    return _sha256(*(frames / video.video_id / f"{name}.jpg" for name in video.frames))
 
 
 def check_unseen(model: Path, split: Split, *, allow: bool) -> None:
@@ -222,8 +259,9 @@ def _faults(entries: dict[str, Any], video: SplitVideo, missing: Missing) -> Ite
         if len(masks) != len(video.frames):
             yield f"expression {exp_id}: a mask for each of the {len(video.frames)} frames, got {len(masks)}"
         frames, text = entry.get("frames"), entry.get("exp")
-        if frames is not None and [PurePath(str(name)).stem for name in frames] != list(video.frames):
-            got = some(list(map(str, frames)), 3)
+        names = list(map(str, frames)) if isinstance(frames, list) else [str(frames)]
+        if frames is not None and [PurePath(name).stem for name in names] != list(video.frames):
+            got = some(names, 3)
             yield f"expression {exp_id}: frames are those of the split, {some(video.frames, 3)}, got {got}"
         if text is not None and _letters(wanted[exp_id].text) not in _letters(str(text)):
             yield f"expression {exp_id}: the text of the split is {wanted[exp_id].text!r}, got {text!r}"

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from manifests.outputs import SCORES_CSV, SCORES_JSON
 from pipeline.evaluation.files import MismatchError, write_text
-from pipeline.evaluation.metrics import Masks, joined, score_expression
+from pipeline.evaluation.metrics import Masks, joined, mask_faults, score_expression
 from pipeline.evaluation.predict import Predictions
 from pipeline.evaluation.split import GROUPS, Split, SplitVideo
 from stages.video.rle import Rle
@@ -107,8 +108,8 @@ def write_scores(scores: Scores, folder: Path, groups: Sequence[str] = GROUPS) -
         if row.group in groups:
             names = (row.video_id, row.exp_id, row.text, f"{row.video_id}_{row.exp_id}")
             writer.writerow([*names, row.j, row.f, row.jf, row.a, GROUPS.index(row.group)])
-    write_text(folder / "ref_sav_valid.csv", text.getvalue())
-    write_text(folder / "ref_sav_valid.json", json.dumps(means, indent=4, allow_nan=False) + "\n")
+    write_text(folder / SCORES_CSV, text.getvalue())
+    write_text(folder / SCORES_JSON, json.dumps(means, indent=4, allow_nan=False) + "\n")
 
 
 def score(name: str, split: Split, predictions: Predictions, workers: int | None = None) -> Scores:
@@ -123,6 +124,7 @@ def score(name: str, split: Split, predictions: Predictions, workers: int | None
     Raises:
         MismatchError: masks are malformed or of the wrong size; every one is named.
     """
+    check_masks(split, predictions)
     jobs = [(video, predictions[video.video_id]) for video in split.videos]
     pairs = sum(len(video.frames) * len(video.expressions) for video in split.videos)
     workers = workers or min(os.cpu_count() or 1, 1 + pairs // _PAIRS_A_PROCESS)
@@ -133,26 +135,44 @@ def score(name: str, split: Split, predictions: Predictions, workers: int | None
         # spawn: a forked copy of a process that holds a model or runs threads may hang
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             results = list(pool.map(_score_video, jobs))
-    problems = [problem for _, faults in results for problem in faults]
+    return Scores(name, tuple(row for rows in results for row in rows))
+
+
+def check_masks(split: Split, predictions: Predictions | None = None) -> None:
+    """Check that the masks of a split can be scored, and those of predictions if there are any.
+
+    It takes about a hundredth of the time of scoring, so that nobody predicts for hours what cannot be scored.
+
+    Raises:
+        MismatchError: masks are malformed or of the wrong size; every one is named.
+    """
+    problems = [
+        f"{video.video_id}, {what}, {fault}"
+        for video in split.videos
+        for what, rles_T in _masks_of(video, predictions)
+        for fault in mask_faults(rles_T, video.frames, video.height_px, video.width_px)
+    ]
     if problems:
         raise MismatchError("masks", problems, "Predict or export again what is named; nothing was scored.")
-    return Scores(name, tuple(row for rows, _ in results for row in rows))
 
 
-def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> tuple[list[ExpressionScore], list[str]]:
-    """Score a video, in a process of the pool; return (scores, problems)."""
+def _masks_of(video: SplitVideo, predictions: Predictions | None) -> Iterator[tuple[str, list[Rle | None]]]:
+    """Give the masks of every object and of every prediction, with a name for what they are of."""
+    for anno_id, rles_T in video.masks.items():
+        yield f"object {anno_id}", rles_T
+    if predictions is not None:
+        for exp_id, rles_T in predictions[video.video_id].items():
+            yield f"prediction of {exp_id}", rles_T
+
+
+def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> list[ExpressionScore]:
+    """Score a video, in a process of the pool."""
     video, predictions = job
-    truths, problems = _truths(video)
+    truths = _truths(video)
     rows = []
     for one in video.expressions:
-        try:
-            pred = Masks.read(predictions[one.exp_id], video.frames, video.height_px, video.width_px)
-        except ValueError as error:
-            problems += [f"{video.video_id}, prediction of {one.exp_id}, {line}" for line in str(error).splitlines()]
-            continue
-        gt = truths.get(one.anno_ids)
-        if gt is None:
-            continue
+        pred = Masks.read(predictions[one.exp_id], video.frames, video.height_px, video.width_px)
+        gt = truths[one.anno_ids]
         figures = score_expression(pred, gt)
         seen_T = gt.areas_T[gt.areas_T > 0]
         rows.append(
@@ -170,27 +190,17 @@ def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> tupl
                 strata=one.strata,
             )
         )
-    return rows, problems
+    return rows
 
 
-def _truths(video: SplitVideo) -> tuple[dict[tuple[str, ...], Masks], list[str]]:
-    """Return the masks that expressions mean, by the objects they name; and what is wrong with objects."""
-    problems: list[str] = []
-    objects: dict[str, Masks] = {}
-    for anno_id, rles in video.masks.items():
-        try:
-            objects[anno_id] = Masks.read(rles, video.frames, video.height_px, video.width_px)
-        except ValueError as error:
-            problems += [f"{video.video_id}, object {anno_id}, {line}" for line in str(error).splitlines()]
-    wanted = {one.anno_ids for one in video.expressions}
-    return {ids: _truth(video, ids, objects) for ids in wanted if all(one in objects for one in ids)}, problems
-
-
-def _truth(video: SplitVideo, anno_ids: tuple[str, ...], objects: Mapping[str, Masks]) -> Masks:
-    if len(anno_ids) == 1:
-        return objects[anno_ids[0]]
-    together = joined([video.masks[anno_id] for anno_id in anno_ids])
-    return Masks.read(together, video.frames, video.height_px, video.width_px)
+def _truths(video: SplitVideo) -> dict[tuple[str, ...], Masks]:
+    """Return the masks that expressions mean, by the objects they name."""
+    return {
+        anno_ids: Masks.read(
+            joined([video.masks[anno_id] for anno_id in anno_ids]), video.frames, video.height_px, video.width_px
+        )
+        for anno_ids in {one.anno_ids for one in video.expressions}
+    }
 
 
 def _percent(fraction: float) -> float:

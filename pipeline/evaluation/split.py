@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
 from pipeline.evaluation.files import MismatchError, read_json, some
 from stages.video.images import Image, read_image
 from stages.video.rle import Rle
 
-META, MASKS, OURS = "meta_expressions_valid.json", "mask_dict.json", "split.json"
 GROUPS = ("long", "short")  # at the position of their type_id
 _FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
 _WAY_OUT = "Export the split again, or correct the files; nothing was scored."
@@ -72,19 +72,20 @@ class Split:
 
 
 def read_split(folder: Path) -> Split:
-    """Read and check a split; its masks are checked when they are scored.
+    """Read and check a split; its masks are for `score.check_masks`.
 
     Raises:
         MismatchError: rules are broken; every place is named.
         ValueError: a file is not there or no JSON.
     """
-    meta, masks = read_json(folder / META), read_json(folder / MASKS)
+    meta, masks = read_json(folder / SPLIT_EXPRESSIONS), read_json(folder / SPLIT_MASKS)
     entries = meta.get("videos") if isinstance(meta, dict) else None
     if not isinstance(entries, dict) or not entries or not isinstance(masks, dict):
         raise ValueError(
-            f'{folder / META} is {{"videos": {{…}}}} with a video at least, {MASKS} an object; they are not'
+            f'{folder / SPLIT_EXPRESSIONS} is {{"videos": {{…}}}} with a video at least, '
+            f"{SPLIT_MASKS} an object; they are not"
         )
-    strata = _strata(folder / OURS)
+    strata = _strata(folder / SPLIT_INFO)
     problems: list[str] = []
     videos = []
     for video_id, entry in entries.items():
@@ -125,7 +126,7 @@ def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator
     if not isinstance(one, dict) or not isinstance(one.get("exp"), str) or not one["exp"].strip():
         yield f"exp is a text, got {str(one)[:80]}"
         return
-    if one.get("type_id") not in (0, 1):
+    if one.get("type_id") not in range(len(GROUPS)) or not isinstance(one["type_id"], int):
         yield f"type_id is 0 (long) or 1 (short), got {one.get('type_id')!r}"
     ids = one.get("anno_id")
     if not isinstance(ids, list) or not ids:
@@ -133,7 +134,7 @@ def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator
         return
     for anno_id in map(str, ids):
         if anno_id not in masks:
-            yield f"object {anno_id} is not in {MASKS}"
+            yield f"object {anno_id} is not in {SPLIT_MASKS}"
         elif not isinstance(masks[anno_id], list) or len(masks[anno_id]) != frames:
             got = len(masks[anno_id]) if isinstance(masks[anno_id], list) else str(masks[anno_id])[:80]
             yield f"object {anno_id} has a mask or null for each of the {frames} frames, got {got}"
@@ -165,12 +166,19 @@ def _strata(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     """Return video -> expression -> facet -> level of our exports; nothing for the official split."""
     if not path.exists():
         return {}
-    return {
-        video_id: {
-            exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in of_video.items()
+    content = read_json(path)
+    try:
+        return {
+            video_id: {
+                exp_id: {facet: str(level) for facet, level in levels.items()} for exp_id, levels in of_video.items()
+            }
+            for video_id, of_video in content.get("strata_of", {}).items()
         }
-        for video_id, of_video in read_json(path).get("strata_of", {}).items()
-    }
+    except AttributeError:
+        raise ValueError(
+            f"{path} must be an object; its strata_of, if there, has objects: video -> expression -> facet -> level. "
+            f"It has not: {_WAY_OUT}"
+        ) from None
 
 
 class Jpegs(Sequence[Image]):

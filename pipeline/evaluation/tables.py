@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from manifests.text_tables import markdown_table, text_table
 from pipeline.evaluation.compare import GROUP, FigureInterval, Line
 from pipeline.evaluation.score import FIGURES, OVERALL
 
@@ -30,15 +31,7 @@ def screen_text(lines: Sequence[Line]) -> str:
         low_high = "" if jf.low is None or jf.high is None else f"{jf.low:.2f} to {jf.high:.2f}"
         plain = (f"{line.figures[name].value:.2f}" for name in ("J", "F", "JF"))
         rows.append((line.model, line.level, *plain, low_high, _signed(against["JF"]) if against else ""))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    aligned = (
-        [
-            cell.ljust(width) if k < 2 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in rows
-    )
-    return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+    return "\n".join(text_table(rows, left=2))
 
 
 def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
@@ -63,7 +56,7 @@ def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
         "# Ref-SAV scores",
         "Percent. In brackets 95 % intervals by resampling videos. "
         f"Expressions and videos: {'; '.join(sizes.values())}. Overall is the mean of long and short.",
-        _table(head, rows),
+        markdown_table(head, rows),
     ]
     if paper:
         parts.append("Rows of the paper (table 10) are of its own evaluation videos: a size to expect, no comparison.")
@@ -74,14 +67,14 @@ def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
         parts += [
             f"## J&F against {models[0]}",
             "On the same videos: an interval without 0 is a difference that other videos would show as well.",
-            _table(["model", *levels], differences),
+            markdown_table(["model", *levels], differences),
         ]
     strata = [line for line in lines if line.facet != GROUP]
     if strata:
         cells = {(line.facet, line.level, line.model): str(line.figures["JF"]) for line in strata}
         counts = {(line.facet, line.level): (str(line.expressions), str(line.videos)) for line in strata}
         rows = [[*key, *counts[key], *(cells[*key, model] for model in models)] for key in counts]
-        parts += ["## J&F by kind", _table(["facet", "level", "expressions", "videos", *models], rows)]
+        parts += ["## J&F by kind", markdown_table(["facet", "level", "expressions", "videos", *models], rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,9 +111,3 @@ def _signed(figure: FigureInterval) -> str:
     if figure.low is None or figure.high is None:
         return f"{figure.value:+.2f}"
     return f"{figure.value:+.2f} [{figure.low:+.2f}, {figure.high:+.2f}]"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

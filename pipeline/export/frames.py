@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from manifests.io import Folder
 from manifests.outputs import check_out
+from manifests.row_results import FatalError, RowError
 from manifests.schema import MASK_STRIDE
 from pipeline.data.frame_store import QUALITY, SHORT_PX, Info, SourceFile, StoredVideo, sha256, write_stored
 from pipeline.data.videos import NothingToTrainOnError, Video, read_videos
-from stages.base import FatalError, RowError
 from stages.video.frames import walk
 from stages.video.images import BgrImage, encode_jpeg
 from stages.video.masklets import Masklets, read_masklets

@@ -16,9 +16,10 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests.row_results import FatalError
 from manifests.schema import Reason, Row, Status
 from pipeline.run.run_stages import event_loop, run_row
-from stages.base import FatalError, Stage
+from stages.base import Stage
 
 Render = Callable[[list[Row]], Awaitable[list[Row]]]
 

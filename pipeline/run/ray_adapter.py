@@ -26,11 +26,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
+from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
 from pipeline.run.feed import Feed, open_rows, open_units, processes
 from pipeline.run.progress import RunProgress, Seen
 from pipeline.run.run_stages import finish, run_stages
-from stages.base import FatalError, Stage
+from stages.base import Stage
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
 

@@ -22,7 +22,7 @@ from ray._private import services
 from ray._raylet import Config, GcsClient
 from ray.exceptions import RpcError
 
-from stages.base import FatalError
+from manifests.row_results import FatalError
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from manifests.row_results import FatalError, Reject, RowError
 from manifests.schema import Reason, Row, Status
-from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage
+from stages.base import AsyncStage, Result, Stage
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 _DETAIL_CHARACTERS = 2000

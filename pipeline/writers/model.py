@@ -21,6 +21,7 @@ from pydantic_core import from_json
 import prompts
 from manifests.expression import check_word_count, marker_leak
 from manifests.io import Folder
+from manifests.row_results import RowError
 from manifests.schema import Call, Reason, Row
 from pipeline.engines.chat import ChatClient, Endpoint
 from pipeline.engines.dialect import Request
@@ -29,7 +30,6 @@ from pipeline.engines.reading import ChatReply
 from pipeline.engines.reply_store import ReplyStore, key_of, question
 from prompts import Prompt
 from prompts.replies import Caption, Consistency, Expression
-from stages.base import RowError
 
 R = TypeVar("R", bound=BaseModel)
 _schema = cache(lambda reply: reply.model_json_schema())

@@ -18,8 +18,8 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from manifests.row_results import RowError
 from manifests.schema import Reason
-from stages.base import RowError
 from stages.video.images import BgrImage, Image, fit, shrink, to_rgb
 from stages.video.source_file import HEAD_BYTES, breaks_off, foreign, readable
 from stages.video.times import FrameTimes

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from manifests.io import Folder
+from manifests.row_results import Reject, RowError
 from manifests.schema import MASK_STRIDE, Reason
-from stages.base import Reject, RowError
 from stages.video.rle import Rle, Runs, areas_px, boxes_px, checked, decode, empty, parse, union
 from stages.video.source_file import json_text, readable
 from stages.video.track import Track

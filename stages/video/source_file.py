@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
+from manifests.row_results import FatalError, RowError
 from manifests.schema import Reason
-from stages.base import FatalError, RowError
 
 Wanted = Literal["a video", "JSON"]
 

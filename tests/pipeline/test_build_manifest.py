@@ -14,9 +14,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
+from manifests.row_results import FatalError
 from manifests.schema import ManifestRow
 from pipeline.build_manifest import build, write
-from stages.base import FatalError
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from stages.video_files import VideoFiles

@@ -80,6 +80,7 @@ def test_a_split_with_long_expressions_alone_is_scored_if_asked(
         (["--predictions", "nowhere/results.json"], "there is no nowhere/results.json"),
         (["--predictions", "a/results.json", "--draws", "0"], "--draws and --workers must be at least 1, got 0"),
         (["--predictions", "a/results.json", "--workers", "0"], "must be at least 1, got 2000 and 0"),
+        (["--predictions", "..=.", "--out", "scores"], "that of a folder in OUT: it must have no / or"),
         (["--predictions", "a/results.json", "--out", __file__], f"--out must be a folder, got {__file__}"),
     ],
 )
@@ -174,3 +175,30 @@ def test_scoring_needs_no_torch(split: Path, models: list[str]) -> None:
     command = [sys.executable, "-c", code, str(split), "--predictions", *models]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_masks_are_looked_at_before_the_first_model_predicts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    split = write_split(tmp_path / "split", videos=2, jpegs=True)
+    given = write_predictions(tmp_path / "given/results.json", split)
+    model = tmp_path / "tiny"
+    save_sa2va(taught_sa2va(), model, pixels=tiny_pixels())
+    command = [str(split), "--model", str(model), "--predictions", str(given), "--out", str(tmp_path / "out")]
+    edit(given, lambda content: content["v1"]["2"]["prediction_masks"][5].update(counts="oops"))
+    assert main(command) == 2
+    assert "v1, prediction of 2, frame 00020: " in caplog.text
+    edit(split / "mask_dict.json", lambda masks: masks["1"][2].update(counts="oops"))
+    caplog.clear()
+    assert main(command) == 2
+    assert "v0, object 1, frame 00008: " in caplog.text
+    assert not (tmp_path / "out").exists(), "nothing was predicted"
+
+
+@pytest.mark.parametrize("taken", ["good/ref_sav_valid.csv", "comparison.md", "comparison.png"])
+def test_what_cannot_be_written_ends_the_command_with_a_sentence(
+    split: Path, models: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, taken: str
+) -> None:
+    (tmp_path / "out" / taken / "inside").mkdir(parents=True)
+    assert main([str(split), "--predictions", *models, "--out", str(tmp_path / "out")]) == 3
+    assert "stopped: " in caplog.text
+    assert f"{tmp_path / 'out' / taken}" in caplog.text
+    assert "Give the same command again: it goes on with the videos that are not done" in caplog.text

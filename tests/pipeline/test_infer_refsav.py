@@ -12,7 +12,7 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from pipeline.infer_refsav import EXIT_USER_ERROR, main
+from pipeline.infer_refsav import EXIT_FATAL, EXIT_USER_ERROR, main
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import InferConfig
 from pipeline.sa2va.infer.segment import Segmenter, load_segmenter
@@ -131,6 +131,16 @@ def test_wrong_settings_are_told(
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert re.search(message, record.getMessage())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("taken", ["sheet.jpg", "masks.json", "overlay.mp4"])
+def test_what_cannot_be_written_ends_the_command_with_a_sentence(
+    checkpoint: Path, frames: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, taken: str
+) -> None:
+    (tmp_path / taken).mkdir()
+    command = ["--model", str(checkpoint), str(frames), "a ball", "--out", str(tmp_path), "--frames", "2"]
+    assert main(command) == EXIT_FATAL
+    assert f"(--out {tmp_path}). See to that and give the same command again" in caplog.text
 
 
 def test_a_text_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

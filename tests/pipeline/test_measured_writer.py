@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import prompts
 from manifests.expression import marker_leak
+from manifests.row_results import Reject
 from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
 from pipeline.run.run_stages import run_stages
 from pipeline.writers import english
 from pipeline.writers.distinguish import TRAITS, colour_gap_frac, distinguish, spoken_colours
 from pipeline.writers.measured import MeasuredWriter
-from stages.base import Reject
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
 from stages.compose_expression import ComposeExpression

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from manifests.row_results import FatalError
 from pipeline.ray_train import _refusal, _refuse
-from stages.base import FatalError
 
 
 @pytest.fixture

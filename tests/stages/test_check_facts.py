@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import pytest
 
+from manifests.row_results import Reject
 from manifests.schema import Contradiction, Reason, Row
-from stages.base import Reject
 from stages.check_facts import CheckFacts, check_expression
 from tests.pipeline.facts_factory import make_facts, make_row
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.row_results import Reject
 from manifests.schema import Facts, Span
 from pipeline.writers.measured import MeasuredWriter
-from stages.base import Reject
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
 from stages.check_facts import find_contradictions

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from manifests.io import Folder
+from manifests.row_results import RowError
 from manifests.schema import Reason
 from pipeline.demo.scene import Scene, Sprite
 from pipeline.demo.write_clip import ENCODING, write_clip
-from stages.base import RowError
 from stages.video.frames import walk
 from stages.video.images import fit, shrink, shrink_mask
 

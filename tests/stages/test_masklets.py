@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
+from manifests.row_results import RowError
 from manifests.schema import Reason
-from stages.base import RowError
 from stages.video.masklets import check_masklets, read_masklets
 from stages.video.rle import Rle, contained, decode, empty, from_mask, parse
 from tests.stages.tiny_sav import ENTRIES, HEIGHT_PX, WIDTH_PX, annotation, box, entry

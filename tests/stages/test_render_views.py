@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from manifests.io import Folder
+from manifests.row_results import Reject, RowError
 from manifests.schema import Facts, Reason, Row
-from stages.base import Reject, Result, RowError
+from stages.base import Result
 from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.views import ViewConfig, uniform_indices

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from manifests.io import Folder
-from stages.base import FatalError
+from manifests.row_results import FatalError
 from stages.sav_root import find_root, list_videos
 from stages.shard import left_out, names_in, shard_names
 from stages.video_files import VideoFiles

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 import prompts
 from manifests.expression import marker_leak
+from manifests.row_results import FatalError, RowError
 from manifests.schema import Contradiction, Reason, Row, Status
 from pipeline.run.run_stages import run_stages
 from prompts import Prompt
 from prompts.replies import Caption
-from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
 from stages.compose_expression import ComposeExpression

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from manifests.row_results import RowError
 from manifests.schema import Reason
-from stages.base import RowError
 from stages.video.frames import probe
 from stages.video.times import FrameTimes
 from tests.stages.tiny_sav import FILES, write_mp4

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from skimage import data
 
+from manifests.row_results import RowError
 from manifests.schema import Reason
-from stages.base import RowError
 from stages.video.frames import probe, walk
 from stages.video.images import BgrImage
 from tests.stages.tiny_sav import write_mp4

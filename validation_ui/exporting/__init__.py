@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, select, update
 
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
@@ -121,13 +122,13 @@ def _write_texts(
     raters, people, figures = pseudonyms(connection), reviewers(connection), agreement(connection)
     checks = gates(figures, people, raters, settings.gold_right_frac)
     project = progress(connection, 0.0)
-    _write_json(build / "meta_expressions_valid.json", meta_expressions(clips, chosen))
-    write_masks(connection, clips, chosen, build / "mask_dict.json")
+    _write_json(build / SPLIT_EXPRESSIONS, meta_expressions(clips, chosen))
+    write_masks(connection, clips, chosen, build / SPLIT_MASKS)
     pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
     text = markdown(figures, people, raters, project, checks, warnings)
     (build / "agreement.md").write_text(text, encoding="utf-8")
     (build / "agreement.csv").write_text(as_csv(figures, people, raters), encoding="utf-8")
-    _write_json(build / MARK, _split(connection, settings, clips, chosen))
+    _write_json(build / SPLIT_INFO, _split(connection, settings, clips, chosen))
     return checks
 
 
@@ -186,8 +187,7 @@ def _write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), encoding="ascii")
 
 
-MARK = "split.json"  # a folder with this file and SUMS is an export of ours, and may be replaced
-SUMS = "SHA256SUMS"
+SUMS = "SHA256SUMS"  # a folder with this file and SPLIT_INFO is an export of ours, and may be replaced
 
 
 def check_out(out: Path) -> None:
@@ -198,10 +198,10 @@ def check_out(out: Path) -> None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not all((out / name).is_file() for name in (MARK, SUMS)):
+    if not all((out / name).is_file() for name in (SPLIT_INFO, SUMS)):
         raise ExportError(
-            f"an export replaces nothing but an earlier export, got {out}, which has no {MARK} and {SUMS}; name a new "
-            "folder"
+            f"an export replaces nothing but an earlier export, got {out}, which has no {SPLIT_INFO} and {SUMS}; name "
+            "a new folder"
         )
 
 

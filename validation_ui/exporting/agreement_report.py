@@ -5,9 +5,10 @@ The thresholds of the gates, and where they come from: docs/validation.md, "Wher
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from manifests.text_tables import markdown_table
 from validation_ui.statistics.agreement import Agreement, Comparison
 from validation_ui.statistics.progress import Progress, Reviewer, Share
 
@@ -47,20 +48,20 @@ def markdown(
         "item, so Cohen's kappa is of the first against the second judgement. An edit counts as keeping the text, "
         "a flag as no verdict. Gold items and judgements that were undone are not in these figures.",
         "## Gates",
-        table_text(
+        markdown_table(
             ("gate", "rule", "got", "n", "passed"),
             ((gate.name, gate.rule, gate.got, str(gate.n), "yes" if gate.passed else "**no**") for gate in checks),
         ),
         *(f"Note: {note}" for note in notes),
         "## What was accepted",
-        table_text(("", "accepted", "quota", "more than the quota"), quotas),
+        markdown_table(("", "accepted", "quota", "more than the quota"), quotas),
         "## Two sighted reviewers",
-        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted)),
+        markdown_table(_COMPARISON_HEAD, _comparisons(figures.sighted)),
         "## Sighted and blind reviewer of the same text",
         "Only what the first accepted comes to the second: kappa and alpha of the decision are near 0 by construction.",
-        table_text(_COMPARISON_HEAD, _comparisons(figures.sighted_blind)),
+        markdown_table(_COMPARISON_HEAD, _comparisons(figures.sighted_blind)),
         "## Found from the text alone",
-        table_text(
+        markdown_table(
             ("first blind answers", "hit", "chance: a random point", "chance: a random object"),
             [
                 (
@@ -72,7 +73,7 @@ def markdown(
             ],
         ),
         "## By stratum",
-        table_text(
+        markdown_table(
             ("stratum", "value", "items", "kept at first sight", "n of two", "raw", "AC1", "blind hit"),
             (
                 (
@@ -85,7 +86,7 @@ def markdown(
             ),
         ),
         "## Reviewers",
-        table_text(
+        markdown_table(
             ("reviewer", "role", "judged", "an hour", "accepted", "edited", "gold right", "blind hit", "final accepts"),
             (
                 (
@@ -232,9 +233,3 @@ def percent_text(value: float | None) -> str:
 def number_text(value: float | None, digits: int = 3) -> str:
     """Format a coefficient, or say that it is undefined."""
     return "undefined" if value is None else f"{value:.{digits}f}"
-
-
-def table_text(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Format a table in Markdown."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

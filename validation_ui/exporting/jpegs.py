@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stages.base import FatalError, RowError
+from manifests.row_results import FatalError, RowError
 from stages.video.frames import walk
 from stages.video.images import encode_jpeg
 from validation_ui.exporting.benchmark import Clip, ExportError, frame_name

@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from manifests.outputs import TRAIN_FILE, brief
 from validation_ui.exporting.benchmark import Clip, ExportError, named
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
-
-TRAIN = "Ref-SAV.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_train(path: Path) -> Train:
         videos = {key: PurePosixPath(entry["video_path"]).stem for key, entry in entries.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ExportError(
-            f"a training file is a Ref-SAV.json with a video_path an entry, got {error!r} in {path}"
+            f"a training file is a Ref-SAV.json with a video_path an entry, got {brief(error)} in {path}"
         ) from error
     return Train(path, entries, videos)
 
@@ -128,9 +127,9 @@ def check_train(connection: Connection, clips: Sequence[Clip], path: Path | None
     if path is None:
         if build is not None:
             raise ExportError(
-                f"--rewrite-train needs a training file, got none: the run has no {TRAIN}; name one with --train"
+                f"--rewrite-train needs a training file, got none: the run has no {TRAIN_FILE}; name one with --train"
             )
-        return [*warnings, f"compared with no training file: the run has no {TRAIN}"]
+        return [*warnings, f"compared with no training file: the run has no {TRAIN_FILE}"]
     train = read_train(path)
     overlap = compare(connection, clips, train)
     if build is None:
@@ -147,8 +146,10 @@ def check_train(connection: Connection, clips: Sequence[Clip], path: Path | None
 
 def _rewrite(connection: Connection, train: Train, alike: set[str], build: Path) -> str:
     kept = train.without(alike | set(held_out(connection)))
-    (build / TRAIN).write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return f"{TRAIN} has {len(kept)} of {len(train.entries)} entries: without the videos of the split and their like"
+    (build / TRAIN_FILE).write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return (
+        f"{TRAIN_FILE} has {len(kept)} of {len(train.entries)} entries: without the videos of the split and their like"
+    )
 
 
 def held_out(connection: Connection) -> list[str]:

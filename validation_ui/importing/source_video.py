@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manifests.io import Folder
+from manifests.row_results import FatalError, RowError
 from manifests.schema import MASK_STRIDE
-from stages.base import FatalError, RowError
 from stages.video.frames import Frame, probe, walk
 from stages.video.images import encode_jpeg, shrink
 from stages.video.masklets import read_masklets

@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Connection, select, update
 from starlette.concurrency import run_in_threadpool
 
@@ -17,8 +17,6 @@ from validation_ui.people.access import (
     caller_of,
     clear_cookie,
     close_session,
-    database_of,
-    need,
     serving_of,
     set_cookie,
 )
@@ -26,6 +24,7 @@ from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
 from validation_ui.schema import person
 from validation_ui.serving import Serving
+from validation_ui.web.requests import Body, DatabaseDep, SomeoneDep
 
 router = APIRouter()
 _ACTIONS = """
@@ -49,10 +48,8 @@ HOTKEY_ACTIONS = frozenset(_ACTIONS.split())
 HOTKEY_CODES = frozenset(
     f"{held}{key}" for held in ("", "Shift+", "Alt+", "Ctrl+") for key in _KEYS
 )  # KeyboardEvent.code
-DatabaseDep = Annotated[Database, Depends(database_of)]
 ServingDep = Annotated[Serving, Depends(serving_of)]
 AnyoneDep = Annotated[Caller | None, Depends(caller_of)]
-SomeoneDep = Annotated[Caller, Depends(need())]
 
 
 def passwords_of(request: Request) -> Passwords:
@@ -62,12 +59,6 @@ def passwords_of(request: Request) -> Passwords:
 
 
 PasswordsDep = Annotated[Passwords, Depends(passwords_of)]
-
-
-class Body(BaseModel):
-    """A JSON body of a request; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Login(Body):

@@ -3,21 +3,21 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy import Connection, case, func, select, update
 
 from validation_ui import audit
 from validation_ui.people import accounts
-from validation_ui.people.access import Caller, close_sessions, need
+from validation_ui.people.access import close_sessions
 from validation_ui.problem import Problem
 from validation_ui.schema import Gold, Role, Standing, item, judgement, text_version
 from validation_ui.schema import audit as audit_table
-from validation_ui.web.account import Body, DatabaseDep, ServingDep
+from validation_ui.web.account import ServingDep
+from validation_ui.web.requests import AdminDep, Body, DatabaseDep
 
 router = APIRouter()
-AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
 _MAX_ID = 2**31 - 1  # of an integer column
-Id = Annotated[int, Path(ge=1, le=_MAX_ID)]
+DatabaseId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class Change(Body):
@@ -47,7 +47,7 @@ def list_people(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 
 
 @router.patch("/api/people/{person_id}", status_code=204)
-def change_person(person_id: Id, body: Change, database: DatabaseDep, caller: AdminDep) -> None:
+def change_person(person_id: DatabaseId, body: Change, database: DatabaseDep, caller: AdminDep) -> None:
     """Change the role or the standing of a person."""
     work = partial(
         accounts.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=database.now()
@@ -56,7 +56,7 @@ def change_person(person_id: Id, body: Change, database: DatabaseDep, caller: Ad
 
 
 @router.post("/api/people/{person_id}/sessions/revoke")
-def revoke_sessions(person_id: Id, database: DatabaseDep, caller: AdminDep) -> dict[str, int]:
+def revoke_sessions(person_id: DatabaseId, database: DatabaseDep, caller: AdminDep) -> dict[str, int]:
     """End all sessions of a person at once."""
 
     def work(connection: Connection) -> int:
@@ -93,7 +93,7 @@ def invite(
 
 
 @router.delete("/api/invites/{invite_id}", status_code=204)
-def revoke_invite(invite_id: Id, database: DatabaseDep, caller: AdminDep) -> None:
+def revoke_invite(invite_id: DatabaseId, database: DatabaseDep, caller: AdminDep) -> None:
     """Revoke an invite, so that its link no longer works."""
     database.write(partial(accounts.revoke_invite, invite_id=invite_id, by=caller.id, now=database.now()))
 

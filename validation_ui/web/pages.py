@@ -13,12 +13,11 @@ from validation_ui.people.access import Caller, caller_of, csrf_token, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, person
 from validation_ui.settings import REASONS
+from validation_ui.web.requests import AdminDep, SomeoneDep
 
 router = APIRouter(default_response_class=HTMLResponse)
-SomeoneDep = Annotated[Caller, Depends(need())]
 JudgeDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
-AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
 
 
 def templates() -> Jinja2Templates:

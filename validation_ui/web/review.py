@@ -6,31 +6,24 @@ from typing import Annotated, Any, TypeVar
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Connection, select
 
-from validation_ui.database import Database
 from validation_ui.judging import item_views, leases, pointing, queue, submission, undoing
 from validation_ui.judging.verdict import Verdict
-from validation_ui.people.access import Caller, database_of, need
+from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import ItemState, Role, SlotKind, item, judgement, text_version
 from validation_ui.schema import pointing as pointings
+from validation_ui.web.requests import Body, DatabaseDep
 
 router = APIRouter()
 T = TypeVar("T")
-DatabaseDep = Annotated[Database, Depends(database_of)]
 ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
 SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
 PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
-
-
-class Body(BaseModel):
-    """A JSON body of a request; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Claim(Body):

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from transformers import AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
+from manifests.outputs import brief
 from pipeline.sa2va.checkpoint import configs, names
 from pipeline.sa2va.checkpoint.names import TensorRows
 from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, read_settings
@@ -77,7 +78,7 @@ def load_sa2va(
     try:
         config = configs.from_official(content, family_name, _context_id(tokenizer))
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {error!r}") from error
+        raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {brief(error)}") from error
     with SkipRandomInit():
         family = family_of(config, processor)
         check_tokens(tokenizer, family, str(folder))

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from manifests.outputs import brief
+
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 AGAIN = "download or copy it again"
@@ -140,7 +142,9 @@ def _promised(folder: Path) -> dict[str, Path]:
             weight_map = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
             return {name: folder / file for name, file in weight_map.items()}
         except (ValueError, KeyError, AttributeError) as error:
-            raise ValueError(f"{folder / INDEX} must hold an object with weight_map, got {error!r}: {AGAIN}") from error
+            raise ValueError(
+                f"{folder / INDEX} must hold an object with weight_map, got {brief(error)}: {AGAIN}"
+            ) from error
     if parts := sorted(path.name for path in folder.glob("model-*-of-*.safetensors")):
         raise ValueError(f"{folder} has {len(parts)} files like {parts[0]} but no {INDEX}: {AGAIN}")
     if not (folder / WEIGHTS).is_file() and list(folder.glob("pytorch_model*.bin")):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from stages.base import FatalError, RowError
+from manifests.row_results import FatalError, RowError
 from stages.video.frames import Frame, probe, walk
 from stages.video.images import Image, read_image
 

@@ -21,12 +21,12 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from manifests.row_results import FatalError
 from pipeline.data.videos import Video
 from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
-from stages.base import FatalError
 
 logger = logging.getLogger(__name__)
 _DATA = "data.json"

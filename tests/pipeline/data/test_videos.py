@@ -175,6 +175,22 @@ def test_what_is_no_split_is_refused(tmp_path: Path, content: str) -> None:
         excluded_videos(tmp_path)
 
 
+@pytest.mark.parametrize("content", [bytes(range(256)) * 200, b"[" * 90_000, b"\x89PNG\r\n\x1a\n" + bytes(90_000)])
+def test_a_file_of_another_kind_is_refused_in_a_short_sentence(tmp_path: Path, content: bytes) -> None:
+    for name in ("split.json", "run.json", "Ref-SAV.json"):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "other").mkdir()
+    for refused in (
+        lambda: excluded_videos(tmp_path / "split.json"),
+        lambda: excluded_videos(tmp_path),
+        lambda: read_videos(tmp_path / "Ref-SAV.json", None),  # asks run.json for the SAV_ROOT
+        lambda: read_videos(tmp_path / "Ref-SAV.json", tmp_path),
+    ):
+        with pytest.raises(ValueError, match=r"split|run|Ref-SAV") as error:
+            refused()
+        assert len(str(error.value)) < 700
+
+
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without annotations/"):
         read_videos(tmp_path, tmp_path)

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from manifests.row_results import FatalError, RowError
 from manifests.schema import Reason, Row, Status
 from pipeline.engines import chat
 from pipeline.engines.chat import ChatClient, Endpoint
 from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
 from pipeline.run.run_stages import run_stages
-from stages.base import FatalError, RowError
 from stages.caption_object import CaptionObject
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
@@ -248,7 +248,7 @@ QUIET = """
 import sys
 from pathlib import Path
 from pipeline.engines import liveness
-from stages.base import FatalError
+from manifests.row_results import FatalError
 from tests import dialects
 from tests.misbehaving import Rule, good, half_a_body, never, reset, serve
 from tests.pipeline.writers.asking import text_rows, through

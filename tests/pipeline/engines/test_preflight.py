@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from manifests.row_results import FatalError
 from pipeline.engines.chat import ChatClient, Endpoint
 from pipeline.engines.dialect import Dialect
 from pipeline.engines.preflight import Settled, settle
-from stages.base import FatalError
 from tests import dialects
 from tests.dialects import field, formats, has_pictures, refusing
 from tests.misbehaving import Do, Rule, Server, good, raw, reply, serve, status

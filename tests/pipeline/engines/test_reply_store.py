@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from manifests.io import Folder
+from manifests.row_results import FatalError
 from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
 from pipeline.engines.reply_store import ReplyStore, key_of, question, read
-from stages.base import FatalError
 
 REQUEST = Request(
     model="vlm",

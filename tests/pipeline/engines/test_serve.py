@@ -17,12 +17,12 @@ from openai.types.shared_params.response_format_json_schema import JSONSchema
 from PIL import Image
 from pydantic import ValidationError
 
+from manifests.row_results import FatalError
 from pipeline.engines.models import EngineModel, revision_of
 from pipeline.engines.serve import Served, extra_slots, serving
 from pipeline.run.ray_connect import connect, disconnect
 from pipeline.run.session import prefix_cache
 from prompts.replies import REPLIES
-from stages.base import FatalError
 from tests.tiny_models import make_internvl, make_qwen
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for two engines, 80 s of work for one core each

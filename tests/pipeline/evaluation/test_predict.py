@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from pipeline.evaluation.predict import predict, read_predictions
 from pipeline.evaluation.score import score
 from pipeline.evaluation.split import Split, read_split
 from stages.video.images import Image
-from tests.pipeline.evaluation.drawn import write_split
+from tests.pipeline.evaluation.drawn import edit, write_split
 
 
 class Redness:
@@ -62,3 +63,32 @@ def test_predictions_of_two_models_do_not_mix(split: Split, tmp_path: Path) -> N
     other = read_split(write_split(tmp_path / "other", videos=2, jpegs=True))
     with pytest.raises(ValueError, match="split_sha256 was"):
         predict(other, Redness(), tmp_path, {"model": "red", "frames": (1, 2)})
+
+
+def test_predictions_from_other_frames_are_not_taken_over(tmp_path: Path) -> None:
+    split = read_split(write_split(tmp_path / "split", videos=3, jpegs=True))
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        predict(split, Redness(2), out, {"model": "red"})  # v0 and v1
+    jpegs = sorted((split.folder / "videos").glob("*/00004.jpg"))
+    before = [path.read_bytes() for path in jpegs]
+    for path in jpegs[1:]:
+        noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+        cv2.imwrite(str(path), noise)
+    with pytest.raises(ValueError, match=r"made from other frames than those in .*videos for 1 videos: v1\. Remove"):
+        predict(split, Redness(), out, {"model": "red"})
+    (out / "videos/v1.json").unlink()
+    predict(split, Redness(), out, {"model": "red"})  # v2 had not been predicted from others
+    for path, content in zip(jpegs, before, strict=True):
+        path.write_bytes(content)  # as a copy of the split: its times do not count
+    with pytest.raises(ValueError, match="for 2 videos: v1, v2"):
+        predict(split, Redness(0), out, {"model": "red"})
+
+
+def test_predictions_of_a_run_that_noted_no_sums_are_taken_over(split: Split, tmp_path: Path) -> None:
+    predict(split, Redness(), tmp_path, {"model": "red"})
+    edit(tmp_path / "run.json", lambda content: content.pop("frames_sha256"))
+    predict(split, Redness(0), tmp_path, {"model": "red"})
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run\.json must say what the predictions were made with"):
+        predict(split, Redness(0), tmp_path, {"model": "red"})

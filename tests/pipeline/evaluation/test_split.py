@@ -97,6 +97,25 @@ def test_unsorted_names_and_doubled_keys_are_refused(tmp_path: Path) -> None:
         read_split(folder)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"strata_of": []}', '{"strata_of": {"v0": {"0": "small"}}}', "[" * 9**6])
+def test_a_split_json_of_another_shape_is_refused(tmp_path: Path, content: str) -> None:
+    folder = write_split(tmp_path / "s", videos=1)
+    (folder / "split.json").write_text(content)
+    with pytest.raises(ValueError, match=r"split\.json (must be an object; its strata_of|cannot be read)"):
+        read_split(folder)
+
+
+@pytest.mark.parametrize("type_id", [1.0, "0", None, [0]])
+def test_a_type_that_is_no_number_is_refused(tmp_path: Path, type_id: object) -> None:
+    folder = write_split(tmp_path / "s", videos=1)
+    edit(
+        folder / "meta_expressions_valid.json",
+        lambda meta: meta["videos"]["v0"]["expressions"]["0"].update(type_id=type_id),
+    )
+    with pytest.raises(MismatchError, match=r"expression 0: type_id is 0 \(long\) or 1 \(short\), got"):
+        read_split(folder)
+
+
 def test_frames_are_read_when_looked_at(split_folder: Path) -> None:
     split = read_split(split_folder)
     frames = Jpegs(find_frames(split), split.videos[0])

@@ -9,10 +9,11 @@ from contextlib import nullcontext
 
 import pytest
 
+from manifests.row_results import FatalError, Reject, RowError, Update
 from manifests.schema import Reason, Row, Status
 from pipeline.run import feed
 from pipeline.run.feed import Breaker, Feed, UselessEngineError, lower_bound
-from stages.base import AsyncStage, FatalError, Reject, RowError, Update
+from stages.base import AsyncStage
 from tests.rows import make_row
 
 UNITS, VIDEOS, ROWS = 6, 3, 2  # videos of a unit, rows of a video

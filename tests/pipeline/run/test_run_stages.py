@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from manifests.row_results import FatalError, Reject, RowError, Update
 from manifests.schema import Reason, Row, Status
 from pipeline.run.run_stages import finish, run_stages
-from stages.base import AsyncStage, FatalError, Reject, Result, RowError, Stage, Update
+from stages.base import AsyncStage, Result, Stage
 from tests.rows import make_row
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from manifests.row_results import FatalError
 from manifests.schema import Reason, Row, Status
 from pipeline.engines.models import Sampling
 from pipeline.run.run_stages import finish, run_stages
-from stages.base import FatalError
 from stages.describe_scene import DescribeScene
 from tests.misbehaving import (
     EXPRESSION,
