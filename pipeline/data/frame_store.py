@@ -33,7 +33,7 @@ _KEY = b"refsav.frames"
 
 
 class SourceFile(BaseModel):
-    """A file that went into the store, as it was then."""
+    """Describes a file that went into the store, as it was then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class SourceFile(BaseModel):
 
 
 class Info(BaseModel):
-    """What a file of the store says of itself, in its schema's metadata."""
+    """Holds what a file of the store says of itself, in its schema's metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

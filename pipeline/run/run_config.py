@@ -14,7 +14,7 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Settings of a run; run.json keeps them, and those that change the result must be the same on resume."""
+    """Holds the settings of a run; run.json keeps them, and those that change the result must be the same on resume."""
 
     recipe: str
     select: SelectConfig = field(default_factory=SelectConfig)

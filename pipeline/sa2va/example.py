@@ -1,4 +1,4 @@
-"""ChatTurn what was read of a video into a training example, and several examples into a batch.
+"""Turn what was read of a video into a training example, and several examples into a batch.
 
 Shapes: B videos, L tokens, F frames and O objects of one video, N = all frames of a batch, S = side of SAM 2's image
 (1024), M = S / 4 = side of its mask logits (256).

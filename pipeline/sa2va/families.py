@@ -281,14 +281,14 @@ def _first_resized(image_HW3: Image) -> Image:
 
 
 class Qwen3VL(Qwen):
-    """Describes Qwen3-VL."""
+    """Describes the family of Qwen3-VL models."""
 
     name: ClassVar[str] = "qwen3_vl"
     released_before_norm: ClassVar[bool] = True
 
 
 class Qwen25VL(Qwen):
-    """Describes Qwen2.5-VL."""
+    """Describes the family of Qwen2.5-VL models."""
 
     name: ClassVar[str] = "qwen2_5_vl"
 

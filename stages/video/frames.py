@@ -30,7 +30,7 @@ _SKIPPING = ("h264", "hevc")  # decoders known to take skip_frame packet by pack
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame; its pixels are converted when they are asked for.
+    """Holds a decoded frame; its pixels are converted when they are asked for.
 
     Attributes:
         index: number of the source frame.
@@ -68,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video is, by its first frame and its packets.
+    """Holds what is known of a video from its first frame and its packets.
 
     Attributes:
         size: (height, width) in pixels, upright.

@@ -28,7 +28,7 @@ _DURATION_S, _DURATION_FRAC = 1.0, 0.1
 
 @dataclass(frozen=True)
 class Masklets:
-    """The masklets of one file.
+    """Holds the masklets of one annotation file.
 
     Attributes:
         file: what errors call it.
@@ -160,7 +160,7 @@ def check_masklets(annotation: object, file: str) -> Masklets:
 
 
 def read_entries(raw: bytes, file: str) -> list[list[Any]]:
-    """Parse an annotation file without checking its masks, for who needs a few of many: [T][N] entries.
+    """Parse an annotation file without checking its masks and return its entries [T][N]; for callers that need a few.
 
     `rle.checked` and `rle.parse` check an entry. Arguments and errors are those of `read_masklets`.
     """
@@ -172,7 +172,7 @@ def read_entries(raw: bytes, file: str) -> list[list[Any]]:
 
 @dataclass(frozen=True)
 class VideoObject:
-    """One masklet of a video: its track, and its masks."""
+    """Holds one masklet of a video: its track, and its masks."""
 
     track: Track
     rles_T: Sequence[Rle]

@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 class Rle(TypedDict):
-    """A mask in COCO's compressed form, as JSON files have it.
+    """Holds a mask in COCO's compressed form, as JSON files have it.
 
     Attributes:
         size: [height, width] in pixels.
@@ -140,7 +140,7 @@ def _from_coco(rle: dict[str, Any]) -> Rle:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of S strings.
+    """Holds the runs of S run-length strings.
 
     Attributes:
         lengths_R: pixels of each run; only meaningful for strings without an error.

@@ -16,7 +16,7 @@ from manifests.schema import MASK_STRIDE
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
-    """The times of a video's frames, in seconds from the first one.
+    """Holds the times of a video's frames, in seconds from the first one.
 
     Attributes:
         start_s: (F,) when the frames appear; the first is 0.

@@ -17,7 +17,7 @@ TRAIN = "Ref-SAV.json"
 
 @dataclass(frozen=True)
 class Train:
-    """A training file.
+    """Holds the content of a training file, `Ref-SAV.json`.
 
     Attributes:
         path: the path of the file.
@@ -35,7 +35,7 @@ class Train:
 
 
 def read_train(path: Path) -> Train:
-    """Read a `Ref-SAV.json`.
+    """Read a training file, `Ref-SAV.json`.
 
     Raises:
         ExportError: the file cannot be read or has another format.
@@ -65,7 +65,7 @@ class Overlap:
     unknown: list[str]
 
     def check(self, train: Train) -> None:
-        """Refuse any overlap.
+        """Refuse a training file that shares a video with the split.
 
         Raises:
             ExportError: a video is in both, by its id or by its look.
