@@ -132,7 +132,7 @@ def _probe(video: Video) -> Probe:
 
 
 class _Files:
-    """The annotation files of a video; none is read twice."""
+    """Reads the annotation files of a video, none of them twice."""
 
     def __init__(self, frame_count: int, size: tuple[int, int]) -> None:
         self.frame_count, self.size = frame_count, size

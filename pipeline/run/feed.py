@@ -60,7 +60,7 @@ class UselessEngineError(FatalError):
 
 @dataclass
 class Breaker:
-    """Is the circuit breaker of one process: it counts rows that models were first asked for, and stops a useless run."""
+    """Is the circuit breaker of one process: it counts rows without a usable reply, and stops a run that is useless."""
 
     rows: int = 0
     bad: int = 0

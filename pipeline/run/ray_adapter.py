@@ -168,7 +168,7 @@ class _CleanUpOnly(IdColumnCheckpointManager):
 
 
 class _Manifest(Datasource):
-    """A datasource of the rows of manifest.parquet that are not done, with one read task per row group."""
+    """Reads the rows of manifest.parquet that are not done, with one read task per row group."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -36,7 +36,7 @@ def take_back(out: Folder, object_ids: Collection[str]) -> None:
 
 
 def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -> None:
-    """Uncount the last attempt of rows that failed in a call which the circuit breaker stopped.
+    """Take back the last attempt of rows that failed in a call which the circuit breaker stopped.
 
     Args:
         out: folder of the run.

@@ -26,7 +26,7 @@ LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One or several videos as the model takes them; a dataset gives one video, `collate` joins several.
+    """Holds one or several videos as the model takes them; a dataset gives one video, `collate` joins several.
 
     Text is padded on the right, frames stand one video after the other.
 

@@ -147,7 +147,7 @@ class Family(ABC):
 
     @contextmanager
     def before_norm(self, mllm: nn.Module) -> Iterator[list[Tensor]]:
-        """Within it, the list that it gives receives the input of the final norm, (B, L, h), of every pass."""
+        """Give a list that receives, within the block, the input of the final norm, (B, L, h), of every pass."""
         given: list[Tensor] = []
         norm = child(self.language_model(mllm), "norm")
         hook = norm.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))

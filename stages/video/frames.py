@@ -44,7 +44,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) in pixels, upright."""
+        """Return (height, width) in pixels, upright."""
         return self.turn.size(self.raw.height, self.raw.width)
 
     def bgr(self) -> BgrImage:
@@ -80,7 +80,7 @@ class Probe:
 
     @property
     def frame_count(self) -> int:
-        """Source frames that its index names; whether all of them decode is not known."""
+        """Return the number of frames that the index names; whether all of them decode is not known."""
         return len(self.times.start_s)
 
 
