@@ -94,7 +94,7 @@ class Folder:
         return io.BytesIO(self.read_bytes(name))
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write a file."""
+        """Write `data` to a file, which appears at once when all of it is written."""
         with self._unfinished(name) as file:
             file.write(data)
 
@@ -105,7 +105,7 @@ class Folder:
                 file.write(part.encode())
 
     def delete(self, name: str) -> None:
-        """Remove a file.
+        """Remove one file of the folder.
 
         Raises:
             FileNotFoundError: it is not there.

@@ -7,7 +7,7 @@ from stages.writer import WriterStage
 
 
 class DescribeScene(WriterStage):
-    """Fill `scene_description`."""
+    """Fill the column `scene_description`."""
 
     name = "describe_scene"
     reads = ("scene_jpeg", "object_description", "part_of", "facts", "sibling_facts")

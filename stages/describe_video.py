@@ -7,7 +7,7 @@ from stages.writer import WriterStage
 
 
 class DescribeVideo(WriterStage):
-    """Fill `video_description`."""
+    """Fill the column `video_description`."""
 
     name = "describe_video"
     reads = ("video_jpegs", "video_times_s", "scene_description", "facts")

@@ -28,6 +28,7 @@ PAGES = [
     *ROOT.glob("docs/*.md"),
     *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
 ]
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 TREE = README.split("## The tree")[1].split("```")[1]
 
 
@@ -105,6 +106,16 @@ def test_the_base_install_runs_the_command_without_what_engines_need() -> None:
     command = [sys.executable, "-c", code, "--shard", "demo", "--check"]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_public_docstrings_have_at_least_four_words() -> None:
+    short = []
+    for path in SOURCES:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, _DOCUMENTED)]
+        named = [(getattr(node, "name", "module"), (ast.get_docstring(node) or "").split("\n\n")[0]) for node in nodes]
+        public = [(name, text) for name, text in named if text and not name.startswith("_")]
+        short += [f"{path.relative_to(ROOT)}: {name}: {text}" for name, text in public if len(text.split()) < 4]
+    assert not short
 
 
 def test_suppressions_are_counted() -> None:

@@ -1,4 +1,4 @@
-"""Finds all that can be known to be wrong with the data before the first step of training.
+"""Finds everything in the data that can be known to be wrong before the first step of training.
 
 It does not find out whether an mp4 decodes to its end, which takes as long as an epoch of reading; a frame store was
 made by decoding all of it. Training stops with the video's id where one breaks off.
@@ -30,7 +30,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class DataProblem:
-    """A fault of an expression, or of a video (object_id None)."""
+    """Describes a fault of an expression, or of a video (object_id None)."""
 
     video_id: str
     object_id: str | None
@@ -132,7 +132,7 @@ def _probe(video: Video) -> Probe:
 
 
 class _Files:
-    """The annotation files of a video; none is read twice."""
+    """Reads the annotation files of a video, none of them twice."""
 
     def __init__(self, frame_count: int, size: tuple[int, int]) -> None:
         self.frame_count, self.size = frame_count, size

@@ -27,7 +27,7 @@ class Reader(Protocol):
 
     @property
     def annotated_count(self) -> int:
-        """Number of annotated frames (6 fps)."""
+        """Return the number of annotated frames (6 fps)."""
 
     def images(self, frames: Sequence[int]) -> list[Image]:
         """Read the upright images of these frames, in the order asked for."""
@@ -45,7 +45,7 @@ class VideoReader:
 
     @cached_property
     def annotated_count(self) -> int:
-        """Number of annotated frames (6 fps)."""
+        """Return the number of annotated frames (6 fps)."""
         if self._video.frame_count is not None:
             return annotated_count(self._video.frame_count)
         return len(self._entries(self._video.expressions[0].anno_path))

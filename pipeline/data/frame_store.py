@@ -33,7 +33,7 @@ _KEY = b"refsav.frames"
 
 
 class SourceFile(BaseModel):
-    """A file that went into the store, as it was then."""
+    """Describes a file that went into the store, as it was then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class SourceFile(BaseModel):
 
 
 class Info(BaseModel):
-    """What a file of the store says of itself, in its schema's metadata."""
+    """Holds what a file of the store says of itself, in its schema's metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -120,7 +120,7 @@ class StoredVideo:
 
     @cached_property
     def info(self) -> Info:
-        """Metadata of the file.
+        """Return the metadata of the file.
 
         Raises:
             ValueError: it is not there, damaged, of another format or of another video.
@@ -137,7 +137,7 @@ class StoredVideo:
         return info
 
     def check_sources(self) -> None:
-        """Refuse a file made of another video or other masks than are there now; what is not there is not compared.
+        """Refuse a stored file if the video or masks that it was made from have changed; missing files do not count.
 
         Raises:
             ValueError: a source changed since the export.
@@ -154,7 +154,7 @@ class StoredVideo:
 
     @property
     def annotated_count(self) -> int:
-        """Number of annotated frames (6 fps)."""
+        """Return the number of annotated frames (6 fps)."""
         return int(self._batch.num_rows)
 
     def images(self, frames: Sequence[int]) -> list[Image]:

@@ -41,7 +41,7 @@ class NothingToTrainOnError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A referring expression and the masklet that it means.
+    """Holds a referring expression and the masklet that it means.
 
     Attributes:
         object_id: '<video id>/<manual|auto>/<column>', or what the file says.
@@ -60,7 +60,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video and its expressions.
+    """Holds a video and its expressions.
 
     Attributes:
         video_id: e.g. sav_000001.

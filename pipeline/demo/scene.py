@@ -68,7 +68,7 @@ class Scene:
 
 
 def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
-    """Draw one frame.
+    """Draw one frame of a clip, with exact masks.
 
     Returns:
         The frame (height x width x RGB) and, for each sprite and part by name, the height x width mask of

@@ -286,7 +286,7 @@ class ChatClient:
             return None
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the server."""
         await self._client.close()
 
 

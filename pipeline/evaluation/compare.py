@@ -57,7 +57,7 @@ class Draws:
 
     @classmethod
     def make(cls, video_ids: Sequence[str], groups: Sequence[str], *, seed: int, draws: int = DRAWS) -> "Draws":
-        """Draw videos.
+        """Draw videos with replacement, as often as `draws` says.
 
         Args:
             video_ids: of every expression.

@@ -56,12 +56,12 @@ def open_units(in_flight: int, rows_per_unit: int) -> int:
 
 
 class UselessEngineError(FatalError):
-    """Most rows got no usable reply; the failed attempts of these rows do not count."""
+    """Raised when most rows got no usable reply; the failed attempts of these rows do not count."""
 
 
 @dataclass
 class Breaker:
-    """The circuit breaker of one process: counts rows for which models were asked for the first time."""
+    """Is the circuit breaker of one process: it counts rows without a usable reply, and stops a run that is useless."""
 
     rows: int = 0
     bad: int = 0

@@ -25,7 +25,7 @@ _CORRECT_FRAC = 0.05  # share of the rows after which their figures replace the 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was done so far.
+    """Counts what was done so far.
 
     Attributes:
         states: number of rows by state.
@@ -108,7 +108,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """Requests and tokens that some objects (rows) take."""
+    """Holds the requests and tokens that a number of objects (rows) takes."""
 
     rows: int
     requests: int

@@ -44,7 +44,7 @@ _CRASHES = 2  # retries of a video whose process died
 
 
 def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8) -> Iterator[R]:
-    """Apply `function` to items on all nodes of the cluster; yields the results in order.
+    """Apply `function` to items on all nodes of the cluster; yield the results in order.
 
     Only a few chunks per CPU are computed ahead of what was taken. An exception of `function` is raised here.
 
@@ -72,7 +72,7 @@ def map_parallel(function: Callable[[T], R], items: Sequence[T], chunk: int = 8)
 
 @dataclass(frozen=True)
 class Job:
-    """What to run.
+    """Says which stages to run, and on which rows of a manifest.
 
     Attributes:
         out: folder of the run, with `manifest.parquet`.
@@ -91,7 +91,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Pools:
-    """How much is done at a time.
+    """Says how much a run does at a time.
 
     Attributes:
         cpus: processes that compute, each one video at a time.
@@ -169,7 +169,7 @@ class _CleanUpOnly(IdColumnCheckpointManager):
 
 
 class _Manifest(Datasource):
-    """A datasource of the rows of manifest.parquet that are not done, with one read task per row group."""
+    """Reads the rows of manifest.parquet that are not done, with one read task per row group."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -25,12 +25,12 @@ TOKENS_PER_OBJECT = (5_600, 560)  # in and out, for a model without figures of i
 
 
 def demo() -> RunConfig:
-    """Settings for the drawn demo shard: few videos with many objects, all of them in one report."""
+    """Return settings for the drawn demo shard: few videos with many objects, all of them in one report."""
     return RunConfig(recipe="demo", rows_per_unit=1)
 
 
 def paper() -> RunConfig:
-    """The paper's models on 8 GPUs, and as many objects per video as Ref-SAV has (72,509 in 37,311 videos: 1.94)."""
+    """Return the paper's models on 8 GPUs, and objects per video as in Ref-SAV (72,509 in 37,311 videos: 1.94)."""
     return RunConfig(
         recipe="paper",
         in_flight=256,  # 32 for each of 4 replicas of 2 models; more overflows their queues (olmocr issue 317)
@@ -62,7 +62,7 @@ def paper() -> RunConfig:
 
 
 def modern() -> RunConfig:
-    """One open model for both roles, on one GPU of 80 GB or more of them."""
+    """Return one open model for both roles, on one GPU of 80 GB or more of them."""
     model = EngineModel(
         model="Qwen/Qwen3-VL-30B-A3B-Instruct",
         gpu_memory_gib=70,
@@ -75,7 +75,7 @@ def modern() -> RunConfig:
 
 
 def moe() -> RunConfig:
-    """A newer mixture of experts in FP8 for both roles, without reasoning, on one GPU of 80 GB. Not measured."""
+    """Return a newer mixture of experts in FP8 for both roles, without reasoning, on one GPU of 80 GB. Not measured."""
     model = EngineModel(
         model="Qwen/Qwen3.6-35B-A3B-FP8",
         gpu_memory_gib=48,
@@ -88,7 +88,7 @@ def moe() -> RunConfig:
 
 
 def medium() -> RunConfig:
-    """The 8B model of `modern`'s family in FP8, on one GPU of 24 GB. Not measured."""
+    """Return the 8B model of `modern`'s family in FP8, on one GPU of 24 GB. Not measured."""
     model = EngineModel(
         model="Qwen/Qwen3-VL-8B-Instruct-FP8",
         gpu_memory_gib=20,
@@ -101,7 +101,7 @@ def medium() -> RunConfig:
 
 
 def small() -> RunConfig:
-    """The smallest model of `modern`'s family, for a laptop or a small GPU: to try everything out, not to publish."""
+    """Return the smallest model of `modern`'s family, for a laptop or a small GPU: to try, not to publish."""
     model = EngineModel(
         model="Qwen/Qwen3-VL-2B-Instruct",
         gpu_memory_gib=0,

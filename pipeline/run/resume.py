@@ -36,7 +36,7 @@ def take_back(out: Folder, object_ids: Collection[str]) -> None:
 
 
 def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -> None:
-    """Uncount the last attempt of rows that failed in a call which the circuit breaker stopped.
+    """Take back the last attempt of rows that failed in a call which the circuit breaker stopped.
 
     Args:
         out: folder of the run.
@@ -123,7 +123,7 @@ class _Left:
                 self._drop(name, table, back)
 
     def attempts(self) -> dict[str, int]:
-        """Return by object_id how often a row was tried and failed, or was rejected for want of a usable reply.
+        """Return by object_id how often a row was tried and failed, or was rejected because no usable reply came.
 
         A row that was replayed after another rejection starts from 0. A row without a usable reply does not: its next
         attempt goes on with seeds that were not tried yet.

@@ -14,7 +14,7 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Settings of a run; run.json keeps them, and those that change the result must be the same on resume."""
+    """Holds the settings of a run; run.json keeps them, and those that change the result must be the same on resume."""
 
     recipe: str
     select: SelectConfig = field(default_factory=SelectConfig)
@@ -34,14 +34,14 @@ class RunConfig:
 
     @property
     def models(self) -> dict[str, EngineModel]:
-        """The models that are asked, by role (`vlm`, `llm`); empty if none is asked."""
+        """Return the models that are asked, by role (`vlm`, `llm`); empty if none is asked."""
         if self.engine == "measured" or not self.vlm or not self.llm:
             return {}
         return {"vlm": self.vlm, "llm": self.llm}
 
     @property
     def request_fields(self) -> RequestFields:
-        """The field `request` as names and values."""
+        """Return the field `request` as names and values."""
         return parse_fields(self.request)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ _DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", 
 
 
 class EngineInfo(TypedDict):
-    """What the engine of a run did; the calls of a resumed run are added up."""
+    """Holds what the engine of a run did; the calls of a resumed run are added up."""
 
     url: str
     gpus: int  # GPUs that it held; 0 = none, or an endpoint that was not started here
@@ -28,7 +28,7 @@ class EngineInfo(TypedDict):
 
 
 class RunInfo(TypedDict):
-    """The content of run.json; the exports quote it."""
+    """Holds the content of run.json; the exports quote it."""
 
     shards: list[str]  # folders below sav_train
     writer: str  # measured, or the names of the models that wrote the texts

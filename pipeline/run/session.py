@@ -37,7 +37,7 @@ _REPLACED_S = 1200.0  # a replica that died is loaded again; requests wait so lo
 
 @dataclass
 class Session:
-    """A writer that is ready, and what is known of its engine."""
+    """Holds a writer that is ready, and what is known of its engine."""
 
     writer: Writer
     info: EngineInfo | None = None  # for run.json; seconds and cache figures are filled in at the end

@@ -1,4 +1,4 @@
-"""Load the MLLM that training starts from, and build a Sa2VA on it; every way in which that fails is said clearly."""
+"""Load the MLLM that training starts from, and build a Sa2VA on it; an error says which part is wrong."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""ChatTurn what was read of a video into a training example, and several examples into a batch.
+"""Turn what was read of a video into a training example, and several examples into a batch.
 
 Shapes: B videos, L tokens, F frames and O objects of one video, N = all frames of a batch, S = side of SAM 2's image
 (1024), M = S / 4 = side of its mask logits (256).
@@ -26,7 +26,7 @@ LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One or several videos as the model takes them; a dataset gives one video, `collate` joins several.
+    """Holds one or several videos as the model takes them; a dataset gives one video, `collate` joins several.
 
     Text is padded on the right, frames stand one video after the other.
 

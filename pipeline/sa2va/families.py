@@ -147,7 +147,7 @@ class Family(ABC):
 
     @contextmanager
     def before_norm(self, mllm: nn.Module) -> Iterator[list[Tensor]]:
-        """Within it, the list that it gives receives the input of the final norm, (B, L, h), of every pass."""
+        """Give a list that receives, within the block, the input of the final norm, (B, L, h), of every pass."""
         given: list[Tensor] = []
         norm = child(self.language_model(mllm), "norm")
         hook = norm.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
@@ -281,14 +281,14 @@ def _first_resized(image_HW3: Image) -> Image:
 
 
 class Qwen3VL(Qwen):
-    """Describes Qwen3-VL."""
+    """Describes the family of Qwen3-VL models."""
 
     name: ClassVar[str] = "qwen3_vl"
     released_before_norm: ClassVar[bool] = True
 
 
 class Qwen25VL(Qwen):
-    """Describes Qwen2.5-VL."""
+    """Describes the family of Qwen2.5-VL models."""
 
     name: ClassVar[str] = "qwen2_5_vl"
 

@@ -138,7 +138,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
-    """Within it: inference mode, the model in eval mode, bf16 autocast on CUDA or with bf16 weights.
+    """Set, within the block, inference mode, eval mode, and bf16 autocast on CUDA or with bf16 weights.
 
     Training mode comes back afterwards, so that masks can be made in the middle of a training run. Do not leave it open
     across a `yield`: the modes belong to the thread, and would hold for the code that iterates.

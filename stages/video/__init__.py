@@ -1,1 +1,1 @@
-"""The one place that reads and writes videos and masks, and what is measured of them: arrays in, arrays out."""
+"""The one place that reads and writes videos and masks, and measures them. Functions take and return arrays."""

@@ -41,7 +41,7 @@ class CameraTracker:
 
     @property
     def trails(self) -> list[Trail]:
-        """Points of the background through time, in the order of their start."""
+        """Return points of the background through time, in the order of their start."""
         return self._trails.trails
 
     def add(self, grey_HW: NDArray[np.uint8], foreground: Callable[[], NDArray[np.uint8]]) -> None:

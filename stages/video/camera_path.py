@@ -19,7 +19,7 @@ _MAIN_AXIS = 2.0  # one axis must exceed the other this much to name the move af
 
 @dataclass(frozen=True, eq=False)
 class CameraPath:
-    """The motion of the camera over a video.
+    """Holds the motion of the camera over a video.
 
     Attributes:
         known: false if too few steps could be estimated; the camera then counts as at rest.

@@ -21,7 +21,7 @@ _WIDEST = 10.0  # depths far beyond this many times their spread are not believe
 
 
 def laid_out(trails: Sequence[Trail], frames: int, edges_OT4: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return points by trail and frame, (N, frames, 2).
+    """Return the points of the trails as an array by trail and frame, (N, frames, 2).
 
     Args:
         trails: points that were followed; those seen for less than MIN_STEPS are left out.

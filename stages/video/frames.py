@@ -30,7 +30,7 @@ _SKIPPING = ("h264", "hevc")  # decoders known to take skip_frame packet by pack
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame; its pixels are converted when they are asked for.
+    """Holds a decoded frame; its pixels are converted when they are asked for.
 
     Attributes:
         index: number of the source frame.
@@ -44,7 +44,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) in pixels, upright."""
+        """Return (height, width) in pixels, upright."""
         return self.turn.size(self.raw.height, self.raw.width)
 
     def bgr(self) -> BgrImage:
@@ -68,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video is, by its first frame and its packets.
+    """Holds what is known of a video from its first frame and its packets.
 
     Attributes:
         size: (height, width) in pixels, upright.
@@ -80,7 +80,7 @@ class Probe:
 
     @property
     def frame_count(self) -> int:
-        """Source frames that its index names; whether all of them decode is not known."""
+        """Return the number of frames that the index names; whether all of them decode is not known."""
         return len(self.times.start_s)
 
 

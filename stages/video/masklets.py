@@ -28,7 +28,7 @@ _DURATION_S, _DURATION_FRAC = 1.0, 0.1
 
 @dataclass(frozen=True)
 class Masklets:
-    """The masklets of one file.
+    """Holds the masklets of one annotation file.
 
     Attributes:
         file: what errors call it.
@@ -52,17 +52,17 @@ class Masklets:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each mask, shape (T, N); 0 = not visible."""
+        """Return the pixels of every mask, shape (T, N); 0 = not visible."""
         return np.array([areas_px(rles) for rles in self.rles], np.int64).reshape(self.sizes_TN2.shape[:2])
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
-        """Tight box of each mask, shape (T, N, 4); zeros = not visible."""
+        """Return the tight box of every mask, shape (T, N, 4); zeros = not visible."""
         return np.array([boxes_px(rles) for rles in self.rles], np.int64).reshape(*self.sizes_TN2.shape[:2], 4)
 
     @cached_property
     def centres(self) -> NDArray[np.float64]:
-        """Mean (x, y) of each mask's pixels, shape (T, N, 2); nan = not visible."""
+        """Return the mean (x, y) of every mask's pixels, shape (T, N, 2); nan = not visible."""
         return self.runs.centres().reshape(self.sizes_TN2.shape)
 
     def file_fault(self, frame_count: int, duration_s: float | None = None) -> Reject | None:
@@ -160,7 +160,7 @@ def check_masklets(annotation: object, file: str) -> Masklets:
 
 
 def read_entries(raw: bytes, file: str) -> list[list[Any]]:
-    """Parse an annotation file without checking its masks, for who needs a few of many: [T][N] entries.
+    """Parse an annotation file without checking its masks and return its entries [T][N]; for callers that need a few.
 
     `rle.checked` and `rle.parse` check an entry. Arguments and errors are those of `read_masklets`.
     """
@@ -172,19 +172,19 @@ def read_entries(raw: bytes, file: str) -> list[list[Any]]:
 
 @dataclass(frozen=True)
 class VideoObject:
-    """One masklet of a video: its track, and its masks."""
+    """Holds one masklet of a video: its track, and its masks."""
 
     track: Track
     rles_T: Sequence[Rle]
 
     @property
     def object_id(self) -> str:
-        """Id of the masklet: `<video id>/<manual|auto>/<position>`."""
+        """Return the id of the masklet: `<video id>/<manual|auto>/<position>`."""
         return self.track.object_id
 
     @cached_property
     def best_index(self) -> int:
-        """Annotated frame of the largest area (paper, section 3.3)."""
+        """Return the annotated frame of the largest area (paper, section 3.3)."""
         return int(np.argmax(self.track.areas_px))
 
     def mask(self, index: int) -> NDArray[np.uint8]:

@@ -37,7 +37,7 @@ _SPEED_RATIO = 1.3  # speeds at all depths within this are one speed
 
 @dataclass(frozen=True)
 class OwnMotion:
-    """The motion of an object by itself, the camera's taken out.
+    """Holds the motion of an object by itself, with the camera's motion taken out.
 
     Attributes:
         name: none, left, right, up, down, up-left …, complex (to and fro); unknown.

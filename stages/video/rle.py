@@ -1,4 +1,4 @@
-"""Masks as COCO run-length strings: their one type, and all that is done with them; nothing else uses pycocotools.
+"""Masks as COCO run-length strings: their one type, and all that is done with them; no other file uses pycocotools.
 
 A string holds the lengths of runs in column-major order, background first. Each number is written in characters 48-111:
 five data bits, 0x20 = more follows, 0x10 in the last = negative. From the fourth number on, it is the difference
@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 class Rle(TypedDict):
-    """A mask in COCO's compressed form, as JSON files have it.
+    """Holds a mask in COCO's compressed form, as JSON files have it.
 
     Attributes:
         size: [height, width] in pixels.
@@ -140,7 +140,7 @@ def _from_coco(rle: dict[str, Any]) -> Rle:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of S strings.
+    """Holds the runs of S run-length strings.
 
     Attributes:
         lengths_R: pixels of each run; only meaningful for strings without an error.
@@ -156,7 +156,7 @@ class Runs:
 
     @property
     def visible_S(self) -> NDArray[np.bool_]:
-        """Whether each mask has a pixel; only meaningful for strings without an error."""
+        """Return whether every mask has a pixel; only meaningful for strings without an error."""
         return np.diff(self.first_S1) > 1
 
     def centres(self) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from manifests.schema import MASK_STRIDE
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
-    """The times of a video's frames, in seconds from the first one.
+    """Holds the times of a video's frames, in seconds from the first one.
 
     Attributes:
         start_s: (F,) when the frames appear; the first is 0.
@@ -55,12 +55,12 @@ class FrameTimes:
 
     @property
     def annotated_s(self) -> NDArray[np.float64]:
-        """When the annotated frames appear, (T,)."""
+        """Return when the annotated frames appear, (T,)."""
         return self.start_s[::MASK_STRIDE]
 
     @property
     def step_s(self) -> float:
-        """Time from an annotated frame to the next, on average."""
+        """Return the time from an annotated frame to the next, on average."""
         annotated_s = self.annotated_s
         return float(annotated_s[-1]) / (len(annotated_s) - 1) if len(annotated_s) > 1 else self.duration_s
 
@@ -72,5 +72,5 @@ class FrameTimes:
 
     @property
     def fps(self) -> float:
-        """Frames a second, on average; 0 if that is not known."""
+        """Return the frames a second, on average; 0 if that is not known."""
         return len(self.start_s) / self.duration_s if self.duration_s else 0.0

@@ -19,7 +19,7 @@ _MIN_SAFE_PX = 25  # masks of a few pixels flicker by half without any occlusion
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Areas, boxes and centres of the masks of one object.
+    """Holds areas, boxes and centres of the masks of one object.
 
     Attributes:
         object_id: the masklet.
@@ -35,7 +35,7 @@ class Track:
 
 
 class Sight:
-    """A track in a frame of known size: what of it is cut or covered, and when.
+    """Tells of a track in a frame of known size what of it is cut or covered, and when.
 
     Attributes:
         track: the track itself.

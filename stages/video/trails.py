@@ -22,7 +22,7 @@ _BLOCK_PX = 3
 
 @dataclass(eq=False)
 class Trail:
-    """The path of one point.
+    """Holds the path of one point of the background.
 
     Attributes:
         first: annotated frame of the first of `points`.

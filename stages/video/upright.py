@@ -14,7 +14,7 @@ _TOLERANCE = 0.01  # of the matrix's own scale: half a degree
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the eight ways to lay a rectangle down, done in this order.
+    """Says how a stored frame is made upright: one of the eight ways to turn or mirror it, done in this order.
 
     Attributes:
         transposed: rows become columns.

@@ -39,7 +39,7 @@ class VideoWriter:
         self._rotation_deg, self._size = rotation_deg, (0, 0)
 
     def write(self, image_HW3: Image, time: int) -> None:
-        """Append a frame.
+        """Append a frame to the video.
 
         Args:
             image_HW3: upright; all have the size of the first. An odd side gets a black line at its end.

@@ -19,7 +19,7 @@ _SHEET_WIDTH_PX, _SHEET_TOP_PX, _SHEET_ROW_PX = 800, 168, 112
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewConfig:
-    """Sizes of the views, and how they are drawn."""
+    """Sets the sizes of the views, and how they are drawn."""
 
     frames: int = 8  # paper, section 3.3
     scene_long_px: int = 1024  # of the masked and the scene view: VLMs of today take about a megapixel
@@ -49,7 +49,7 @@ def uniform_indices(entries: int, frames: int) -> list[int]:
 
 
 class ObjectViews:
-    """The views of one object."""
+    """Draws and collects the views of one object."""
 
     def __init__(self, config: ViewConfig) -> None:
         self._config = config
@@ -120,7 +120,7 @@ def black_outside(bgr_HW3: BgrImage, mask_HW: NDArray[np.uint8]) -> BgrImage:
 
 
 class Sheet:
-    """All views of one object on one small image: crop, masked and scene above, the uniform frames below."""
+    """Puts all views of one object on one small image: crop, masked and scene above, the uniform frames below."""
 
     def __init__(self) -> None:
         self._canvas_HW3 = np.full((_SHEET_TOP_PX + 2 * _SHEET_ROW_PX, _SHEET_WIDTH_PX, 3), 24, np.uint8)

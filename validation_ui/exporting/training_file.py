@@ -16,7 +16,7 @@ from validation_ui.schema import video
 
 @dataclass(frozen=True)
 class Train:
-    """A training file.
+    """Holds the content of a training file, `Ref-SAV.json`.
 
     Attributes:
         path: the path of the file.
@@ -34,7 +34,7 @@ class Train:
 
 
 def read_train(path: Path) -> Train:
-    """Read a `Ref-SAV.json`.
+    """Read a training file, `Ref-SAV.json`.
 
     Raises:
         ExportError: the file cannot be read or has another format.
@@ -64,7 +64,7 @@ class Overlap:
     unknown: list[str]
 
     def check(self, train: Train) -> None:
-        """Refuse any overlap.
+        """Refuse a training file that shares a video with the split.
 
         Raises:
             ExportError: a video is in both, by its id or by its look.

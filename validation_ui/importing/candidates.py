@@ -50,7 +50,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kept expression.
+    """Holds a kept expression that may become an item.
 
     Attributes:
         parts: texts of the parts object, scene and video, which together are the expression.

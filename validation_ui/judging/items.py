@@ -154,7 +154,7 @@ _LOCK_LOG = select(audit_head.c.id).with_for_update()
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The number of accepted items by kind, and of the videos that they are in."""
+    """Counts accepted items by kind, and of the videos that they are in."""
 
     long: int
     short: int

@@ -38,7 +38,7 @@ class Point(BaseModel):
 
 
 class PointAnswer(BaseModel):
-    """The answer to a blind item: points, or that the text is ambiguous, or that the object is absent."""
+    """Holds the answer to a blind item: points, or that the text is ambiguous, or that the object is absent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class PointAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PointResult:
-    """The comparison of an answer with the masks.
+    """Holds the result of comparing an answer with the masks.
 
     Attributes:
         outlines: ids of the masklets under all points, smallest first; empty if there is no choice to make.

@@ -24,7 +24,7 @@ _FOR = (Decision.ACCEPT, Decision.EDIT)
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What is known of an item apart from its judgements.
+    """Holds what is known of an item apart from its judgements.
 
     Attributes:
         first_text_id: id of the text that the item started with.
@@ -39,7 +39,7 @@ class ItemFacts:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One live judgement; `hit` tells in the blind pass whether the object was found, and is None in the others."""
+    """Holds one live judgement; `hit` tells whether the blind pass found the object, and is None in other passes."""
 
     kind: SlotKind
     text_id: int
@@ -50,7 +50,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The derived state of an item.
+    """Holds the state that was derived for an item.
 
     Attributes:
         state: never SURPLUS: whether ACCEPTED becomes SURPLUS depends on the quotas (`items.settle`).

@@ -66,7 +66,7 @@ _ENDED = select(_JUDGED + _PASSED)
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """The id of the leased slot, or None and the reason: `why` has the keys code, message and counts."""
+    """Holds the id of the leased slot, or None and the reason: `why` has the keys code, message and counts."""
 
     slot_id: int | None
     why: dict[str, Any] | None = None

@@ -58,7 +58,7 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
 
 
 def count(connection: Connection, person_id: int, settings: Settings) -> int:
-    """Return how many judgements the person can undo, one after the other."""
+    """Return how many judgements the person can undo now, one after the other."""
     last = _last(connection, person_id, settings, judgement.c.undone_at)
     return sum(1 for _ in takewhile(lambda row: not row.fixed, _live(last)))
 

@@ -33,7 +33,7 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a slot asks of the reviewer.
+    """Holds what a slot asks of the reviewer.
 
     Attributes:
         kind: the pass of the slot.
@@ -50,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class CheckedVerdict:
-    """The cleaned texts of a verdict that keeps all rules."""
+    """Holds the cleaned texts of a verdict that keeps all rules."""
 
     new_parts: dict[str, str] | None
     note: str

@@ -119,7 +119,7 @@ def open_session(connection: Connection, person_id: int, now: float) -> str:
 
 
 def close_session(connection: Connection, token_hash: str) -> None:
-    """End one session."""
+    """End one session of a person."""
     connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
 

@@ -115,7 +115,7 @@ async def login(
 
 @router.post("/api/logout", status_code=204)
 def logout(database: DatabaseDep, serving: ServingDep, caller: SomeoneDep) -> Response:
-    """End this session."""
+    """End the session of the caller."""
     database.write(lambda c: close_session(c, caller.session_hash))
     response = Response(status_code=204)
     clear_cookie(response, serving)

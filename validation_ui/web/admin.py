@@ -41,7 +41,7 @@ class Retire(Body):
 
 @router.get("/api/people")
 def list_people(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
-    """List all people."""
+    """List all people with their roles."""
     with database.read() as connection:
         return {"people": accounts.people(connection, database.now())}
 

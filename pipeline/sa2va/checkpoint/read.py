@@ -223,7 +223,7 @@ def _refuse(wrong: Mapping[str, Iterable[str]], folder: Path, shapes: Iterable[s
 
 
 class SkipRandomInit(TorchFunctionMode):
-    """Within it, functions that fill a tensor with random numbers leave it as it is.
+    """Skips random initialisation: within the block, functions that fill a tensor with random numbers do nothing.
 
     Weights that will be read from a file need no random ones first: that saves minutes at 4 B parameters. Memory that
     nobody writes is not taken from the system, and buffers that no file holds (position codes, rotary

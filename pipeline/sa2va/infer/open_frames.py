@@ -43,7 +43,7 @@ class FolderFrames(_Frames):
     """
 
     def __init__(self, folder: Path) -> None:
-        """List the folder.
+        """List the images of a folder.
 
         Raises:
             ValueError: there is no image in it.

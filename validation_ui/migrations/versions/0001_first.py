@@ -8,7 +8,7 @@ down_revision: str | None = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Create all tables of the project."""
     op.create_table(
         "audit",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -310,7 +310,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Drop all tables of the project."""
     with op.batch_alter_table("judgement", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_judgement_slot_id_live",
