@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-from pipeline.demo.scene import Scene, Sprite
+from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import write_clip
 
 
@@ -40,7 +40,7 @@ def draw_clip(folder: Path, video_id: str, objects: int, *, duration_s: float = 
             centre=centre,
         )
 
-    scene = Scene(
+    scene = DrawnScene(
         video_id=video_id,
         width_px=width_px,
         height_px=height_px,

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from pipeline.evaluation.metrics import Masks, boundary_accuracy, region_similarity, score_expression
+from pipeline.evaluation.metrics import VideoMasks, boundary_accuracy, region_similarity, score_expression
 from tests.pipeline.evaluation import plain
 
 WANTED_RATIO = 6.0
@@ -68,7 +68,7 @@ def measure(pred_rles: list[Any], gt_rles: list[Any], rounds: int) -> tuple[floa
     height, width = gt_rles[0]["size"]
 
     def ours() -> tuple[float, float, float]:
-        figures = score_expression(*(Masks.read(rles, names, height, width) for rles in (pred_rles, gt_rles)))
+        figures = score_expression(*(VideoMasks.read(rles, names, height, width) for rles in (pred_rles, gt_rles)))
         return figures.j, figures.f, figures.a
 
     return in_turns(lambda: plain.from_rles(pred_rles, gt_rles), ours, rounds, len(gt_rles))

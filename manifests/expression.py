@@ -1,9 +1,9 @@
 """What a valid referring expression is: its three parts, its length, the words it must not have, what it may refer to.
 
 This is the only place that says so. `prompts.load` fills PROMPT_VALUES in where a prompt states a rule, so a model is
-told what will be checked; prompts/replies.py calls `check_form` as it parses a reply, pipeline/writers/model.py asks
-again if `check_word_count` or `marker_leak` find a fault, and stages/compose_expression.py rejects the row for what
-`why_rejected` returns. The measured writer begins its parts with the same words, and the validation app finds the
+told what will be checked; prompts/replies.py calls `check_form` as it parses a reply, pipeline/writers/model_writer.py
+asks again if `check_word_count` or `marker_leak` find a fault, and stages/compose_expression.py rejects the row for
+what `why_rejected` returns. The measured writer begins its parts with the same words, and the validation app finds the
 parts of an expression by them.
 
 The three parts (object, scene, video) are those of the Sa2VA paper, section 3.3; the numbers are this project's.

@@ -28,7 +28,7 @@ from pipeline.engines.models import EngineModel
 from pipeline.explain import explain
 from pipeline.export import card, cost, frames, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
-from pipeline.run import graph, progress, resume, session
+from pipeline.run import graph, progress_bar, resume, session
 from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
@@ -171,22 +171,22 @@ def _run(
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
         pending = todo["status"].to_pylist().count(Status.PENDING)
-        plan = progress.estimate_run(config, pending) if config.models else None
+        plan = progress_bar.estimate_run(config, pending) if config.models else None
         if plan:
             logger.info("%d objects to describe: about %s", pending, plan)
         with session.opened(config, out) as engine:
             if plan and engine.info:
                 note_engine(out, engine.info)
-                took_h = progress.estimate_h(plan, config.in_flight, *engine.timed)
-                logger.info("at the speed of the first request that is about %s", progress.in_words(took_h))
+                took_h = progress_bar.estimate_h(plan, config.in_flight, *engine.timed)
+                logger.info("at the speed of the first request that is about %s", progress_bar.in_words(took_h))
             before = f"{len(manifest) - len(todo) - not_taken} done before"
             before += f", {not_taken} left by --limit" if not_taken else ""
             logger.info("%d masklets, %s, %d workers", len(manifest), before, workers)
             stages = graph.build(config, sav, engine.writer)
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
-            correct = partial(progress.corrected_estimate, plan) if plan else None
-            ray_adapter.run(job, pools, progress.RunProgress(len(todo), correct))
+            correct = partial(progress_bar.corrected_estimate, plan) if plan else None
+            ray_adapter.run(job, pools, progress_bar.RunProgress(len(todo), correct))
         return engine.info
     except UselessEngineError:
         note_useless_pass(out)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from manifests.outputs import SCORES_JSON, check_out
 from manifests.row_results import FatalError
 from pipeline.evaluation.compare import DRAWS, Line, compare
-from pipeline.evaluation.files import write_text
+from pipeline.evaluation.json_files import write_text
 from pipeline.evaluation.predict import check_predict, check_unseen, predict, read_predictions
 from pipeline.evaluation.score import check_masks, no_group, score, write_scores
 from pipeline.evaluation.sources import (

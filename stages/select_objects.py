@@ -7,7 +7,7 @@ import numpy as np
 
 from manifests.row_results import Reject, RowError
 from manifests.schema import ManifestRow, Status
-from stages.select_policy import Candidate, SelectConfig, check_candidate, choose, reject
+from stages.select_policy import CandidateMasklet, SelectConfig, check_candidate, choose, reject
 from stages.video.frames import Probe
 from stages.video.masklets import Masklets
 from stages.video.times import FrameTimes
@@ -30,7 +30,7 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
         config: thresholds for the choice.
     """
     rows: list[ManifestRow] = []
-    candidates: list[Candidate] = []
+    candidates: list[CandidateMasklet] = []
     try:
         video, video_problem = open_video(files, open_file), None
     except RowError as error:
@@ -51,7 +51,7 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
             if problem:
                 reject(row, problem)
             else:
-                candidates.append(Candidate(row, rles, masklets.centres[:, position]))
+                candidates.append(CandidateMasklet(row, rles, masklets.centres[:, position]))
     if candidates:
         choose(candidates, config)
     return rows

@@ -55,7 +55,7 @@ class SelectConfig:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateMasklet:
     """A masklet that is worth describing by itself, before it is compared with the others of its video."""
 
     row: ManifestRow
@@ -101,7 +101,7 @@ def _border_strip(height_px: int, width_px: int, strip_px: int) -> Rle:
     return from_mask(mask_HW)
 
 
-def choose(candidates: list[Candidate], config: SelectConfig) -> None:
+def choose(candidates: list[CandidateMasklet], config: SelectConfig) -> None:
     """Reject duplicates, parts and masklets over the limit, in place; fill `siblings` and `part_of` of the rows."""
     rows = [candidate.row for candidate in candidates]
     areas_TK = np.array([row.areas_px for row in rows], np.float64).T
@@ -141,6 +141,6 @@ def choose(candidates: list[Candidate], config: SelectConfig) -> None:
             reject(rows[i], Reject(Reason.OVER_VIDEO_LIMIT, f"{detail} > max_objects {config.max_objects}"))
 
 
-def _sight(candidate: Candidate) -> Sight:
+def _sight(candidate: CandidateMasklet) -> Sight:
     row = candidate.row
     return Sight(Track(row.object_id, row.areas_px, row.boxes_px, candidate.centres_T2), row.height_px, row.width_px)

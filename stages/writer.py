@@ -1,7 +1,7 @@
 """The protocol of a writer, which answers prompts with text, and the base class of all stages that ask one.
 
 There are two writers, and the stages are the same for both: `pipeline/writers/measured.py` answers from the row's
-facts and asks no model; `pipeline/writers/model.py` sends prompt and images to a model.
+facts and asks no model; `pipeline/writers/model_writer.py` sends prompt and images to a model.
 """
 
 from abc import abstractmethod

@@ -69,6 +69,30 @@ def plain_name(distribution: str) -> str:
     return distribution.lower().replace("_", "-")
 
 
+def imported_modules(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, and of `from a import b` also a.b, which may be a module."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_no_folder_of_pipeline_imports_a_command() -> None:
+    commands = {f"pipeline.{path.stem}" for path in (ROOT / "pipeline").glob("[a-z]*.py")}
+    assert {"pipeline.annotate", "pipeline.train_on_refsav"} <= commands
+    assert not [path for path in (ROOT / "pipeline").glob("*/**/*.py") if imported_modules(path) & commands]
+
+
+def test_stages_video_imports_no_stage() -> None:
+    for path in (ROOT / "stages/video").glob("*.py"):
+        assert {name for name in imported_modules(path) if name.startswith("stages")} <= {
+            name for name in imported_modules(path) if name.startswith("stages.video")
+        }, path
+
+
 def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
     starts = [str(path.relative_to(ROOT)) for path in SOURCES if "ray.init(" in path.read_text()]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE, Reason, Status
 from pipeline.demo.planned_clips import PlannedClip, PlannedMasklet, clips
-from pipeline.demo.scene import Scene, Sprite
+from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import write_clip
 from stages.video.frames import packet_places
 from stages.video.masklets import read_masklets
@@ -110,12 +110,12 @@ def _outcome(reason: Reason | None) -> dict[str, str | None]:
     return {"status": Status.KEPT if reason is None else Status.FAILED if failed else Status.REJECTED, "reason": reason}
 
 
-def _sprite(scene: Scene, planned: PlannedMasklet, t_s: float) -> Sprite:
+def _sprite(scene: DrawnScene, planned: PlannedMasklet, t_s: float) -> Sprite:
     name = planned.name if planned.target is None else planned.target(t_s)
     return next(sprite for sprite in scene.sprites if name == sprite.name or name in sprite.parts)
 
 
-def _motion(scene: Scene, planned: PlannedMasklet, seen_T: NDArray[np.bool_]) -> dict[str, Any]:
+def _motion(scene: DrawnScene, planned: PlannedMasklet, seen_T: NDArray[np.bool_]) -> dict[str, Any]:
     """Return motion through the world, in screen pixels, and change of size on the screen, while the object is seen."""
     times_s = np.flatnonzero(seen_T) * MASK_STRIDE / scene.fps
     if not len(times_s):
@@ -142,7 +142,7 @@ def _direction(places: NDArray[np.float64], diagonal_px: float) -> str:
     return DIRECTIONS[round(math.atan2(net_y, net_x) / (math.pi / 4)) % 8]
 
 
-def _camera(scene: Scene) -> dict[str, Any]:
+def _camera(scene: DrawnScene) -> dict[str, Any]:
     """Return the true motion of the camera; the cameras of these clips pan or zoom evenly, and never do both."""
     end_s = scene.frame_count / scene.fps
     (x0, y0, zoom0), (x1, y1, zoom1) = scene.view(0), scene.view(end_s)
@@ -155,7 +155,7 @@ def _camera(scene: Scene) -> dict[str, Any]:
     return {"camera": label, "camera_speed_px_s": round(math.hypot(x1 - x0, y1 - y0) / end_s, 1)}
 
 
-def _spans(seen_T: NDArray[np.bool_], scene: Scene) -> list[tuple[float, float]]:
+def _spans(seen_T: NDArray[np.bool_], scene: DrawnScene) -> list[tuple[float, float]]:
     """Return the stretches of sight as [start, end) in seconds; a mask holds until the next annotated frame."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], seen_T, [False]]).astype(int)))
     end_s = scene.frame_count / scene.fps

@@ -10,7 +10,7 @@ from math import cos, pi, sin
 
 from manifests.schema import Reason
 from pipeline.demo import cutouts
-from pipeline.demo.scene import Scene
+from pipeline.demo.scene import DrawnScene
 from pipeline.demo.write_clip import Masklet
 from stages.select_policy import SelectConfig
 
@@ -33,7 +33,7 @@ class PlannedMasklet(Masklet):
 class PlannedClip:
     """A scene, its annotation files, and what is damaged after they were written."""
 
-    scene: Scene
+    scene: DrawnScene
     manual: tuple[PlannedMasklet, ...]
     auto: tuple[PlannedMasklet, ...] = ()
     rotation_deg: int = 0  # see write_clip
@@ -48,7 +48,7 @@ def clips() -> tuple[PlannedClip, ...]:
 
 def lawn() -> PlannedClip:
     """Make a clip in which a cup crosses a lawn, behind a pillar and behind a ball that comes the other way."""
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000001",
         width_px=WIDE[0],
         height_px=WIDE[1],
@@ -77,7 +77,7 @@ def lawn() -> PlannedClip:
 def road() -> PlannedClip:
     """Make a clip in which the camera turns right with a motorcycle, and a ball rolls out of view and comes back."""
     pan = _line((640, 360), (60, 0))
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000002",
         width_px=WIDE[0],
         height_px=WIDE[1],
@@ -115,7 +115,7 @@ def road() -> PlannedClip:
 def space() -> PlannedClip:
     """Make a portrait clip, stored rotated, in which a rocket flies up past two planets and an astronaut."""
     size = (720, 1280)
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000003",
         width_px=size[0],
         height_px=size[1],
@@ -168,7 +168,7 @@ def lookalikes() -> PlannedClip:
 
     horse = cutouts.horse("yellow", 240)
     disc = cutouts.ball("blue", 66)
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000004",
         width_px=WIDE[0],
         height_px=WIDE[1],
@@ -206,7 +206,7 @@ def coins() -> PlannedClip:
         PlannedMasklet(name=name, reason=Reason.OVER_VIDEO_LIMIT if rank >= limit else None)
         for rank, name in enumerate(names)
     ]
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000005",
         width_px=WIDE[0],
         height_px=WIDE[1],
@@ -226,7 +226,7 @@ def wall() -> PlannedClip:
     pan = _line((1100, 360), (-50, 0))
     stone = cutouts.ground("brick.png", SLATE, (1500, 720), zoom=1.3)
     patch = cutouts.Cutout(texture_HW3=stone[120:250, 700:830].copy(), alpha_HW=cutouts.disc(130), colours=("grey",))
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000006",
         width_px=WIDE[0],
         height_px=WIDE[1],
@@ -260,7 +260,7 @@ def wall() -> PlannedClip:
 
 def broken_video() -> PlannedClip:
     """Make a clip whose video opens and decodes for some frames, and then cannot be decoded."""
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000007",
         width_px=WIDE[0] // 2,
         height_px=WIDE[1] // 2,
@@ -278,7 +278,7 @@ def broken_video() -> PlannedClip:
 
 def truncated_manual() -> PlannedClip:
     """Make a clip whose manual file is cut in half; its automatic file and its video are intact."""
-    scene = Scene(
+    scene = DrawnScene(
         video_id="demo_000008",
         width_px=WIDE[0] // 2,
         height_px=WIDE[1] // 2,

@@ -41,7 +41,7 @@ class Sprite:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
+class DrawnScene:
     """A clip before it is drawn: background, sprites and camera."""
 
     video_id: str
@@ -67,7 +67,7 @@ class Scene:
         return (width - 1) / 2, (height - 1) / 2, 1.0
 
 
-def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+def render(scene: DrawnScene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
     """Draw one frame of a clip, with exact masks.
 
     Returns:
@@ -94,7 +94,7 @@ def render(scene: Scene, t_s: float) -> tuple[NDArray[np.uint8], dict[str, NDArr
 
 
 @lru_cache(maxsize=8)  # most cameras do not move; several scenes may be drawn at a time
-def _backdrop(scene: Scene, view: tuple[float, float, float]) -> NDArray[np.uint8]:
+def _backdrop(scene: DrawnScene, view: tuple[float, float, float]) -> NDArray[np.uint8]:
     x, y, zoom = view
     shift_x, shift_y = (scene.width_px - 1) / 2 - zoom * x, (scene.height_px - 1) / 2 - zoom * y
     to_screen = np.array([[zoom, 0, shift_x], [0, zoom, shift_y]], dtype=np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE
-from pipeline.demo.scene import Scene, render
+from pipeline.demo.scene import DrawnScene, render
 from stages.video import rle
 from stages.video.rle import Rle
 from stages.video.video_writer import VideoWriter, write_masklets
@@ -38,7 +38,7 @@ class Masklet:
 
 
 def write_clip(
-    scene: Scene,
+    scene: DrawnScene,
     folder: Path,
     *,
     manual: Sequence[Masklet | str],

@@ -107,7 +107,7 @@ def patch_of(mask_HW: Mask) -> Patch:
 
 
 @dataclass(frozen=True)
-class Masks:
+class VideoMasks:
     """The T checked masks of one object or prediction over a video, all of one size; none is decoded twice.
 
     Attributes:
@@ -155,7 +155,7 @@ class Masks:
 
 
 def mask_faults(rles_T: Sequence[Rle | None], frames: Sequence[str], height_px: int, width_px: int) -> list[str]:
-    """Return a line for every mask that `Masks.read`, whose arguments these are, would refuse."""
+    """Return a line for every mask that `VideoMasks.read`, whose arguments these are, would refuse."""
     return _parsed(rles_T, frames, height_px, width_px)[2]
 
 
@@ -222,7 +222,7 @@ def boundary_accuracy(pred_HW: Mask, gt_HW: Mask) -> float:
     return boundary_f(*_patches(pred_HW, gt_HW))
 
 
-def score_expression(pred: Masks, gt: Masks) -> Figures:
+def score_expression(pred: VideoMasks, gt: VideoMasks) -> Figures:
     """Return the figures of a prediction; frames without the object count as well.
 
     Raises:

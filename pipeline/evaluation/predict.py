@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from manifests.outputs import PREDICTIONS, SPLIT_EXPRESSIONS
-from pipeline.evaluation.files import MismatchError, read_json, some, write_text
+from pipeline.evaluation.json_files import MismatchError, read_json, some, write_text
 from pipeline.evaluation.sources import MADE_WITH
 from pipeline.evaluation.split import Jpegs, Split, SplitExpression, SplitVideo, find_frames
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from manifests.outputs import SCORES_CSV, SCORES_JSON
-from pipeline.evaluation.files import MismatchError, write_text
-from pipeline.evaluation.metrics import Masks, joined, mask_faults, score_expression
+from pipeline.evaluation.json_files import MismatchError, write_text
+from pipeline.evaluation.metrics import VideoMasks, joined, mask_faults, score_expression
 from pipeline.evaluation.predict import Predictions
 from pipeline.evaluation.split import GROUPS, Split, SplitVideo
 from stages.video.rle import Rle
@@ -171,7 +171,7 @@ def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> list
     truths = _truths(video)
     rows = []
     for one in video.expressions:
-        pred = Masks.read(predictions[one.exp_id], video.frames, video.height_px, video.width_px)
+        pred = VideoMasks.read(predictions[one.exp_id], video.frames, video.height_px, video.width_px)
         gt = truths[one.anno_ids]
         figures = score_expression(pred, gt)
         seen_T = gt.areas_T[gt.areas_T > 0]
@@ -193,10 +193,10 @@ def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> list
     return rows
 
 
-def _truths(video: SplitVideo) -> dict[tuple[str, ...], Masks]:
+def _truths(video: SplitVideo) -> dict[tuple[str, ...], VideoMasks]:
     """Return the masks that expressions mean, by the objects they name."""
     return {
-        anno_ids: Masks.read(
+        anno_ids: VideoMasks.read(
             joined([video.masks[anno_id] for anno_id in anno_ids]), video.frames, video.height_px, video.width_px
         )
         for anno_ids in {one.anno_ids for one in video.expressions}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
-from pipeline.evaluation.files import MismatchError, read_json, some
+from pipeline.evaluation.json_files import MismatchError, read_json, some
 from stages.video.images import Image, read_image
 from stages.video.rle import Rle
 

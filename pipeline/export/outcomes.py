@@ -17,7 +17,7 @@ FINAL = (Status.KEPT, Status.REJECTED, Status.FAILED, Status.POISONED)
 _SHOWN = 5  # object ids in an error message
 
 
-class Outcome(NamedTuple):
+class OutcomeCount(NamedTuple):
     """The number of rows that share stage, reason and state; stage and reason are None for kept rows."""
 
     stage: str | None
@@ -32,7 +32,7 @@ class StageFlow:
 
     stage: str
     rows_in: int
-    stops: tuple[Outcome, ...]  # largest first
+    stops: tuple[OutcomeCount, ...]  # largest first
 
     @property
     def rows_out(self) -> int:
@@ -44,11 +44,11 @@ class StageFlow:
         return sum(stop.rows for stop in self.stops if stop.status == status)
 
 
-def count(table: pa.Table) -> list[Outcome]:
+def count(table: pa.Table) -> list[OutcomeCount]:
     """Count the rows per stage, reason and state, the largest group first."""
     keys = ["stage", "reason", "status"]
     groups = table.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist()
-    outcomes = [Outcome(group["stage"], group["reason"], group["status"], group["count_all"]) for group in groups]
+    outcomes = [OutcomeCount(group["stage"], group["reason"], group["status"], group["count_all"]) for group in groups]
     return sorted(outcomes, key=lambda outcome: (-outcome.rows, outcome.stage or "", outcome.reason or ""))
 
 

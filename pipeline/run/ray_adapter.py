@@ -29,7 +29,7 @@ from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
 from pipeline.run.feed import Feed, open_rows, open_units, processes
-from pipeline.run.progress import RunProgress, Seen
+from pipeline.run.progress_bar import RunProgress, Seen
 from pipeline.run.run_stages import finish, run_stages
 from stages.base import Stage
 from stages.render_views import RenderViews

@@ -233,7 +233,7 @@ async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settle
 
 
 def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> Writer:
-    from pipeline.writers.model import Model, ModelWriter
+    from pipeline.writers.model_writer import Model, ModelWriter
 
     models = {role: Model(model.model, _revision(config, model)) for role, model in config.models.items()}
     passes = json.loads(out.read_bytes("run.json")).get("useless_passes", 0) if out.exists("run.json") else 0

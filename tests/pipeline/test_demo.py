@@ -16,7 +16,7 @@ from manifests.schema import MASK_STRIDE, Reason, Status
 from pipeline.demo.cutouts import ball
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.demo.planned_clips import PlannedClip, clips
-from pipeline.demo.scene import Scene, render
+from pipeline.demo.scene import DrawnScene, render
 from pipeline.demo.write_clip import Masklet, write_clip
 
 SOUND = [f"demo_00000{number}" for number in range(1, 7)]
@@ -27,7 +27,7 @@ def undrawn() -> tuple[PlannedClip, ...]:
     return clips()
 
 
-def tiny(**changes: Any) -> Scene:
+def tiny(**changes: Any) -> DrawnScene:
     """A red ball that a blue one passes in front of, on grey with a white corner."""
     ground_HW3 = np.full((120, 200, 3), 128, np.uint8)
     ground_HW3[:30, :40] = 255
@@ -42,7 +42,7 @@ def tiny(**changes: Any) -> Scene:
             ball("blue", 40).sprite("blue", centre=lambda t_s: (20 + 80 * t_s, 60), shadow=False),
         ),
     }
-    return Scene(**{**scene, **changes})
+    return DrawnScene(**{**scene, **changes})
 
 
 def frames_by_opencv(path: Path) -> list[Any]:

@@ -20,7 +20,7 @@ from pycocotools import mask as rle
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Facts, Reason, Span, Status
 from pipeline.data.videos import read_videos
-from pipeline.demo.scene import Scene, Sprite
+from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import write_clip
 from pipeline.export import outcomes, properties
 from pipeline.export.card import card
@@ -154,7 +154,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = root / "sav_train" / "sav_000"
     folder.mkdir(parents=True)
     for video, frames in enumerate((23, 24)):
-        scene = Scene(
+        scene = DrawnScene(
             video_id=f"sav_{video:06d}",
             width_px=192,
             height_px=128,

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.build_manifest import chosen_videos, rows_left_out
 from pipeline.engines.models import EngineModel
-from pipeline.run import progress
-from pipeline.run.progress import Seen
+from pipeline.run.progress_bar import RunEstimate, Seen, corrected_estimate, estimate_h, estimate_run
 from pipeline.run.recipes import modern, paper
 from pipeline.run.run_config import RunConfig
 
@@ -42,21 +41,21 @@ def test_videos_without_anything_to_describe_do_not_count() -> None:
 
 
 def test_what_a_run_takes() -> None:
-    plan = progress.estimate_run(replace(modern(), engine="vllm"), 100)
+    plan = estimate_run(replace(modern(), engine="vllm"), 100)
     assert (plan.requests, plan.tokens_in, plan.tokens_out) == (600, 560_000, 56_000)
-    both = progress.estimate_run(replace(paper(), engine="vllm"), 10)
+    both = estimate_run(replace(paper(), engine="vllm"), 10)
     assert (both.tokens_in, both.tokens_out) == (111_000, 5_600), "two models, each with its share"
     same = EngineModel(model="m", tokens_per_object=(1000, 100))
     alone = RunConfig(recipe="x", engine="http", engine_url="http://h/v1", vlm=same, llm=same)
-    assert progress.estimate_run(alone, 3).tokens_in == 3000
-    assert progress.estimate_h(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 20 / 3600)
-    assert progress.estimate_h(plan, in_flight=2000, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 100 / 3600)
-    assert progress.estimate_h(plan, 20, 6.0, tokens_out=10) == pytest.approx(600 * 6 * 9.333 / 20 / 3600, rel=1e-3)
+    assert estimate_run(alone, 3).tokens_in == 3000
+    assert estimate_h(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 20 / 3600)
+    assert estimate_h(plan, in_flight=2000, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 100 / 3600)
+    assert estimate_h(plan, 20, 6.0, tokens_out=10) == pytest.approx(600 * 6 * 9.333 / 20 / 3600, rel=1e-3)
 
 
 def test_the_first_rows_correct_it() -> None:
     """By those that were worked on: what is rejected before takes no request."""
-    plan = progress.RunEstimate(100, 600, 560_000, 56_000)
+    plan = RunEstimate(100, 600, 560_000, 56_000)
     seen = Seen({"kept": 4, "failed": 1, "rejected": 9}, 5, 30, 20_000, 2_500)
-    told = progress.corrected_estimate(plan, seen, passed_s=90)
+    told = corrected_estimate(plan, seen, passed_s=90)
     assert told == "by the first 5 of 100 objects the whole takes 600 requests, 400,000 tokens in, 50,000 out, 30 min"

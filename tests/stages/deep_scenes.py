@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from manifests.schema import MASK_STRIDE, Facts
 from pipeline.demo import cutouts
 from pipeline.demo.cutouts import Cutout
-from pipeline.demo.scene import Scene, Sprite, render
+from pipeline.demo.scene import DrawnScene, Sprite, render
 from stages.facts import measure
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
@@ -131,7 +131,7 @@ def _track(name: str, masks: list[NDArray[np.bool_]]) -> Track:
     return Track(name, [int(mask.sum()) for mask in masks], np.array(boxes), np.array(centres))
 
 
-def _scene(deep: Deep) -> Scene:
+def _scene(deep: Deep) -> DrawnScene:
     camera = deep.camera
 
     def view(t: float) -> tuple[float, float, float]:
@@ -161,7 +161,7 @@ def _scene(deep: Deep) -> Scene:
     for name, thing in deep.things.items():
         cutout = cutouts.ball(thing.colour, 64)
         parts.append((thing.depth, sprite(name, cutout, thing.path, thing.depth, thing.width_px / 64)))
-    return Scene(
+    return DrawnScene(
         video_id="deep",
         width_px=WIDTH_PX,
         height_px=HEIGHT_PX,

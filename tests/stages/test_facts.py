@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE, Facts, Span
 from pipeline.demo.cutouts import TINTS, ball, ground, slab
-from pipeline.demo.scene import Scene, Sprite
+from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import write_clip
 from stages.facts import measure
 from stages.video.camera import CameraTracker
@@ -31,7 +31,7 @@ def reduced(mask_HW: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.ui
     return np.asarray(cv2.resize(mask_HW, shape[::-1]), np.uint8)
 
 
-def measured(folder: Path, scene: Scene) -> dict[str, Facts]:
+def measured(folder: Path, scene: DrawnScene) -> dict[str, Facts]:
     """Write the clip, read it back and measure it; name of the sprite -> facts."""
     names = [sprite.name for sprite in scene.sprites]
     write_clip(scene, folder, manual=names)
@@ -64,8 +64,10 @@ def measured(folder: Path, scene: Scene) -> dict[str, Facts]:
     return dict(zip(names, facts, strict=True))
 
 
-def clip(video_id: str, sprites: tuple[Sprite, ...], camera: Callable[[float], tuple[float, float, float]]) -> Scene:
-    return Scene(
+def clip(
+    video_id: str, sprites: tuple[Sprite, ...], camera: Callable[[float], tuple[float, float, float]]
+) -> DrawnScene:
+    return DrawnScene(
         video_id=video_id,
         width_px=WIDTH_PX,
         height_px=HEIGHT_PX,

@@ -13,14 +13,14 @@ from skimage import data
 from manifests.io import Folder
 from manifests.row_results import RowError
 from manifests.schema import Reason
-from pipeline.demo.scene import Scene, Sprite
+from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import ENCODING, write_clip
 from stages.video.frames import walk
 from stages.video.images import fit, shrink, shrink_mask
 
 FRAMES, WIDTH_PX, HEIGHT_PX = 10, 192, 96
 NEARLY_LOSSLESS = ENCODING | {"crf": "4"}
-SCENE = Scene(
+SCENE = DrawnScene(
     video_id="upright",
     width_px=WIDTH_PX,
     height_px=HEIGHT_PX,

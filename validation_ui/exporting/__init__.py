@@ -21,9 +21,9 @@ from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
 from validation_ui.exporting.benchmark import (
-    Clip,
+    BenchmarkClip,
+    BenchmarkExpression,
     ExportError,
-    Expression,
     meta_expressions,
     named,
     read_chosen,
@@ -113,8 +113,8 @@ def export(
 def _write_texts(
     connection: Connection,
     settings: Settings,
-    clips: Sequence[Clip],
-    chosen: Sequence[Expression],
+    clips: Sequence[BenchmarkClip],
+    chosen: Sequence[BenchmarkExpression],
     build: Path,
     warnings: Sequence[str],
 ) -> list[Gate]:
@@ -133,7 +133,7 @@ def _write_texts(
 
 
 def _split(
-    connection: Connection, settings: Settings, clips: Sequence[Clip], chosen: Sequence[Expression]
+    connection: Connection, settings: Settings, clips: Sequence[BenchmarkClip], chosen: Sequence[BenchmarkExpression]
 ) -> dict[str, Any]:
     """Return the content of `split.json`: the videos that training must leave out, and the strata of the split."""
     strata: dict[str, Counter[str]] = defaultdict(Counter)
@@ -153,7 +153,7 @@ def _split(
     }
 
 
-def _mark(connection: Connection, chosen: Sequence[Expression], out: Path, now: float) -> None:
+def _mark(connection: Connection, chosen: Sequence[BenchmarkExpression], out: Path, now: float) -> None:
     """Mark the expressions as exported; raise ExportError if one was undone while the files were written."""
     accepted = select(item.c.id, item.c.text_id).where(item.c.state == ItemState.ACCEPTED)
     still = {(row.id, row.text_id) for row in connection.execute(accepted)}
@@ -205,7 +205,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def check_chosen(chosen: Sequence[Expression], settings: Settings) -> None:
+def check_chosen(chosen: Sequence[BenchmarkExpression], settings: Settings) -> None:
     """Check that there is something to export, and no more than the quotas allow.
 
     Raises:

@@ -14,7 +14,9 @@ from validation_ui.statistics.progress import Progress, Reviewer, Share
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
 
-Row = tuple[str, str, str, float | None, float | None, float | None, int]  # section, what, figure, value, low, high, n
+ReportRow = tuple[
+    str, str, str, float | None, float | None, float | None, int
+]  # section, what, figure, value, low, high, n
 HEAD = ("section", "what", "figure", "value", "low", "high", "n")
 
 
@@ -122,7 +124,7 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[Row]:
+def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[ReportRow]:
     for section, comparisons in (("sighted", figures.sighted), ("sighted_blind", figures.sighted_blind)):
         for what, comparison in comparisons.items():
             yield from _figure_rows(section, what, comparison)
@@ -144,12 +146,12 @@ def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, s
             yield ("reviewer", raters[who.id], figure, frac, None, None, who.judged)
 
 
-def _figure_rows(section: str, what: str, comparison: Comparison) -> Iterator[Row]:
+def _figure_rows(section: str, what: str, comparison: Comparison) -> Iterator[ReportRow]:
     for name, figure in comparison.figures.items():
         yield (section, what, name, figure.value, figure.low, figure.high, comparison.n)
 
 
-def _share_row(section: str, what: str, figure: str, share: Share) -> Row:
+def _share_row(section: str, what: str, figure: str, share: Share) -> ReportRow:
     return (section, what, figure, share.frac, share.low, share.high, share.n)
 
 

@@ -26,7 +26,7 @@ _TYPE_IDS = {"long": 0, "short": 1}
 
 
 @dataclass(frozen=True)
-class Expression:
+class BenchmarkExpression:
     """An accepted expression. Its id in the files is the item's id, so it stays when other expressions are added."""
 
     item_id: int
@@ -39,7 +39,7 @@ class Expression:
 
 
 @dataclass(frozen=True)
-class Clip:
+class BenchmarkClip:
     """A video with accepted expressions."""
 
     id: str
@@ -61,7 +61,7 @@ def frame_name(frame: int) -> str:
     return f"{frame:05d}"
 
 
-def read_chosen(connection: Connection) -> list[Expression]:
+def read_chosen(connection: Connection) -> list[BenchmarkExpression]:
     """Read the accepted expressions in the order of the files: by video, then object, long before short."""
     query = (
         select(
@@ -74,7 +74,7 @@ def read_chosen(connection: Connection) -> list[Expression]:
     )
     rows = sorted(connection.execute(query), key=lambda row: (row.video_id, row.object_id, row.kind, row.id))
     return [
-        Expression(
+        BenchmarkExpression(
             item_id=row.id,
             text_id=row.text_id,
             masklet_id=row.masklet_id,
@@ -87,7 +87,7 @@ def read_chosen(connection: Connection) -> list[Expression]:
     ]
 
 
-def read_clips(connection: Connection, chosen: Sequence[Expression]) -> list[Clip]:
+def read_clips(connection: Connection, chosen: Sequence[BenchmarkExpression]) -> list[BenchmarkClip]:
     """Read the videos of the accepted expressions, sorted by id.
 
     Raises:
@@ -96,14 +96,14 @@ def read_clips(connection: Connection, chosen: Sequence[Expression]) -> list[Cli
     ids = {expression.video_id for expression in chosen}
     columns = (video.c.id, video.c.path, video.c.sha256, video.c.height_px, video.c.width_px, video.c.frame_count)
     rows = connection.execute(select(*columns, video.c.fingerprints)).all()
-    clips = sorted((Clip(*row) for row in rows if row.id in ids), key=lambda clip: clip.id)
+    clips = sorted((BenchmarkClip(*row) for row in rows if row.id in ids), key=lambda clip: clip.id)
     for clip in clips:
         if not NAME.fullmatch(clip.id):
             raise ExportError(f"a video id becomes a folder and so has letters, digits and _ only, got {clip.id!r}")
     return clips
 
 
-def meta_expressions(clips: Sequence[Clip], chosen: Sequence[Expression]) -> dict[str, Any]:
+def meta_expressions(clips: Sequence[BenchmarkClip], chosen: Sequence[BenchmarkExpression]) -> dict[str, Any]:
     """Return the content of `meta_expressions_valid.json`."""
     by_video = {video_id: list(group) for video_id, group in groupby(chosen, key=lambda one: one.video_id)}
     return {
@@ -127,7 +127,9 @@ def meta_expressions(clips: Sequence[Clip], chosen: Sequence[Expression]) -> dic
     }
 
 
-def write_masks(connection: Connection, clips: Sequence[Clip], chosen: Sequence[Expression], path: Path) -> None:
+def write_masks(
+    connection: Connection, clips: Sequence[BenchmarkClip], chosen: Sequence[BenchmarkExpression], path: Path
+) -> None:
     """Write `mask_dict.json`, one object after the other, as all masks may be hundreds of MB.
 
     Raises:
@@ -142,7 +144,7 @@ def write_masks(connection: Connection, clips: Sequence[Clip], chosen: Sequence[
 
 
 def _masks(
-    connection: Connection, clips: dict[str, Clip], chosen: Sequence[Expression]
+    connection: Connection, clips: dict[str, BenchmarkClip], chosen: Sequence[BenchmarkExpression]
 ) -> Iterator[tuple[int, list[dict[str, Any] | None]]]:
     for masklet_id, video_id in dict.fromkeys((one.masklet_id, one.video_id) for one in chosen):
         clip = clips[video_id]

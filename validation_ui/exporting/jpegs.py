@@ -9,12 +9,12 @@ from pathlib import Path
 from manifests.row_results import FatalError, RowError
 from stages.video.frames import walk
 from stages.video.images import encode_jpeg
-from validation_ui.exporting.benchmark import Clip, ExportError, frame_name
+from validation_ui.exporting.benchmark import BenchmarkClip, ExportError, frame_name
 
 QUALITY = 95
 
 
-def write_frames(clips: Sequence[Clip], sav_root: Path, videos: Path) -> int:
+def write_frames(clips: Sequence[BenchmarkClip], sav_root: Path, videos: Path) -> int:
     """Write `<videos>/<video id>/<frame>.jpg`, and return the number of frames.
 
     Raises:
@@ -28,7 +28,7 @@ def write_frames(clips: Sequence[Clip], sav_root: Path, videos: Path) -> int:
             pool.shutdown(cancel_futures=True)
 
 
-def _write(clip: Clip, sav_root: Path, folder: Path) -> int:
+def _write(clip: BenchmarkClip, sav_root: Path, folder: Path) -> int:
     source = (sav_root / clip.path).resolve()
     if not source.is_relative_to(sav_root.resolve()):
         raise ExportError(f"a source lies below SAV_ROOT, got {source} of {clip.id}; import the run again")
@@ -58,7 +58,7 @@ def _write(clip: Clip, sav_root: Path, folder: Path) -> int:
     return len(clip.annotated)
 
 
-def _sha256(source: Path, clip: Clip) -> str:
+def _sha256(source: Path, clip: BenchmarkClip) -> str:
     try:
         with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

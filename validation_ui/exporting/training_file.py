@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from manifests.outputs import TRAIN_FILE, brief
-from validation_ui.exporting.benchmark import Clip, ExportError, named
+from validation_ui.exporting.benchmark import BenchmarkClip, ExportError, named
 from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
 
@@ -83,7 +83,7 @@ class Overlap:
             )
 
 
-def compare(connection: Connection, clips: Sequence[Clip], train: Train) -> Overlap:
+def compare(connection: Connection, clips: Sequence[BenchmarkClip], train: Train) -> Overlap:
     """Find the videos of the split in a training file, by id and by the hashes of their frames."""
     ours = {clip.id: clip.fingerprints for clip in clips}
     wanted = set(train.videos.values()) - set(ours)
@@ -98,7 +98,7 @@ def compare(connection: Connection, clips: Sequence[Clip], train: Train) -> Over
     )
 
 
-def alike_within(clips: Sequence[Clip]) -> list[tuple[str, str]]:
+def alike_within(clips: Sequence[BenchmarkClip]) -> list[tuple[str, str]]:
     """Return the pairs of videos of the split that look the same."""
     dense = {clip.id: clip.fingerprints for clip in clips}
     pairs = near_duplicates(dense, {name: _thinned(value) for name, value in dense.items()})
@@ -111,7 +111,9 @@ def _thinned(dense: bytes) -> bytes:
     return b"".join(dense[at : at + BYTES] for at in range(0, len(dense), step * BYTES))
 
 
-def check_train(connection: Connection, clips: Sequence[Clip], path: Path | None, build: Path | None) -> list[str]:
+def check_train(
+    connection: Connection, clips: Sequence[BenchmarkClip], path: Path | None, build: Path | None
+) -> list[str]:
     """Refuse an overlap with the training file, or write the file without it; return warnings.
 
     Args:

@@ -109,7 +109,7 @@ class Sums:
         return type(self)(**sums)
 
 
-Figure = Callable[[Sums], Floats]
+Statistic = Callable[[Sums], Floats]
 
 
 def raw_of(sums: Sums) -> Floats:
@@ -139,7 +139,7 @@ def ac1_of(sums: Sums) -> Floats:
     return _ratio(raw_of(sums) - chance, 1 - chance)
 
 
-FIGURES: dict[str, Figure] = {"raw": raw_of, "kappa": kappa_of, "alpha": alpha_of, "ac1": ac1_of}
+FIGURES: dict[str, Statistic] = {"raw": raw_of, "kappa": kappa_of, "alpha": alpha_of, "ac1": ac1_of}
 
 
 def raw(ratings_NR: Ratings) -> float:
@@ -183,7 +183,7 @@ Interval = tuple[float, float]
 def bootstrap(
     sums_N: Sums,
     videos_N: NDArray[np.int64],
-    figures: dict[str, Figure],
+    figures: dict[str, Statistic],
     *,
     seed: int = 0,
     draws: int = DRAWS,

@@ -18,7 +18,6 @@ from PIL import ImageDraw, ImageFont
 from stages.video.images import Image, encode_jpeg, fit
 from stages.video.video_writer import VideoWriter
 
-Masks = NDArray[np.bool_]
 # far apart from one another, and light enough to be read as text on black
 COLOURS = ((255, 82, 82), (64, 156, 255), (255, 214, 10), (48, 209, 88), (191, 90, 242), (255, 149, 0), (100, 230, 230))
 _TINT_FRAC = 0.4
@@ -28,7 +27,7 @@ _TIME_BASE = Fraction(1, 12_000)  # seconds
 _SHEET_COLUMNS, _SHEET_CELL_PX = 4, 400
 
 
-def overlay(image_HW3: Image, masks_NHW: Masks) -> Image:
+def overlay(image_HW3: Image, masks_NHW: NDArray[np.bool_]) -> Image:
     """Return a copy of the frame with every mask tinted, and a line along its edge that shows where masks overlap.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.sa2va.grounding import Heads, features, heads
-from pipeline.sa2va.infer.track import FrameMaps, repeated
+from pipeline.sa2va.infer.tracker import FrameMaps, repeated
 from pipeline.sa2va.model import Sa2va
 
 

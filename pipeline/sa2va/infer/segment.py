@@ -19,12 +19,11 @@ from pipeline.sa2va.config import InferConfig, official_infer
 from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.infer.generate import Generation, encode_prompts, generate
 from pipeline.sa2va.infer.paths import Consistent, Official
-from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
+from pipeline.sa2va.infer.tracker import MaskPath, Propagation, propagate
 from pipeline.sa2va.model import Sa2va, device_of, inference
 from pipeline.sa2va.pixels import squares
 from stages.video.images import Image
 
-Masks = NDArray[np.bool_]
 logger = logging.getLogger("refsav")
 
 
@@ -39,7 +38,7 @@ class Segmentation:
     """
 
     text: str
-    masks_THW: Masks
+    masks_THW: NDArray[np.bool_]
     answer: str
 
 
@@ -48,7 +47,7 @@ class FrameMasks:
     """Holds one frame and the masks of all texts on it, (N, H, W)."""
 
     image_HW3: Image
-    masks_NHW: Masks
+    masks_NHW: NDArray[np.bool_]
 
 
 class Segmenter:

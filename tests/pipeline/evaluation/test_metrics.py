@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.metrics import (
-    Masks,
+    VideoMasks,
     boundary_accuracy,
     region_similarity,
     score_expression,
@@ -66,7 +66,7 @@ def test_expressions_equal_the_rules_on_decoded_masks(size: Size, frames: list[t
     preds = [rle(random_mask(size, one, seed + t)) for t, (one, _) in enumerate(frames)]
     gts = [rle(random_mask(size, other, seed + 100 + t)) for t, (_, other) in enumerate(frames)]
     names = [str(t) for t in range(len(frames))]
-    found = score_expression(Masks.read(preds, names, *size), Masks.read(gts, names, *size))
+    found = score_expression(VideoMasks.read(preds, names, *size), VideoMasks.read(gts, names, *size))
     assert (found.j, found.f, found.a) == plain.from_rles(preds, gts)
 
 
@@ -152,9 +152,9 @@ def test_other_than_boolean_masks_of_one_size_are_refused() -> None:
         boundary_accuracy(mask.astype(np.uint8), mask.astype(np.uint8))
     with pytest.raises(ValueError, match="boolean and of shape"):
         boundary_accuracy(mask[:0], mask[:0])
-    one, two = (Masks.read([rle(mask)] * n, ["0", "1"], 20, 30) for n in (1, 2))
+    one, two = (VideoMasks.read([rle(mask)] * n, ["0", "1"], 20, 30) for n in (1, 2))
     with pytest.raises(ValueError, match=r"same frames, one at least, .* got 1 of \(20, 30\) and 2"):
         score_expression(one, two)
-    nothing = Masks.read([], [], 20, 30)
+    nothing = VideoMasks.read([], [], 20, 30)
     with pytest.raises(ValueError, match="one at least"):
         score_expression(nothing, nothing)

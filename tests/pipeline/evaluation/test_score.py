@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.evaluation.files import MismatchError
+from pipeline.evaluation.json_files import MismatchError
 from pipeline.evaluation.predict import Missing, read_predictions, results_entry, write_results
 from pipeline.evaluation.score import Scores, score, write_scores
 from pipeline.evaluation.split import read_split

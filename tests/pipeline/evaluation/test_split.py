@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.evaluation.files import MismatchError
+from pipeline.evaluation.json_files import MismatchError
 from pipeline.evaluation.split import Jpegs, find_frames, read_split
 from tests.pipeline.evaluation.drawn import FRAMES, HEIGHT_PX, WIDTH_PX, edit, masklet, write_split
-from validation_ui.exporting.benchmark import Clip, Expression, meta_expressions
+from validation_ui.exporting.benchmark import BenchmarkClip, BenchmarkExpression, meta_expressions
 
 
 def test_a_split_is_read_in_the_order_of_its_file(split_folder: Path) -> None:
@@ -29,10 +29,10 @@ def test_a_split_is_read_in_the_order_of_its_file(split_folder: Path) -> None:
 
 
 def test_our_export_is_read(tmp_path: Path) -> None:
-    clip = Clip("sav_1", "x.mp4", "", HEIGHT_PX, WIDTH_PX, 4 * FRAMES - 3, b"")
+    clip = BenchmarkClip("sav_1", "x.mp4", "", HEIGHT_PX, WIDTH_PX, 4 * FRAMES - 3, b"")
     chosen = [
-        Expression(7, 1, 31, "sav_1", "long", "a long text", {"size": "small"}),
-        Expression(9, 2, 31, "sav_1", "short", "it", {"size": "small"}),
+        BenchmarkExpression(7, 1, 31, "sav_1", "long", "a long text", {"size": "small"}),
+        BenchmarkExpression(9, 2, 31, "sav_1", "short", "it", {"size": "small"}),
     ]
     (tmp_path / "meta_expressions_valid.json").write_text(json.dumps(meta_expressions([clip], chosen)))
     (tmp_path / "mask_dict.json").write_text(json.dumps({"31": masklet(0)}))

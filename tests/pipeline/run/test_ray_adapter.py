@@ -13,7 +13,7 @@ from manifests.row_results import FatalError
 from manifests.schema import ManifestRow, Row
 from pipeline import build_manifest
 from pipeline.run import ray_adapter, ray_connect, resume
-from pipeline.run.progress import RunProgress
+from pipeline.run.progress_bar import RunProgress
 from stages.base import Result, Stage
 from tests.rows import make_row
 from tests.running import annotations

@@ -15,7 +15,7 @@ from pipeline.engines import chat, liveness
 from pipeline.engines.chat import Endpoint
 from pipeline.engines.models import Sampling
 from pipeline.run.run_stages import run_stages
-from pipeline.writers.model import Model, ModelWriter
+from pipeline.writers.model_writer import Model, ModelWriter
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency

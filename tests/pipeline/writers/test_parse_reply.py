@@ -10,7 +10,7 @@ import prompts
 from manifests.schema import Reason
 from pipeline.engines.reading import ChatReply
 from pipeline.writers.measured import MeasuredWriter
-from pipeline.writers.model import FaultError, parse_reply
+from pipeline.writers.model_writer import FaultError, parse_reply
 from prompts import Prompt
 from tests.misbehaving import EXPRESSION, good_text
 from tests.pipeline.facts_factory import make_row, random_group

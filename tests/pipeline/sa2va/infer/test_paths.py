@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.sa2va.infer.paths import Consistent, Official
-from pipeline.sa2va.infer.track import MaskPath, Propagation, propagate
+from pipeline.sa2va.infer.tracker import MaskPath, Propagation, propagate
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import SIZE
 from tests.pipeline.sa2va.infer.conftest import FRAMES, Clip

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.sa2va.infer.paths import Consistent
-from pipeline.sa2va.infer.track import MEMORY_DTYPE, Tracker, encode_frame
+from pipeline.sa2va.infer.tracker import MEMORY_DTYPE, Tracker, encode_frame
 from pipeline.sa2va.model import Sa2va
 from tests.pipeline.sa2va.infer.clip import SIZE
 from tests.pipeline.sa2va.infer.conftest import FRAMES, Clip
