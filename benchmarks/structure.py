@@ -1,4 +1,4 @@
-"""Counts what makes the code hard to find one's way in: files by folder, circles of folders, names with two meanings.
+"""Counts what makes the code hard to find one's way in: files, trips, circles of folders, names with two meanings.
 
 `python -m benchmarks.structure` counts this checkout, `--root DIR` another one, such as a worktree of an older commit.
 Everything is read from the source text with `ast`; nothing of the project is imported or run.
@@ -11,6 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("manifests", "prompts", "stages", "pipeline", "validation_ui")
+# The files that one opens to follow a value from where it comes in to where it leaves, found by reading.
+TRIPS = {
+    "object_id: manifest to annotations parquet": """manifests/schema manifests/arrow pipeline/run/ray_adapter
+        pipeline/run/feed pipeline/run/run_stages pipeline/run/graph""",
+    "a mask: annotation JSON to rendered image": """stages/render_views stages/video/masklets stages/video/rle
+        stages/video/views stages/video/images stages/video/source_file""",
+    "an expression: reply to Ref-SAV.json": """pipeline/engines/chat pipeline/engines/reading pipeline/writers/model_writer
+        prompts/replies manifests/expression stages/writer stages/compose_expression stages/check_facts
+        pipeline/run/run_stages pipeline/run/ray_adapter pipeline/export/annotations pipeline/export/refsav_json""",
+    "a decision: HTTP POST to exported split": """validation_ui/web/review validation_ui/judging/submission
+        validation_ui/judging/verdict validation_ui/judging/items validation_ui/judging/leases
+        validation_ui/judging/protocol validation_ui/people/access validation_ui/schema validation_ui/database
+        validation_ui/exporting/__init__ validation_ui/exporting/benchmark validation_ui/exporting/judgements
+        validation_ui/exporting/training_file""",
+    "a training sample: parquet row to loss": """pipeline/data/videos pipeline/data/clips pipeline/sa2va/dataset
+        pipeline/sa2va/example pipeline/sa2va/text pipeline/sa2va/families pipeline/sa2va/pixels pipeline/sa2va/model
+        pipeline/sa2va/grounding pipeline/sa2va/losses pipeline/sa2va/train/run pipeline/sa2va/train/step
+        stages/video/frames stages/video/masklets stages/video/rle""",
+}
 
 
 def main() -> None:
@@ -26,6 +45,11 @@ def main() -> None:
         inside = [path for path in sources if path.parent == folder]
         print(f"  {folder!s:34}{len(inside):4} files{sum(lines[path] for path in inside):7,} lines")
     print(f"{sum(n > 400 for n in lines.values())} files above 400 lines, {_short(lines)} below 60")
+
+    print("\nfiles to open on a trip")
+    for trip, names in TRIPS.items():
+        gone = [name for name in names.split() if not (root / f"{name}.py").is_file()]
+        print(f"  {trip:46}{len(names.split()):3}" + (f"  not in this checkout: {', '.join(gone)}" if gone else ""))
 
     circles = _circles(_folder_imports(sources))
     print(f"\n{len(circles)} circles of folders that import one another")
