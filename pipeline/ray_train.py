@@ -26,6 +26,7 @@ from pipeline.sa2va.train.step import DistContext
 from stages.base import FatalError
 
 _LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
+WRITTEN = (_LOG, _REFUSED, _STOP, _RAY)
 _LOOK_S = 0.5
 
 

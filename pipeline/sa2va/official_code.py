@@ -5,27 +5,55 @@ parsing. The user gives the root of a clone, or a folder of the Hugging Face fil
 """
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 from string import Formatter
 
 _MODELS = Path("projects/sa2va/hf")
 _MODELS_OF = {"qwen3_vl": "models_qwen3vl", "qwen2_5_vl": "models_qwen", "internvl": "models"}
+# transformers' configuration that a Qwen's configuration_sa2va_chat.py builds on; file names of both Qwens are the same
+_BUILDS_ON = {"qwen3_vl": "Qwen3VLConfig", "qwen2_5_vl": "Qwen2_5_VLConfig"}
+_CONFIGURATION = "configuration_sa2va_chat.py"
 _QUESTIONS, _NAME = Path("projects/sa2va/datasets/common.py"), "SEG_QUESTIONS"
 
 
-def model_files(given: Path, family: str) -> Path:
-    """Return the folder of the Hugging Face files of a family."""
-    inside = given / _MODELS / _MODELS_OF[family]
-    return inside if inside.is_dir() else given
+def model_files(given: Path, family: str, needed: Iterable[str]) -> Path:
+    """Return the folder of the Hugging Face files of a family.
+
+    Args:
+        given: a clone, its folder of all families, or that of this family.
+        family: name of the MLLM's family.
+        needed: names of the files that must be there.
+
+    Raises:
+        ValueError: a file is not there, or the files are those of another family.
+    """
+    places = (given / _MODELS / _MODELS_OF[family], given / _MODELS_OF[family])
+    folder = next((place for place in places if place.is_dir()), given)
+    missing = sorted(name for name in needed if not (folder / name).is_file())
+    if missing:
+        raise ValueError(
+            f"the folder of the official code must have {', '.join(missing)}, {folder} has not; there is one such "
+            f"folder a family in {_MODELS} of bytedance/Sa2VA, for {family} it is {_MODELS_OF[family]}"
+        )
+    configuration = folder / _CONFIGURATION
+    text = configuration.read_text(encoding="utf-8", errors="replace") if configuration.is_file() else ""
+    others = [name for other, name in _BUILDS_ON.items() if other != family and name in text]
+    if others and _BUILDS_ON.get(family, "") not in text:
+        raise ValueError(
+            f"the official code must be that of {family}, got {others[0]} in {configuration}: take {_MODELS_OF[family]}"
+        )
+    return folder
 
 
 def check_official_code(given: Path) -> None:
-    """Refuse a folder that is neither a clone nor one of the Hugging Face files.
+    """Refuse a folder that is neither a clone nor one of the Hugging Face files, whatever the family.
 
     Raises:
         ValueError: there is no such folder, or it is another one.
     """
-    if not (given / _MODELS).is_dir() and not any(given.glob("modeling_sa2va_*.py")):
+    patterns = ("modeling_sa2va_*.py", f"{_MODELS_OF['internvl']}*/modeling_sa2va_*.py")
+    if not (given / _MODELS).is_dir() and not any(any(given.glob(pattern)) for pattern in patterns):
         raise ValueError(
             f"--official-code must be a clone of bytedance/Sa2VA or its folder of Hugging Face files (one a family in "
             f"{_MODELS}), got {given}"

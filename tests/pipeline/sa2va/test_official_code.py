@@ -48,8 +48,9 @@ def test_questions_are_read_from_a_clone_by_its_root_or_a_folder_in_it(clone: Pa
 def test_files_of_a_family_are_found_by_the_root_too(clone: Path, tmp_path: Path) -> None:
     hf = clone / "projects/sa2va/hf"
     for family, folder in (("qwen3_vl", "models_qwen3vl"), ("qwen2_5_vl", "models_qwen"), ("internvl", "models")):
-        assert model_files(clone, family) == hf / folder
-        assert model_files(hf / folder, family) == hf / folder
+        for given in (clone, hf, hf / folder):
+            check_official_code(given)
+            assert model_files(given, family, ["modeling_sa2va_qwen.py"]) == hf / folder
 
 
 def test_files_alone_have_no_questions(tmp_path: Path) -> None:
