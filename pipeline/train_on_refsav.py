@@ -50,7 +50,7 @@ def train(options: argparse.Namespace) -> None:
         FatalError: the workers died too often; the same command goes on from their checkpoint.
     """
     config = _config(options)
-    _check(config, options.workers)
+    _check(config, options.workers, options.max_restarts)
     # these cost seconds that --help and a mistyped option do not need
     import torch
 
@@ -81,21 +81,28 @@ def train(options: argparse.Namespace) -> None:
     sys.stdout.write("\n" + "".join(lines))
 
 
-def _check(config: TrainConfig, workers: int) -> None:
+def _check(config: TrainConfig, workers: int, max_restarts: int) -> None:
     """Check what can be seen at once, so that nobody waits a minute for it.
 
     Raises:
         ValueError: the settings cannot be trained with.
-        FatalError: the base is a model of the hub that cannot be reached.
     """
     check_out(Path(config.out))
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
+    if max_restarts < 0:
+        raise ValueError(f"--max-restarts must not be negative, got {max_restarts}")
+    config.optim.check_workers(workers)
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
     if not base.is_absolute():
-        commit_of(config.model.base)
+        try:
+            commit_of(config.model.base)
+        except FatalError as error:
+            raise ValueError(
+                f"--base must be a folder or a model of the hub: there is no folder {base.absolute()}, and {error}"
+            ) from error
     if config.model.sam2.checkpoint and not Path(config.model.sam2.checkpoint).is_file():
         raise ValueError(f"--sam2-checkpoint must be a file, got {config.model.sam2.checkpoint}")
     for store in config.stores:

@@ -71,12 +71,11 @@ def read_questions(given: Path) -> tuple[str, ...]:
     if file is None:
         return ()
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        listed = next(node.value for node in tree.body if isinstance(node, ast.Assign) and _is_named(node.targets))
-        templates = tuple(map(_template, ast.literal_eval(listed)))
-    except (OSError, SyntaxError, ValueError, TypeError, StopIteration) as error:
+        listed = _assigned_once(ast.parse(file.read_text(encoding="utf-8-sig")))
+        templates = tuple(_template(ast.literal_eval(question)) for question in listed.elts)
+    except (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise ValueError(
-            f"{file} must assign {_NAME} a list of questions with one field each, got {error!r}: check out "
+            f"{file} must assign {_NAME} a list of questions with one field each, got {error}: check out "
             "bytedance/Sa2VA again, or leave --official-code out to train with questions of ours"
         ) from error
     if not templates:
@@ -84,13 +83,44 @@ def read_questions(given: Path) -> tuple[str, ...]:
     return templates
 
 
-def _is_named(targets: list[ast.expr]) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == _NAME for target in targets)
+def _assigned_once(tree: ast.Module) -> ast.List | ast.Tuple:
+    """Return the literal list that the module assigns the questions' name, if it does nothing else with the name."""
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == _NAME]
+    values = [
+        node.value
+        for node in tree.body
+        if (isinstance(node, ast.Assign) and len(node.targets) == 1 and node.targets[0] in uses)
+        or (isinstance(node, ast.AnnAssign) and node.target in uses)
+    ]
+    changed = [use for use in uses if isinstance(use.ctx, ast.Load) and _may_change(use, tree)]
+    stored = [use for use in uses if not isinstance(use.ctx, ast.Load)]
+    if len(values) != 1 or len(stored) != 1 or changed:
+        raise ValueError(f"{len(stored)} assignments and {len(changed)} changes of it")
+    [value] = values
+    if not isinstance(value, ast.List | ast.Tuple):
+        raise ValueError("something else than a literal list")
+    return value
+
+
+def _may_change(use: ast.Name, tree: ast.Module) -> bool:
+    """Return whether a use of the list calls one of its methods, or stores or deletes an item of it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.value is use:
+            return True
+        if isinstance(node, ast.Subscript) and node.value is use and not isinstance(node.ctx, ast.Load):
+            return True
+    return False
 
 
 def _template(question: str) -> str:
+    """Return a question as a template with the field {text}, which has the conversion and format of its own field."""
     parts = list(Formatter().parse(question))
     if sum(field is not None for _, field, _, _ in parts) != 1:
-        raise ValueError(f"{question!r} has not one field")
-    escaped = ((text.replace("{", "{{").replace("}", "}}"), field) for text, field, _, _ in parts)
-    return "".join(text if field is None else f"{text}{{text}}" for text, field in escaped)
+        raise ValueError(f"{question!r}, which has not one field")
+    template = ""
+    for text, field, form, conversion in parts:
+        template += text.replace("{", "{{").replace("}", "}}")
+        if field is not None:
+            template += "{text" + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "") + "}"
+    template.format(text="a")
+    return template

@@ -177,6 +177,11 @@ def _write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """
     bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     if bpe["type"] != "BPE":
+        logger.warning(
+            "the tokenizer is a %s, no BPE: the checkpoint gets no vocab.json and merges.txt, so a tokenizer in plain "
+            "Python (use_fast=False), as the released evaluation of an InternVL asks for, cannot be read from it",
+            bpe["type"],
+        )
         return
     pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in bpe["merges"]]
     (folder / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False), encoding="utf-8")

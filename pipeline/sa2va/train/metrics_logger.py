@@ -42,9 +42,11 @@ class MetricsLogger:
         self.steps, self._begun, self._start_s = steps, begun, time.monotonic()
         self._curve = out / _CURVE
         known = self._curve.read_bytes().splitlines() if begun and self._curve.exists() else []
-        self._curve.write_text(
+        unfinished = self._curve.with_name(f".{_CURVE}.tmp")  # a kill while it is written costs no line
+        unfinished.write_text(
             "".join(f"{json.dumps(line)}\n" for line in map(_parsed, known) if _is_before(line, begun))
         )
+        unfinished.replace(self._curve)
         self._board = SummaryWriter(str(out / _BOARD), purge_step=begun + 1)
 
     def log(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:

@@ -21,13 +21,13 @@ from manifests.outputs import check_space
 from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
 from pipeline.data.videos import Video, excluded_videos, read_videos
-from pipeline.sa2va.build import build
+from pipeline.sa2va.build import build, load_tokenizer
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import check_export, save_sa2va, scratch_folders
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.estimate import estimate
-from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
+from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, TextCheck, collate
 from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
@@ -47,13 +47,16 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
 
     Raises:
         ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
+            Or the base has no tokenizer that can be read.
     """
     exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
     root = Path(config.sav_root) if config.sav_root else None
     sources = [Path(source) for source in config.sources]
     videos = read_videos(sources, root, exclude=exclude, official=config.official)
     clips = Clips([Path(store) for store in config.stores])
-    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
+    check_text = TextCheck(*load_tokenizer(config.model.base), config.data)
+    workers = max(1, config.loader_workers)
+    return check_videos(videos, clips, workers=workers, on_bad=config.on_bad, check_text=check_text), clips
 
 
 def check_run(config: TrainConfig, videos: list[Video]) -> None:
@@ -141,6 +144,12 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     trained = parameters(model)
     adam, schedule = optimiser(trained, len(steps), config.optim, len(steps[0]) if config.official else 0)
     begun = state.load(checkpoint, model, adam, schedule) if checkpoint else 0
+    if begun > len(steps) and dist.rank == 0:
+        logger.warning(
+            "%d steps are done, more than the %d of the data as it is now: nothing more is learned, and the model is "
+            "exported as it is",
+            *(begun, len(steps)),
+        )
 
     join = partial(collate, family=model.family)
     drawn = join([dataset[0, index] for index in range(min(_DRAWN, len(videos)))])
