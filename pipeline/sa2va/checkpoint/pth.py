@@ -45,13 +45,13 @@ def convert(options: argparse.Namespace) -> None:
 
     import torch  # these cost seconds that --help and a mistyped path do not need
 
-    from pipeline.sa2va.build import build, kind_and_width
+    from pipeline.sa2va.build import build, load_tokenizer
     from pipeline.sa2va.checkpoint.merge_pth import merge_pth
     from pipeline.sa2va.checkpoint.write import check_export, save_sa2va
-    from pipeline.sa2va.families import check_supported
 
     config = ModelConfig(base=options.base, sam2=Sam2Config(checkpoint=str(options.sam2)))
-    check_export(options.out, check_supported(kind_and_width(options.base)[0]), options.official_code)
+    _, family = load_tokenizer(options.base)
+    check_export(options.out, family.name, options.official_code)
     model = build(config, dtype=torch.bfloat16)
     merge_pth(model, options.pth)
     save_sa2va(model, options.out, official_code=options.official_code, official_prompts=True)
