@@ -6,6 +6,7 @@ A name stands here if two packages must agree on it; who writes and reads the fi
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 # In the folder of an annotation run; written by pipeline/annotate.py.
@@ -40,6 +41,25 @@ def check_out(path: Path, option: str = "--out") -> None:
         raise ValueError(f"{option} must be a folder, got {path}: {above} is a file")
     if not os.access(above, os.W_OK):
         raise ValueError(f"{option} must be a folder that can be written to, got {path}: {above} cannot")
+
+
+def check_apart(option: str, given: Path, written: Iterable[Path]) -> None:
+    """Check that what a command reads does not lie where it writes, or replaces what is there.
+
+    Args:
+        option: name of the command's option that gave it, for the message.
+        given: file or folder that is read; one that does not exist is no fault here.
+        written: files and folders that the command writes; they need not exist yet. Links are followed.
+
+    Raises:
+        ValueError: `given` is one of `written`, or lies in one.
+    """
+    for place in written:
+        if given.exists() and given.resolve().is_relative_to(place.resolve()):
+            raise ValueError(
+                f"{option} must lie apart from what the command writes, got {given}, and {place} is written: name "
+                "another output folder"
+            )
 
 
 def check_space(path: Path, needed_bytes: int, what: str) -> None:

@@ -26,6 +26,7 @@ from pipeline.run.ray_connect import connect, disconnect
 from pipeline.sa2va.train.step import DistContext
 
 _LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
+WRITTEN = (_LOG, _REFUSED, _STOP, _RAY)
 _LOOK_S = 0.5
 
 

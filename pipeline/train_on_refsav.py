@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from manifests.outputs import check_out
+from manifests.outputs import check_apart, check_out
 from manifests.row_results import FatalError
 from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
@@ -50,14 +50,16 @@ def train(options: argparse.Namespace) -> None:
         FatalError: the workers died too often; the same command goes on from their checkpoint.
     """
     config = _config(options)
-    _check(config, options.workers)
+    _check(config, options.workers, options.max_restarts)
     # these cost seconds that --help and a mistyped option do not need
     import torch
 
-    from pipeline.ray_train import Workers, run
-    from pipeline.sa2va.train.run import check_run, read_data, try_micro_batch
+    from pipeline.ray_train import WRITTEN, Workers, run
+    from pipeline.sa2va.train.run import check_run, read_data, try_micro_batch, written_by
     from pipeline.sa2va.train.run import train as train_on
 
+    out = Path(config.out)
+    _check_inputs(config, [*written_by(out), *(out / name for name in WRITTEN)])
     videos, clips = read_data(config)
     logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
     check_run(config, videos)
@@ -73,28 +75,34 @@ def train(options: argparse.Namespace) -> None:
         max_restarts=options.max_restarts,
         address=options.ray_address,
     )
-    out = Path(config.out)
     run(partial(train_on, config, videos, clips), out, workers)
     labels = {"model": "model    ", "tensorboard": "curves   tensorboard --logdir ", "pictures": "masks    "}
     lines = [f"{label}{out / name}\n" for name, label in labels.items() if (out / name).exists()]
     sys.stdout.write("\n" + "".join(lines))
 
 
-def _check(config: TrainConfig, workers: int) -> None:
+def _check(config: TrainConfig, workers: int, max_restarts: int) -> None:
     """Check what can be seen at once, so that nobody waits a minute for it.
 
     Raises:
         ValueError: the settings cannot be trained with.
-        FatalError: the base is a model of the hub that cannot be reached.
     """
     check_out(Path(config.out))
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
+    if max_restarts < 0:
+        raise ValueError(f"--max-restarts must not be negative, got {max_restarts}")
+    config.optim.check_workers(workers)
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
     if not base.is_absolute():
-        commit_of(config.model.base)
+        try:
+            commit_of(config.model.base)
+        except FatalError as error:
+            raise ValueError(
+                f"--base must be a folder or a model of the hub: there is no folder {base.absolute()}, and {error}"
+            ) from error
     if config.model.sam2.checkpoint and not Path(config.model.sam2.checkpoint).is_file():
         raise ValueError(f"--sam2-checkpoint must be a file, got {config.model.sam2.checkpoint}")
     for store in config.stores:
@@ -102,6 +110,20 @@ def _check(config: TrainConfig, workers: int) -> None:
             raise ValueError(f"--store must be the folder of a frame store, got {store}")
     if config.official_code:
         check_official_code(Path(config.official_code))
+
+
+def _check_inputs(config: TrainConfig, written: Sequence[Path]) -> None:
+    """Check that nothing that is read lies where the run writes, such as a base model in OUT/model.
+
+    Raises:
+        ValueError: something does.
+    """
+    inputs = {"--source": config.sources, "--store": config.stores, "--base": [config.model.base]}
+    inputs |= {"--sam2-checkpoint": [config.model.sam2.checkpoint], "--split": [config.split]}
+    inputs |= {"--official-code": [config.official_code], "--sav-root": [config.sav_root]}
+    for option, paths in inputs.items():
+        for path in filter(None, paths):
+            check_apart(option, Path(path), written)
 
 
 def _config(options: argparse.Namespace) -> TrainConfig:

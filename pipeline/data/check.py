@@ -4,18 +4,20 @@ It does not find out whether an mp4 decodes to its end, which takes as long as a
 made by decoding all of it. Training stops with the video's id where one breaks off.
 """
 
+import hashlib
+import json
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 from manifests.row_results import FatalError, RowError
 from pipeline.data.clips import Clips, Reader, VideoReader
 from pipeline.data.frame_store import StoredVideo
-from pipeline.data.videos import Expression, Video
+from pipeline.data.videos import Expression, FileDigests, Video
 from stages.video.frames import Probe, probe
 from stages.video.masklets import Masklets, read_masklets
 from stages.video.rle import parse
@@ -26,6 +28,13 @@ _NEVER = "its masklet must be visible in a frame, got only empty masks"
 _SHOWN = 20  # problems in the error itself; the log has all
 _FEW = 64  # videos that are looked at sooner than processes start
 _CHUNK = 16
+
+
+class TextRule(Protocol):
+    """Checks a text before there are examples."""
+
+    def __call__(self, text: str, size: tuple[int, int]) -> None:
+        """Raise ValueError for a text that cannot be trained on with frames of this (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,12 @@ class DataProblem:
 
 
 def check_videos(
-    videos: Sequence[Video], clips: Clips, *, workers: int, on_bad: Literal["stop", "skip"]
+    videos: Sequence[Video],
+    clips: Clips,
+    *,
+    workers: int,
+    on_bad: Literal["stop", "skip"],
+    check_text: TextRule | None = None,
 ) -> list[Video]:
     """Return the videos that can be trained on, with their number of frames.
 
@@ -50,12 +64,14 @@ def check_videos(
         clips: how they will be read: the files, or the store.
         workers: processes.
         on_bad: "stop" at any problem, or "skip": leave out the expressions (or videos) that have one, and log them.
+        check_text: raises ValueError for a text that cannot be trained on, given with (height, width) of its video's
+            frames; it must be possible to pickle it.
 
     Raises:
         ValueError: there are problems, or nothing is left.
     """
     good, problems = [], []
-    for video, of_video in _looked_at(videos, clips, workers):
+    for video, of_video in _looked_at(videos, clips, workers, check_text):
         problems += of_video
         if video is not None:
             good.append(video)
@@ -80,8 +96,10 @@ def check_videos(
     return good
 
 
-def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[tuple[Video | None, list[DataProblem]]]:
-    look = partial(look_at, clips=clips)
+def _looked_at(
+    videos: Sequence[Video], clips: Clips, workers: int, check_text: TextRule | None
+) -> Iterator[tuple[Video | None, list[DataProblem]]]:
+    look = partial(look_at, clips=clips, check_text=check_text)
     if workers <= 1 or len(videos) <= _FEW:
         yield from map(look, videos)
         return
@@ -89,7 +107,7 @@ def _looked_at(videos: Sequence[Video], clips: Clips, workers: int) -> Iterator[
         yield from pool.map(look, videos, chunksize=_CHUNK)
 
 
-def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[DataProblem]]:
+def look_at(video: Video, clips: Clips, check_text: TextRule | None = None) -> tuple[Video | None, list[DataProblem]]:
     """Check one video; return what is left of it (None = nothing), and its problems."""
     try:
         reader = clips.reader(video)
@@ -97,11 +115,31 @@ def look_at(video: Video, clips: Clips) -> tuple[Video | None, list[DataProblem]
     except (ValueError, OSError) as error:
         return None, [DataProblem(video.video_id, None, str(error).removeprefix(f"{video.video_id}: "))]
     files = _Files(count, size)
-    faults = [_fault(expression, reader, files) for expression in video.expressions]
+    seen_size = reader.size if isinstance(reader, StoredVideo) else size
+    rule = partial(check_text, size=seen_size) if check_text else None
+    faults = [_fault(expression, reader, files, rule) for expression in video.expressions]
     pairs = list(zip(video.expressions, faults, strict=True))
     problems = [DataProblem(video.video_id, expression.object_id, fault) for expression, fault in pairs if fault]
     kept = tuple(expression for expression, fault in pairs if not fault)
-    return (replace(video, frame_count=count, expressions=kept) if kept else None), problems
+    if not kept:
+        return None, problems
+    return replace(video, frame_count=count, expressions=kept, files=_digests(reader, video, kept)), problems
+
+
+def _digests(reader: Reader, video: Video, expressions: Sequence[Expression]) -> FileDigests:
+    """Return what identifies the files that these expressions of a video need."""
+    if isinstance(reader, StoredVideo):
+        kinds = ("video", *sorted({one.masklet_type for one in expressions}))
+        sources = [reader.info.sources[kind] for kind in kinds if kind in reader.info.sources]
+        stats = [(source.size, source.mtime_ns) for source in sources]
+        return FileDigests(_hash(stats), _hash([source.sha256 for source in sources]))
+    by_kind = {one.masklet_type: one.anno_path for one in expressions}
+    found = [path.stat() for path in (video.video_path, *(by_kind[kind] for kind in sorted(by_kind)))]
+    return FileDigests(_hash([(stat.st_size, stat.st_mtime_ns) for stat in found]), "")
+
+
+def _hash(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _count_and_size(reader: Reader, video: Video) -> tuple[int, tuple[int, int]]:
@@ -164,11 +202,15 @@ class _Files:
         return fault.detail if fault else masklets
 
 
-def _fault(expression: Expression, reader: Reader, files: _Files) -> str | None:
+def _fault(
+    expression: Expression, reader: Reader, files: _Files, check_text: Callable[[str], None] | None
+) -> str | None:
     """Say what is wrong with an expression, or None."""
     if not expression.text.strip():
         return f"its text must have words, got {expression.text!r}"
     try:
+        if check_text:
+            check_text(expression.text)
         if isinstance(reader, VideoReader):
             return _fault_in_file(expression, files)
         rles = reader.rles(expression, range(reader.annotated_count))

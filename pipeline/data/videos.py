@@ -13,9 +13,9 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, NamedTuple, NoReturn, cast
 
 from pydantic_core import from_json
 
@@ -58,6 +58,22 @@ class Expression:
     text: str
 
 
+class FileDigests(NamedTuple):
+    """Identifies the files of a video by what is known of them without reading them.
+
+    Attributes:
+        stat: hash of their sizes and times.
+        content: hash of their SHA-256, which a frame store has; "" where there is none.
+    """
+
+    stat: str
+    content: str
+
+    def is_like(self, other: "FileDigests") -> bool:
+        """Return whether the files are the same ones, unless they were changed without another size or time."""
+        return self.stat == other.stat or (self.content != "" and self.content == other.content)
+
+
 @dataclass(frozen=True, slots=True)
 class Video:
     """Holds a video and its expressions.
@@ -67,12 +83,14 @@ class Video:
         video_path: of the mp4.
         frame_count: source frames (24 fps); None where the source does not say.
         expressions: manual before automatic masklets, by position.
+        files: `FileDigests` of the video and its annotation files; None where they were not looked at.
     """
 
     video_id: str
     video_path: Path
     frame_count: int | None
     expressions: tuple[Expression, ...]
+    files: FileDigests | None = field(default=None, compare=False)
 
 
 def read_videos(
@@ -85,7 +103,8 @@ def read_videos(
     """Read every video with an expression, by id; a masklet may have several (short captions).
 
     Args:
-        source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`; or several of them.
+        source: folder of an annotation run (its kept rows count), or a `Ref-SAV.json`; or several of them. One that
+            is named twice is read once.
         sav_root: folder that the paths in there start from; None = what the run's run.json says.
         exclude: ids of videos that are left out; how many is logged.
         official: as the release reads: no short captions, and a video's manual and automatic masklets are two items.
@@ -94,8 +113,9 @@ def read_videos(
         ValueError: it is neither, or an entry cannot be understood; entry and key are named. What can only be seen
             in other files (masks, videos) is for `data.check`.
     """
-    sources = [source] if isinstance(source, Path) else list(source)
-    parts = [part for one in sources for part in _read(one.expanduser(), sav_root, short=not official)]
+    given = [source] if isinstance(source, Path) else source
+    sources = list(dict.fromkeys(one.expanduser().resolve() for one in given))
+    parts = [part for one in sources for part in _read(one, sav_root, short=not official)]
     videos = _merged(parts, by_file=official)
     named = ", ".join(map(str, sources))
     if not videos:

@@ -61,17 +61,22 @@ def revision_of(model: EngineModel) -> str:
     """
     folder = Path(model.model)
     if folder.is_dir():
-        return fingerprint(*(_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
+        return fingerprint(*(named_glimpse(path) for path in sorted(folder.rglob("*")) if path.is_file()))
     return commit_of(model.model, model.revision)
 
 
-def _glimpse(path: Path) -> bytes:
-    """Return name, size, first and last 64 KiB of a file: enough to tell versions apart without reading 150 GB."""
+def named_glimpse(path: Path) -> bytes:
+    """Return the name and `glimpse` of a file."""
+    return f"{path.name} ".encode() + glimpse(path)
+
+
+def glimpse(path: Path) -> bytes:
+    """Return size, first and last 64 KiB of a file: enough to tell versions apart without reading 150 GB."""
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(2**16)
         file.seek(max(0, size_bytes - 2**16))
-        return f"{path.name} {size_bytes}".encode() + head + file.read()
+        return f"{size_bytes}".encode() + head + file.read()
 
 
 def fingerprint(*parts: bytes) -> str:

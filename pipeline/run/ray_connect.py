@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def _start(slots: int) -> None:
         os.environ["RAY_AUTH_TOKEN"] = _token()
     _set(_LOCAL_SETTINGS)
     try:
-        with _silent():
+        with _silent(), _apart():
             _init(
                 address="local",
                 num_cpus=slots,
@@ -189,6 +189,22 @@ def _problem(folder: Path) -> str | None:
 
 def _init(**settings: Any) -> None:
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Within it, Ray starts its processes in sessions of their own.
+
+    A signal to the process group of this command then reaches only the command, which can end its work in order; Ray's
+    processes still end when this one does, because the kernel sees to it.
+    """
+    of_ray: Any = services
+    popen = of_ray.ConsolePopen
+    of_ray.ConsolePopen = partial(popen, start_new_session=True)
+    try:
+        yield
+    finally:
+        of_ray.ConsolePopen = popen
 
 
 @contextmanager

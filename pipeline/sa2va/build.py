@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
@@ -19,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline.sa2va.checkpoint.read import is_sa2va, load_sa2va
+from pipeline.sa2va.checkpoint.read import describe_sa2va, is_sa2va, load_sa2va
 from pipeline.sa2va.checkpoint.weights import open_weights
 from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.families import Family, check_supported, check_tokens, family_of, unwrapped
@@ -44,12 +43,7 @@ def load_mllm(
         ValueError: there is no checkpoint, its family is not supported, weights are missing, left over or damaged, or
             the tokenizer lacks the family's tokens.
     """
-    _check_folder(folder)
-    config = _read(AutoConfig, folder, "config.json")
-    family_of(config)  # refused before anything big is read
-    tokenizer = _read(AutoTokenizer, folder, "the tokenizer")
-    family = family_of(config, _read(AutoImageProcessor, folder, "the image processor"))
-    check_tokens(tokenizer, family, folder)
+    tokenizer, family = _tokenizer_of_mllm(folder)
     for path in sorted(Path(folder).expanduser().glob("*.safetensors")):
         with open_weights(path):
             pass  # a damaged file is named
@@ -71,6 +65,38 @@ def load_mllm(
     return model.to(device), tokenizer, family
 
 
+def load_tokenizer(base: str) -> tuple[PreTrainedTokenizerFast, Family]:
+    """Load the tokenizer of a base checkpoint with [SEG], and its family, without a weight.
+
+    Args:
+        base: an MLLM or a Sa2VA: folder, or name of an MLLM on the hub.
+
+    Raises:
+        ValueError: a file of it cannot be read, or its family is not supported.
+    """
+    if Path(base).is_dir() and is_sa2va(Path(base)):
+        return describe_sa2va(Path(base))[1:]
+    tokenizer, family = _tokenizer_of_mllm(base)
+    tokenizer.add_tokens(_missing(tokenizer), special_tokens=True)
+    return tokenizer, family
+
+
+def _tokenizer_of_mllm(folder: str) -> tuple[PreTrainedTokenizerFast, Family]:
+    _check_folder(folder)
+    config = _read(AutoConfig, folder, "config.json")
+    family_of(config)  # refused before anything big is read
+    tokenizer = _read(AutoTokenizer, folder, "the tokenizer")
+    family = family_of(config, _read(AutoImageProcessor, folder, "the image processor"))
+    check_tokens(tokenizer, family, folder)
+    return tokenizer, family
+
+
+def _missing(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """Return the tokens of a Sa2VA that a tokenizer lacks."""
+    known = tokenizer.get_vocab()
+    return [token for token in SPECIAL_TOKENS if token not in known]
+
+
 def kind_and_width(folder: str) -> tuple[str, int]:
     """Read (family, width of the language model) from config.json of a base checkpoint, which may be a Sa2VA.
 
@@ -79,14 +105,14 @@ def kind_and_width(folder: str) -> tuple[str, int]:
     """
     try:
         config, _ = PretrainedConfig.get_config_dict(folder)
-    except (OSError, ValueError) as error:
+        text = config.get("llm_config") or config.get("text_config") or config
+        kind = str(config.get("model_type"))
+        if kind == "sa2va_chat":
+            vision = str((config.get("vision_config") or {}).get("model_type", ""))
+            kind = next((family for family in ("qwen3_vl", "qwen2_5_vl") if vision.startswith(family)), "internvl")
+        return kind, int(text.get("hidden_size") or 0)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"config.json of {folder} cannot be read: {error}") from error
-    text = config.get("llm_config") or config.get("text_config") or config
-    kind = str(config.get("model_type"))
-    if kind == "sa2va_chat":
-        vision = str((config.get("vision_config") or {}).get("model_type", ""))
-        kind = next((family for family in ("qwen3_vl", "qwen2_5_vl") if vision.startswith(family)), "internvl")
-    return kind, int(text.get("hidden_size") or 0)
 
 
 def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, seed: int = 0) -> dict[str, int]:
@@ -104,8 +130,7 @@ def add_special_tokens(mllm: nn.Module, tokenizer: PreTrainedTokenizerFast, *, s
     Returns:
         The id of every token.
     """
-    known = tokenizer.get_vocab()
-    missing = [token for token in SPECIAL_TOKENS if token not in known]
+    missing = _missing(tokenizer)
     if missing:
         tokenizer.add_tokens(missing, special_tokens=True)
         model: Any = unwrapped(mllm)
@@ -125,8 +150,11 @@ def _check_folder(folder: str) -> None:
         if not config.is_file():
             raise ValueError(f"{folder} must be a checkpoint, but it has no config.json")
         try:
-            check_supported(str(json.loads(config.read_text()).get("model_type")))
-        except ValueError as error:
+            content = json.loads(config.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"must hold an object, got {type(content).__name__}")
+            check_supported(str(content.get("model_type")))
+        except (OSError, ValueError) as error:
             raise ValueError(f"{config}: {error}") from error
     elif path.is_absolute() or folder.startswith(".") or folder.count("/") != 1:
         raise ValueError(f"{folder} must be the folder of a checkpoint or a hub name like Qwen/Qwen3-VL-4B-Instruct")
@@ -135,7 +163,7 @@ def _check_folder(folder: str) -> None:
 def _read(kind: Any, folder: str, what: str) -> Any:
     try:
         return kind.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+    except Exception as error:  # tokenizers raise just that, and a file of another shape gives an error of any kind
         raise ValueError(f"{what} of {folder} cannot be read: {error}") from error
 
 

@@ -109,10 +109,27 @@ class OptimConfig:
         for name in ("epochs", "batch", "micro_batch"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
 
+    def check_workers(self, count: int) -> None:
+        """Check that so many workers can share a batch.
+
+        Raises:
+            ValueError: a batch has fewer videos than there are workers.
+        """
+        if self.batch < count:
+            raise ValueError(
+                f"a batch must have a video for each worker, got {self.batch} videos and {count} workers: take fewer "
+                "workers or a larger batch"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """Sets a training run; only fields from `out` on and `optim.micro_batch` may differ when it is resumed."""
+    """Sets a training run.
+
+    When it is resumed, `model`, `data`, `optim`, `seed` and `official` must be the same, but for how a step is computed
+    (`optim.micro_batch`, `model.gradient_checkpointing`) and where the same model lies; the data must be the same
+    wherever it lies, or `accept_changed_data`.
+    """
 
     source: str | tuple[str, ...]  # folders of annotation runs, or Ref-SAV.json files; one or several
     sav_root: str  # empty: what the run's run.json says

@@ -134,14 +134,16 @@ def choose_expressions(
 
 
 def steps(lengths: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """Return the indices of every step of an epoch, no index twice; a step has `batch` of them, or some steps one less.
+    """Return the indices of every step of an epoch, no index twice; steps differ by one index at most.
+
+    There are as few steps as have at most `batch` indices each: 300 videos with a batch of 256 are two steps of 150.
 
     Within a step they are sorted by length, the longest first, so that those that are computed together are of like
     length. The step with the longest conversation comes first: if memory does not do, it is known at once.
 
     Args:
         lengths: of every index; only their order counts.
-        batch: videos of a step.
+        batch: most videos of a step.
         seed: of the order.
         epoch: every epoch has another order.
 
@@ -183,7 +185,8 @@ def official_steps(count: int, *, repeats: int, batch: int, seed: int, epoch: in
 def share(step: Sequence[int], *, micro_batch: int, rank: int, world_size: int) -> list[list[int]]:
     """Return a worker's micro-batches of a step: every worker has as many, with at most `micro_batch` videos in one.
 
-    Shares differ by one video at most. Where a step has fewer videos than there are workers, some get an empty one.
+    In a micro-batch, shares differ by one video at most. Where a step has fewer videos than there are workers, some get
+    an empty one.
 
     Args:
         step: its indices; neighbours are computed at the same time.

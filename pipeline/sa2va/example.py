@@ -4,6 +4,7 @@ Shapes: B videos, L tokens, F frames and O objects of one video, N = all frames 
 (1024), M = S / 4 = side of its mask logits (256).
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,7 +19,17 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.families import Family
 from pipeline.sa2va.pixels import squares
-from pipeline.sa2va.text import IGNORED, ChatTurn, conversation, training_answer, training_question
+from pipeline.sa2va.text import (
+    ANSWERS_OFFICIAL,
+    IGNORED,
+    ChatTurn,
+    check_first_turn,
+    conversation,
+    refuse_special_tokens,
+    training_answer,
+    training_question,
+    training_questions,
+)
 from stages.video.images import Image
 
 LOGITS_STRIDE = 4  # SAM 2's mask logits have a quarter of its image's side
@@ -148,6 +159,43 @@ class Encoder:
         if masks_OFMM.shape != wanted or masks_OFMM.dtype != np.uint8:
             got = f"{masks_OFMM.dtype} {masks_OFMM.shape}"
             raise ValueError(f"masks must be uint8 (objects, frames, M, M) = {wanted}, got {got}")
+
+
+class TextCheck:
+    """Checks texts by the rules of `Encoder` before there are examples; can be copied to another process."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, family: Family, config: DataConfig) -> None:
+        """Take the MLLM's tokenizer, which must have [SEG], its family, and what is drawn."""
+        self._tokenizer, self._family, self._config = tokenizer, family, config
+        self._more_tokens: dict[tuple[int, int], int] = {}
+
+    def __call__(self, text: str, size: tuple[int, int]) -> None:
+        """Check that a text can be that of the first turn, whichever question is drawn.
+
+        Args:
+            text: the expression.
+            size: (height, width) of the frames in pixels.
+
+        Raises:
+            ValueError: it has a special token of the tokenizer in it, cannot be encoded, or is too long.
+        """
+        config = self._config
+        max_tokens = sys.maxsize if config.official_prompts else config.max_tokens  # the release cuts what is too long
+        answers = ANSWERS_OFFICIAL if config.official_prompts else [training_answer(Random(0), official=False)]
+        visual = self._family.visual_text([1] * config.frames)
+        refuse_special_tokens(self._tokenizer, text)
+        for question in training_questions(text, config.official_questions):
+            turn = ChatTurn(question, max(answers, key=len))
+            more_tokens = self._more_tokens_of(size)
+            check_first_turn(self._tokenizer, visual, turn, more_tokens=more_tokens, max_tokens=max_tokens)
+
+    def _more_tokens_of(self, size: tuple[int, int]) -> int:
+        """Return the number of tokens of a conversation's frames, but for one of every frame."""
+        if size not in self._more_tokens:
+            black_HW3 = np.zeros((*size, 3), np.uint8)
+            [tokens] = self._family.pixels([black_HW3], self._config.pixels).tokens_F
+            self._more_tokens[size] = self._config.frames * (tokens - 1)
+        return self._more_tokens[size]
 
 
 def collate(examples: Sequence[Batch], family: Family, pad_id: int = 0) -> Batch:

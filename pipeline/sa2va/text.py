@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -57,6 +58,17 @@ def training_question(text: str, *, rng: Random, templates: Sequence[str] = ()) 
     if templates:
         return rng.choice(templates).format(text=_filled(text))
     return _ours(text, rng.random())
+
+
+def training_questions(text: str, templates: Sequence[str] = ()) -> list[str]:
+    """Return all questions that `training_question` may draw.
+
+    Raises:
+        ValueError: the text is empty.
+    """
+    if templates:
+        return [template.format(text=_filled(text)) for template in dict.fromkeys(templates)]
+    return list(dict.fromkeys(_ours(text, n / len(_PHRASE)) for n in range(len(_PHRASE))))
 
 
 def inference_question(text: str, *, official: bool) -> str:
@@ -182,11 +194,37 @@ def conversation(
         if len(ids) > max_tokens:
             break
     if not count:
-        raise ValueError(
-            f"the frames and the first turn must fit into max_tokens {max_tokens}, got "
-            f"{len(ids) + len(asked) + len(answered) + len(after)}: allow more tokens, or fewer frames or pixels"
-        )
+        _refuse_length(len(ids) + len(asked) + len(answered) + len(after), max_tokens)
     return Conversation(torch.tensor(ids[:max_tokens]), torch.tensor(labels[:max_tokens]), count)
+
+
+def check_first_turn(
+    tokenizer: PreTrainedTokenizerBase, visual: str, turn: ChatTurn, *, more_tokens: int, max_tokens: int
+) -> None:
+    """Check that `conversation` can begin with a turn, without the time that the tokens of all frames take.
+
+    Args:
+        tokenizer: the MLLM's, with [SEG].
+        visual: text of frames of one token.
+        turn: the first one.
+        more_tokens: tokens that the frames have beyond those of `visual`.
+        max_tokens: upper limit of the length.
+
+    Raises:
+        ValueError: the question has a special token in it, or the turn does not fit.
+    """
+    chat = chat_format(tokenizer)
+    texts = (_asked(tokenizer, chat, visual, turn.question), turn.answer + chat.end, chat.after)
+    tokens = len(_beginning(tokenizer)) + more_tokens + sum(len(_encoded(tokenizer, text)) for text in texts)
+    if tokens > max_tokens:
+        _refuse_length(tokens, max_tokens)
+
+
+def _refuse_length(tokens: int, max_tokens: int) -> NoReturn:
+    raise ValueError(
+        f"the frames and the first turn must fit into max_tokens {max_tokens}, got {tokens}: allow more tokens, or "
+        "fewer frames or pixels"
+    )
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, visual: str, question: str) -> Tensor:

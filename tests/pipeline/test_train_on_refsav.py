@@ -1,8 +1,10 @@
 """The command, on a real Ray: a worker dies and the run goes on; what is wrong is told before anything starts."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -71,12 +73,13 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
 
     def begun(lines: int) -> subprocess.Popen[str]:
         """The command, when its curve has so many lines."""
-        run = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        run = subprocess.Popen(asked, cwd=ROOT, start_new_session=True, stdout=pipe, stderr=pipe, text=True)
         until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= lines, run)
         return run
 
     ended = begun(1)
-    ended.terminate()
+    os.killpg(ended.pid, signal.SIGTERM)  # the whole group, Ray's processes too if they were in it
     printed, errors = ended.communicate(timeout=WAIT_S)
     assert ended.returncode == 3, errors
     assert "stopped: the run was asked to end, by SIGTERM" in errors
@@ -147,7 +150,7 @@ def test_a_damaged_base_is_one_sentence(
     done = told("--max-restarts", "0", source=demo_run, sav=demo_root, base=broken, out=tmp_path / "out")
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 2, "what was read, and what is wrong"
+    assert len(done.stderr.splitlines()) <= 2, "what was read, if that was possible, and what is wrong"
 
 
 def test_what_is_wrong_is_told_before_anything_starts(
@@ -166,6 +169,8 @@ def test_what_is_wrong_is_told_before_anything_starts(
         ({"base": tmp_path}, ["--set", "seed=0"], "has no config.json"),
         ({"out": base / "config.json"}, [], str(base / "config.json")),
         ({}, ["--workers", "0"], "--workers must be at least 1, got 0"),
+        ({}, ["--workers", "5"], "got 4 videos and 5 workers: take fewer workers or a larger batch"),
+        ({}, ["--max-restarts", "-5"], "--max-restarts must not be negative, got -5"),
         ({}, ["--sam2-checkpoint", "nowhere.pt"], "--sam2-checkpoint must be a file"),
         ({}, ["--store", "nowhere"], "--store must be the folder of a frame store"),
         ({}, ["--official-code", str(tmp_path)], "--official-code must be a clone of bytedance/Sa2VA"),
@@ -177,9 +182,14 @@ def test_what_is_wrong_is_told_before_anything_starts(
         assert done.returncode == 2, done
         assert rule in done.stderr
         assert "Traceback" not in done.stderr
-    hub = told("--set", "seed=0", **paths | {"base": Path("lab/not-there")})
-    assert (hub.returncode, "Traceback" in hub.stderr) == (3, False)
-    assert "lab/not-there (revision main) is not in the cache" in hub.stderr
+    for mistyped, rule in (
+        ("lab/not-there", "lab/not-there (revision main) is not in the cache"),
+        ("runs/a/b", "neither"),
+    ):
+        hub = told("--set", "seed=0", **paths | {"base": Path(mistyped)})
+        assert (hub.returncode, "Traceback" in hub.stderr, "same command" in hub.stderr) == (2, False, False)
+        assert f"there is no folder {ROOT / mistyped}, and " in hub.stderr
+        assert rule in hub.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -93,6 +93,11 @@ def to_official(config: PretrainedConfig, family: str, *, vocabulary: int, dtype
     }
 
 
+def code_files(family: str) -> list[str]:
+    """Return the names of the Python files that `to_official` names in auto_map."""
+    return ["configuration_sa2va_chat.py", f"{_MODULES['internvl' if family == 'internvl' else 'qwen'][1]}.py"]
+
+
 def _portable(config: Json) -> Json:
     """Leave out what every configuration of any model has, and write positions as transformers 4 does."""
     common = PretrainedConfig().to_dict()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from manifests.outputs import check_out
+from manifests.outputs import check_apart, check_out
 from pipeline.sa2va.config import ModelConfig, Sam2Config
 
 logger = logging.getLogger("refsav")
@@ -40,14 +40,18 @@ def convert(options: argparse.Namespace) -> None:
             raise ValueError(f"{name} must be a file, got {path}")
 
     check_out(options.out, "OUT")
+    for name, path in {"PTH": options.pth, "--sam2": options.sam2, "--base": Path(options.base)}.items():
+        check_apart(name, path, [options.out])
 
     import torch  # these cost seconds that --help and a mistyped path do not need
 
-    from pipeline.sa2va.build import build
+    from pipeline.sa2va.build import build, load_tokenizer
     from pipeline.sa2va.checkpoint.merge_pth import merge_pth
-    from pipeline.sa2va.checkpoint.write import save_sa2va
+    from pipeline.sa2va.checkpoint.write import check_export, save_sa2va
 
     config = ModelConfig(base=options.base, sam2=Sam2Config(checkpoint=str(options.sam2)))
+    _, family = load_tokenizer(options.base)
+    check_export(options.out, family.name, options.official_code)
     model = build(config, dtype=torch.bfloat16)
     merge_pth(model, options.pth)
     save_sa2va(model, options.out, official_code=options.official_code, official_prompts=True)

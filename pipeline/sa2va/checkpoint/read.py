@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from transformers import AutoImageProcessor, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerFast
 
-from manifests.outputs import brief
 from pipeline.sa2va.checkpoint import configs, names
 from pipeline.sa2va.checkpoint.names import TensorRows
 from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, read_settings
 from pipeline.sa2va.checkpoint.weights import Shards, open_weights, read_file
 from pipeline.sa2va.config import ModelConfig, Sam2Config
-from pipeline.sa2va.families import check_tokens, family_of, random_mllm
+from pipeline.sa2va.families import Family, check_tokens, family_of, random_mllm
 from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.text import SEG
@@ -68,20 +67,12 @@ def load_sa2va(
         ValueError: the folder has no Sa2VA, one of a kind that is not supported, or a damaged one; the message says
             what and where, and what to do.
     """
-    content, family_name = _config(folder)
-    tokenizer = _tokenizer(folder)
+    config, tokenizer, family = describe_sa2va(folder)
     shards = Shards(folder)
     modified = names.has_modified_decoder(shards.shapes)
     settings = read_settings(folder)
     sam2 = sam2 or settings.sam2
-    processor = _processor(folder, family_name)
-    try:
-        config = configs.from_official(content, family_name, _context_id(tokenizer))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {brief(error)}") from error
     with SkipRandomInit():
-        family = family_of(config, processor)
-        check_tokens(tokenizer, family, str(folder))
         if settings.seg_before_norm not in (None, family.released_before_norm):
             raise ValueError(
                 f"{folder / SETTINGS_FILE} must say seg_before_norm {family.released_before_norm} for a {family.name}, "
@@ -103,7 +94,7 @@ def load_sa2va(
         model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
     model.requires_grad_(False)
     wanted = model.state_dict()
-    places = places_of(shards.shapes, wanted, family_name, modified=modified, folder=folder)
+    places = places_of(shards.shapes, wanted, family.name, modified=modified, folder=folder)
     if model.mllm.device.type == "meta":
         return model
     for name, tensor in shards.tensors():
@@ -114,6 +105,24 @@ def load_sa2va(
     return model
 
 
+def describe_sa2va(folder: Path) -> tuple[PretrainedConfig, PreTrainedTokenizerFast, Family]:
+    """Read what a Sa2VA says of its MLLM: configuration, tokenizer and family; no weight is read.
+
+    Raises:
+        ValueError: a file is missing or damaged, or of a kind that is not supported.
+    """
+    content, family_name = _config(folder)
+    tokenizer = _tokenizer(folder)
+    processor = _processor(folder, family_name)
+    try:
+        config = configs.from_official(content, family_name, _context_id(tokenizer))
+        family = family_of(config, processor)
+    except Exception as error:  # a value of another kind than expected gives an error of any kind
+        raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {error!r}") from error
+    check_tokens(tokenizer, family, str(folder))
+    return config, tokenizer, family
+
+
 def _config(folder: Path) -> tuple[dict[str, Any], str]:
     """Read config.json, and return it with the family that it says."""
     path = folder / "config.json"
@@ -121,13 +130,13 @@ def _config(folder: Path) -> tuple[dict[str, Any], str]:
         raise ValueError(f"{folder} must be the folder of a Sa2VA checkpoint, but it has no config.json")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} must be JSON, got {error}: download or copy it again") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold an object, got {type(content).__name__}")
     try:
         return content, configs.family_of(content)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise ValueError(f"{path} is not that of a supported Sa2VA: {error}") from error
 
 
@@ -136,7 +145,7 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         tokenizer: PreTrainedTokenizerFast = _TOKENIZERS.from_pretrained(
             folder, config=PretrainedConfig(), trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # tokenizers raise just that
         raise ValueError(f"the tokenizer of {folder} cannot be read: {error}") from error
     if SEG not in tokenizer.get_vocab():
         raise ValueError(
@@ -157,7 +166,7 @@ def _processor(folder: Path, family: str) -> Any:
         return None
     try:
         return _PROCESSORS.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a file of another shape gives an error of any kind
         raise ValueError(f"{folder / 'preprocessor_config.json'} cannot be read: {error}") from error
 
 

@@ -50,7 +50,7 @@ def read_settings(folder: Path) -> CheckpointSettings:
             official_prompts=content["official_prompts"],
             seg_before_norm=content["seg_before_norm"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} must have the entries sam2, pixels, official_prompts and seg_before_norm, got "
             f"{type(error).__name__}: {error}; without the file the release's settings are taken"

@@ -19,9 +19,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.sa2va.checkpoint import names
-from pipeline.sa2va.checkpoint.configs import to_official
+from pipeline.sa2va.checkpoint.configs import code_files, to_official
 from pipeline.sa2va.checkpoint.read import ORIGINAL_FILE, is_sa2va
-from pipeline.sa2va.checkpoint.sidecar import CheckpointSettings, write_settings
+from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, CheckpointSettings, write_settings
 from pipeline.sa2va.checkpoint.weights import element_bytes, write_file, write_shards
 from pipeline.sa2va.config import PixelsConfig
 from pipeline.sa2va.families import unwrapped
@@ -46,7 +46,7 @@ def save_sa2va(
     official_code: Path | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
-    """Write `model`, which does not change, to `folder`; an older checkpoint there is replaced at the end.
+    """Write `model`, which does not change, to `folder`; an older checkpoint of ours there is replaced at the end.
 
     Args:
         model: prepared for training or not.
@@ -59,11 +59,10 @@ def save_sa2va(
         max_shard_bytes: size of one file.
 
     Raises:
-        ValueError: `folder` holds something else, or `official_code` lacks a file.
+        ValueError: `check_export` says why.
     """
-    if folder.exists() and not is_sa2va(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"a checkpoint is not written over other things, and {folder} holds some: name another folder")
-    unfinished, old = (folder.with_name(f"{folder.name}.{kind}") for kind in ("tmp", "old"))
+    check_export(folder, model.family.name, official_code)
+    unfinished, old = scratch_folders(folder)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     state = _state(model)
@@ -76,8 +75,8 @@ def save_sa2va(
     )
     write_side_files(model, unfinished)
     if official_code:
-        modules = {path.partition(".")[0] for path in config["auto_map"].values()}
-        copy_code(official_code, model.family.name, modules, unfinished)
+        for path in sorted(model_files(official_code, model.family.name, code_files(model.family.name)).glob("*.py")):
+            shutil.copyfile(path, unfinished / path.name)
     settings = CheckpointSettings(
         sam2=model.config.sam2,
         pixels=pixels or PixelsConfig(),
@@ -100,6 +99,25 @@ def save_sa2va(
         folder.rename(old)
     unfinished.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_export(folder: Path, family: str, official_code: Path | None = None) -> None:
+    """Check that a model of `family` can be written to `folder` with `official_code`, which needs no model yet.
+
+    Raises:
+        ValueError: `folder` holds something that is not a checkpoint written here, or a file of `official_code` is not
+            there or of another family.
+    """
+    ours = is_sa2va(folder) and (folder / SETTINGS_FILE).is_file()
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"a checkpoint is not written over other things, and {folder} holds some: name another folder")
+    if official_code:
+        model_files(official_code, family, code_files(family))
+
+
+def scratch_folders(folder: Path) -> tuple[Path, Path]:
+    """Return where a checkpoint is written before it appears in `folder`, and where the one that it replaces goes."""
+    return folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
 
 
 def _state(model: Sa2va) -> dict[str, Tensor]:
@@ -141,29 +159,6 @@ def write_side_files(model: Sa2va, folder: Path) -> None:
         )
 
 
-def copy_code(official_code: Path, family: str, wanted: set[str], folder: Path) -> None:
-    """Copy the Python files of the official release, which are not ours to ship.
-
-    Args:
-        official_code: the user's clone of bytedance/Sa2VA, or a folder of its Hugging Face files.
-        family: name of the MLLM's family.
-        wanted: modules that config.json's auto_map names.
-        folder: the checkpoint.
-
-    Raises:
-        ValueError: a file of `wanted` is not there.
-    """
-    official_code = model_files(official_code, family)
-    missing = sorted(f"{name}.py" for name in wanted if not (official_code / f"{name}.py").is_file())
-    if missing:
-        raise ValueError(
-            f"the folder of the official code must have {', '.join(missing)}, {official_code} has not; there is one "
-            "such folder a family in projects/sa2va/hf of bytedance/Sa2VA"
-        )
-    for path in sorted(official_code.glob("*.py")):
-        shutil.copyfile(path, folder / path.name)
-
-
 def _of_base(base: str, name: str) -> Path | None:
     """Find a file of the base checkpoint in its folder or in the hub's cache; nothing is downloaded."""
     local = Path(base).expanduser() / name
@@ -182,6 +177,11 @@ def _write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """
     bpe = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     if bpe["type"] != "BPE":
+        logger.warning(
+            "the tokenizer is a %s, no BPE: the checkpoint gets no vocab.json and merges.txt, so a tokenizer in plain "
+            "Python (use_fast=False), as the released evaluation of an InternVL asks for, cannot be read from it",
+            bpe["type"],
+        )
         return
     pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in bpe["merges"]]
     (folder / "vocab.json").write_text(json.dumps(bpe["vocab"], ensure_ascii=False), encoding="utf-8")

@@ -22,6 +22,7 @@ from pipeline.sa2va.example import Batch
 from stages.video.images import Image
 
 logger = logging.getLogger(__name__)
+_CURVE, _BOARD = LOGGED = ("curve.jsonl", "tensorboard")
 PARTS = ("llm", "mask", "dice")
 
 _SIDE_PX = 192  # of a cell of the drawn image
@@ -39,12 +40,14 @@ class MetricsLogger:
 
     def __init__(self, out: Path, steps: int, begun: int) -> None:
         self.steps, self._begun, self._start_s = steps, begun, time.monotonic()
-        self._curve = out / "curve.jsonl"
+        self._curve = out / _CURVE
         known = self._curve.read_bytes().splitlines() if begun and self._curve.exists() else []
-        self._curve.write_text(
+        unfinished = self._curve.with_name(f".{_CURVE}.tmp")  # a kill while it is written costs no line
+        unfinished.write_text(
             "".join(f"{json.dumps(line)}\n" for line in map(_parsed, known) if _is_before(line, begun))
         )
-        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=begun + 1)
+        unfinished.replace(self._curve)
+        self._board = SummaryWriter(str(out / _BOARD), purge_step=begun + 1)
 
     def log(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
         """Log optimiser step `step` (from 1): the parts of the loss, and what all workers together did a second."""

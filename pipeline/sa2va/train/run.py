@@ -21,21 +21,22 @@ from manifests.outputs import check_space
 from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
 from pipeline.data.videos import Video, excluded_videos, read_videos
-from pipeline.sa2va.build import build
+from pipeline.sa2va.build import build, load_tokenizer
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
-from pipeline.sa2va.checkpoint.write import save_sa2va
+from pipeline.sa2va.checkpoint.write import check_export, save_sa2va, scratch_folders
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.estimate import estimate
-from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
+from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, TextCheck, collate
 from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.metrics_logger import MetricsLogger, draw_masks, write_jpeg
+from pipeline.sa2va.train.metrics_logger import LOGGED, MetricsLogger, draw_masks, write_jpeg
 from pipeline.sa2va.train.state import DataIdentity
 from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
 
 logger = logging.getLogger(__name__)
+MODEL, _PICTURES = "model", "pictures"  # folders in OUT
 _DRAWN = 4  # videos whose masks are drawn along the way
 _STATES = 3  # a trained number and Adam's two of it, float32
 _EXPORTED_BYTES = 2  # bfloat16
@@ -46,29 +47,56 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
 
     Raises:
         ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
+            Or the base has no tokenizer that can be read.
     """
     exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
     root = Path(config.sav_root) if config.sav_root else None
     sources = [Path(source) for source in config.sources]
     videos = read_videos(sources, root, exclude=exclude, official=config.official)
     clips = Clips([Path(store) for store in config.stores])
-    return check_videos(videos, clips, workers=max(1, config.loader_workers), on_bad=config.on_bad), clips
+    check_text = TextCheck(*load_tokenizer(config.model.base), config.data)
+    workers = max(1, config.loader_workers)
+    return check_videos(videos, clips, workers=workers, on_bad=config.on_bad, check_text=check_text), clips
 
 
 def check_run(config: TrainConfig, videos: list[Video]) -> None:
-    """Check the checkpoint in OUT, the base model and the disk; of weights only names and shapes are read.
+    """Check the checkpoint in OUT, the base model, the export and the disk; only names and shapes of weights are read.
 
     Raises:
-        ValueError: the checkpoint is of another run, the base is broken or no MLLM, or the disk has too little room.
+        ValueError: the checkpoint is of another run, the base is broken or no MLLM, the model cannot be exported to
+            OUT/model, or the disk has too little room.
     """
     state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
     model = build(config.model, device="meta", dtype=torch.bfloat16)
+    check_model_folder(config, model.family.name)
     prepare(model, config.model)
     logger.info("the model can be built:\n%s", summary(model))
     checkpoint_bytes = _STATES * sum(4 * parameter.numel() for parameter in parameters(model))
     model_bytes = _EXPORTED_BYTES * sum(parameter.numel() for parameter in model.parameters())
     new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
     check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
+
+
+def check_model_folder(config: TrainConfig, family: str) -> None:
+    """Check that the run may write OUT/model at its end: what is there already must be this run's.
+
+    Raises:
+        ValueError: another model or something else is there, or a file of the official code is not.
+    """
+    out = Path(config.out)
+    folder = out / MODEL
+    if folder.is_dir() and any(folder.iterdir()) and state.latest(out) is None:
+        raise ValueError(
+            f"a run replaces only a model of its own, and {folder} is of another one, for {out} has no checkpoint: "
+            "move it away, or name another --out"
+        )
+    check_export(folder, family, Path(config.official_code) if config.official_code else None)
+
+
+def written_by(out: Path) -> list[Path]:
+    """Return the files and folders that a run in `out` writes or replaces, those of `pipeline.ray_train` aside."""
+    model = out / MODEL
+    return [model, *scratch_folders(model), *(out / name for name in ("checkpoints", _PICTURES, *LOGGED))]
 
 
 def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, device: torch.device) -> None:
@@ -116,6 +144,12 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     trained = parameters(model)
     adam, schedule = optimiser(trained, len(steps), config.optim, len(steps[0]) if config.official else 0)
     begun = state.load(checkpoint, model, adam, schedule) if checkpoint else 0
+    if begun > len(steps) and dist.rank == 0:
+        logger.warning(
+            "%d steps are done, more than the %d of the data as it is now: nothing more is learned, and the model is "
+            "exported as it is",
+            *(begun, len(steps)),
+        )
 
     join = partial(collate, family=model.family)
     drawn = join([dataset[0, index] for index in range(min(_DRAWN, len(videos)))])
@@ -160,7 +194,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         return None
     if metrics:
         _export(config, model, data.trained_on)
-    return out / "model"
+    return out / MODEL
 
 
 def prepared(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistContext) -> tuple[Sa2va, RefSavDataset]:
@@ -221,12 +255,12 @@ def _draw(metrics: MetricsLogger, out: Path, step: int, model: Sa2va, drawn: Bat
         logits_B = [logits.cpu().numpy() for logits in model(drawn.to(dist.device)).logits_B]
     model.train(was_training)
     image_HW3 = draw_masks(drawn, logits_B)
-    write_jpeg(image_HW3, out / "pictures" / f"step_{step:08d}.jpg")
+    write_jpeg(image_HW3, out / _PICTURES / f"step_{step:08d}.jpg")
     metrics.add_image(step, "masks", torch.from_numpy(image_HW3))
 
 
 def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> None:
-    folder = Path(config.out, "model")
+    folder = Path(config.out, MODEL)
     save_sa2va(
         model,
         folder,

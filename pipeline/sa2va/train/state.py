@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,18 +22,21 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from manifests.row_results import FatalError
-from pipeline.data.videos import Video
+from pipeline.data.videos import FileDigests, Video
+from pipeline.engines.models import fingerprint, glimpse, named_glimpse
 from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
 
 logger = logging.getLogger(__name__)
-_DATA = "data.json"
+_DATA, _CONTENT = "data.json", "content"
 _FILES = ("model.pt", "optimiser.pt", "settings.json", _DATA)
 _MAY_DIFFER = {setting.name for setting in fields(TrainConfig)}
-_MAY_DIFFER -= {"source", "sav_root", "model", "data", "optim", "seed", "official", "split", "on_bad"}
-_MAY_DIFFER_IN = {"optim": ("micro_batch",), "model": ("gradient_checkpointing",)}  # how a step is computed, not what
+_MAY_DIFFER -= {"model", "data", "optim", "seed", "official"}  # what they come to on disk is in DataIdentity
+_MAY_DIFFER |= {"optim.micro_batch", "model.gradient_checkpointing"}  # how a step is computed, not what
+_FILES_OF_MODEL = ("model.base", "model.sam2.checkpoint")  # compared by their content, wherever they lie
+_READ = {".bin", ".json", ".jinja", ".model", ".pt", ".safetensors", ".txt"}  # of a base model
 _FEW = 3
 
 
@@ -45,27 +48,32 @@ class DataIdentity:
         objects: video id -> ids of the objects of its expressions, in order.
         sha256: hash of all that is learned from the expressions: video, object, mask file and column, text.
         trained_on: ids of all videos that the model has ever learned from.
+        files: video id -> `FileDigests` of every item of the video; empty in checkpoints of earlier versions.
     """
 
     objects: dict[str, tuple[str, ...]]
     sha256: str
     trained_on: frozenset[str]
+    files: dict[str, tuple[FileDigests, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, videos: Iterable[Video], before: Iterable[str] = ()) -> Self:
         """Return the identity of `videos`; `before` has the ids of videos that the model has learned from already."""
         objects: dict[str, tuple[str, ...]] = {}
+        files: dict[str, tuple[FileDigests, ...]] = {}
         digest = hashlib.sha256()
         for video in videos:
+            if video.files:
+                files[video.video_id] = (*files.get(video.video_id, ()), video.files)
             objects[video.video_id] = objects.get(video.video_id, ()) + tuple(e.object_id for e in video.expressions)
             rows = [[row.object_id, row.masklet_type, row.column, row.text] for row in video.expressions]
             digest.update(json.dumps([video.video_id, video.frame_count, rows]).encode())
-        return cls(objects, digest.hexdigest(), frozenset(before) | objects.keys())
+        return cls(objects, digest.hexdigest(), frozenset(before) | objects.keys(), files)
 
     def to_json(self) -> str:
         """Return the text that a checkpoint has."""
         content = {"sha256": self.sha256, "trained_on": sorted(self.trained_on), "objects": self.objects}
-        return json.dumps(content)
+        return json.dumps(content | {"files": self.files})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -77,21 +85,32 @@ class DataIdentity:
         try:
             content = json.loads(text)
             objects = {str(video_id): tuple(ids) for video_id, ids in content["objects"].items()}
-            return cls(objects, str(content["sha256"]), frozenset(content["trained_on"]))
+            files = {
+                video_id: tuple(FileDigests(*of) for of in ofs) for video_id, ofs in content.get("files", {}).items()
+            }
+            return cls(objects, str(content["sha256"]), frozenset(content["trained_on"]), files)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"sha256, trained_on and objects must be there, got {error!r}") from error
 
     def difference(self, now: "DataIdentity") -> str:
         """Return in words what differs in `now`; "" if nothing does."""
-        if now.sha256 == self.sha256:
+        other_files = {
+            video_id for video_id in self.files.keys() & now.files.keys() if self._has_other_files(video_id, now)
+        }
+        if now.sha256 == self.sha256 and not other_files:
             return ""
         shared = self.objects.keys() & now.objects.keys()
         changes = [
             _named("videos are gone", self.objects.keys() - now.objects.keys()),
             _named("videos are new", now.objects.keys() - self.objects.keys()),
             _named("videos have other expressions", {v for v in shared if self.objects[v] != now.objects[v]}),
+            _named("videos have other video or mask files (by size and time)", other_files),
         ]
-        return ", ".join(filter(None, changes)) or "the texts or masks of the same expressions are other ones"
+        return ", ".join(filter(None, changes)) or "the texts or positions of the same expressions are other ones"
+
+    def _has_other_files(self, video_id: str, now: "DataIdentity") -> bool:
+        mine, theirs = self.files[video_id], now.files[video_id]
+        return len(mine) != len(theirs) or not all(map(FileDigests.is_like, mine, theirs))
 
 
 def _named(what: str, ids: Iterable[str]) -> str:
@@ -126,7 +145,7 @@ def save(
         scratch.mkdir(parents=True)
         torch.save(trainable_state(model), scratch / "model.pt")
         torch.save({"adam": adam.state_dict(), "schedule": schedule.state_dict()}, scratch / "optimiser.pt")
-        (scratch / "settings.json").write_text(json.dumps(asdict(config), indent=1))
+        (scratch / "settings.json").write_text(json.dumps(asdict(config) | {_CONTENT: _contents(config)}, indent=1))
         (scratch / _DATA).write_text(data.to_json())
     except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
         shutil.rmtree(scratch, ignore_errors=True)
@@ -149,19 +168,48 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
     Raises:
         ValueError: a setting differs that changes the result; the message has both values.
     """
-    before = json.loads(_file(checkpoint, "settings.json").read_text())
-    now = json.loads(json.dumps(asdict(config)))
-    for name, inner in _MAY_DIFFER_IN.items():
-        for setting in inner:
-            before.get(name, {}).pop(setting, None)
-            now[name].pop(setting)
-    differing = [name for name in now if name not in _MAY_DIFFER and now[name] != before.get(name)]
-    if differing:
-        changes = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in differing)
+    file = _file(checkpoint, "settings.json")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        before, known = _flat(content), dict(content.get(_CONTENT, {}))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
+    now, contents = _flat(json.loads(json.dumps(asdict(config)))), _contents(config)
+    changes = []
+    for name, value in now.items():
+        if name in _MAY_DIFFER or name.partition(".")[0] in _MAY_DIFFER:
+            continue
+        if name in _FILES_OF_MODEL and known.get(name) and contents.get(name):
+            if known[name] != contents[name]:
+                changes.append(f"the files of {name} are others than those of {before.get(name)!r} were, got {value!r}")
+        elif value != before.get(name):
+            changes.append(f"{name} was {before.get(name)!r}, is {value!r}")
+    if changes:
         raise ValueError(
-            f"{checkpoint} is of a run with other settings: {changes}. Give the same settings to go on, "
+            f"{checkpoint} is of a run with other settings: {'; '.join(changes)}. Give the same settings to go on, "
             "or another --out to begin anew"
         )
+
+
+def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested settings under names such as optim.lr."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
+
+
+def _contents(config: TrainConfig) -> dict[str, str]:
+    """Return a fingerprint of what the model is made of, by the setting's name; a model of the hub has none."""
+    base, sam2 = Path(config.model.base), Path(config.model.sam2.checkpoint)
+    found = {}
+    if base.is_dir():
+        found["model.base"] = fingerprint(
+            *(named_glimpse(path) for path in sorted(base.iterdir()) if path.is_file() and path.suffix in _READ)
+        )
+    if sam2.is_file():
+        found["model.sam2.checkpoint"] = fingerprint(glimpse(sam2))
+    return found
 
 
 def data_of(checkpoint: Path) -> DataIdentity:
@@ -206,8 +254,14 @@ def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler)
     """
     load_trainable_state(model, _read(checkpoint, "model.pt"))
     state = _read(checkpoint, "optimiser.pt")
-    adam.load_state_dict(state["adam"])
-    schedule.load_state_dict(state["schedule"])
+    try:
+        adam.load_state_dict(state["adam"])
+        schedule.load_state_dict(state["schedule"])
+    except Exception as error:  # of another shape: whatever torch stumbles over
+        raise ValueError(
+            f"{checkpoint / 'optimiser.pt'} must hold the optimiser and schedule of this run, got {error!r}. "
+            f"{_go_back(checkpoint)}"
+        ) from error
     return step_of(checkpoint)
 
 
@@ -220,9 +274,11 @@ def _file(checkpoint: Path, name: str) -> Path:
 def _read(checkpoint: Path, name: str) -> dict[str, Any]:
     file = _file(checkpoint, name)
     try:
-        state: dict[str, Any] = read_pickled(file)
+        state = read_pickled(file)
     except ValueError as error:
         raise ValueError(f"{error}. {_go_back(checkpoint)}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{file} must hold a dict, got {type(state).__name__}. {_go_back(checkpoint)}")
     return state
 
 

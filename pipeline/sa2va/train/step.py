@@ -210,11 +210,7 @@ def plan(config: TrainConfig, lengths: Sequence[int], dist: DistContext) -> list
         ValueError: a batch has fewer videos than there are workers.
     """
     optim = config.optim
-    if optim.batch < dist.world_size:
-        raise ValueError(
-            f"a batch must have a video for each worker, got {optim.batch} videos and {dist.world_size} workers: take "
-            "fewer workers or a larger batch"
-        )
+    optim.check_workers(dist.world_size)
     planned = []
     for step in plan_steps(config, lengths):
         mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=dist.rank, world_size=dist.world_size)

@@ -1,13 +1,15 @@
 import json
 import logging
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
-from pipeline.data.videos import Video, read_videos
+from pipeline.data.videos import FileDigests, Video, read_videos
 from pipeline.export.frames import StoreConfig, store_video
 from tests.pipeline.data.tiny import MANUAL, files_of, make_video
 from tests.stages.tiny_sav import FRAMES, annotation, box, write_json, write_mp4
@@ -127,3 +129,51 @@ def test_a_store_is_checked_in_place_of_the_files(videos: list[Video], tmp_path:
     make_video(tmp_path, "sav_000001", rotation_deg=180)
     with pytest.raises(ValueError, match="sav_000001: .*mp4 changed since"):
         check_videos(videos[:1], Clips(store), workers=1, on_bad="stop")
+
+
+def test_other_files_under_the_same_names_have_other_digests(videos: list[Video], tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    video = videos[0]
+
+    def digests(*clips: Clips) -> list[FileDigests]:
+        files = [check_videos([video], one, workers=1, on_bad="stop")[0].files for one in clips]
+        return [digest for digest in files if digest is not None]
+
+    store_video(video, store, StoreConfig())
+    as_files, stored = digests(Clips(), Clips(store))
+    assert as_files.is_like(stored)
+    assert digests(Clips(), Clips(store)) == [as_files, stored]
+    for change in (
+        lambda: write_json(tmp_path, "manual", annotation([*MANUAL[:2], box(9, 9, 9, 9)]), files_of("sav_000001")),
+        lambda: write_json(tmp_path, "auto", annotation([box(9, 9, 9, 9)]), files_of("sav_000001")),
+        lambda: make_video(tmp_path, "sav_000001", rotation_deg=180),
+    ):
+        change()
+        (store / "sav_000001.arrow").unlink()
+        store_video(video, store, StoreConfig())
+        now, now_stored = digests(Clips(), Clips(store))
+        assert not any(one.is_like(other) for one in (now, now_stored) for other in (as_files, stored))
+        as_files, stored = now, now_stored
+    os.utime(video.video_path)
+    (store / "sav_000001.arrow").unlink()
+    store_video(video, store, StoreConfig())
+    assert digests(Clips(store))[0].is_like(stored), "the same bytes at another time, as the store knows"
+
+
+def test_the_size_that_texts_are_checked_with_is_that_of_the_frames_that_are_read(
+    videos: list[Video], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    store_video(videos[0], store, StoreConfig(short_px=48))
+    for clips in (Clips(), Clips(store)):
+        seen: list[tuple[str, tuple[int, int]]] = []
+        rule = partial(_note, seen)
+        check_videos(videos[:1], clips, workers=1, on_bad="stop", check_text=rule)
+        size = clips.reader(videos[0]).images([0])[0].shape[:2]
+        assert seen == [(one.text, size) for one in videos[0].expressions]
+
+
+def _note(seen: list[tuple[str, tuple[int, int]]], text: str, size: tuple[int, int]) -> None:
+    seen.append((text, size))

@@ -206,3 +206,11 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
         read_videos(tmp_path, tmp_path)
     with pytest.raises(ValueError, match="something to train on"):
         read_videos(tmp_path / "empty.json", tmp_path)
+
+
+def test_a_source_that_is_named_twice_is_read_once(root: Path, tmp_path: Path, entries: dict[str, Any]) -> None:
+    file = write_refsav(tmp_path / "Ref-SAV.json", entries)
+    (tmp_path / "link.json").symlink_to(file)
+    (tmp_path / "in").mkdir()
+    once = read_videos(file, root)
+    assert read_videos([file, file, tmp_path / "link.json", tmp_path / "in" / ".." / file.name], root) == once

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import LlavaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.sa2va.build import add_special_tokens, load_mllm
+from pipeline.sa2va.build import add_special_tokens, load_mllm, load_tokenizer
 from pipeline.sa2va.families import Family, FramePixels, core, family_of, random_mllm
 from pipeline.sa2va.text import SPECIAL_TOKENS
 from tests.pipeline.sa2va.tiny import FAMILIES, make_tiny_mllm, tiny_config, tiny_pixels, tiny_tokenizer, weight_of
@@ -244,6 +244,37 @@ class TestErrors:
         (tmp_path / "config.json").write_text("{")
         with pytest.raises(ValueError, match="config.json: Expecting"):
             load_mllm(str(tmp_path), dtype=torch.float32)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "told"),
+        [
+            ("config.json", "[]", r"config\.json: must hold an object, got list"),
+            ("config.json", "3", r"config\.json: must hold an object, got int"),
+            ("config.json", '{"model_type": "qwen3_vl", "text_config": [1]}', r"config\.json of .* cannot be read"),
+            ("tokenizer.json", "[]", "the tokenizer of .* cannot be read"),
+            ("tokenizer.json", '{"model": {"type": "BPE", "vocab": 3}}', "the tokenizer of .* cannot be read"),
+            ("tokenizer.json", '{"added_tokens": []}', "the tokenizer of .* cannot be read"),
+            ("tokenizer_config.json", "[]", "the tokenizer of .* cannot be read"),
+            ("processor_config.json", "[]", "the image processor of .* cannot be read"),
+        ],
+    )
+    def test_a_file_of_another_shape(
+        self, folders: dict[str, Path], tmp_path: Path, name: str, content: str, told: str
+    ) -> None:
+        folder = shutil.copytree(folders["qwen3_vl"], tmp_path / "base")
+        (folder / name).write_text(content)
+        for load in (lambda: load_mllm(str(folder), dtype=torch.float32), lambda: load_tokenizer(str(folder))):
+            with pytest.raises(ValueError, match=told) as raised:
+                load()
+            assert str(folder) in str(raised.value)
+
+    def test_merges_that_are_none(self, folders: dict[str, Path], tmp_path: Path) -> None:
+        folder = shutil.copytree(folders["qwen3_vl"], tmp_path / "base")
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.json").write_text('{"a": 0, "b": 1}')
+        (folder / "merges.txt").write_text("#version: 0.2\na b c d\n")
+        with pytest.raises(ValueError, match="the tokenizer of .* cannot be read"):
+            load_tokenizer(str(folder))
 
     def test_no_checkpoint(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="has no config.json"):

@@ -48,8 +48,9 @@ def test_questions_are_read_from_a_clone_by_its_root_or_a_folder_in_it(clone: Pa
 def test_files_of_a_family_are_found_by_the_root_too(clone: Path, tmp_path: Path) -> None:
     hf = clone / "projects/sa2va/hf"
     for family, folder in (("qwen3_vl", "models_qwen3vl"), ("qwen2_5_vl", "models_qwen"), ("internvl", "models")):
-        assert model_files(clone, family) == hf / folder
-        assert model_files(hf / folder, family) == hf / folder
+        for given in (clone, hf, hf / folder):
+            check_official_code(given)
+            assert model_files(given, family, ["modeling_sa2va_qwen.py"]) == hf / folder
 
 
 def test_files_alone_have_no_questions(tmp_path: Path) -> None:
@@ -67,9 +68,36 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     ["QUESTIONS = []", "SEG_QUESTIONS = []", "SEG_QUESTIONS = ['a', 'b']", "SEG_QUESTIONS = ['{a} {b}']", "SEG_QUES"]
+    + ["SEG_QUESTIONS = ['{a}']\nSEG_QUESTIONS += ['{b}']", "SEG_QUESTIONS = ['{a}']\nSEG_QUESTIONS.append('{b}')"]
+    + ["SEG_QUESTIONS = ['{a}']\nSEG_QUESTIONS = ['{b}']", "SEG_QUESTIONS = ['{a}']\nSEG_QUESTIONS[0] = '{b}'"]
+    + ["SEG_QUESTIONS = ['{a}']\ndel SEG_QUESTIONS[0]", "for SEG_QUESTIONS in x: ...", "SEG_QUESTIONS: list[str]"]
+    + ["SEG_QUESTIONS = {'{a}'}", "SEG_QUESTIONS = {'{a}': 1}", "SEG_QUESTIONS = '{a}'", "SEG_QUESTIONS = [1]"]
+    + ["SEG_QUESTIONS = ['{a:{b}}']", "SEG_QUESTIONS = ['{a:d}']", "SEG_QUESTIONS = A = ['{a}']"]
     + ["SEG_QUESTIONS = [str(x) for x in y]", "SEG_QUESTIONS = 3", "SEG_QUESTIONS = ['{a'", "def f(:"],
 )
 def test_a_file_without_such_a_list_is_refused(clone: Path, content: str) -> None:
     common(clone).write_text(content)
-    with pytest.raises(ValueError, match=r"common\.py must assign SEG_QUESTIONS a list of questions"):
+    with pytest.raises(ValueError, match=r"common\.py must assign SEG_QUESTIONS a list of questions") as raised:
         read_questions(clone)
+    assert "()" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["SEG_QUESTIONS: list[str] = ['See {x}?']", "SEG_QUESTIONS = ('See {x}?',)", "\ufeffSEG_QUESTIONS = ['See {x}?']"],
+)
+def test_other_ways_to_write_such_a_list_are_read(clone: Path, content: str) -> None:
+    common(clone).write_text(content + "\nprint(SEG_QUESTIONS[0], len(SEG_QUESTIONS))")
+    assert read_questions(clone) == ("See {text}?",)
+
+
+def test_a_field_keeps_its_format(clone: Path) -> None:
+    common(clone).write_text("SEG_QUESTIONS = ['<{x:>6}>', '{x!r}', '{x!s:^5}']")
+    assert [each.format(text="cat") for each in read_questions(clone)] == ["<   cat>", "'cat'", " cat "]
+
+
+def test_a_binary_file_is_a_short_sentence(clone: Path) -> None:
+    common(clone).write_bytes(bytes(range(256)) * 300)
+    with pytest.raises(ValueError, match="common.py must assign") as raised:
+        read_questions(clone)
+    assert len(str(raised.value)) < 600

@@ -13,7 +13,7 @@ from pipeline.sa2va.checkpoint.pth import EXIT_USER_ERROR, main
 from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.lora import merged, prepare, trainable_state
 from tests.pipeline.sa2va.checkpoint.conftest import Trained
-from tests.pipeline.sa2va.tiny import TINY_SAM2
+from tests.pipeline.sa2va.tiny import TINY_SAM2, make_tiny_mllm
 
 
 def official(state: dict[str, Tensor], family: str) -> dict[str, Tensor]:
@@ -103,3 +103,17 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, caplog: pytest.LogCaptur
     assert main(command) == EXIT_USER_ERROR
     assert f"{base} must be the folder of a checkpoint" in caplog.text
     assert not out.exists()
+
+
+def test_the_base_is_not_written_over_and_the_export_is_looked_at_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pth, sam2 = tmp_path / "a.pth", tmp_path / "sam2.pt"
+    mllm = make_tiny_mllm(tmp_path / "mllm")
+    for path in (pth, sam2):
+        path.touch()
+    given = ["--base", str(mllm), "--sam2", str(sam2)]
+    assert main([str(pth), str(mllm), *given]) == EXIT_USER_ERROR
+    assert f"--base must lie apart from what the command writes, got {mllm}" in caplog.text
+    assert main([str(pth), str(tmp_path / "out"), *given, "--official-code", str(tmp_path)]) == EXIT_USER_ERROR
+    assert "must have configuration_sa2va_chat.py, modeling_sa2va_qwen.py" in caplog.text

@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers.models import BPE, WordLevel
 from torch import Tensor
-from transformers import AutoProcessor, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoProcessor, PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.read import load_sa2va
 from pipeline.sa2va.checkpoint.sidecar import SETTINGS_FILE, CheckpointSettings, read_settings
-from pipeline.sa2va.checkpoint.write import save_sa2va
+from pipeline.sa2va.checkpoint.write import _write_vocabulary, save_sa2va
 from pipeline.sa2va.config import ModelConfig, PixelsConfig
 from pipeline.sa2va.grounding import build_sam2, decode_masks, encode_frames
 from pipeline.sa2va.lora import merged, parameters, prepare
@@ -172,6 +175,49 @@ def test_a_tokenizer_in_plain_python_finds_its_vocabulary(family: str, saved: Sa
     merges = (folder / "merges.txt").read_text().splitlines()
     assert merges[0] == "#version: 0.2"
     assert all("".join(pair.split(" ")) in read["vocab"] for pair in merges[1:])
+
+
+MERGES = [("a", "b"), ("b", "c"), ("c", "d"), ("ab", "cd"), ("Ġ", "ab"), ("d", "e"), ("Ġab", "cd")]
+
+
+def plain_bpe(folder: Path, text: str) -> list[int]:
+    """What a tokenizer in plain Python makes of a text with the files of `folder`."""
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    lines = (folder / "merges.txt").read_text().splitlines()[1:]
+    rank = {tuple(line.split(" ")): n for n, line in enumerate(lines)}
+    ids = []
+    for word, _ in pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text):
+        pieces = list(word)
+        while True:
+            pairs = [pair for pair in pairwise(pieces) if pair in rank]
+            if not pairs:
+                break
+            best = min(pairs, key=rank.__getitem__)
+            at = list(pairwise(pieces)).index(best)
+            pieces[at : at + 2] = ["".join(best)]
+        ids += [vocabulary[piece] for piece in pieces]
+    return ids
+
+
+def test_merges_are_read_back_in_their_order_by_a_plain_bpe(tmp_path: Path) -> None:
+    """The tiny models' tokenizers have no merges, and would say nothing of them."""
+    symbols = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in MERGES)]
+    backend = Tokenizer(BPE({symbol: n for n, symbol in enumerate(symbols)}, merges=MERGES))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    _write_vocabulary(tokenizer, tmp_path)
+    for text in ("abcd abc bcde", "a bcd cde abcde", " ab cdab é"):
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        assert plain_bpe(tmp_path, text) == ids
+        assert len(ids) < len(text.encode()), "something was merged"
+
+
+def test_a_tokenizer_that_is_no_bpe_gets_no_such_files_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write_vocabulary(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a"))), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert "the tokenizer is a WordLevel, no BPE: the checkpoint gets no vocab.json and merges.txt" in caplog.text
 
 
 def test_weights_of_another_state_are_refused(saved: Saved, tmp_path: Path) -> None:

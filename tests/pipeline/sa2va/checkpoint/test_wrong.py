@@ -72,6 +72,13 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
         forget_seg,
         r"has the token \[SEG\].*take the tokenizer",
     ),
+    "vision is a list": ("qwen3_vl", with_config(vision_config=[1]), "is not that of a supported Sa2VA"),
+    "text is a list": ("qwen3_vl", with_config(text_config=[1]), "describes no model that can be built"),
+    "tokenizer of another shape": (
+        "qwen3_vl",
+        lambda folder: (folder / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": 3}}'),
+        "the tokenizer of .* cannot be read",
+    ),
     "no tokenizer": ("qwen3_vl", lose_tokenizer, "the tokenizer of .* cannot be read"),
     "cut weights": (
         "qwen3_vl",

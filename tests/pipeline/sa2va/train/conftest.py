@@ -9,7 +9,9 @@ from filelock import FileLock
 
 from pipeline.export.frames import main as write_store
 from pipeline.sa2va.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
+from tests.pipeline.sa2va.models import config as tiny_settings
 from tests.pipeline.sa2va.tiny import TINY_SAM2, make_tiny_mllm, tiny_pixels
+from tests.pipeline.sa2va.train.coloured import write_try
 
 Settings = Callable[[Path], TrainConfig]
 
@@ -43,5 +45,24 @@ def settings(
         loader_workers=0,
         checkpoint_every=3,
         pictures_every=0,
+    )
+    return lambda out: replace(config, out=str(out))
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Like `settings`, on videos of coloured shapes, which take a second to draw; for what the data does not matter."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_try(folder, count=5)
+    source = folder / "videos/Ref-SAV.json"
+    config = TrainConfig(
+        source=str(source),
+        sav_root=str(folder),
+        store=str(source.parent / "frames"),
+        out="",
+        model=tiny_settings(),
+        data=DataConfig(pixels=tiny_pixels(), frames=2, max_objects=1),
+        optim=OptimConfig(lr=5e-3, batch=2, micro_batch=2),
+        loader_workers=0,
     )
     return lambda out: replace(config, out=str(out))

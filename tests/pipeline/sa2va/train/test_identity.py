@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from manifests.outputs import check_space, is_full
-from pipeline.data.videos import Expression, Video
+from pipeline.data.videos import Expression, FileDigests, Video
 from pipeline.sa2va.train.run import Periodic
 from pipeline.sa2va.train.state import DataIdentity
 
@@ -35,7 +35,7 @@ def test_what_is_other_is_named() -> None:
     for change in ({"text": "b"}, {"column": 7}, {"masklet_type": "auto"}):
         other = replace(VIDEOS[0], expressions=(replace(VIDEOS[0].expressions[0], **change), VIDEOS[0].expressions[1]))
         told = identity.difference(DataIdentity.of([other, *VIDEOS[1:5]]))
-        assert told == "the texts or masks of the same expressions are other ones"
+        assert told == "the texts or positions of the same expressions are other ones"
 
 
 def test_manual_and_automatic_masks_as_two_items_are_one_video() -> None:
@@ -63,3 +63,25 @@ def test_room_on_the_disk_is_looked_at(tmp_path: Path) -> None:
     assert is_full(OSError(28, "No space left on device"))
     assert is_full(RuntimeError("Io error: No space left on device (os error 28)"))
     assert not is_full(OSError(2, "No such file"))
+
+
+def test_other_files_under_the_same_ids_are_named() -> None:
+    """A store knows SHA-256 and times, files alone tell sizes and times."""
+
+    def identity(*digests: FileDigests | None) -> DataIdentity:
+        of = zip(VIDEOS, digests, strict=False)
+        return DataIdentity.of([replace(video, files=files) for video, files in of])
+
+    stored, as_files = FileDigests("1", "a"), FileDigests("1", "")
+    before = DataIdentity.from_json(identity(stored, stored).to_json())
+    assert before == identity(stored, stored)
+    for same in (as_files, FileDigests("2", "a"), None):
+        assert before.difference(identity(stored, same)) == ""
+    for other in (FileDigests("2", "b"), FileDigests("2", "")):
+        assert (
+            before.difference(identity(stored, other))
+            == "1 videos have other video or mask files (by size and time) (v1)"
+        )
+    assert DataIdentity({}, before.sha256, frozenset()).difference(identity(other, other)) == "", (
+        "of an earlier version"
+    )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pipeline.sa2va.train import metrics_logger
 from pipeline.sa2va.train.metrics_logger import MetricsLogger
 
 PARTS = {"llm": 1.0, "mask": 0.5, "dice": 0.25}
@@ -40,3 +41,22 @@ def test_a_run_that_begins_anew_forgets_the_old_curve(tmp_path: Path) -> None:
     tell(tmp_path, range(1, 6), 0)
     tell(tmp_path, range(1, 3), 0)
     assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_kill_while_the_curve_is_taken_over_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(tmp_path, range(1, 6), 0)
+    before = (tmp_path / "curve.jsonl").read_text()
+    monkeypatch.setattr(metrics_logger, "_is_before", lambda *_: 1 / 0)  # here the process dies
+    with pytest.raises(ZeroDivisionError):
+        tell(tmp_path, range(4, 6), 3)
+    assert (tmp_path / "curve.jsonl").read_text() == before
+    monkeypatch.undo()
+    written = []
+
+    def note(path: Path, _: str) -> None:
+        written.append(path)
+        path.touch()
+
+    monkeypatch.setattr(Path, "write_text", note)
+    metrics_logger.MetricsLogger(tmp_path, 10, 3).close()
+    assert written == [tmp_path / ".curve.jsonl.tmp"], "not the curve itself"

@@ -9,6 +9,7 @@ import pytest
 from pipeline.sa2va.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pipeline.sa2va.train.run import read_data
 from pipeline.sa2va.train.step import DistContext, plan
+from tests.pipeline.sa2va.models import config as tiny_settings
 
 CONFIG = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""))
 
@@ -67,7 +68,7 @@ def test_the_released_sampler_repeats_its_order() -> None:
 
 def test_the_benchmarks_videos_are_left_out(demo_annotations: Path, demo_root: Path, tmp_path: Path) -> None:
     split = tmp_path / "split.json"
-    config = replace(CONFIG, source=str(demo_annotations), sav_root=str(demo_root))
+    config = replace(CONFIG, source=str(demo_annotations), sav_root=str(demo_root), model=tiny_settings())
     everything, _ = read_data(config)
     split.write_text(json.dumps({"held_out": [everything[1].video_id], "videos": []}))
     videos, _ = read_data(replace(config, split=str(split)))

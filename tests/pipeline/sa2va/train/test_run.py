@@ -90,7 +90,7 @@ def test_other_data_is_refused_or_accepted_and_all_of_it_is_remembered(settings:
     for other, told in (
         (videos, rf"has learned from other data: 1 videos are new \({videos[0].video_id}\)\. Put the data back"),
         (videos[2:], rf"1 videos are gone \({videos[1].video_id}\)"),
-        (renamed, "have other expressions|texts or masks of the same expressions are other ones"),
+        (renamed, "have other expressions|texts or positions of the same expressions are other ones"),
     ):
         with pytest.raises(ValueError, match=told):
             train(config, other, clips, DistContext())
