@@ -18,8 +18,9 @@ TRIPS = {
     "a mask: annotation JSON to rendered image": """stages/render_views stages/video/masklets stages/video/rle
         stages/video/views stages/video/images stages/video/source_file""",
     "an expression: reply to Ref-SAV.json": """pipeline/engines/chat pipeline/engines/reading
-        pipeline/writers/model_writer prompts/replies manifests/expression stages/writer stages/compose_expression stages/check_facts
-        pipeline/run/run_stages pipeline/run/ray_adapter pipeline/export/annotations pipeline/export/refsav_json""",
+        pipeline/writers/model_writer prompts/replies manifests/expression stages/writer stages/compose_expression
+        stages/check_facts pipeline/run/run_stages pipeline/run/ray_adapter pipeline/export/annotations
+        pipeline/export/refsav_json""",
     "a decision: HTTP POST to exported split": """validation_ui/web/review validation_ui/judging/submission
         validation_ui/judging/verdict validation_ui/judging/items validation_ui/judging/leases
         validation_ui/judging/protocol validation_ui/people/access validation_ui/schema validation_ui/database
