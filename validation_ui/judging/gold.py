@@ -44,6 +44,7 @@ def lease_gold(
     connection: Connection,
     *,
     person_id: int,
+    kind: SlotKind,
     until: float,
     started: float | None,
     settings: Settings,
@@ -80,15 +81,15 @@ def lease_gold(
         return None
     given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
     number = connection.execute(given).scalar_one() + len(not_items)
-    kind = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    answer = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
     best = min(
-        rows, key=lambda row: (row.had, row.gold != kind, seeded_frac(settings.seed, "order", person_id, row.id))
+        rows, key=lambda row: (row.had, row.gold != answer, seeded_frac(settings.seed, "order", person_id, row.id))
     )
     connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
     last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
     values = {
         "item_id": best.id,
-        "kind": SlotKind.SIGHTED,
+        "kind": kind,
         "n": connection.execute(last).scalar_one() + 1,
         "state": SlotState.LEASED,
         "holder_id": person_id,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from validation_ui import audit
 from validation_ui.problem import Problem
-from validation_ui.schema import Gold, SlotState, draft, item, judgement, person, seen, skipped, slot
+from validation_ui.schema import Gold, SlotKind, SlotState, draft, item, judgement, person, seen, skipped, slot
 from validation_ui.settings import Settings
 
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
@@ -54,6 +54,12 @@ _RENEW = CHANGE_KEPT.values(
     lease_until=bindparam("until"),
     claimed_at=func.coalesce(slot.c.claimed_at, bindparam("now")),
 )
+_RENEW_BATCH = (
+    update(slot)
+    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED, slot.c.kind == SlotKind.BLIND)
+    .where(slot.c.item_id.in_(select(item.c.id).where(item.c.video_id == _VIDEO)))
+    .values(lease_until=bindparam("until"))
+)  # the other blind items of the video wait for the same person
 _SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
 _SEE = insert(seen).from_select(
     ["person_id", "video_id", "at"],
@@ -81,6 +87,11 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
     binds = {"slot": slot_id, "me": person_id, "until": until, "now": now}
     if connection.execute(_RENEW, binds).rowcount != 1:
         raise lease_lost()
+    row = slot_row(connection, slot_id)
+    if row.kind == SlotKind.BLIND:
+        connection.execute(_RENEW_BATCH, {"me": person_id, "video": row.video_id, "until": until})
+    else:
+        mark_seen(connection, person_id, row.video_id, now)
     return until
 
 
