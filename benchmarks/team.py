@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from benchmarks import load_project
 from validation_ui.database import Database
@@ -39,6 +39,7 @@ from validation_ui.schema import (
     slot,
     text_version,
 )
+from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
 
 SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, gold_frac=0.0, entry_items=0)
@@ -114,7 +115,7 @@ class Team:
     """
 
     def __init__(self, folder: Path, reviewers: int, adjudicators: int, videos: int, seed: int) -> None:
-        self.rng = random.Random(seed)
+        self.rng, self.seed = random.Random(seed), seed
         self.now = 1e9
         self.name, self.videos = f"{reviewers}+{adjudicators}", videos
         self.database = Database(f"sqlite:///{folder}/team.sqlite3", now=lambda: self.now)
@@ -181,42 +182,42 @@ class Team:
 
     def _answer(self, who: int, slot_id: int) -> None:
         def work(connection: Connection) -> None:
+            before = judgement.c.item_id == slot.c.item_id, judgement.c.kind == slot.c.kind
             row = connection.execute(
                 select(slot.c.kind, slot.c.item_id, item.c.kind.label("item_kind"), item.c.text_id, item.c.version)
+                .add_columns(item.c.masklet_id, select(func.count()).where(*before).scalar_subquery().label("before"))
                 .join_from(slot, item)
                 .where(slot.c.id == slot_id)
             ).one()
-            quality = self._quality(row.text_id)
-            if row.kind == SlotKind.BLIND and not self._point(connection, who, slot_id, quality):
+            # the n-th answer in a pass depends on the item only, so that teams and releases compare
+            name = f"{self.seed} {row.masklet_id} {row.item_kind}"
+            quality = self.quality.setdefault(row.text_id, _one_of(QUALITY, random.Random(name)))
+            rng = random.Random(f"{name} {row.kind} {row.before}")
+            is_hit = rng.random() < HIT[quality]
+            if row.kind == SlotKind.BLIND and not self._point(connection, who, slot_id, is_hit):
                 return  # the other items of the video come first
             self.keys += 1
-            verdict = self._verdict(connection, row, quality)
+            verdict = self._verdict(connection, row, _one_of(DECIDES[row.kind][quality], rng))
             request = {"key": f"key-{self.keys:08}", "version": row.version, "verdict": verdict, "now": self.now}
             submission.submit(connection, person_id=who, role=self.roles[who], slot_id=slot_id, **request)
             if verdict.decision == "edit":
                 written = select(judgement.c.new_text_id).order_by(judgement.c.id.desc()).limit(1)
-                is_good = self.rng.random() < EDIT_IS_GOOD
+                is_good = rng.random() < EDIT_IS_GOOD
                 self.quality[connection.execute(written).scalar_one()] = "good" if is_good else "fixable"
 
         self.database.write(work)
 
-    def _point(self, connection: Connection, who: int, slot_id: int, quality: str) -> bool:
+    def _point(self, connection: Connection, who: int, slot_id: int, is_hit: bool) -> bool:
         """Answer the blind question if that was not done yet; return whether the object is revealed."""
         view = pointing.view(connection, who, slot_id)
         if view is None:
-            result = pointing.PointResult(hit=self.rng.random() < HIT[quality], chance_frac=0.1)
+            result = pointing.PointResult(hit=is_hit, chance_frac=0.1)
             answer = pointing.PointAnswer(answer="absent")
             pointing.record(connection, person_id=who, slot_id=slot_id, answer=answer, result=result, now=self.now)
             view = pointing.view(connection, who, slot_id)
         return view is not None and bool(view["revealed"])
 
-    def _quality(self, text_id: int) -> str:
-        if text_id not in self.quality:
-            self.quality[text_id] = self._one_of(QUALITY)
-        return self.quality[text_id]
-
-    def _verdict(self, connection: Connection, row: Row[Any], quality: str) -> Verdict:
-        decision = self._one_of(DECIDES[row.kind][quality])
+    def _verdict(self, connection: Connection, row: Row[Any], decision: str) -> Verdict:
         names = PARTS[row.item_kind]
         body: dict[str, Any] = {"decision": decision, "watched_frac": 1.0}
         if decision == "accept":
@@ -230,9 +231,6 @@ class Team:
         if is_for and submission.asks_short(connection, about, SlotKind(row.kind), SETTINGS):
             body["short"] = f"the disk number {self.keys}"
         return Verdict.model_validate(body)
-
-    def _one_of(self, chances: dict[str, float]) -> str:
-        return self.rng.choices(list(chances), list(chances.values()))[0]
 
     def _count(self, hours: float) -> Result:
         with self.database.read() as connection:
@@ -276,8 +274,6 @@ class Team:
 
     def _unfound(self, connection: Connection) -> int:
         """Return how many accepted items have no blind hit on the text that would be exported."""
-        from validation_ui.schema import pointing as pointings
-
         hits = (
             select(judgement.c.id)
             .join_from(judgement, pointings, pointings.c.id == judgement.c.pointing_id)
@@ -290,6 +286,10 @@ class Team:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+def _one_of(chances: dict[str, float], rng: random.Random) -> str:
+    return rng.choices(list(chances), list(chances.values()))[0]
 
 
 def run(reviewers: int, adjudicators: int, *, videos: int, seed: int = 1) -> Result:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
@@ -12,7 +12,7 @@ from validation_ui.database import Database
 from validation_ui.judging import leases
 from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
-from validation_ui.schema import audit, person, slot
+from validation_ui.schema import audit, item, person, seen, slot
 
 
 @pytest.fixture
@@ -135,12 +135,54 @@ def test_a_blind_item_whose_video_was_seen_meanwhile_goes_to_others(desk: Desk, 
     assert desk.claim("dan", "blind") == blind
 
 
-def test_only_adjudicators_who_did_not_judge_it_adjudicate(desk: Desk) -> None:
+def test_only_adjudicators_who_did_not_judge_it_adjudicate(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=2, adjudicators=("eve", "fay"))))
     desk.do("eve", "flag", "sighted")
-    desk.do("ann", "flag", "sighted")
     assert desk.ask("ben", "adjudicate").why["code"] == "all_done"
-    assert desk.do("eve", "accept").public_id == "p_v0_o1"
     assert desk.ask("eve", "adjudicate").why["code"] == "not_for_you"
+    assert desk.do("fay", "accept", "adjudicate").public_id == "p_v0_o0"
+
+
+def test_a_single_adjudicator_is_kept_for_adjudication(desk: Desk) -> None:
+    assert desk.ask("eve", "sighted").why["code"] == "kept"
+    desk.do("ann", "flag", "sighted")
+    assert desk.do("eve", "reject").state == "dropped"
+    desk.do("ann", "accept", "sighted")
+    assert desk.ask("eve", "blind").why["code"] == "kept"
+    for who in ("ben", "cy", "dan"):  # nobody else can find it any more
+        desk.store.write(lambda c, who=who: mark_seen(c, desk.ids[who], "v0", 1.0))
+    desk.store.write(lambda c: c.execute(seen.delete().where(seen.c.person_id == desk.ids["eve"])).rowcount)
+    assert desk.do("eve", "accept", "blind").state == "accepted"
+    check(desk.store)
+
+
+def test_a_prefetch_is_no_sight_and_work_is_one(desk: Desk) -> None:
+    desk.claim("ann")
+    ahead = desk.claim("ann", prefetch=True)
+    desk.skip("ann", desk.claim("ann"))
+    with desk.store.read() as connection:
+        assert not leases.has_seen(connection, desk.ids["ann"], "v1")
+    other = desk.claim("ben", prefetch=True)
+    with desk.store.read() as connection:
+        assert not leases.has_seen(connection, desk.ids["ben"], desk.row(other).video_id)
+    desk.heartbeat("ben", other)  # the page shows it now
+    with desk.store.read() as connection:
+        assert leases.has_seen(connection, desk.ids["ben"], desk.row(other).video_id)
+    assert ahead != other
+
+
+def test_sighted_work_comes_first_from_videos_that_the_person_has_seen(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=3, objects=2)))
+    rounds = ["v0_o0", "v1_o0", "v2_o0", "v0_o1", "v1_o1", "v2_o1"]
+
+    def order(connection: Connection) -> int:
+        for priority, name in enumerate(rounds):
+            connection.execute(update(item).where(item.c.id == desk.ids[name]).values(priority=priority))
+            connection.execute(update(slot).where(slot.c.item_id == desk.ids[name]).values(priority=priority))
+        return 0
+
+    store.write(order)
+    assert [desk.do("ann", "accept", "sighted").video_id for _ in range(4)] == ["v0", "v0", "v1", "v1"]
 
 
 def test_new_items_stop_at_the_quota(store: Database) -> None:

@@ -12,8 +12,11 @@ import { fact, quotaBars } from "./quotas.js";
 
 const EVERY_MS = 30_000;
 const FIGURES = { raw: "Raw", kappa: "Cohen’s kappa", alpha: "Krippendorff’s alpha", ac1: "Gwet’s AC1" };
-const STATES = ["sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"];
+const STATES = ["sighted", "blind", "adjudicate", "accepted", "surplus", "dropped", "no_person_left"];
 const number = (/** @type {string} */ label) => ({ label, number: true });
+
+/** @param {string} text */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** @param {Share} share */
 function shareCell(share) {
@@ -41,11 +44,23 @@ function comparisonTable(caption, first, comparisons) {
 
 async function showProgress() {
   const { project } = await api("GET", "/api/progress");
+  fill("team", ...(project.team.advice ? [h("p", { class: "notice warn" }, sentence(project.team.advice))] : []));
   fill("quotas", ...quotaBars(project.quotas));
   fill("pace", fact("accepted an hour", figure(project.per_h, 1)), fact("time left at this pace", duration(project.eta_s)),
     ...Object.entries(project.slots ?? {}).map(([pass, { open, leased }]) => fact(`${pass} slots`, `${open} open, ${leased} taken`)));
-  fill("states", table("Items by state", [{ label: "Kind" }, ...STATES.map(number)],
+  fill("states", table("Items by state", [{ label: "Kind" }, ...STATES.map((state) => number(state.replaceAll("_", " ")))],
     Object.entries(project.states ?? {}).map(([kind, states]) => [kind, ...STATES.map((state) => states[state] ?? 0)])));
+}
+
+/** The items that wait for somebody who is not there, for admins. */
+async function showUnstaffed() {
+  if (!document.getElementById("unstaffed")) return;
+  /** @type {{items: {public_id: string, video_id: string, kind: string, state: string, reason: string, way_out: string}[]}} */
+  const { items } = await api("GET", "/api/unstaffed");
+  fill("unstaffed", ...(items.length ? [table("Items that nobody of the team may judge any more",
+    [{ label: "Item" }, { label: "Video" }, { label: "Waits in" }, { label: "Why" }, { label: "Way out" }],
+    items.map((item) => [h("a", { href: `/i/${encodeURIComponent(item.public_id)}` }, item.public_id), item.video_id,
+      `${item.state} pass, ${item.kind}`, sentence(item.reason), sentence(item.way_out)]))] : []));
 }
 
 async function showReviewers() {
@@ -72,7 +87,7 @@ async function showAgreement() {
 
 async function show() {
   try {
-    await Promise.all([showProgress(), showReviewers(), showAgreement()]);
+    await Promise.all([showProgress(), showUnstaffed(), showReviewers(), showAgreement()]);
     clearError();
   } catch (error) {
     showError(error);
