@@ -15,8 +15,8 @@ from validation_ui import stored_masks
 from validation_ui.database import Database
 from validation_ui.judging import leases, pointing
 from validation_ui.problem import Problem
+from validation_ui.schema import judgement, video
 from validation_ui.schema import pointing as pointings
-from validation_ui.schema import video
 
 # Object 0 is a bar at x = 5 … 15 px; NEST is a bigger one that has it inside.
 ON_0 = [{"frame": 0, "x": 10 / 160, "y": 0.5}, {"frame": 24, "x": 16 / 160, "y": 0.5}]
@@ -238,6 +238,17 @@ def test_nothing_of_a_video_is_shown_before_all_its_blind_items_are_answered(sto
     desk.judge("ben", *shown)
     shown.add(desk.claim("ben"))
     assert shown == {first, second}
+
+
+def test_a_skip_after_the_reveal_counts_as_the_answer(store: Database) -> None:
+    blind = Blind(store)
+    blind.answer(points=ON_1)
+    blind.skip("ben", blind.slot_id)
+    with store.read() as connection:
+        said = connection.execute(select(judgement).where(judgement.c.kind == "blind")).one()
+    assert (said.decision, said.pointing_id) == ("flag", blind.kept().id)
+    assert blind.item(said.item_id).state == "adjudicate"
+    assert blind.claim("cy", "blind") is None
 
 
 def test_what_comes_to_the_blind_pass_meanwhile_is_answered_too(store: Database) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, or_, select, update
 
-from validation_ui.judging import batches, gold, items
+from validation_ui.judging import batches, gold, items, undoing
 from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
-from validation_ui.judging.leases import lock_person, log, mark_seen, put_back, slot_row
+from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.judging.team import Team
 from validation_ui.problem import Problem
 from validation_ui.schema import (
@@ -99,6 +99,9 @@ def claim(
     if in_entry:
         done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
         slot_id = _gold(connection, who, SlotKind.SIGHTED, me.entry_round) if done + len(held) < of else None
+    elif gold.fails_gate(connection, person_id, settings):  # e.g. who skips gold items
+        undoing.stop(connection, person_id, settings, now)
+        return ClaimResult(None, _barred(Standing.STOPPED))
     else:
         slot_id = _best(connection, who, asked)
     if slot_id is None:
@@ -136,7 +139,7 @@ def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -
     for row in connection.execute(_LEASES, {"me": person_id}).all():
         if row.spoilt or (row.claimed_at is None and row.kind not in asked):
             with suppress(Problem):  # somebody took it meanwhile
-                put_back(connection, person_id, row.id, holder_id=None)
+                give_up(connection, person_id, row.id)
         else:
             held.append(row)
     return held
