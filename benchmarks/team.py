@@ -120,7 +120,9 @@ class Team:
         self.name, self.videos = f"{reviewers}+{adjudicators}", videos
         self.database = Database(f"sqlite:///{folder}/team.sqlite3", now=lambda: self.now)
         self.database.create()
-        self.roles = {n + 1: Role.REVIEWER if n < reviewers else Role.ADJUDICATOR for n in range(reviewers + adjudicators)}
+        self.roles = {
+            n + 1: Role.REVIEWER if n < reviewers else Role.ADJUDICATOR for n in range(reviewers + adjudicators)
+        }
         self.quality: dict[int, str] = {}  # text id -> quality
         self.keys = 0
         self.database.write(self._people)
@@ -131,11 +133,13 @@ class Team:
     def _people(self, connection: Connection) -> None:
         SETTINGS.save(connection)
         common = {"standing": Standing.ACTIVE, "password_hash": "!", "created_at": 0.0}
-        rows = [{"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role} | common for n, role in self.roles.items()]
+        rows = [
+            {"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role} | common for n, role in self.roles.items()
+        ]
         connection.execute(insert(person), rows)
 
     def _order(self, connection: Connection) -> None:
-        """Sort the items as `sample.draw` does: the first objects of all videos, then the second ones, …"""
+        """Sort the items as `sample.draw` does: the first objects of all videos, then the second ones."""
         order: list[int] = []
         for n in range(load_project.OBJECTS):
             round_ = list(range(n + 1, 3 * self.videos + 1, load_project.OBJECTS))

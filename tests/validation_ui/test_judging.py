@@ -216,7 +216,12 @@ def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: 
         assert desk.row(slot_id).video_id == short.video_id
     while slot_id := desk.claim("ben", "blind"):
         is_short = desk.row(slot_id).item_kind == "short"
-        desk.judge("ben", slot_id, *(["edit"] if is_short else []), **({"text": {"short": "the upright red bar"}} if is_short else {}))
+        desk.judge(
+            "ben",
+            slot_id,
+            *(["edit"] if is_short else []),
+            **({"text": {"short": "the upright red bar"}} if is_short else {}),
+        )
     assert desk.item(short.id).state == "blind"
     assert desk.ask("ben", "blind").why["code"] == "not_for_you"  # ben has seen the video now
     assert desk.do("cy", "accept", "blind").kind == "short"

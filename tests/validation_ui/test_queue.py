@@ -10,6 +10,7 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
 from validation_ui.judging import leases
+from validation_ui.judging.items import promote
 from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
 from validation_ui.schema import audit, item, person, seen, slot
@@ -230,3 +231,15 @@ def test_what_others_hold_is_nobody_elses(desk: Desk) -> None:
         assert connection.execute(select(slot.c.holder_id).where(slot.c.id == slot_id)).scalar() == desk.ids["ann"]
         actions = connection.execute(select(audit.c.action).order_by(audit.c.id)).scalars().all()
     assert actions == ["claim"]
+
+
+def test_a_raised_quota_takes_surplus_items_in_order_of_priority(store: Database) -> None:
+    settings = replace(SMALL, long=1)
+    desk = Desk(store, store.write(lambda c: fill(c, videos=3, objects=1, settings=settings)))
+    for _ in range(3):
+        desk.do("ann", "accept", "sighted")
+    for _ in range(3):
+        desk.do("ben", "accept", "blind")
+    assert [desk.item(desk.ids[f"v{n}_o0"]).state for n in range(3)] == ["accepted", "surplus", "surplus"]
+    assert store.write(lambda c: promote(c, replace(settings, long=2), now=1.0)) == 1
+    assert [desk.item(desk.ids[f"v{n}_o0"]).state for n in range(3)] == ["accepted", "accepted", "surplus"]

@@ -55,7 +55,15 @@ def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
         "short": (0, 0, 0),
     }
     assert found.states == {
-        "long": {"sighted": 2, "blind": 1, "adjudicate": 0, "accepted": 3, "surplus": 1, "dropped": 1, "no_person_left": 0},
+        "long": {
+            "sighted": 2,
+            "blind": 1,
+            "adjudicate": 0,
+            "accepted": 3,
+            "surplus": 1,
+            "dropped": 1,
+            "no_person_left": 0,
+        },
         "short": dict.fromkeys(
             ("sighted", "blind", "adjudicate", "accepted", "surplus", "dropped", "no_person_left"), 0
         ),

@@ -74,8 +74,8 @@ def markdown(
                 )
             ],
         ),
-        f"Of {len(chosen)} exported texts, {sum(one.blind_hits > 0 for one in chosen)} were found by somebody from exactly "
-        "their final wording. Answers on the final wording, by text:",
+        f"Of {len(chosen)} exported texts, {sum(one.blind_hits > 0 for one in chosen)} were found by somebody from "
+        "exactly their final wording. Answers on the final wording, by text:",
         table_text(
             ("hits on the final wording", "answers", "exported texts"),
             (

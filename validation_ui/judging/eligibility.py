@@ -50,9 +50,7 @@ from validation_ui.settings import Settings
 SPARE = 2  # people who are kept fresh for the blind pass of a video: one for it, one for what is written later
 _ME: BindParameter[int] = bindparam("me")
 _NOW: BindParameter[float] = bindparam("now")
-_RECENT = (
-    select(seen.c.video_id).where(seen.c.person_id == _ME).order_by(seen.c.at.desc(), seen.c.video_id).limit(20)
-)
+_RECENT = select(seen.c.video_id).where(seen.c.person_id == _ME).order_by(seen.c.at.desc(), seen.c.video_id).limit(20)
 _SEEN_LATELY = select(item.c.id).where(
     item.c.video_id.in_(_RECENT), item.c.state == ItemState.SIGHTED, item.c.priority < bindparam("horizon")
 )

@@ -61,6 +61,7 @@ def lease_gold(
     Args:
         connection: in a transaction that has locked the person's row.
         person_id: the person who gets the item.
+        kind: the pass, sighted or blind; a blind one is of a video that the person has not seen.
         until: end of the lease.
         started: when the person begins to look at the item, None if it is prefetched.
         settings: the settings of the project.

@@ -136,18 +136,14 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
         _flag(connection, kept_slot(connection, person_id, slot_id), pointed, me, reason, now)
     else:
         row = give_up(connection, person_id, slot_id)
-        connection.execute(
-            delete(skipped).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id)
-        )
+        connection.execute(delete(skipped).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id))
         entry_round = me.entry_round if row.gold and me.standing == Standing.ENTRY else None
         values = {"person_id": person_id, "item_id": row.item_id, "reason": reason, "at": now}
         connection.execute(insert(skipped).values(**values, entry_round=entry_round))
     log(connection, now, person_id, "skip", slot_id, {"reason": reason})
 
 
-def _flag(
-    connection: Connection, row: Row[Any], pointed: Row[Any], me: Row[Any], reason: str, now: float
-) -> None:
+def _flag(connection: Connection, row: Row[Any], pointed: Row[Any], me: Row[Any], reason: str, now: float) -> None:
     """Store the blind answer of somebody who leaves the item after they saw the object."""
     about = items.lock_item(connection, row.item_id)
     done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}

@@ -1,8 +1,8 @@
 """The blind pass: a person points at the object that a text describes, and the masks tell whether they found it.
 
 `find` compares the points with the masks; it only reads rows that never change, so it runs outside of any write
-transaction. `record` and `choose` store the answer. The client learns nothing about the target before that, and before the person
-has answered the other open blind items of the video (`batches`).
+transaction. `record` and `choose` store the answer. The client learns nothing about the target before
+that, and before the person has answered the other open blind items of the video (`batches`).
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,6 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, fu
 from validation_ui.judging import batches, gold, items, undoing
 from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
 from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
-from validation_ui.judging.team import Team
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -213,7 +212,7 @@ _MESSAGES = {
     "quota_reached": "The split has all the expressions it needs. There is nothing left to start.",
     "all_done": "All done: nothing of this kind waits for anybody now.",
     "held": "Others are at work on all that is left of this kind. Some of it may come free later.",
-    "kept": "You are kept for adjudication: if you judged what is left now, nobody could settle it in case of a dispute. "
+    "kept": "You are kept for adjudication: if you judged what is left now, nobody could settle a dispute about it. "
     "A second adjudicator would free you.",
     "wait": "Somebody is at work on the videos that are left. What remains of them may come to you soon.",
     "not_for_you": "What is left of this kind is for other people: you judged or skipped it, wrote its text, or "
@@ -226,9 +225,7 @@ def _barred(standing: Standing) -> dict[str, Any]:
     return _reason("entry_failed" if standing == Standing.FAILED else "stopped")
 
 
-def _why_none(
-    connection: Connection, asked: Collection[SlotKind], who: Asker, *, in_entry: bool
-) -> dict[str, Any]:
+def _why_none(connection: Connection, asked: Collection[SlotKind], who: Asker, *, in_entry: bool) -> dict[str, Any]:
     """Return the reason why there is no slot of these kinds, with counts of open and held slots.
 
     `next_free_at` is the time when the first of the held leases ends.

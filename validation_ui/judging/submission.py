@@ -238,7 +238,7 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         "gold": Gold.NONE,
         "state": ItemState.BLIND,
         "priority": about.priority,
-        "strata": about.strata,
+        "strata": about.strata | {"length": _short_length(text)},
         "author_id": author_id,
     }
     item_id = int(connection.execute(insert(item).values(**values).returning(item.c.id)).scalar_one())
@@ -255,6 +255,12 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         )
     )
     return item_id
+
+
+def _short_length(text: str) -> str:
+    """Return the level of the facet length for a short expression, by its own words (3 to 20 are allowed)."""
+    words = len(text.split())
+    return "short" if words <= 6 else "medium" if words <= 12 else "long"
 
 
 def _score(connection: Connection, me: Row[Any], settings: Settings, now: float) -> None:

@@ -65,5 +65,5 @@ def advice(team: Team, settings: Settings) -> str | None:
         return None
     return (
         f"the team is too small: it needs at least {needed} reviewers and {NEEDED_ADJUDICATORS} adjudicator, and has "
-        f"{reviewers} and {adjudicators}; without them many items end with nobody left to judge them. Invite more people"
+        f"{reviewers} and {adjudicators}; without them many items end with nobody left to judge them; invite people"
     )

@@ -10,6 +10,7 @@ import { fact, quotaBars } from "./quotas.js";
  * @typedef {{n: number, videos: number, figures: Record<string, Figure>}} Comparison
  */
 
+const TOO_FEW = 20; // as in validation_ui/statistics/progress.py
 const EVERY_MS = 30_000;
 const FIGURES = { raw: "Raw", kappa: "Cohen’s kappa", alpha: "Krippendorff’s alpha", ac1: "Gwet’s AC1" };
 const STATES = ["sighted", "blind", "adjudicate", "accepted", "surplus", "dropped", "no_person_left"];
@@ -18,9 +19,13 @@ const number = (/** @type {string} */ label) => ({ label, number: true });
 /** @param {string} text */
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
+/** @param {number} n */
+const tooFew = (n) => h("span", { class: "hint" }, n ? `too few (${n} of ${TOO_FEW})` : "–");
+
 /** @param {Share} share */
 function shareCell(share) {
   if (share.frac === null) return h("span", {}, "–");
+  if (share.n < TOO_FEW) return tooFew(share.n);
   const interval = `${share.hits} of ${share.n}, ${percent(share.low)} to ${percent(share.high)}`;
   return h("span", {}, percent(share.frac), " ", h("span", { class: "hint" }, interval));
 }
@@ -39,7 +44,7 @@ function figureCell(coefficient) {
 function comparisonTable(caption, first, comparisons) {
   return table(caption, [{ label: first }, number("Items"), number("Videos"), ...Object.values(FIGURES).map(number)],
     Object.entries(comparisons).map(([name, { n, videos, figures }]) => [
-      name, n, videos, ...Object.keys(FIGURES).map((key) => figureCell(figures[key]))]));
+      name, n, videos, ...Object.keys(FIGURES).map((key) => (n < TOO_FEW ? tooFew(n) : figureCell(figures[key])))]));
 }
 
 async function showProgress() {
@@ -80,7 +85,7 @@ async function showAgreement() {
   const groups = Object.entries(/** @type {Record<string, Record<string, any>>} */ (strata)).map(([name, values]) => table(`By ${name.replace("_", " ")}`,
     [{ label: name.replace("_", " ") }, number("Items"), number("Accepted"), number("Pairs"), ...Object.values(FIGURES).map(number), number("Blind hits")],
     Object.entries(values).map(([value, stratum]) => [value, stratum.items, shareCell(stratum.accepted), stratum.sighted.n,
-      ...Object.keys(FIGURES).map((key) => figureCell(stratum.sighted.figures[key])), shareCell(stratum.blind_hit)])));
+      ...Object.keys(FIGURES).map((key) => (stratum.sighted.n < TOO_FEW ? tooFew(stratum.sighted.n) : figureCell(stratum.sighted.figures[key]))), shareCell(stratum.blind_hit)])));
   fill("agreement", found, comparisonTable("Two sighted reviewers", "Question", sighted),
     comparisonTable("Sighted and blind reviewer", "Question", sighted_blind), ...groups);
 }
