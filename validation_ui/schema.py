@@ -271,6 +271,8 @@ pointing = Table(  # the answer of a person in the blind pass, given before the 
     Column("chance_frac", Float, nullable=False, default=0.0),  # mean area of the target in the frames of the points
     Column("answer_s", Float, nullable=False),  # time from the claim to the answer
     Column("created_at", Float, nullable=False),
+    # when the person was shown the object: after all open blind items of the video are answered; null: not yet
+    Column("revealed_at", Float, nullable=True),
     UniqueConstraint("slot_id", "person_id"),
 )
 
@@ -316,6 +318,8 @@ seen = Table(  # people who have seen a mask of a video: they get no blind items
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
     Column("video_id", ForeignKey("video.id"), primary_key=True),
     Column("at", Float, nullable=False),
+    Index("ix_seen_video_id", "video_id"),
+    Index("ix_seen_person_id_at", "person_id", "at"),
 )
 
 skipped = Table(
@@ -325,6 +329,7 @@ skipped = Table(
     Column("item_id", ForeignKey("item.id"), primary_key=True),
     Column("reason", String(40), nullable=False, default=""),
     Column("at", Float, nullable=False),
+    Column("entry_round", Integer, nullable=True),  # of a gold item in the entry test: which time they took it
 )
 
 draft = Table(

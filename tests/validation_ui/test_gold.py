@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
-from validation_ui.judging import gold
+from validation_ui.judging import gold, item_views
 from validation_ui.problem import Problem
-from validation_ui.schema import Standing, item, judgement, person, slot
+from validation_ui.schema import Decision, Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
 
 ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
@@ -180,5 +180,69 @@ def test_a_gold_item_that_is_let_go_is_for_nobody_else(store: Database) -> None:
     start(desk, "ann")
     slot_id = desk.claim("ann")
     desk.release("ann", slot_id)
-    assert desk.row(slot_id).state == "void"
-    assert not desk.row(desk.claim("ben")).gold
+    assert desk.row(slot_id).state == "open"  # as of any item
+    ben = desk.claim("ben")
+    assert ben is not None
+    assert ben != slot_id
+    desk.heartbeat("ann", slot_id)  # the page was loaded again
+    desk.release("ann", slot_id)
+    assert desk.claim("ann") == slot_id
+
+
+def test_to_skip_a_gold_item_counts_and_the_entry_test_ends(store: Database) -> None:
+    desk = project(store, ENTRY, gold=4)
+    for _ in range(2):  # the items of the first round come again
+        start(desk, "ann")
+        for _ in range(4):
+            slot_id = desk.claim("ann")
+            assert slot_id is not None
+            desk.skip("ann", slot_id)
+        assert desk.why("ann")["code"] == "entry_failed"
+
+
+def test_who_skips_the_hidden_ones_is_stopped(store: Database) -> None:
+    desk = project(store, replace(HIDDEN, gold_frac=1.0), videos=6, objects=1, gold=16)
+    for _ in range(gold.MIN_ANSWERS):
+        desk.skip("ann", desk.claim("ann"))
+    assert desk.why("ann")["code"] == "stopped"
+    check(store)
+
+
+def test_gold_slots_look_like_others(store: Database) -> None:
+    desk = project(store, replace(HIDDEN, gold_frac=0.5), videos=20, objects=2, gold=30)
+    had = []
+    for _ in range(16):
+        slot_id = desk.claim("ann", "sighted")
+        with store.read() as connection:
+            view = item_views.slot_view(connection, desk.ids["ann"], slot_id, 0.0)
+        assert view is not None
+        is_gold = bool(desk.row(slot_id).gold)
+        had.append((is_gold, slot_id, view["slot"]["version"], view["item"]["version"]))
+        desk.judge("ann", slot_id, known(desk, slot_id) if is_gold else "accept")
+    assert {(slot_version, item_version) for _, _, slot_version, item_version in had} == {(2, 1)}
+    first_ids = [slot_id for is_gold, slot_id, *_ in had if is_gold]
+    assert first_ids
+    assert min(first_ids) <= 40  # the project began with 40 slots
+
+
+def test_gold_comes_in_the_blind_pass_too(store: Database) -> None:
+    desk = project(store, HIDDEN, videos=8, objects=1, gold=12)
+    for _ in range(8):
+        slot_id = desk.claim("ben", "sighted")
+        desk.judge("ben", slot_id, known(desk, slot_id) if desk.row(slot_id).gold else "accept")
+    golds = []
+    for _ in range(5):
+        slot_id = desk.claim("ann", "blind")
+        if slot_id is None:
+            break
+        row = desk.row(slot_id)
+        desk.point("ann", slot_id, hit=row.gold != "swapped")
+        desk.judge("ann", slot_id, known(desk, slot_id) if row.gold else "accept")
+        golds += [row.kind] if row.gold else []
+    assert set(golds) == {"blind"}
+    with store.read() as connection:
+        rights = connection.execute(
+            select(judgement.c.gold_right).where(judgement.c.kind == "blind", judgement.c.gold_right.is_not(None))
+        ).scalars()
+        assert all(rights)
+    assert not gold.is_right("good", Decision.ACCEPT, hit=False)

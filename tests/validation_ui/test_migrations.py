@@ -3,8 +3,9 @@
 import pytest
 from alembic import command
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
+from tests.validation_ui.judged import accept
 from tests.validation_ui.rows import fill
 from validation_ui import audit, migrations
 from validation_ui.database import Database
@@ -36,6 +37,29 @@ def test_upgrading_twice_changes_nothing(empty_store: Database) -> None:
     empty_store.write(migrations.upgrade)
     with empty_store.read() as connection:
         assert len(connection.execute(metadata.tables["item"].select()).all()) == 6
+
+
+def test_accepted_texts_that_nobody_found_go_back_to_the_blind_pass(empty_store: Database) -> None:
+    """A database of the first release, in which an adjudicator's accept went straight in."""
+
+    def first_release(connection: Connection) -> dict[str, int]:
+        command.upgrade(migrations.config(connection), "0001")
+        ids = fill(connection, videos=2, objects=1)
+        accept(connection, ids["v0_o0"], ids["ann"], ids["ben"])
+        accept(connection, ids["v1_o0"], ids["ann"], ids["ben"], hit=False)
+        return ids
+
+    ids = empty_store.write(first_release)
+    empty_store.write(migrations.upgrade)
+    with empty_store.read() as connection:
+        items = metadata.tables["item"]
+        states = dict(connection.execute(select(items.c.id, items.c.state)).all())
+        slots = metadata.tables["slot"]
+        waiting = select(slots.c.item_id).where(slots.c.kind == "blind", slots.c.state == "open")
+        assert connection.execute(waiting).scalars().all() == [ids["v1_o0"]]
+        pointings = metadata.tables["pointing"]
+        assert None not in connection.execute(select(pointings.c.revealed_at)).scalars().all()
+    assert (states[ids["v0_o0"]], states[ids["v1_o0"]]) == ("accepted", "blind")
 
 
 def test_a_schema_that_drifts_from_its_migrations_is_noticed(empty_store: Database) -> None:

@@ -13,10 +13,10 @@ from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
 from validation_ui import stored_masks
 from validation_ui.database import Database
-from validation_ui.judging import pointing
+from validation_ui.judging import leases, pointing
 from validation_ui.problem import Problem
+from validation_ui.schema import judgement, video
 from validation_ui.schema import pointing as pointings
-from validation_ui.schema import video
 
 # Object 0 is a bar at x = 5 … 15 px; NEST is a bigger one that has it inside.
 ON_0 = [{"frame": 0, "x": 10 / 160, "y": 0.5}, {"frame": 24, "x": 16 / 160, "y": 0.5}]
@@ -97,6 +97,7 @@ def test_hit_or_miss(store: Database, clock: Clock, body: dict[str, Any], hit: b
         "needs_extent": False,
         "outlines": [],
         "revealed": True,
+        "waits": False,
         "hit": hit,
     }
     kept = blind.kept()
@@ -213,3 +214,56 @@ def test_a_small_object_is_hit_by_a_point_near_it() -> None:
     assert stored_masks.contains(encode(np.ones(size, np.uint8)), size, 1.0, 1.0)
     assert not stored_masks.contains(None, size, 0.5, 0.5)
     assert not is_hit(np.zeros(size, np.uint8), 5, 5)
+
+
+def test_nothing_of_a_video_is_shown_before_all_its_blind_items_are_answered(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=3)))
+    for _ in range(3):
+        desk.do("ann", "accept", "sighted")  # the rest of the video comes to the same person
+    first = desk.claim("ben")
+    assert desk.claim("cy", "blind") is None  # all three are ben's
+    desk.point("ben", first)
+    with store.read() as connection:
+        view = pointing.view(connection, desk.ids["ben"], first)
+    assert view is not None
+    assert (view["waits"], view["revealed"], view["hit"], view["outlines"]) == (True, False, None, [])
+    assert not has_seen(desk, "ben", "v0")
+    second = desk.claim("ben")
+    assert second != first
+    desk.point("ben", second, hit=False)
+    desk.skip("ben", third := desk.claim("ben"))
+    assert third not in (first, second)
+    shown = {desk.claim("ben")}
+    assert has_seen(desk, "ben", "v0")
+    desk.judge("ben", next(iter(shown)))
+    shown.add(desk.claim("ben"))
+    assert shown == {first, second}
+
+
+def test_a_skip_after_the_reveal_counts_as_the_answer(store: Database) -> None:
+    blind = Blind(store)
+    blind.answer(points=ON_1)
+    blind.skip("ben", blind.slot_id)
+    with store.read() as connection:
+        said = connection.execute(select(judgement).where(judgement.c.kind == "blind")).one()
+    assert (said.decision, said.pointing_id) == ("flag", blind.kept().id)
+    assert blind.item(said.item_id).state == "adjudicate"
+    assert blind.claim("cy", "blind") is None
+
+
+def test_what_comes_to_the_blind_pass_meanwhile_is_answered_too(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=1, objects=2)))
+    desk.do("ann", "accept", "sighted")
+    first = desk.claim("ben", "blind")
+    desk.do("ann", "accept", "sighted")
+    desk.point("ben", first)
+    second = desk.claim("ben")
+    assert desk.row(second).public_id == "p_v0_o1"
+    assert not has_seen(desk, "ben", "v0")
+    desk.point("ben", second)
+    assert has_seen(desk, "ben", "v0")
+
+
+def has_seen(desk: Desk, who: str, video_id: str) -> bool:
+    with desk.store.read() as connection:
+        return leases.has_seen(connection, desk.ids[who], video_id)

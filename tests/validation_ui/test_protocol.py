@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from validation_ui.judging.protocol import ItemFacts, Judgement, Outcome, derive
@@ -57,13 +59,28 @@ def said(text: str) -> list[Judgement]:
         (LONG, "S edit 0>1, B+ edit 1>2, B+ edit 2>3", "adjudicate", 2),
         (LONG, "S edit 0>1, B+ edit 1>2, B+ edit 2>3, A edit 2>3", "blind", 3),
         (LONG, "S accept 0, B+ edit 0>1, B+ edit 1>2, B+ accept 2", "accepted", 2),
-        # the adjudicator settles it, or sends a new text to a fresh blind person
-        (LONG, "S flag 0, A accept 0", "accepted", 0),
+        # the adjudicator drops it, or leaves a text that must still be found by its final wording
         (LONG, "S flag 0, A reject 0", "dropped", 0),
-        (LONG, "S accept 0, B- accept 0, A accept 0", "accepted", 0),
+        (LONG, "S flag 0, A accept 0", "blind", 0),
+        (LONG, "S flag 0, A accept 0, B+ accept 0", "accepted", 0),
+        (LONG, "S flag 0, A accept 0, B- accept 0", "dropped", 0),
+        (LONG, "S flag 0, A edit 0>1", "blind", 1),
+        (LONG, "S accept 0, B- accept 0, A accept 0", "blind", 0),
+        (LONG, "S accept 0, B- accept 0, A accept 0, B+ accept 0", "accepted", 0),
+        (LONG, "S accept 0, B- accept 0, A accept 0, B- accept 0", "dropped", 0),
         (LONG, "S accept 0, B- accept 0, A edit 0>1", "blind", 1),
         (LONG, "S accept 0, B- accept 0, A edit 0>1, B+ accept 1", "accepted", 1),
-        (LONG, "S accept 0, B- accept 0, A edit 0>1, B- accept 1", "adjudicate", 1),
+        (LONG, "S accept 0, B- accept 0, A edit 0>1, B- accept 1", "dropped", 1),
+        (TWICE, "S accept 0, S reject 0, A accept 0", "blind", 0),
+        (SHORT, "B- accept 0, A accept 0", "blind", 0),
+        # a hit on this very wording is there already: whether the text is right is the adjudicator's word
+        (LONG, "S accept 0, B+ reject 0, A accept 0", "accepted", 0),
+        (LONG, "S accept 0, B+ flag 0, A accept 0", "accepted", 0),
+        (LONG, "S accept 0, B- accept 0, A accept 0, B+ reject 0", "accepted", 0),
+        (LONG, "S accept 0, B- accept 0, A accept 0, B+ edit 0>1", "accepted", 0),
+        (LONG, "S edit 0>1, B+ edit 1>2, B+ edit 2>3, A accept 2", "accepted", 2),
+        (LONG, "S accept 0, B+ reject 0, A edit 0>1", "blind", 1),
+        (LONG, "S accept 0, B+ reject 0, A edit 0>10", "blind", 10),
         # a judgement holds for the text's words, not for its row, and is used once
         (LONG, "B+ accept 1, S edit 0>11", "accepted", 11),
         (LONG, "S accept 0, B+ edit 0>1, B+ edit 1>10", "blind", 10),
@@ -79,3 +96,24 @@ def test_derive(item: ItemFacts, judgements: str, state: str, text_id: int) -> N
 
 def test_no_edits_are_followed_if_none_are_allowed() -> None:
     assert derive(LONG, HASHES, said("S accept 0, B+ edit 0>1"), max_edits=0) == Outcome(ItemState.ADJUDICATE, 0, 1)
+
+
+@pytest.mark.parametrize("first", ["S accept 0", "S edit 0>1", "S flag 0", "S accept 0, S accept 0"])
+def test_nothing_is_accepted_without_a_hit_on_its_final_wording(first: str) -> None:
+    """Every sequence of four later judgements: whatever is accepted was found by exactly its last text."""
+    later = ["B- accept", "B- edit", "B+ accept", "B+ edit", "B+ reject", "A accept", "A edit", "A reject"]
+    item = TWICE if first.count("S") == 2 else LONG
+    accepted = 0
+    for steps in itertools.product(later, repeat=4):
+        judgements = said(first)
+        for step in steps:
+            outcome = derive(item, HASHES, judgements, max_edits=2)
+            if not outcome.wanted or {"B": "blind", "A": "adjudicate"}[step[0]] != outcome.state:
+                break
+            new = f">{outcome.text_id + 1}" if step.endswith("edit") else ""
+            judgements += said(f"{step} {outcome.text_id}{new}")
+        outcome = derive(item, HASHES, judgements, max_edits=2)
+        if outcome.state is ItemState.ACCEPTED:
+            accepted += 1
+            assert any(one.hit and one.text_id == outcome.text_id for one in judgements), (first, steps)
+    assert accepted

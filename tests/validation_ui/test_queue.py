@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
 from validation_ui.judging import leases
+from validation_ui.judging.items import promote
 from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
-from validation_ui.schema import audit, person, slot
+from validation_ui.schema import audit, item, person, seen, slot
 
 
 @pytest.fixture
@@ -136,12 +138,54 @@ def test_a_blind_item_whose_video_was_seen_meanwhile_goes_to_others(desk: Desk, 
     assert desk.claim("dan", "blind") == blind
 
 
-def test_only_adjudicators_who_did_not_judge_it_adjudicate(desk: Desk) -> None:
+def test_only_adjudicators_who_did_not_judge_it_adjudicate(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=2, adjudicators=("eve", "fay"))))
     desk.do("eve", "flag", "sighted")
-    desk.do("ann", "flag", "sighted")
     assert desk.why("ben", "adjudicate")["code"] == "all_done"
-    assert desk.do("eve", "accept").public_id == "p_v0_o1"
     assert desk.why("eve", "adjudicate")["code"] == "not_for_you"
+    assert desk.do("fay", "accept", "adjudicate").public_id == "p_v0_o0"
+
+
+def test_a_single_adjudicator_is_kept_for_adjudication(desk: Desk) -> None:
+    assert desk.why("eve", "sighted")["code"] == "kept"
+    desk.do("ann", "flag", "sighted")
+    assert desk.do("eve", "reject").state == "dropped"
+    desk.do("ann", "accept", "sighted")
+    assert desk.why("eve", "blind")["code"] == "kept"
+    for who in ("ben", "cy", "dan"):  # nobody else can find it any more
+        desk.store.write(partial(leases.mark_seen, person_id=desk.ids[who], video_id="v0", now=1.0))
+    desk.store.write(lambda c: c.execute(seen.delete().where(seen.c.person_id == desk.ids["eve"])).rowcount)
+    assert desk.do("eve", "accept", "blind").state == "accepted"
+    check(desk.store)
+
+
+def test_a_prefetch_is_no_sight_and_work_is_one(desk: Desk) -> None:
+    desk.claim("ann")
+    ahead = desk.claim("ann", prefetch=True)
+    desk.skip("ann", desk.claim("ann"))
+    with desk.store.read() as connection:
+        assert not leases.has_seen(connection, desk.ids["ann"], "v1")
+    other = desk.claim("ben", prefetch=True)
+    with desk.store.read() as connection:
+        assert not leases.has_seen(connection, desk.ids["ben"], desk.row(other).video_id)
+    desk.heartbeat("ben", other)  # the page shows it now
+    with desk.store.read() as connection:
+        assert leases.has_seen(connection, desk.ids["ben"], desk.row(other).video_id)
+    assert ahead != other
+
+
+def test_sighted_work_comes_first_from_videos_that_the_person_has_seen(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=3, objects=2)))
+    rounds = ["v0_o0", "v1_o0", "v2_o0", "v0_o1", "v1_o1", "v2_o1"]
+
+    def order(connection: Connection) -> int:
+        for priority, name in enumerate(rounds):
+            connection.execute(update(item).where(item.c.id == desk.ids[name]).values(priority=priority))
+            connection.execute(update(slot).where(slot.c.item_id == desk.ids[name]).values(priority=priority))
+        return 0
+
+    store.write(order)
+    assert [desk.do("ann", "accept", "sighted").video_id for _ in range(4)] == ["v0", "v0", "v1", "v1"]
 
 
 def test_new_items_stop_at_the_quota(store: Database) -> None:
@@ -191,3 +235,15 @@ def test_what_others_hold_is_nobody_elses(desk: Desk) -> None:
         assert connection.execute(select(slot.c.holder_id).where(slot.c.id == slot_id)).scalar() == desk.ids["ann"]
         done = connection.execute(select(audit.c.action).order_by(audit.c.id)).scalars().all()
     assert done == ["claim"]
+
+
+def test_a_raised_quota_takes_surplus_items_in_order_of_priority(store: Database) -> None:
+    settings = replace(SMALL, long=1)
+    desk = Desk(store, store.write(lambda c: fill(c, videos=3, objects=1, settings=settings)))
+    for _ in range(3):
+        desk.do("ann", "accept", "sighted")
+    for _ in range(3):
+        desk.do("ben", "accept", "blind")
+    assert [desk.item(desk.ids[f"v{n}_o0"]).state for n in range(3)] == ["accepted", "surplus", "surplus"]
+    assert store.write(lambda c: promote(c, replace(settings, long=2), now=1.0)) == 1
+    assert [desk.item(desk.ids[f"v{n}_o0"]).state for n in range(3)] == ["accepted", "accepted", "surplus"]

@@ -78,6 +78,7 @@ RULES = {
     ("GET", "/media/videos/{media_id}"): Rule(EVERYBODY),
     ("GET", "/api/progress"): Rule(EVERYBODY),
     ("GET", "/api/stats"): Rule(WATCHERS),
+    ("GET", "/api/unstaffed"): Rule(ADMIN),
     ("GET", "/api/agreement"): Rule(WATCHERS),
     ("GET", "/login"): Rule(NOBODY_TOO),
     ("GET", "/invite/{token}"): Rule(NOBODY_TOO),

@@ -13,14 +13,17 @@ from sqlalchemy import Connection, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.judged import RIGHT, accept, judge, settle
-from tests.validation_ui.rows import SMALL, fill
+from tests.validation_ui.rows import SMALL, add_person, fill
 from validation_ui.database import Database
+from validation_ui.judging.leases import mark_seen
+from validation_ui.judging.team import read_team
 from validation_ui.people.access import Caller, caller_of
 from validation_ui.problem import Problem
 from validation_ui.schema import Decision, ItemState, Role, SlotKind, SlotState, Standing, item, judgement, slot
 from validation_ui.statistics.agreement import agreement
 from validation_ui.statistics.coefficients import cohen_kappa, gwet_ac1, krippendorff_alpha
 from validation_ui.statistics.progress import progress, reviewers, work_of
+from validation_ui.statistics.unstaffed import unstaffed
 from validation_ui.web.stats import router
 
 ACCEPT, EDIT, REJECT, FLAG = Decision
@@ -53,8 +56,18 @@ def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
         "short": (0, 0, 0),
     }
     assert found.states == {
-        "long": {"sighted": 2, "blind": 1, "adjudicate": 0, "accepted": 3, "surplus": 1, "dropped": 1},
-        "short": dict.fromkeys(("sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"), 0),
+        "long": {
+            "sighted": 2,
+            "blind": 1,
+            "adjudicate": 0,
+            "accepted": 3,
+            "surplus": 1,
+            "dropped": 1,
+            "no_person_left": 0,
+        },
+        "short": dict.fromkeys(
+            ("sighted", "blind", "adjudicate", "accepted", "surplus", "dropped", "no_person_left"), 0
+        ),
     }
     # the lease that ran out counts as open; gold has no slots that wait
     assert found.slots == {
@@ -64,7 +77,39 @@ def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
     }
     hours = (7200 - 60) / 3600  # since the first was accepted
     assert found.per_h == pytest.approx(3 / hours)
-    assert found.eta_s == pytest.approx(7 / 3 * hours * 3600)
+    # 7 are wanted, but only 3 items are open, and 5 have ended so far
+    assert found.quotas["long"].reachable == 6
+    assert found.eta_s == pytest.approx(3 / 5 * hours * 3600)
+
+
+def test_items_that_nobody_may_judge_are_counted_and_the_team_is_told_what_it_lacks(store: Database) -> None:
+    ids = store.write(lambda c: fill(c, videos=2, objects=1, reviewers=("ann", "ben")))
+
+    def work(c: Connection) -> int:
+        judge(c, ids["v0_o0"], ids["ann"])
+        settle(c, ids["v0_o0"], ItemState.BLIND)
+        c.execute(update(slot).where(slot.c.item_id == ids["v0_o0"], slot.c.state == "open").values(kind="blind"))
+        for who in ("ann", "ben"):
+            mark_seen(c, ids[who], "v0", 1.0)
+        return 0
+
+    store.write(work)
+    with store.read() as connection:
+        assert unstaffed(connection, read_team(connection)) == []  # eve could find it
+        assert "3 reviewers and 1 adjudicator, and has 2 and 1" in str(progress(connection, 0.0).team.advice)
+    store.write(lambda c: mark_seen(c, ids["eve"], "v0", 1.0))
+    with store.read() as connection:
+        [left] = unstaffed(connection, read_team(connection))
+        found = progress(connection, 0.0)
+    assert (left.public_id, left.state) == ("p_v0_o0", "blind")
+    assert "invite one more reviewer" in left.way_out
+    assert found.states is not None
+    assert (found.states["long"]["no_person_left"], found.states["long"]["blind"]) == (1, 0)
+    assert found.quotas["long"].reachable == 1
+    store.write(lambda c: add_person(c, "cy"))  # a newcomer opens it again
+    with store.read() as connection:
+        assert unstaffed(connection, read_team(connection)) == []
+        assert progress(connection, 0.0).team.advice is None
 
 
 def test_an_untouched_project_has_no_estimate(store: Database, clock: Clock) -> None:

@@ -125,7 +125,7 @@ def _write_texts(
     _write_json(build / SPLIT_EXPRESSIONS, meta_expressions(clips, chosen))
     write_masks(connection, clips, chosen, build / SPLIT_MASKS)
     pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
-    text = markdown(figures, people, raters, project, checks, warnings)
+    text = markdown(figures, people, raters, project, checks, warnings, chosen)
     (build / "agreement.md").write_text(text, encoding="utf-8")
     (build / "agreement.csv").write_text(as_csv(figures, people, raters), encoding="utf-8")
     _write_json(build / SPLIT_INFO, _split(connection, settings, clips, chosen))
@@ -213,6 +213,12 @@ def check_chosen(chosen: Sequence[BenchmarkExpression], settings: Settings) -> N
     """
     if not chosen:
         raise ExportError("a split has at least one accepted expression, got none; the progress page tells what waits")
+    unfound = [str(expression.item_id) for expression in chosen if not expression.blind_hits]
+    if unfound:
+        raise ExportError(
+            f"every exported text was found from its final wording in the blind pass, got {len(unfound)} that nobody "
+            f"found: items {named(unfound)}; they go back to the blind pass when a judgement of them changes"
+        )
     objects: dict[str, set[int]] = defaultdict(set)
     for expression in chosen:
         objects[expression.video_id].add(expression.masklet_id)

@@ -5,10 +5,12 @@ The thresholds of the gates, and where they come from: docs/validation.md, "Wher
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from manifests.text_tables import markdown_table
+from validation_ui.exporting.benchmark import BenchmarkExpression
 from validation_ui.statistics.agreement import Agreement, Comparison
 from validation_ui.statistics.progress import Progress, Reviewer, Share
 
@@ -38,6 +40,7 @@ def markdown(
     project: Progress,
     checks: Sequence[Gate],
     notes: Sequence[str],
+    chosen: Sequence[BenchmarkExpression],
 ) -> str:
     """Return the text of `agreement.md`."""
     quotas = [
@@ -73,6 +76,15 @@ def markdown(
                     percent_text(blind.chance_object_frac),
                 )
             ],
+        ),
+        f"Of {len(chosen)} exported texts, {sum(one.blind_hits > 0 for one in chosen)} were found by somebody from "
+        "exactly their final wording. Answers on the final wording, by text:",
+        markdown_table(
+            ("hits on the final wording", "answers", "exported texts"),
+            (
+                (str(hits), str(answers), str(count))
+                for (hits, answers), count in sorted(Counter((o.blind_hits, o.blind_answers) for o in chosen).items())
+            ),
         ),
         "## By stratum",
         markdown_table(

@@ -15,10 +15,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from manifests.schema import MASK_STRIDE
-from validation_ui.schema import Gold, ItemState, item, masklet, text_version, video
+from validation_ui.schema import Gold, ItemState, item, judgement, masklet, pointing, text_version, video
 from validation_ui.settings import PARTS
 
 NAME = re.compile(r"[A-Za-z0-9_]+")  # what may become the name of a file or folder
@@ -36,6 +36,8 @@ class BenchmarkExpression:
     kind: str
     text: str
     strata: dict[str, Any]
+    blind_hits: int  # answers of people who found the object by exactly this text
+    blind_answers: int  # answers of people who were asked to
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def frame_name(frame: int) -> str:
 
 def read_chosen(connection: Connection) -> list[BenchmarkExpression]:
     """Read the accepted expressions in the order of the files: by video, then object, long before short."""
+    hits = _hits(connection)
     query = (
         select(
             *(item.c.id, item.c.text_id, item.c.masklet_id, item.c.video_id, item.c.kind, item.c.strata),
-            *(text_version.c.parts, masklet.c.object_id),
+            *(text_version.c.parts, text_version.c.sha256, masklet.c.object_id),
         )
         .join(text_version, text_version.c.id == item.c.text_id)
         .join(masklet, masklet.c.id == item.c.masklet_id)
@@ -82,9 +85,24 @@ def read_chosen(connection: Connection) -> list[BenchmarkExpression]:
             kind=row.kind,
             text=" ".join(row.parts[part] for part in PARTS[row.kind]),
             strata=row.strata,
+            blind_hits=hits.get((row.id, row.sha256), (0, 0))[0],
+            blind_answers=hits.get((row.id, row.sha256), (0, 0))[1],
         )
         for row in rows
     ]
+
+
+def _hits(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
+    """Return (item id, hash of a text) -> number of live blind hits on exactly this text, and of blind answers."""
+    query = (
+        select(judgement.c.item_id, text_version.c.sha256)
+        .add_columns(func.count().filter(pointing.c.hit.is_(True)), func.count())
+        .join_from(judgement, text_version, text_version.c.id == judgement.c.text_id)
+        .join(pointing, pointing.c.id == judgement.c.pointing_id)
+        .where(judgement.c.undone_at.is_(None))
+        .group_by(judgement.c.item_id, text_version.c.sha256)
+    )
+    return {(item_id, sha256): (hits, answers) for item_id, sha256, hits, answers in connection.execute(query)}
 
 
 def read_clips(connection: Connection, chosen: Sequence[BenchmarkExpression]) -> list[BenchmarkClip]:

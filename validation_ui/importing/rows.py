@@ -1,7 +1,7 @@
 """Writes the rows of an import: videos, masklets, and items with their texts and first slots."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,10 @@ from validation_ui.importing.candidates import Candidate, Run
 from validation_ui.importing.sample import Drawn, GoldItem
 from validation_ui.importing.source_video import Decoded
 from validation_ui.judging import items
+from validation_ui.judging.team import advice, read_team
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
+from validation_ui.settings import Settings
+from validation_ui.statistics.progress import progress
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class ImportReport:
         gold: gold items.
         swapped: gold items with the text of another object.
         unusable: object_id, file or video id -> why it was left out.
+        notes: what the team should know before it begins.
     """
 
     benchmark_videos: int
@@ -40,6 +44,7 @@ class ImportReport:
     gold: int
     swapped: int
     unusable: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Format the report for people, as lines of text."""
@@ -48,6 +53,7 @@ class ImportReport:
                 f"{self.items} expressions of {self.benchmark_videos} videos to judge, {self.overlap} of them twice; "
                 f"{self.wants_short} ask for a short one; {self.train_videos} videos stay in train",
                 f"{self.gold} gold items, {self.swapped} of them with another object's text",
+                *(f"note: {note}" for note in self.notes),
                 *(f"left out: {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in self.unusable.items()),
             ]
         )
@@ -170,4 +176,15 @@ def report(connection: Connection, run: Run, plan: Plan, faults: Mapping[str, st
         gold=count(item, ~real),
         swapped=count(item, item.c.gold == Gold.SWAPPED),
         unusable=unusable,
+        notes=tuple(_notes(connection)),
     )
+
+
+def _notes(connection: Connection) -> Iterator[str]:
+    """Yield what is lacking: people, and candidates for the quotas."""
+    settings = Settings.load(connection)
+    if lack := advice(read_team(connection), settings):
+        yield lack
+    for name, quota in progress(connection, 0.0).quotas.items():
+        if quota.reachable < quota.quota:
+            yield f"the quota {name}={quota.quota} cannot be filled: this run has candidates for {quota.reachable}"

@@ -6,7 +6,7 @@ never counted.
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from validation_ui import audit
 from validation_ui.schema import (
@@ -19,6 +19,7 @@ from validation_ui.schema import (
     item,
     judgement,
     person,
+    seen,
     skipped,
     slot,
 )
@@ -30,9 +31,12 @@ _LAST = 2**31 - 1  # priority of the slots of gold items: after all others
 _RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
 
 
-def is_right(gold: str, decision: Decision) -> bool:
-    """Return whether a decision is the right answer to a gold item of this kind."""
-    return decision in _RIGHT[Gold(gold)]
+def is_right(gold: str, decision: Decision, hit: bool | None = None) -> bool:
+    """Return whether a decision is the right answer to a gold item of this kind; in the blind pass with the `hit`.
+
+    Who does not find the object of a good text is wrong, whatever they decide after the reveal.
+    """
+    return decision in _RIGHT[Gold(gold)] and not (gold == Gold.GOOD and hit is False)
 
 
 def is_due(settings: Settings, person_id: int, claims: int) -> bool:
@@ -44,6 +48,7 @@ def lease_gold(
     connection: Connection,
     *,
     person_id: int,
+    kind: SlotKind,
     until: float,
     started: float | None,
     settings: Settings,
@@ -56,6 +61,7 @@ def lease_gold(
     Args:
         connection: in a transaction that has locked the person's row.
         person_id: the person who gets the item.
+        kind: the pass, sighted or blind; a blind one is of a video that the person has not seen.
         until: end of the lease.
         started: when the person begins to look at the item, None if it is prefetched.
         settings: the settings of the project.
@@ -67,43 +73,72 @@ def lease_gold(
     here = and_(mine, judgement.c.entry_round == entry_round, judgement.c.undone_at.is_(None))
     had = select(judgement.c.id).where(mine).exists()
     had_now = had if entry_round is None else select(judgement.c.id).where(here).exists()
+    passed = select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == item.c.id)
+    if entry_round is not None:  # in a later round of the entry test they may come again
+        passed = passed.where(skipped.c.entry_round == entry_round)
+    saw = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == item.c.video_id)
     left = select(item.c.id, item.c.gold, had.label("had")).where(
         item.c.state == ItemState.GOLD,
         item.c.retired.is_(False),
         ~had_now,
-        ~select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == item.c.id).exists(),
+        ~passed.exists(),
         item.c.id.not_in(not_items),
         item.c.video_id.not_in(not_videos),
     )
+    if kind == SlotKind.BLIND:
+        left = left.where(~saw.exists())
     rows = connection.execute(left).all()
     if not rows:
         return None
     given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
     number = connection.execute(given).scalar_one() + len(not_items)
-    kind = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
+    answer = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
     best = min(
-        rows, key=lambda row: (row.had, row.gold != kind, seeded_frac(settings.seed, "order", person_id, row.id))
+        rows, key=lambda row: (row.had, row.gold != answer, seeded_frac(settings.seed, "order", person_id, row.id))
     )
+    lease = {"state": SlotState.LEASED, "lease_until": until, "claimed_at": started}
+    released = slot.c.item_id == best.id, slot.c.holder_id == person_id, slot.c.state == SlotState.OPEN
+    again = update(slot).where(*released, slot.c.kind == kind).values(**lease).returning(slot.c.id)
+    if (kept := connection.execute(again).scalar()) is not None:
+        return int(kept)
     connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
-    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id)
-    values = {
+    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id, slot.c.kind == kind)
+    values = lease | {
         "item_id": best.id,
-        "kind": SlotKind.SIGHTED,
+        "kind": kind,
         "n": connection.execute(last).scalar_one() + 1,
-        "state": SlotState.LEASED,
         "holder_id": person_id,
-        "lease_until": until,
-        "claimed_at": started,
         "priority": _LAST,
+        "version": 2,  # that of a real slot which was claimed for the first time
     }
+    if (place := _place(connection, kind)) is not None:
+        values["id"] = place
     return int(connection.execute(insert(slot).values(**values).returning(slot.c.id)).scalar_one())
+
+
+def _place(connection: Connection, kind: SlotKind) -> int | None:
+    """Give a real slot that nobody ever had a new id and return its old one, so that ids do not tell gold items."""
+    unused = (
+        select(slot)
+        .where(slot.c.kind == kind, slot.c.state == SlotState.OPEN, slot.c.version == 1, slot.c.holder_id.is_(None))
+        .where(slot.c.id < select(func.max(slot.c.id)).scalar_subquery())  # SQLite gives the last id again
+        .order_by(slot.c.priority, slot.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = connection.execute(unused).mappings().first()
+    if row is None:
+        return None
+    connection.execute(delete(slot).where(slot.c.id == row["id"]))
+    connection.execute(insert(slot).values(**{name: value for name, value in row.items() if name != "id"}))
+    return int(row["id"])
 
 
 def entry_progress(connection: Connection, person_id: int, entry_round: int, settings: Settings) -> tuple[int, int]:
     """Return how many items of this round of the entry test are answered, and how many there are."""
     there = select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
     of = min(settings.entry_items, connection.execute(there).scalar_one())
-    return len(_answers(connection, person_id, judgement.c.entry_round == entry_round)), of
+    return len(_answers(connection, person_id, entry_round)), of
 
 
 def finish_entry(
@@ -113,7 +148,7 @@ def finish_entry(
     done, of = entry_progress(connection, person_id, entry_round, settings)
     if done < of:
         return None
-    right = _answers(connection, person_id, judgement.c.entry_round == entry_round)
+    right = _answers(connection, person_id, entry_round)
     passed = sum(right) >= settings.entry_right_frac * len(right)
     standing = Standing.ACTIVE if passed else Standing.FAILED
     connection.execute(update(person).where(person.c.id == person_id).values(standing=standing))
@@ -136,23 +171,44 @@ def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bo
     closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
         judgement.c.person_id == person_id, judgement.c.undone_by == GATE
     )
-    since = judgement.c.created_at > closed.scalar_subquery()
-    right = _answers(connection, person_id, and_(judgement.c.entry_round.is_(None), since))[: settings.gold_window]
+    since = connection.execute(closed).scalar_one()
+    right = _answers(connection, person_id, None, since)[: settings.gold_window]
     return len(right) >= min(MIN_ANSWERS, settings.gold_window) and sum(right) < settings.gold_right_frac * len(right)
 
 
-def _answers(connection: Connection, person_id: int, which: ColumnElement[bool]) -> list[bool]:
-    """Return for every live gold answer whether it was right, newest first."""
+def _answers(connection: Connection, person_id: int, entry_round: int | None, since: float = 0.0) -> list[bool]:
+    """Return for every live gold answer whether it was right, newest first; a skipped item counts as wrong.
+
+    Args:
+        connection: a connection to read from.
+        person_id: whose answers.
+        entry_round: those of this round of the entry test; None = the hidden ones.
+        since: only those after this time.
+    """
     answers = (
-        select(judgement.c.gold_right)
+        select(judgement.c.created_at, judgement.c.gold_right)
         .join_from(judgement, item, item.c.id == judgement.c.item_id)
         .where(
             judgement.c.person_id == person_id,
             judgement.c.gold_right.is_not(None),
             judgement.c.undone_at.is_(None),
             item.c.retired.is_(False),
-            which,
+            judgement.c.entry_round.is_not_distinct_from(entry_round),
+            judgement.c.created_at > since,
         )
-        .order_by(judgement.c.id.desc())
+        .order_by(judgement.c.id)
     )
-    return [bool(right) for right in connection.execute(answers).scalars()]
+    left = (
+        select(skipped.c.at, skipped.c.item_id)
+        .join_from(skipped, item, item.c.id == skipped.c.item_id)
+        .where(
+            skipped.c.person_id == person_id,
+            item.c.gold != Gold.NONE,
+            item.c.retired.is_(False),
+            skipped.c.entry_round.is_not_distinct_from(entry_round),
+            skipped.c.at > since,
+        )
+    )
+    found = [(at, bool(right)) for at, right in connection.execute(answers)]
+    found += [(at, False) for at, _ in connection.execute(left)]
+    return [right for _, right in sorted(found, key=lambda answer: answer[0])][::-1]

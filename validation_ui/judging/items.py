@@ -201,6 +201,18 @@ def has_room(connection: Connection, item_id: int, kind: str, settings: Settings
     return connection.execute(_with_room(accepted.videos >= settings.videos), binds).first() is not None
 
 
+def promote(connection: Connection, settings: Settings, *, now: float) -> int:
+    """Accept surplus items as far as the quotas allow now, in order of priority; return how many."""
+    surplus = select(item.c.id, item.c.kind).where(item.c.state == ItemState.SURPLUS)
+    promoted = 0
+    for row in connection.execute(surplus.order_by(item.c.priority, item.c.id)).all():
+        lock_item(connection, row.id)
+        if has_room(connection, row.id, row.kind, settings):
+            connection.execute(_CHANGE.values(state=ItemState.ACCEPTED, settled_at=now), {"item": row.id})
+            promoted += 1
+    return promoted
+
+
 @cache
 def _with_room(videos_full: bool) -> Select[int]:
     room = video_has_room(bindparam("per_video"), videos_full=videos_full)

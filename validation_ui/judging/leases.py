@@ -17,15 +17,32 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    delete,
     func,
     insert,
     select,
     update,
 )
+from sqlalchemy.sql.dml import Update
 
 from validation_ui import audit
+from validation_ui.judging import items
 from validation_ui.problem import Problem
-from validation_ui.schema import Gold, SlotState, draft, item, judgement, person, seen, skipped, slot
+from validation_ui.schema import (
+    Decision,
+    Gold,
+    SlotKind,
+    SlotState,
+    Standing,
+    draft,
+    item,
+    judgement,
+    person,
+    pointing,
+    seen,
+    skipped,
+    slot,
+)
 from validation_ui.settings import Settings
 
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
@@ -54,20 +71,25 @@ _RENEW = CHANGE_KEPT.values(
     lease_until=bindparam("until"),
     claimed_at=func.coalesce(slot.c.claimed_at, bindparam("now")),
 )
+_RENEW_BATCH = (
+    update(slot)
+    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED, slot.c.kind == SlotKind.BLIND)
+    .where(slot.c.item_id.in_(select(item.c.id).where(item.c.video_id == _VIDEO)))
+    .values(lease_until=bindparam("until"))
+)  # the other blind items of the video wait for the same person
 _SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
 _SEE = insert(seen).from_select(
     ["person_id", "video_id", "at"],
     select(cast(_ME, Integer), cast(_VIDEO, String), cast(bindparam("now"), Float(53))).where(~_SEEN.exists()),
 )
 _GOLD = select(item.c.id).where(item.c.id == slot.c.item_id, item.c.gold != Gold.NONE).exists()
-_PUT = (
-    update(slot)
-    .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
-    .values(
-        state=case((_GOLD, SlotState.VOID), else_=SlotState.OPEN),
-        lease_until=None,
-        version=slot.c.version + 1,
-    )
+_MINE = update(slot).where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
+_RELEASE = _MINE.values(state=SlotState.OPEN, lease_until=None, version=slot.c.version + 1)
+_GIVE_UP = _RELEASE.values(  # a gold item's slot is for this person only
+    state=case((_GOLD, SlotState.VOID), else_=SlotState.OPEN), holder_id=None
+)
+_REVEALED = select(pointing).where(
+    pointing.c.slot_id == _SLOT, pointing.c.person_id == _ME, pointing.c.revealed_at.is_not(None)
 )
 
 
@@ -81,6 +103,11 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
     binds = {"slot": slot_id, "me": person_id, "until": until, "now": now}
     if connection.execute(_RENEW, binds).rowcount != 1:
         raise lease_lost()
+    row = slot_row(connection, slot_id)
+    if row.kind == SlotKind.BLIND:
+        connection.execute(_RENEW_BATCH, {"me": person_id, "video": row.video_id, "until": until})
+    else:
+        mark_seen(connection, person_id, row.video_id, now)
     return until
 
 
@@ -97,15 +124,48 @@ def release(connection: Connection, *, person_id: int, slot_id: int, now: float)
 def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, now: float) -> None:
     """Release a slot to others and never give its item to this person again.
 
+    After the object was revealed, the answer that was given counts: the item is judged as flagged. To skip a gold item
+    counts as a wrong answer to it.
+
     Raises:
         Problem: 409 lease_lost.
     """
-    lock_person(connection, person_id)
-    row = put_back(connection, person_id, slot_id, holder_id=None)
-    known = select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id)
-    if connection.execute(known).first() is None:
-        connection.execute(insert(skipped).values(person_id=person_id, item_id=row.item_id, reason=reason, at=now))
+    me = lock_person(connection, person_id)
+    pointed = connection.execute(_REVEALED, {"slot": slot_id, "me": person_id}).first()
+    if pointed is not None:
+        _flag(connection, kept_slot(connection, person_id, slot_id), pointed, me, reason, now)
+    else:
+        row = give_up(connection, person_id, slot_id)
+        connection.execute(delete(skipped).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id))
+        entry_round = me.entry_round if row.gold and me.standing == Standing.ENTRY else None
+        values = {"person_id": person_id, "item_id": row.item_id, "reason": reason, "at": now}
+        connection.execute(insert(skipped).values(**values, entry_round=entry_round))
     log(connection, now, person_id, "skip", slot_id, {"reason": reason})
+
+
+def _flag(connection: Connection, row: Row[Any], pointed: Row[Any], me: Row[Any], reason: str, now: float) -> None:
+    """Store the blind answer of somebody who leaves the item after they saw the object."""
+    about = items.lock_item(connection, row.item_id)
+    done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}
+    if connection.execute(CHANGE_KEPT, {"slot": row.id, "me": me.id, **done}).rowcount != 1:
+        raise lease_lost()
+    values = {
+        "slot_id": row.id,
+        "item_id": row.item_id,
+        "person_id": me.id,
+        "kind": row.kind,
+        "text_id": about.text_id,
+        "decision": Decision.FLAG,
+        "parts": {},
+        "note": f"left after the reveal: {reason}" if reason else "left after the reveal",
+        "pointing_id": pointed.id,
+        "gold_right": False if row.gold else None,
+        "spent_s": max(0.0, now - pointed.revealed_at),
+        "created_at": now,
+    }
+    connection.execute(insert(judgement).values(**values))
+    connection.execute(delete(draft).where(draft.c.slot_id == row.id, draft.c.person_id == me.id))
+    items.settle(connection, row.item_id, settings=Settings.load(connection), now=now)
 
 
 def lock_person(connection: Connection, person_id: int) -> Row[Any]:
@@ -149,21 +209,33 @@ def lease_lost() -> Problem:
     )
 
 
-def put_back(connection: Connection, person_id: int, slot_id: int, **values: Any) -> Row[Any]:
-    """Open a slot that the person holds and set the columns `values`; the slot of a gold item becomes void instead.
+def put_back(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
+    """Open a slot that the person holds; they stay its last holder.
 
     Raises:
         Problem: 409 lease_lost.
     """
-    put = _PUT.where(slot.c.id == slot_id).values(**values)
-    if connection.execute(put, {"me": person_id}).rowcount != 1:
+    return _put(connection, _RELEASE, person_id, slot_id)
+
+
+def give_up(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
+    """Open a slot that the person holds, and remove them as the last holder; a gold item's slot becomes void.
+
+    Raises:
+        Problem: 409 lease_lost.
+    """
+    return _put(connection, _GIVE_UP, person_id, slot_id)
+
+
+def _put(connection: Connection, how: Update, person_id: int, slot_id: int) -> Row[Any]:
+    if connection.execute(how.where(slot.c.id == slot_id), {"me": person_id}).rowcount != 1:
         raise lease_lost()
     return slot_row(connection, slot_id)
 
 
 def put_back_all(connection: Connection, person_id: int) -> None:
     """Open all slots that the person holds, and remove them as the last holder."""
-    connection.execute(_PUT.values(holder_id=None, claimed_at=None), {"me": person_id})
+    connection.execute(_GIVE_UP.values(claimed_at=None), {"me": person_id})
 
 
 def log(

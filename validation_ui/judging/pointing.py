@@ -1,7 +1,8 @@
 """The blind pass: a person points at the object that a text describes, and the masks tell whether they found it.
 
 `find` compares the points with the masks; it only reads rows that never change, so it runs outside of any write
-transaction. `record` and `choose` store the answer. The client learns nothing about the target before that.
+transaction. `record` and `choose` store the answer. The client learns nothing about the target before
+that, and before the person has answered the other open blind items of the video (`batches`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, insert, select, updat
 
 from manifests.schema import MASK_STRIDE
 from validation_ui import audit, stored_masks
-from validation_ui.judging import leases
+from validation_ui.judging import batches, leases
 from validation_ui.problem import Problem
 from validation_ui.schema import SlotKind, masklet, pointing, video
 
@@ -145,8 +146,7 @@ def record(
         "created_at": now,
     }
     connection.execute(_KEEP, values)
-    if result.hit is not None:
-        leases.mark_seen(connection, person_id, row.video_id, now)
+    batches.reveal(connection, person_id, row.video_id, now)
     body = {"answer": answer.answer, "hit": result.hit}
     audit.append(
         connection, at=now, actor=f"person:{person_id}", action="pointing", subject=f"slot:{slot_id}", body=body
@@ -173,7 +173,7 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
     leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
     hit = extent_id == row.masklet_id
     connection.execute(update(pointing).where(pointing.c.id == answered.id).values(extent_id=extent_id, hit=hit))
-    leases.mark_seen(connection, person_id, row.video_id, now)
+    batches.reveal(connection, person_id, row.video_id, now)
     body = {"choice": choice, "hit": hit}
     audit.append(connection, at=now, actor=f"person:{person_id}", action="extent", subject=f"slot:{slot_id}", body=body)
 
@@ -183,13 +183,16 @@ def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any]
     answered = _mine(connection, person_id, slot_id)
     if answered is None:
         return None
-    needs_extent = answered.hit is None
+    is_revealed = answered.revealed_at is not None
+    video_id = leases.slot_row(connection, slot_id).video_id
+    needs_extent = answered.hit is None and batches.all_answered(connection, person_id, video_id)
     return {
         "answer": answered.answer,
         "needs_extent": needs_extent,
         "outlines": _outlines(connection, answered) if needs_extent else [],
-        "revealed": not needs_extent,
-        "hit": answered.hit,
+        "revealed": is_revealed,
+        "waits": not is_revealed and not needs_extent,  # for the other blind items of the video
+        "hit": answered.hit if is_revealed else None,
     }
 
 

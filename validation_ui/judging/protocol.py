@@ -9,7 +9,11 @@ those that are left. The rules (docs/validation.md, "What is asked of people"):
 - Blind pass: another person finds the object from the text alone. The item is accepted only if they hit the object and
   accept. An edit after a hit makes a new text, to which earlier judgements do not apply. Everything else goes to the
   adjudicator, and so does the edit after `max_edits`.
-- Adjudication: accept, drop, or edit, which goes back to a new person in the blind pass.
+- Adjudication, at most once: drop, or accept or edit. The text that the adjudicator leaves is right by their word, but
+  it is accepted only with a blind hit on exactly this wording: an earlier one, or that of a new person in the blind
+  pass. If the new person misses, the item is dropped.
+
+So no item is ever accepted without a blind hit on its final wording.
 
 A judgement applies to every text with the same hash as the one it was made on, and is used once.
 """
@@ -89,25 +93,33 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
 
     state, text_id = _sighted(item, hashes, sighted)
     edits = int(text_id != item.first_text_id)
-    while state is not ItemState.DROPPED:
-        if state is ItemState.BLIND:
-            blind = take(SlotKind.BLIND)
-            if blind is None:
-                return Outcome(ItemState.BLIND, text_id, 1)
-            if blind.hit and blind.decision == Decision.ACCEPT:
-                return Outcome(ItemState.ACCEPTED, text_id)
-            if blind.hit and blind.new_text_id is not None and edits < max_edits:
-                text_id, edits = blind.new_text_id, edits + 1
-                continue
-        verdict = take(SlotKind.ADJUDICATE)
-        if verdict is None:
-            return Outcome(ItemState.ADJUDICATE, text_id, 1)
-        if verdict.decision == Decision.ACCEPT:
+    is_found = False  # whether there is a blind hit on the current text
+    while state is ItemState.BLIND:
+        blind = take(SlotKind.BLIND)
+        if blind is None:
+            return Outcome(ItemState.BLIND, text_id, 1)
+        is_found = bool(blind.hit)
+        if is_found and blind.decision == Decision.ACCEPT:
             return Outcome(ItemState.ACCEPTED, text_id)
-        if verdict.new_text_id is None:
-            return Outcome(ItemState.DROPPED, text_id)
-        state, text_id, edits = ItemState.BLIND, verdict.new_text_id, edits + 1
-    return Outcome(ItemState.DROPPED, text_id)
+        if is_found and blind.new_text_id is not None and edits < max_edits:
+            text_id, edits, is_found = blind.new_text_id, edits + 1, False
+        else:
+            state = ItemState.ADJUDICATE
+    if state is ItemState.DROPPED:
+        return Outcome(ItemState.DROPPED, text_id)
+    verdict = take(SlotKind.ADJUDICATE)
+    if verdict is None:
+        return Outcome(ItemState.ADJUDICATE, text_id, 1)
+    if verdict.new_text_id is not None:
+        text_id, is_found = verdict.new_text_id, False
+    elif verdict.decision != Decision.ACCEPT:
+        return Outcome(ItemState.DROPPED, text_id)
+    if not is_found:
+        blind = take(SlotKind.BLIND)
+        if blind is None:
+            return Outcome(ItemState.BLIND, text_id, 1)
+        is_found = bool(blind.hit)
+    return Outcome(ItemState.ACCEPTED if is_found else ItemState.DROPPED, text_id)
 
 
 def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Judgement]) -> tuple[ItemState, int]:

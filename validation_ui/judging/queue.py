@@ -1,34 +1,20 @@
 """Hands out slots: decides which item a person judges next, or says why there is none.
 
-One conditional UPDATE chooses the best free slot that the person may have and leases it to them, so no slot is ever
-leased to two people. A lease that has run out is taken over by the next person who claims. The claims of one person run
-one after the other, because every transaction locks that person's row.
+One conditional UPDATE (`eligibility`) chooses the best free slot that the person may have and leases it to them, so no
+slot is ever leased to two people. A lease that has run out is taken over by the next person who claims. The claims of
+one person run one after the other, because every transaction locks that person's row.
 """
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    bindparam,
-    case,
-    func,
-    literal_column,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, or_, select, update
 
-from validation_ui.judging import gold, items
-from validation_ui.judging.leases import lock_person, log, mark_seen, put_back, slot_row
+from validation_ui.judging import batches, gold, items, undoing
+from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
+from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -42,19 +28,22 @@ from validation_ui.schema import (
     seen,
     skipped,
     slot,
-    text_version,
 )
 from validation_ui.settings import Settings
 
-_ORDER = (SlotKind.ADJUDICATE, SlotKind.BLIND, SlotKind.SIGHTED)  # finish what was started first
+_ORDER = (SlotKind.ADJUDICATE, SlotKind.BLIND, SlotKind.SIGHTED)
 _ME: BindParameter[int] = bindparam("me")
-_NOW: BindParameter[float] = bindparam("now")
 _SAW = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == item.c.video_id)
-_ANSWERED = select(pointing.c.id).where(pointing.c.slot_id == slot.c.id, pointing.c.person_id == _ME)
-_SPOILT = and_(slot.c.kind == SlotKind.BLIND, _SAW.exists(), ~_ANSWERED.exists())
 _LEASES = (
-    select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, item.c.video_id, _SPOILT.label("spoilt"))
-    .join_from(slot, item)
+    select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, slot.c.lease_until, item.c.video_id)
+    .add_columns(
+        pointing.c.id.label("pointing_id"),
+        pointing.c.hit,
+        pointing.c.revealed_at,
+        and_(slot.c.kind == SlotKind.BLIND, _SAW.exists(), pointing.c.id.is_(None)).label("spoilt"),
+    )
+    .join_from(slot, item, item.c.id == slot.c.item_id)
+    .outerjoin(pointing, and_(pointing.c.slot_id == slot.c.id, pointing.c.person_id == _ME))
     .where(slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
     .order_by(slot.c.claimed_at.is_(None), slot.c.claimed_at.desc(), slot.c.id)
 )
@@ -70,28 +59,6 @@ class ClaimResult:
 
     slot_id: int | None
     why: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    """The person who asks, and what they hold: item ids, and the videos of the blind slots among them."""
-
-    id: int
-    settings: Settings
-    now: float
-    prefetch: bool
-    items: Collection[int]
-    blind_videos: Collection[str]
-
-    @property
-    def until(self) -> float:
-        """When a lease that begins now ends."""
-        return self.now + (self.settings.prefetch_lease_s if self.prefetch else self.settings.lease_s)
-
-    @property
-    def started(self) -> float | None:
-        """When the person begins to look at the item; None if it is prefetched for later."""
-        return None if self.prefetch else self.now
 
 
 def claim(
@@ -124,29 +91,41 @@ def claim(
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
     held = _held(connection, person_id, asked)
-    asker = _Asker(
-        person_id,
-        settings,
-        now,
-        prefetch,
-        [row.item_id for row in held],
-        [row.video_id for row in held if row.kind == SlotKind.BLIND],
-    )
-    resumed = _resume(connection, held, asked, asker)
+    who = asker(connection, me, settings, now, held, prefetch=prefetch)
+    resumed = _resume(connection, who, asked)
     if resumed is not None:
-        return ClaimResult(resumed)
+        return ClaimResult(_begin(connection, who, resumed))
     if in_entry:
         done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
-        slot_id = _gold(connection, asker, me.entry_round) if done + len(held) < of else None
+        slot_id = _gold(connection, who, SlotKind.SIGHTED, me.entry_round) if done + len(held) < of else None
+    elif gold.fails_gate(connection, person_id, settings):  # e.g. who skips gold items
+        undoing.stop(connection, person_id, settings, now)
+        return ClaimResult(None, _barred(Standing.STOPPED))
     else:
-        slot_id = _best(connection, asker, asked)
+        slot_id = _best(connection, who, asked)
     if slot_id is None:
-        return ClaimResult(None, _why_none(connection, asked, settings, now, in_entry=in_entry))
+        return ClaimResult(None, _why_none(connection, asked, who, in_entry=in_entry))
+    log(
+        connection,
+        now,
+        person_id,
+        "prefetch" if prefetch else "claim",
+        slot_id,
+        {"item": slot_row(connection, slot_id).public_id},
+    )
+    return ClaimResult(_begin(connection, who, slot_id))
+
+
+def _begin(connection: Connection, who: Asker, slot_id: int) -> int:
+    """Note what the person sees from now on; of a blind item, lease the other ones of its video too."""
+    if who.prefetch:
+        return slot_id
     row = slot_row(connection, slot_id)
     if row.kind != SlotKind.BLIND:
-        mark_seen(connection, person_id, row.video_id, now)
-    log(connection, now, person_id, "prefetch" if prefetch else "claim", slot_id, {"item": row.public_id})
-    return ClaimResult(slot_id)
+        mark_seen(connection, who.id, row.video_id, who.now)
+    elif not row.gold and not any(one.video_id == row.video_id and one.id != slot_id for one in who.held):
+        lease_batch(connection, who, row.video_id)
+    return slot_id
 
 
 def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -> list[Row[Any]]:
@@ -159,144 +138,70 @@ def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -
     for row in connection.execute(_LEASES, {"me": person_id}).all():
         if row.spoilt or (row.claimed_at is None and row.kind not in asked):
             with suppress(Problem):  # somebody took it meanwhile
-                put_back(connection, person_id, row.id, holder_id=None)
+                give_up(connection, person_id, row.id)
         else:
             held.append(row)
     return held
 
 
-def _resume(
-    connection: Connection,
-    held: Sequence[Row[Any]],
-    asked: Collection[SlotKind],
-    asker: _Asker,
-) -> int | None:
-    """Renew the lease of a slot that the person holds already and return its id; None if they hold no such slot."""
-    for row in held:
-        if row.kind not in asked or (asker.prefetch and row.claimed_at is not None):
+def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> int | None:
+    """Renew the lease of a slot that the person holds already and return its id; None if they hold no such slot.
+
+    A blind item that is answered but not shown yet waits for the other ones of its video, which come before all else.
+    """
+    waiting = {row.video_id for row in who.held if row.pointing_id and row.revealed_at is None}
+    shown = {video_id for video_id in waiting if batches.reveal(connection, who.id, video_id, who.now)}
+    answered = {video_id for video_id in waiting - shown if batches.all_answered(connection, who.id, video_id)}
+    rows = list(who.held)
+    if waiting - shown:
+        rows = [row for row in connection.execute(_LEASES, {"me": who.id}).all() if not row.spoilt]
+        rows.sort(key=lambda row: row.video_id not in waiting)
+    for row in rows:
+        waits = row.video_id in waiting - shown and row.pointing_id is not None
+        if row.kind not in asked or (who.prefetch and row.claimed_at is not None):
             continue
-        lease = {"lease_until": asker.until, "claimed_at": row.claimed_at or asker.started}
-        if connection.execute(_LEASE, {"slot": row.id, "me": asker.id, **lease}).rowcount:
+        if waits and (row.hit is not None or row.video_id not in answered):
+            continue
+        lease = {"lease_until": max(who.until, row.lease_until or 0.0), "claimed_at": row.claimed_at or who.started}
+        if connection.execute(_LEASE, {"slot": row.id, "me": who.id, **lease}).rowcount:
             return int(row.id)
     return None
 
 
-def _best(connection: Connection, asker: _Asker, asked: Sequence[SlotKind]) -> int | None:
-    for kind in asked:
-        if kind == SlotKind.SIGHTED and gold.is_due(asker.settings, asker.id, _claims(connection, asker)):
-            slot_id = _gold(connection, asker)
+def _best(connection: Connection, who: Asker, asked: Sequence[SlotKind]) -> int | None:
+    is_due = gold.is_due(who.settings, who.id, _claims(connection, who))
+    among = seen_lately(connection, who) if SlotKind.SIGHTED in asked else []
+    for turn in Turn:
+        if turn.kind not in asked or (turn is Turn.SIGHTED_KNOWN and not among):
+            continue
+        if is_due and turn.kind != SlotKind.ADJUDICATE:
+            slot_id = _gold(connection, who, turn.kind)
             if slot_id is not None:
                 return slot_id
-        slot_id = _take(connection, asker, kind)
+        slot_id = lease_best(connection, who, turn, among)
         if slot_id is not None:
             return slot_id
     return None
 
 
-def _claims(connection: Connection, asker: _Asker) -> int:
+def _claims(connection: Connection, who: Asker) -> int:
     """Count the items that the person was given so far: judged, skipped or held."""
-    ended: int = connection.execute(_ENDED, {"me": asker.id}).scalar_one()
-    return ended + len(asker.items)
+    ended: int = connection.execute(_ENDED, {"me": who.id}).scalar_one()
+    return ended + len(who.held)
 
 
-def _gold(connection: Connection, asker: _Asker, entry_round: int | None = None) -> int | None:
+def _gold(connection: Connection, who: Asker, kind: SlotKind, entry_round: int | None = None) -> int | None:
     return gold.lease_gold(
         connection,
-        person_id=asker.id,
-        until=asker.until,
-        started=asker.started,
-        settings=asker.settings,
-        not_items=asker.items,
-        not_videos=asker.blind_videos,
+        person_id=who.id,
+        kind=kind,
+        until=who.until,
+        started=who.started,
+        settings=who.settings,
+        not_items=who.items,
+        not_videos=[row.video_id for row in who.held],
         entry_round=entry_round,
     )
-
-
-def _take(connection: Connection, asker: _Asker, kind: SlotKind) -> int | None:
-    videos_full = False
-    binds: dict[str, Any] = {
-        "me": asker.id,
-        "now": asker.now,
-        "until": asker.until,
-        "started": asker.started,
-        "held_items": asker.items,
-        "blind_videos": asker.blind_videos,
-    }
-    if kind == SlotKind.SIGHTED:
-        accepted = items.count_accepted(connection)
-        if accepted.is_full("long", asker.settings):
-            return None
-        videos_full = accepted.videos >= asker.settings.videos
-        binds["per_video"] = asker.settings.per_video
-    row = connection.execute(_lease_best(kind, videos_full), binds).first()
-    return int(row.id) if row else None
-
-
-@cache  # to build the statement takes longer than to run it
-def _lease_best(kind: SlotKind, videos_full: bool) -> ReturningUpdate[int]:
-    """Build the UPDATE that leases the best free slot of one kind and returns the slot's id, or no row.
-
-    Its parameters are `me`, `now`, `until`, `started`, `per_video` (sighted pass only), `held_items` (items that the
-    person holds) and `blind_videos` (videos of their blind slots: another item of such a video would show them a mask).
-
-    Args:
-        kind: the pass.
-        videos_full: the split takes no more videos, only more objects of those it has; for the sighted pass.
-    """
-    free = slot.alias("free")
-    # literals, not parameters: the planner uses the partial index ix_slot_free only if it sees these values
-    pending = free.c.state.in_([literal_column("'open'"), literal_column("'leased'")])
-    best = (
-        select(free.c.id)
-        .join_from(free, item, item.c.id == free.c.item_id)
-        .where(
-            free.c.kind == kind,
-            pending,
-            or_(free.c.state == SlotState.OPEN, free.c.lease_until < _NOW),
-            _is_eligible(kind, videos_full),
-        )
-        .order_by(free.c.priority, free.c.id)
-        .limit(1)
-        .with_for_update(of=free, skip_locked=True)
-    )
-    return (
-        update(slot)
-        .where(slot.c.id == best.scalar_subquery(), or_(slot.c.state == SlotState.OPEN, slot.c.lease_until < _NOW))
-        .values(
-            state=SlotState.LEASED,
-            holder_id=_ME,
-            lease_until=bindparam("until"),
-            claimed_at=bindparam("started"),
-            version=slot.c.version + case((slot.c.holder_id == _ME, 0), else_=1),
-        )
-        .returning(slot.c.id)
-    )
-
-
-def _is_eligible(kind: SlotKind, videos_full: bool) -> ColumnElement[bool]:
-    """Build the condition that the person `me` may judge an `item` row in this pass."""
-    judged = select(judgement.c.id).where(
-        judgement.c.item_id == item.c.id,
-        judgement.c.person_id == _ME,
-        or_(judgement.c.undone_at.is_(None), judgement.c.undone_by == gold.GATE),
-    )
-    wrote = select(text_version.c.id).where(text_version.c.id == item.c.text_id, text_version.c.author_id == _ME)
-    passed = select(skipped.c.item_id).where(skipped.c.item_id == item.c.id, skipped.c.person_id == _ME)
-    rules = [
-        item.c.state == kind,
-        or_(item.c.author_id.is_(None), item.c.author_id != _ME),
-        item.c.id.not_in(bindparam("held_items", expanding=True)),
-        ~judged.exists(),
-        ~wrote.exists(),
-        ~passed.exists(),
-        item.c.video_id.not_in(bindparam("blind_videos", expanding=True)),
-    ]
-    if kind == SlotKind.BLIND:
-        saw = select(seen.c.at).where(seen.c.video_id == item.c.video_id, seen.c.person_id == _ME)
-        return and_(*rules, ~saw.exists())
-    if kind == SlotKind.SIGHTED:
-        rules.append(items.video_has_room(bindparam("per_video"), videos_full=videos_full))
-    return and_(*rules)
 
 
 _MESSAGES = {
@@ -307,6 +212,9 @@ _MESSAGES = {
     "quota_reached": "The split has all the expressions it needs. There is nothing left to start.",
     "all_done": "All done: nothing of this kind waits for anybody now.",
     "held": "Others are at work on all that is left of this kind. Some of it may come free later.",
+    "kept": "You are kept for adjudication: if you judged what is left now, nobody could settle a dispute about it. "
+    "A second adjudicator would free you.",
+    "wait": "Somebody is at work on the videos that are left. What remains of them may come to you soon.",
     "not_for_you": "What is left of this kind is for other people: you judged or skipped it, wrote its text, or "
     "saw its video before.",
 }
@@ -317,31 +225,33 @@ def _barred(standing: Standing) -> dict[str, Any]:
     return _reason("entry_failed" if standing == Standing.FAILED else "stopped")
 
 
-def _why_none(
-    connection: Connection, asked: Collection[SlotKind], settings: Settings, now: float, *, in_entry: bool
-) -> dict[str, Any]:
+def _why_none(connection: Connection, asked: Collection[SlotKind], who: Asker, *, in_entry: bool) -> dict[str, Any]:
     """Return the reason why there is no slot of these kinds, with counts of open and held slots.
 
     `next_free_at` is the time when the first of the held leases ends.
     """
     if in_entry:
         return _reason("entry_held")
-    held = and_(slot.c.state == SlotState.LEASED, slot.c.lease_until >= now)
+    held = and_(slot.c.state == SlotState.LEASED, slot.c.lease_until >= who.now)
     pending = or_(slot.c.state == SlotState.OPEN, slot.c.state == SlotState.LEASED)
+    real = slot.c.item_id.not_in(select(item.c.id).where(item.c.state == "gold"))
     row = connection.execute(
         select(
             func.count().label("pending"),
             func.coalesce(func.sum(case((held, 1), else_=0)), 0).label("held"),
             func.min(case((held, slot.c.lease_until))).label("until"),
-        ).where(slot.c.kind.in_(asked), pending)
+        ).where(slot.c.kind.in_(asked), pending, real)
     ).one()
     counts = {"open": row.pending - row.held, "held": row.held, "next_free_at": row.until}
-    full = SlotKind.SIGHTED in asked and items.count_accepted(connection).is_full("long", settings)
+    full = SlotKind.SIGHTED in asked and items.count_accepted(connection).is_full("long", who.settings)
     if full:
         return _reason("quota_reached", counts)
     if not row.pending:
         return _reason("all_done", counts)
-    return _reason("not_for_you" if counts["open"] else "held", counts)
+    if not counts["open"]:
+        return _reason("held", counts)
+    is_kept = who.role in ADJUDICATORS and who.team.adjudicators == {who.id}
+    return _reason("kept" if is_kept and set(asked) != {SlotKind.ADJUDICATE} else "not_for_you", counts)
 
 
 def _reason(code: str, counts: dict[str, Any] | None = None) -> dict[str, Any]:

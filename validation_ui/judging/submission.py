@@ -25,7 +25,6 @@ from validation_ui.schema import (
     draft,
     item,
     judgement,
-    person,
     pointing,
     reply,
     slot,
@@ -204,7 +203,7 @@ def _keep(
     short_item_id = None
     if checked.short is not None and not about.gold:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
-    started = pointed.created_at if pointed else row.claimed_at
+    started = (pointed.revealed_at or pointed.created_at) if pointed else row.claimed_at
     values = {
         "slot_id": row.id,
         "item_id": about.id,
@@ -218,7 +217,9 @@ def _keep(
         "new_text_id": new_text_id,
         "short_item_id": short_item_id,
         "pointing_id": pointed.id if pointed else None,
-        "gold_right": gold.is_right(about.gold, Decision(verdict.decision)) if about.gold else None,
+        "gold_right": gold.is_right(about.gold, Decision(verdict.decision), pointed.hit if pointed else None)
+        if about.gold
+        else None,
         "entry_round": me.entry_round if about.gold and me.standing == Standing.ENTRY else None,
         "spent_s": max(0.0, now - (now if started is None else started)),
         "watched_frac": verdict.watched_frac,
@@ -237,7 +238,7 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         "gold": Gold.NONE,
         "state": ItemState.BLIND,
         "priority": about.priority,
-        "strata": about.strata,
+        "strata": about.strata | {"length": _short_length(text)},
         "author_id": author_id,
     }
     item_id = int(connection.execute(insert(item).values(**values).returning(item.c.id)).scalar_one())
@@ -256,13 +257,18 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
     return item_id
 
 
+def _short_length(text: str) -> str:
+    """Return the level of the facet length for a short expression, by its own words (3 to 20 are allowed)."""
+    words = len(text.split())
+    return "short" if words <= 6 else "medium" if words <= 12 else "long"
+
+
 def _score(connection: Connection, me: Row[Any], settings: Settings, now: float) -> None:
     """After an answer to a gold item: end the entry test, or stop a person who falls below the gold gate."""
     if me.standing == Standing.ENTRY:
         gold.finish_entry(connection, me.id, me.entry_round, settings, now)
     elif gold.fails_gate(connection, me.id, settings):
-        connection.execute(update(person).where(person.c.id == me.id).values(standing=Standing.STOPPED))
-        undoing.ask_again(connection, me.id, settings, now)
+        undoing.stop(connection, me.id, settings, now)
 
 
 def _sha256(slot_id: int, version: int, verdict: Verdict) -> str:

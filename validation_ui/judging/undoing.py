@@ -81,6 +81,12 @@ def mine(connection: Connection, person_id: int) -> list[dict[str, Any]]:
     ]
 
 
+def stop(connection: Connection, person_id: int, settings: Settings, now: float) -> None:
+    """Stop a person who fell below the gold gate, and ask their last judgements of others again."""
+    connection.execute(update(person).where(person.c.id == person_id).values(standing=Standing.STOPPED))
+    ask_again(connection, person_id, settings, now)
+
+
 def ask_again(connection: Connection, person_id: int, settings: Settings, now: float) -> None:
     """Undo the last judgements of a person who fell below the gold gate, and open their slots to others.
 

@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, case, func, select
 
+from validation_ui.judging.team import NEEDED_ADJUDICATORS, advice, needed_reviewers, read_team
 from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item, judgement, person, pointing, slot
 from validation_ui.settings import Settings
 from validation_ui.statistics.coefficients import wilson
+from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
 
 IDLE_S = 300.0  # a longer gap between two judgements does not count as working time
 PACE_S = 6 * 3600.0  # the pace of this last time is used to estimate the end
 KINDS = ("long", "short")
+NO_PERSON_LEFT = "no_person_left"
+TOO_FEW = 20  # a rate or coefficient from fewer answers says nothing, and is shown as "too few"
+_OPEN = (ItemState.SIGHTED, ItemState.BLIND, ItemState.ADJUDICATE)
 
 Judged = Row[*tuple[Any, ...]]  # a row of a judgement joined with its item and pointing
 
@@ -47,6 +52,7 @@ class Quota:
     accepted: int
     quota: int
     surplus: int = 0  # accepted after a quota was filled
+    reachable: int = 0  # the most that this project can accept: with all that is open and that somebody may judge
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,26 @@ class PersonWork:
 
 
 @dataclass(frozen=True)
+class TeamSize:
+    """The people who judge, and how many the project needs."""
+
+    reviewers: int
+    adjudicators: int
+    needed_reviewers: int
+    needed_adjudicators: int
+    advice: str | None  # what to do if the team is too small
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the project is."""
 
     quotas: dict[str, Quota]  # videos, long, short
     per_h: float  # accepted expressions per hour, over the last PACE_S
-    eta_s: float | None  # time until the quotas are filled at this pace; None if nothing was accepted lately
-    states: dict[str, dict[str, int]] | None  # long, short -> state of item -> number
+    eta_s: float | None  # time until the quotas are filled or nothing is left to judge; None if nothing ended lately
+    team: TeamSize
+    # long, short -> state of item -> number; "no_person_left": of its pass, but nobody of the team may judge it
+    states: dict[str, dict[str, int]] | None
     slots: dict[str, dict[str, int]] | None  # pass -> {"open", "leased"}
 
     def without_states(self) -> Self:
@@ -92,37 +111,97 @@ class Reviewer:
 
 
 def progress(connection: Connection, now: float) -> Progress:
-    """Count items and slots, with three small queries, as pages ask for this often."""
+    """Count items and slots, with a few queries, as pages ask for this often."""
     settings = Settings.load(connection)
-    states = {kind: {str(state): 0 for state in ItemState if state != ItemState.GOLD} for kind in KINDS}
-    for kind, state, count in connection.execute(
-        select(item.c.kind, item.c.state, func.count())
-        .where(item.c.state != ItemState.GOLD)
-        .group_by(item.c.kind, item.c.state)
-    ):
-        states[kind][state] = count
+    team = read_team(connection)
+    left = unstaffed(connection, team)
+    states = _states(connection, left)
+    quotas = _quotas(connection, settings, states, left)
     accepted = item.c.state == ItemState.ACCEPTED
-    videos, lately, first_at = connection.execute(
+    lately, ended, first_at, first_end_at = connection.execute(
         select(
-            func.count(item.c.video_id.distinct()),
+            func.count().filter(accepted, item.c.settled_at > now - PACE_S),
             func.count().filter(item.c.settled_at > now - PACE_S),
+            func.min(item.c.settled_at).filter(accepted),
             func.min(item.c.settled_at),
-        ).where(accepted)
+        ).where(item.c.state.in_([ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED]))
     ).one()
-    quotas = {
-        kind: Quota(counts[ItemState.ACCEPTED], getattr(settings, kind), counts[ItemState.SURPLUS])
-        for kind, counts in states.items()
-    }
-    hours = min(PACE_S, max(now - (first_at or now), 60.0)) / 3600
-    per_h = lately / hours
-    left = sum(max(0, quota.quota - quota.accepted) for quota in quotas.values())
+    ended_per_h = ended / _hours(first_end_at, now)
+    to_end = sum(_to_end(states[kind], quotas[kind], settings) for kind in KINDS)
     return Progress(
-        quotas={"videos": Quota(videos, settings.videos), **quotas},
-        per_h=per_h,
-        eta_s=left / per_h * 3600 if per_h else None,
+        quotas=quotas,
+        per_h=lately / _hours(first_at, now),
+        eta_s=to_end / ended_per_h * 3600 if ended_per_h else None,
+        team=TeamSize(
+            len(team.reviewers),
+            len(team.adjudicators),
+            needed_reviewers(settings),
+            NEEDED_ADJUDICATORS,
+            advice(team, settings),
+        ),
         states=states,
         slots=_slots(connection, now),
     )
+
+
+def _hours(first_at: float | None, now: float) -> float:
+    return min(PACE_S, max(now - (first_at or now), 60.0)) / 3600
+
+
+def _states(connection: Connection, left: Sequence[Unstaffed]) -> dict[str, dict[str, int]]:
+    names = [str(state) for state in ItemState if state != ItemState.GOLD]
+    states = {kind: dict.fromkeys([*names, NO_PERSON_LEFT], 0) for kind in KINDS}
+    query = select(item.c.kind, item.c.state, func.count()).where(item.c.state != ItemState.GOLD)
+    for kind, state, count in connection.execute(query.group_by(item.c.kind, item.c.state)):
+        states[kind][state] = count
+    for one in left:
+        states[one.kind][one.state] -= 1
+        states[one.kind][NO_PERSON_LEFT] += 1
+    return states
+
+
+def _quotas(
+    connection: Connection, settings: Settings, states: dict[str, dict[str, int]], left: Sequence[Unstaffed]
+) -> dict[str, Quota]:
+    """Return how far each quota is filled, and how far this project's candidates can fill it."""
+    to_write = connection.execute(
+        select(func.count()).where(item.c.state == ItemState.SIGHTED, item.c.wants_short)
+    ).scalar_one()  # short expressions that are still asked for
+    reachable = {kind: counts[ItemState.ACCEPTED] + _open(counts) for kind, counts in states.items()}
+    reachable["short"] += to_write
+    rows = connection.execute(
+        select(item.c.video_id, func.max(case((item.c.state == ItemState.ACCEPTED, 1), else_=0)), func.count())
+        .where(item.c.state.in_([ItemState.ACCEPTED, *_OPEN]))
+        .group_by(item.c.video_id)
+    ).all()
+    nobody: dict[str, int] = defaultdict(int)
+    for one in left:
+        nobody[one.video_id] += 1
+    videos = Quota(
+        sum(accepted for _, accepted, _ in rows),
+        settings.videos,
+        reachable=sum(count > nobody.get(video_id, 0) for video_id, _, count in rows),
+    )
+    return {"videos": videos} | {
+        kind: Quota(counts[ItemState.ACCEPTED], getattr(settings, kind), counts[ItemState.SURPLUS], reachable[kind])
+        for kind, counts in states.items()
+    }
+
+
+def _open(counts: dict[str, int]) -> int:
+    return sum(counts[state] for state in _OPEN)
+
+
+def _to_end(counts: dict[str, int], quota: Quota, settings: Settings) -> float:
+    """Return how many items must still end until the quota is filled, or until none is left that somebody may judge.
+
+    What fraction is accepted is measured, or `pass_frac` as long as too few have ended.
+    """
+    kept = counts[ItemState.ACCEPTED] + counts[ItemState.SURPLUS]
+    ended = kept + counts[ItemState.DROPPED]
+    pass_frac = kept / ended if kept and ended >= TOO_FEW else max(settings.pass_frac, 1e-9)
+    candidates = quota.reachable - quota.accepted
+    return min(candidates, max(0, quota.quota - quota.accepted) / pass_frac)
 
 
 def work_of(connection: Connection, person_id: int) -> PersonWork:

@@ -9,10 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from validation_ui.database import Database
+from validation_ui.judging.team import read_team
 from validation_ui.people.access import Caller, database_of, need
 from validation_ui.schema import Role
 from validation_ui.statistics.agreement import Agreement, agreement
 from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, progress, reviewers, work_of
+from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
 
 router = APIRouter()
 
@@ -34,14 +36,23 @@ class StatsView:
     reviewers: list[Reviewer]
 
 
+@dataclass(frozen=True)
+class UnstaffedView:
+    """The response of `/api/unstaffed`: items that wait for somebody who is not there."""
+
+    items: list[Unstaffed]
+
+
 @router.get("/api/progress")
 def get_progress(
     caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
 ) -> ProgressView:
     """Return how far the project is; reviewers get null for `states` and `slots`, as these would give away gold items.
 
-    `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus"}}, "per_h", "eta_s"|null,`
-    `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped"}}|null,`
+    `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus", "reachable"}}, "per_h",`
+    `"eta_s"|null, "team": {"reviewers", "adjudicators", "needed_reviewers", "needed_adjudicators", "advice"|null},`
+    `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped",`
+    `"no_person_left"}}|null,`
     `"slots": {"sighted"|"blind"|"adjudicate": {"open", "leased"}}|null},`
     `"mine": {"judged", "per_h"|null, "median_s": {"sighted": s, …}}}`
     """
@@ -49,6 +60,18 @@ def get_progress(
         project = progress(connection, database.now())
         mine = work_of(connection, caller.id)
     return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
+
+
+@router.get("/api/unstaffed")
+def get_unstaffed(
+    _caller: Annotated[Caller, Depends(need(Role.ADMIN))], database: Annotated[Database, Depends(database_of)]
+) -> UnstaffedView:
+    """Return the items that nobody of the team may judge any more, with the reason and the way out.
+
+    `{"items": [{"public_id", "video_id", "kind", "state", "reason", "way_out"}]}`
+    """
+    with database.read() as connection:
+        return UnstaffedView(unstaffed(connection, read_team(connection)))
 
 
 @router.get("/api/stats")

@@ -31,8 +31,8 @@ def test_a_split_is_read_in_the_order_of_its_file(split_folder: Path) -> None:
 def test_our_export_is_read(tmp_path: Path) -> None:
     clip = BenchmarkClip("sav_1", "x.mp4", "", HEIGHT_PX, WIDTH_PX, 4 * FRAMES - 3, b"")
     chosen = [
-        BenchmarkExpression(7, 1, 31, "sav_1", "long", "a long text", {"size": "small"}),
-        BenchmarkExpression(9, 2, 31, "sav_1", "short", "it", {"size": "small"}),
+        BenchmarkExpression(7, 1, 31, "sav_1", "long", "a long text", {"size": "small"}, 1, 2),
+        BenchmarkExpression(9, 2, 31, "sav_1", "short", "it", {"size": "small"}, 1, 2),
     ]
     (tmp_path / "meta_expressions_valid.json").write_text(json.dumps(meta_expressions([clip], chosen)))
     (tmp_path / "mask_dict.json").write_text(json.dumps({"31": masklet(0)}))

@@ -2,7 +2,7 @@
 
 import { h } from "../lib/dom.js";
 
-/** @typedef {{accepted: number, quota: number, surplus: number}} Quota */
+/** @typedef {{accepted: number, quota: number, surplus: number, reachable: number}} Quota */
 
 /** @type {[string, string][]} */
 const NAMES = [["videos", "Videos"], ["long", "Long expressions"], ["short", "Short expressions"]];
@@ -17,8 +17,9 @@ export function quotaBars(quotas) {
     if (!quota) return [];
     const id = `quota-${key}`;
     const more = quota.surplus ? ` (${quota.surplus} more beyond it)` : "";
+    const most = quota.reachable < quota.quota ? `; this run can reach ${quota.reachable}` : "";
     return [h("div", {},
-      h("div", { class: "bar-label" }, h("span", { id }, name), h("span", {}, `${quota.accepted} of ${quota.quota}${more}`)),
+      h("div", { class: "bar-label" }, h("span", { id }, name), h("span", {}, `${quota.accepted} of ${quota.quota}${more}${most}`)),
       h("progress", { max: Math.max(quota.quota, 1), value: Math.min(quota.accepted, quota.quota), "aria-labelledby": id }))];
   });
 }

@@ -48,10 +48,14 @@ export class Blind {
    * @param {Pointing | null} pointing
    */
   enter(pointing) {
-    this.isRevealed = pointing !== null;
+    this.isRevealed = pointing !== null; // or answered, which is as final
     this.error.hidden = true;
     const expression = h("p", { class: "expression", lang: "en" },
       this.view.item.parts.map(({ text }) => text).join(" "));
+    if (pointing?.waits) {
+      this.context.goOn("Answered. The object is shown when the other texts of this video are answered too");
+      return;
+    }
     if (!pointing) fill(this.body, expression, this.aim.root);
     else if (pointing.revealed) this.reveal(pointing);
     else {

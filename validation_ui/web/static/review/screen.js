@@ -121,6 +121,7 @@ class Screen {
       say: (text) => this.status.say(text),
       changed: () => this.drafts.change(pass.draft()),
       send: (body) => this.send(body),
+      goOn: (said) => { this.status.say(said); this.next(); },
       showMasks: (revealed) => {
         this.hasMasks = true;
         this.player.setMasks(revealed);

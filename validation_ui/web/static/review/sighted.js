@@ -8,7 +8,7 @@ import { Verdicts } from "./verdicts.js";
  *
  * @typedef {{view: import("./types.js").SlotView, player: import("../player/player.js").Player,
  *   keys: import("./keys.js").Keys, say: (text: string) => void, changed: () => void,
- *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: () => void,
+ *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: () => void, goOn: (said: string) => void,
  *   showMasks: (masks: import("./types.js").Masks) => void}} Context
  */
 /**

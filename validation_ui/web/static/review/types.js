@@ -6,7 +6,7 @@
  * @typedef {{frame: number, x: number, y: number}} Point  x and y are fractions of the image's width and height
  * @typedef {{choice: number, frame: number, size: [number, number], counts: string}} Outline
  * @typedef {{answer: "pointed" | "ambiguous" | "absent", needs_extent: boolean, outlines: Outline[],
- *   revealed: boolean, hit: boolean | null}} Pointing
+ *   revealed: boolean, waits: boolean, hit: boolean | null}} Pointing  waits: for the other blind items of the video
  * @typedef {{label: string, kind: string, decision: string, parts: Record<string, string>, reasons: string[],
  *   note: string, text: Record<string, string> | null,
  *   pointing: null | {answer: string, points: Point[], hit: boolean | null}}} Opinion
