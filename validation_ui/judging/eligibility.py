@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from validation_ui.judging import gold, items
 from validation_ui.judging.team import Team, read_team
@@ -224,7 +224,7 @@ def _is_free(free: Any) -> ColumnElement[bool]:
     return and_(pending, or_(free.c.state == SlotState.OPEN, free.c.lease_until < _NOW))
 
 
-def _lease() -> Any:
+def _lease() -> Update:
     return (
         update(slot)
         .where(or_(slot.c.state == SlotState.OPEN, slot.c.lease_until < _NOW))
@@ -269,7 +269,7 @@ def barred_by_item(who: Any, kind: SlotKind) -> list[ColumnElement[bool]]:
 
 def _count_who_saw(names: str) -> Any:
     """Build the number of people in the parameter `names` who saw a mask of the item's video."""
-    people = bindparam(names, expanding=True)
+    people: BindParameter[Any] = bindparam(names, expanding=True)
     wanted = select(func.count()).where(seen.c.video_id == item.c.video_id, seen.c.person_id.in_(people))
     return wanted.correlate(item).scalar_subquery()
 

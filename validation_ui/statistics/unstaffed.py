@@ -3,7 +3,9 @@
 Nothing is stored: whoever joins the team opens these items again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
@@ -52,7 +54,7 @@ def unstaffed(connection: Connection, team: Team) -> list[Unstaffed]:
     return [found[item_id] for item_id in sorted(found)]
 
 
-def _rows(connection: Connection, team: Team, kind: SlotKind) -> list[Row[tuple[int, str, str, str, str]]]:
+def _rows(connection: Connection, team: Team, kind: SlotKind) -> Sequence[Row[*tuple[Any, ...]]]:
     everybody = team.reviewers | team.adjudicators
     who, other = person.alias("who"), person.alias("other")
     judges = select(who.c.id).where(
@@ -75,4 +77,4 @@ def _rows(connection: Connection, team: Team, kind: SlotKind) -> list[Row[tuple[
         known = select(seen.c.at).where(seen.c.video_id == item.c.video_id)
         passed = select(skipped.c.at).where(skipped.c.item_id == item.c.id)
         wanted = wanted.where(or_(known.exists(), passed.exists()))
-    return list(connection.execute(wanted).all())
+    return connection.execute(wanted).all()
