@@ -37,12 +37,12 @@ from validation_ui.settings import PARTS
 BESIDE = (0.9, 0.9)
 
 
-def fill(connection: Connection, *, nested: bool = False) -> dict[str, int]:
+def fill(connection: Connection, *, nested: bool = False, objects: int = 1) -> dict[str, int]:
     """All items in the blind pass, by dan; with `nested`, everything of a video lies inside one more mask."""
-    ids = rows.fill(connection, videos=2)
+    ids = rows.fill(connection, videos=2, objects=objects)
     accept = Verdict(decision=Decision.ACCEPT, parts=dict.fromkeys(PARTS["long"], "right"), watched_frac=1.0)
     who: dict[str, Any] = {"person_id": ids["dan"], "role": Role.REVIEWER, "now": time.time()}
-    for n in range(4):
+    for n in range(2 * objects):
         slot_id = queue.claim(connection, kinds=[SlotKind.SIGHTED], **who).slot_id
         assert slot_id
         submission.submit(connection, slot_id=slot_id, key=f"sighted-{n}", version=1, verdict=accept, **who)
@@ -114,12 +114,29 @@ def test_a_whole_pass_by_keyboard_alone_tells_nothing_before_the_answer(project:
     assert heading(page) == "Does the text fit the marked object?"
     expect(page.locator(".player-counter")).to_contain_text("mask exact")
     press(page, "Digit1", "Digit2", "Digit3", "KeyA", "Enter")
-    wait_for_text(page, "v1_o0")  # the other object of this video is not asked of one who has seen a mask
+    wait_for_text(page, "v1_o0")
     [said] = project.rows(select(judgement).where(judgement.c.kind == "blind"))
     [found] = project.rows(select(pointing))
     assert (said.decision, said.pointing_id, found.hit) == ("accept", found.id, True)
     [state] = project.rows(select(item.c.state).where(item.c.id == said.item_id))
     assert state == (ItemState.ACCEPTED,)
+
+
+def test_all_texts_of_a_video_are_answered_before_the_first_object_is_shown(browser: Browser, tmp_path: Path) -> None:
+    with running(browser, tmp_path, partial(fill, objects=2)) as project:
+        page = project.review("ann", "blind")
+        first = next(name for name in ("v0_o0", "v0_o1") if name in text(page))
+        press(page, "KeyB", "Enter")
+        wait_for_text(page, "v0_o1" if first == "v0_o0" else "v0_o0")
+        assert page.locator(".reveal").count() == 0
+        assert project.rows(select(seen).where(seen.c.person_id == project.ids["ann"])) == []
+        press(page, "KeyB", "Enter")
+        for shown in ("v0_o1", "v0_o0") if first == "v0_o0" else ("v0_o0", "v0_o1"):
+            wait_for_text(page, shown)
+            expect(page.locator(".reveal")).to_have_text("This is the object that the text means.")
+            press(page, "Digit1", "Digit2", "Digit3", "KeyA", "Enter")
+        wait_for_text(page, "v1_o")
+        assert len(project.rows(select(judgement).where(judgement.c.kind == "blind"))) == 2
 
 
 def test_a_miss_is_told_plainly_and_goes_to_the_adjudicator(project: Running) -> None:
