@@ -16,7 +16,7 @@ _FOUND = """
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Add what this version adds to the tables of the one before."""
     op.add_column("pointing", sa.Column("revealed_at", sa.Float(), nullable=True))
     op.execute("UPDATE pointing SET revealed_at = created_at WHERE hit IS NOT NULL")
     op.add_column("skipped", sa.Column("entry_round", sa.Integer(), nullable=True))
