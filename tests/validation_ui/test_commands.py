@@ -92,7 +92,7 @@ def accepted(client: httpx.Client, kind: str, project: Project) -> str:
     if kind == "blind":
         answer = {"answer": "pointed", "points": points(project, item["public_id"])}
         told = client.post(f"/api/slots/{number}/pointing", json=answer).raise_for_status().json()
-        assert told["hit"]
+        assert told["hit"] or told["waits"]  # for the other texts of the video
     body = {"decision": "accept", "parts": {part["name"]: "right" for part in item["parts"]}, "watched_frac": 1}
     if item["wants_short"]:
         body["short"] = "the one that I mean"

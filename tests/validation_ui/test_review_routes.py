@@ -17,7 +17,7 @@ from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import ANNOTATED, SMALL, bar, fill
 from validation_ui.database import Database
 from validation_ui.people import access
-from validation_ui.schema import Gold, Role, item, masklet, person, video
+from validation_ui.schema import Gold, Role, item, masklet, person, slot, video
 from validation_ui.serving import Serving
 from validation_ui.web.app import create_app
 
@@ -81,12 +81,15 @@ def test_an_item_from_the_claim_to_the_split(project: Project) -> None:
     assert submit(ann, view).json() == answer.json()
     assert submit(ann, view, key="key-00002").status_code == 409
 
-    view = claim(ben)
+    view = claim(ben, "blind")
     url = f"/api/slots/{view['slot']['id']}"
     assert (view["slot"]["kind"], view["masks"], view["pointing"]) == ("blind", None, None)
     assert ben.get(f"{url}/masks").status_code == 404
     pointed = ben.post(f"{url}/pointing", json={"answer": "pointed", "points": ON_0}).json()
-    assert pointed == {"answer": "pointed", "needs_extent": False, "outlines": [], "revealed": True, "hit": True}
+    assert pointed == {"answer": "pointed", "needs_extent": False, "outlines": [], "revealed": True} | {
+        "waits": False,
+        "hit": True,
+    }
     assert len(ben.get(ben.get(url).json()["masks"]).json()["rles"]) == ANNOTATED
     assert submit(ben, view).status_code == 200
     assert [row["can_undo"] for row in ben.get("/api/mine").json()] == [True]
@@ -113,11 +116,11 @@ def test_nothing_before_the_click_tells_the_object(project: Project) -> None:
         assert view["video"]["media_id"] == "m_v0"
         short = {"short": "a red bar"} if view["item"]["wants_short"] else {}
         assert submit(ann, view, key=key, **short).status_code == 200
-    seen = []
+    seen, names = [], set()
     for who in ("ben", "cy"):
         client = project.client(who)
         view = claim(client, "blind")
-        while view["item"]["kind"] == "short":
+        while view["item"]["kind"] == "short" or view["item"]["public_id"] in names:
             client.post(f"/api/slots/{view['slot']['id']}/skip", json={"reason": ""})
             view = claim(client, "blind")
         url = f"/api/slots/{view['slot']['id']}"
@@ -130,6 +133,9 @@ def test_nothing_before_the_click_tells_the_object(project: Project) -> None:
         hidden = client.get(f"{url}/masks"), client.get(f"/api/items/{view['item']['public_id']}/masks")
         seen.append((words, headers, [(answer.status_code, answer.text) for answer in hidden]))
         assert [answer.status_code for answer in hidden] == [404, 404]
+        names.add(view["item"]["public_id"])
+        freed = {"state": "open", "holder_id": None, "lease_until": None, "claimed_at": None, "version": 1}
+        project.change(update(slot).where(slot.c.kind == "blind").values(freed))
     assert len({words for words, _, _ in seen}) == 1
     assert seen[0] == seen[1]
 
@@ -159,7 +165,7 @@ def test_gold_items_look_like_any_other(project: Project) -> None:
 def test_a_changed_text_is_answered_with_both(project: Project) -> None:
     ann, ben = project.client("ann"), project.client("ben")
     submit(ann, claim(ann), decision="edit", text={"object": "Ann's."})
-    view = claim(ben)
+    view = claim(ben, "blind")
     ann.post("/api/undo", json={})
     answer = submit(ben, view)
     error = answer.json()["error"]

@@ -95,6 +95,8 @@ def claim(
     resumed = _resume(connection, who, asked)
     if resumed is not None:
         return ClaimResult(_begin(connection, who, resumed))
+    if prefetch and sum(row.claimed_at is not None for row in who.held) > 1:
+        return ClaimResult(None, _reason("begun"))
     if in_entry:
         done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
         slot_id = _gold(connection, who, SlotKind.SIGHTED, me.entry_round) if done + len(held) < of else None
@@ -209,6 +211,7 @@ _MESSAGES = {
     "stopped": "Your judgements are stopped: too many of the check items were wrong, or an admin stopped them. "
     "Ask an admin how to go on.",
     "entry_held": "The rest of your entry test is open already. Answer that first.",
+    "begun": "Something that you have begun comes next.",
     "quota_reached": "The split has all the expressions it needs. There is nothing left to start.",
     "all_done": "All done: nothing of this kind waits for anybody now.",
     "held": "Others are at work on all that is left of this kind. Some of it may come free later.",
