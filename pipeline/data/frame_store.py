@@ -19,7 +19,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import PIL.Image
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -162,7 +161,9 @@ class StoredVideo:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images in pixels."""
-        with PIL.Image.open(BytesIO(self._batch.column("jpeg")[0].as_buffer())) as image:  # reads no more than its head
+        from PIL import Image as PilImage  # of the extra `train`: the base install makes stores without it
+
+        with PilImage.open(BytesIO(self._batch.column("jpeg")[0].as_buffer())) as image:  # reads no more than its head
             return image.height, image.width
 
     def images(self, frames: Sequence[int]) -> list[Image]:

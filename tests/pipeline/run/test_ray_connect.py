@@ -98,7 +98,7 @@ def test_a_hub_out_of_reach_stops_training_in_one_sentence(tmp_path: Path) -> No
         text=True,
         check=False,
     )
-    assert done.returncode == 3, done.stderr
+    assert done.returncode == 2, done.stderr  # it may be a mistyped folder: not to be tried again and again
     assert "Traceback" not in done.stderr
     assert "nobody/nothing (revision main) is not in the cache" in done.stderr
 
