@@ -232,12 +232,12 @@ def test_gold_comes_in_the_blind_pass_too(store: Database) -> None:
         desk.judge("ben", slot_id, known(desk, slot_id) if desk.row(slot_id).gold else "accept")
     golds = []
     for _ in range(5):
-        slot_id = desk.claim("ann", "blind")
-        if slot_id is None:
+        next_id = desk.ask("ann", "blind").slot_id
+        if next_id is None:
             break
-        row = desk.row(slot_id)
-        desk.point("ann", slot_id, hit=row.gold != "swapped")
-        desk.judge("ann", slot_id, known(desk, slot_id) if row.gold else "accept")
+        row = desk.row(next_id)
+        desk.point("ann", next_id, hit=row.gold != "swapped")
+        desk.judge("ann", next_id, known(desk, next_id) if row.gold else "accept")
         golds += [row.kind] if row.gold else []
     assert set(golds) == {"blind"}
     with store.read() as connection:

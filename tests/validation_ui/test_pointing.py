@@ -221,7 +221,7 @@ def test_nothing_of_a_video_is_shown_before_all_its_blind_items_are_answered(sto
     for _ in range(3):
         desk.do("ann", "accept", "sighted")  # the rest of the video comes to the same person
     first = desk.claim("ben")
-    assert desk.claim("cy", "blind") is None  # all three are ben's
+    assert desk.why("cy", "blind")  # all three are ben's
     desk.point("ben", first)
     with store.read() as connection:
         view = pointing.view(connection, desk.ids["ben"], first)
@@ -248,7 +248,7 @@ def test_a_skip_after_the_reveal_counts_as_the_answer(store: Database) -> None:
         said = connection.execute(select(judgement).where(judgement.c.kind == "blind")).one()
     assert (said.decision, said.pointing_id) == ("flag", blind.kept().id)
     assert blind.item(said.item_id).state == "adjudicate"
-    assert blind.claim("cy", "blind") is None
+    assert blind.why("cy", "blind")
 
 
 def test_what_comes_to_the_blind_pass_meanwhile_is_answered_too(store: Database) -> None:
