@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the peak memory of runs of both sizes and the ratio."""
     print(f"{'':>8} {'rows':>7} {'s':>6} {'peak MiB':>9}")
     with tempfile.TemporaryDirectory() as scratch:
         for name, fill in (("stages", rejected), ("exports", kept)):

@@ -108,7 +108,7 @@ def rounds(sav: Path, url: str) -> None:
 
 
 def annotate(sav: Path, out: Path, url: str) -> None:
-    """The whole command."""
+    """Run `pipeline.annotate` against the engine at `url`, to its end."""
     command = [sys.executable, "-m", "pipeline.annotate", "--shard", "x", "--sav-root", str(sav), "--out", str(out)]
     command += ["--recipe", "small", "--engine", "http", "--engine-url", f"{url}/v1", "--vlm-model", "tiny"]
     command += [
@@ -196,7 +196,7 @@ def tokens(url: str) -> float:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], patience_s: float = 300.0) -> None:
-    """Until `url` answers."""
+    """Wait until `url` answers; fails if the process ends or the patience does."""
     until_s = time.monotonic() + patience_s
     while process.poll() is None and time.monotonic() < until_s:
         try:

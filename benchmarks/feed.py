@@ -49,7 +49,7 @@ class Fed(NamedTuple):
 
 
 def main() -> None:
-    """Print the table."""
+    """Print how full the engine was kept, for a sound and for a stuck request."""
     parser = argparse.ArgumentParser(description="How full the pipeline keeps an engine.")
     parser.add_argument("--slots", type=int, default=16, help="requests that the engine works on at a time")
     parser.add_argument("--mean-s", type=float, default=3.0, help="mean time of a request")

@@ -88,7 +88,7 @@ def straightforward(video: Video, object_ids: Sequence[str], frames: list[int]) 
 
 
 def ours(dataset: RefSavDataset, epoch: int, index: int) -> Sample:
-    """By our loader."""
+    """Read one training sample with the loader of the project."""
     read: Any = dataset[epoch, index]
     frames = read["frames"]
     return Sample(squares(frames, SAM_PX, False), squares(frames, MLLM_PX, False), read["masks_OFMM"])
@@ -110,7 +110,7 @@ def check_equal(video: Video, index: int, dataset: RefSavDataset) -> None:
 
 
 def measure(videos: list[Video], store: Path) -> None:
-    """Print the table."""
+    """Print samples per second of the three ways to read, and their ratios."""
     config = DataConfig()
     direct = RefSavDataset(videos, Clips(), config, as_read, 0)
     stored = RefSavDataset(videos, Clips(store), config, as_read, 0)

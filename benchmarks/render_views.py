@@ -99,13 +99,13 @@ def naive(row: Row, sav: Folder) -> None:
 
 
 def naive_all(rows: Sequence[Row], sav: Folder) -> None:
-    """Object by object."""
+    """Render object by object: every video is decoded once for each of its objects."""
     for row in rows:
         naive(row, sav)
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the time of the three ways to render, and their ratios."""
     print(f"{SIZE[0]}x{SIZE[1]}, 240 frames, H.264; medians of {ROUNDS} alternating rounds, seconds")
     print(f"{'objects':>7} {'ours':>7} {'naive':>7} {'decode':>7} {'naive/ours':>11} {'ours/decode':>12}  wanted")
     with tempfile.TemporaryDirectory() as scratch:

@@ -288,7 +288,7 @@ class Team:
         return len(connection.execute(accepted).all())
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the connections to the database."""
         self.database.close()
 
 

@@ -278,7 +278,7 @@ def nothing(name: str, found: dict[str, Any]) -> Row:
 
 
 def serve(data: Path, port: int, url: str) -> None:
-    """The real app."""
+    """Serve the real app in this process, until it is ended."""
     app = create_app(Database(url), data, data, Serving(load_secret(data)))
     uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning")).run()
 
@@ -293,7 +293,7 @@ LOADS: dict[str, Callable[[str | None, float], Iterator[Row]]] = {
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the reviewers against the app and print times beside the gates."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     command = argparse.ArgumentParser(description=__doc__)
     command.add_argument("loads", nargs="*", choices=[[], *LOADS], help=f"of {', '.join(LOADS)} (default: all)")

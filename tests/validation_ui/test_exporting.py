@@ -28,7 +28,18 @@ from validation_ui.exporting import ExportError, ExportReport, export
 from validation_ui.exporting.agreement_report import safe_cell
 from validation_ui.exporting.jpegs import write_frames
 from validation_ui.importing.fingerprint import of_frame
-from validation_ui.schema import Decision, ItemState, SlotKind, item, judgement, masklet, meta, text_version, video
+from validation_ui.schema import (
+    Decision,
+    ItemState,
+    SlotKind,
+    item,
+    judgement,
+    masklet,
+    meta,
+    pointing,
+    text_version,
+    video,
+)
 from validation_ui.schema import audit as audit_table
 
 on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # where the database makes no difference
@@ -376,6 +387,30 @@ def test_refuses_more_than_the_quota(case: Case, settings: dict[str, int], rule:
     case.write(work)
     with pytest.raises(ExportError, match=rule):
         case.export()
+
+
+def missed(connection: Connection, item_id: int) -> None:
+    of_item = select(judgement.c.pointing_id).where(judgement.c.item_id == item_id)
+    connection.execute(update(pointing).where(pointing.c.id.in_(of_item)).values(hit=False))
+
+
+def reworded(connection: Connection, item_id: int) -> None:
+    """Other words than those that were found."""
+    old = connection.execute(select(text_version).where(text_version.c.item_id == item_id)).mappings().first()
+    assert old is not None
+    new = {name: value for name, value in old.items() if name != "id"} | {"sha256": "f" * 64}
+    text_id = connection.execute(insert(text_version).values(new).returning(text_version.c.id)).scalar_one()
+    connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
+
+
+@pytest.mark.parametrize("unfind", [missed, reworded])
+def test_refuses_a_text_that_nobody_found_from_its_final_wording(
+    case: Case, unfind: Callable[[Connection, int], None]
+) -> None:
+    case.write(lambda c: unfind(c, case.ids["v0_o1"]))
+    with pytest.raises(ExportError, match=f"got 1 that nobody found: items {case.ids['v0_o1']};"):
+        case.export()
+    assert not (case.folder / "split").exists()
 
 
 @on_sqlite

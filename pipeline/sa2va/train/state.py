@@ -257,6 +257,8 @@ def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler)
     try:
         adam.load_state_dict(state["adam"])
         schedule.load_state_dict(state["schedule"])
+    except torch.OutOfMemoryError:
+        raise  # no fault of the file
     except Exception as error:  # of another shape: whatever torch stumbles over
         raise ValueError(
             f"{checkpoint / 'optimiser.pt'} must hold the optimiser and schedule of this run, got {error!r}. "
