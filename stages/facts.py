@@ -56,7 +56,7 @@ def measure(
                 f"{sight.track.object_id}: a track needs a visible frame and one entry more than the "
                 f"{len(camera_steps)} camera steps; got {len(sight.areas_T)} entries, {len(sight.visible_V)} visible"
             )
-    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, step_s=times.step_s)
+    camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, annotated_s=times.annotated_s)
     travel = parallax(trails, camera, [sight.edges_T4 for sight in sights], height_px=height_px, width_px=width_px)
     size_px = (width_px, height_px)
     return [
@@ -70,7 +70,7 @@ def measure(
             camera_shift_px=list(camera.shift_px),
             camera_speed_px_s=camera.speed_px_s,
             camera_zoom_ratio=camera.zoom_ratio,
-            camera="travels" if travel and travel.travels(camera, len(camera_steps) * times.step_s) else camera.label,
+            camera="travels" if travel and travel.travels(camera, float(times.annotated_s[-1])) else camera.label,
             **colours[track.object_id].facts(),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )

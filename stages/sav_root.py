@@ -1,5 +1,6 @@
 """Finds out which SAV_ROOT and SHARD were meant: people give a folder too much or too little, or a name with a slip."""
 
+import fnmatch
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 import fsspec
 
-from stages.shard import folder_of, names_in, video_ids, videos_in
+from stages.shard import ENDS, folder_of, names_in, video_ids, videos_in
 from stages.video_files import VideoFiles
 
 logger = logging.getLogger(__name__)
@@ -93,14 +94,17 @@ def _advice(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str:
     near = list(_shards_near(fs, sav_root))
     beside = [] if near else _shards_near(fs, sav_root.rpartition("/")[0])
     roots = sorted({root for root, name in (*near, *beside) if name == shard})
+    if roots and (apart := _apart(fs, roots, shard)):
+        return apart
     if roots:
         return f"give SAV_ROOT={' or SAV_ROOT='.join(roots[:_SHOWN])}"
     if near:
         root = near[0][0]
         shards = sorted({name for place, name in near if place == root})
         alike = [name for name in shards if _number(name) == _number(shard)] or get_close_matches(shard, shards)
-        if set(pieces := re.split(r"[\s;:+]+", shard)) <= set(shards):
-            alike = [",".join(pieces)]
+        pieces = re.split(r"[\s;:+]+", shard)
+        if all(matches := [fnmatch.filter(shards, piece) for piece in pieces]):
+            alike = [",".join(sorted({name for names in matches for name in names}))]
         there = ", ".join(shards[:_SHOWN]) + (" …" if len(shards) > _SHOWN else "")
         return f"there is {there}: give SHARD={(alike or shards)[0]}{'' if root == sav_root else f' SAV_ROOT={root}'}"
     if not fs.isdir(sav_root or "/"):
@@ -110,6 +114,22 @@ def _advice(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> str:
         return f"unpack {archives[0]} there, it holds the shard"
     there = ", ".join(places[:_SHOWN]) or "nothing"
     return f"it has {there}; it must have sav_train/{shard}/ with .mp4 and _manual.json files"
+
+
+def _apart(fs: fsspec.AbstractFileSystem, roots: Sequence[str], shard: str) -> str | None:
+    """Return the advice for a shard whose videos and annotation files lie in different folders, None if they do not."""
+    places = {f"{root}/{folder_of(fs, root, shard)}" for root in roots}
+    names = {place: names_in(fs, place) for place in sorted(places)}
+    videos, annotations = (
+        [place for place, there in names.items() if any(name.endswith(end) for name in there for end in ends)]
+        for ends in (ENDS[:1], ENDS[1:])
+    )
+    if not videos or not annotations or set(videos) & set(annotations):
+        return None
+    return (
+        f"its videos lie in {videos[0]} and its annotation files in {annotations[0]}: put both, or links to them, into "
+        "one folder"
+    )
 
 
 def _number(shard: str) -> int | str:

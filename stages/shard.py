@@ -15,7 +15,7 @@ from stages.video.source_file import unreadable
 from stages.video_files import VideoFiles
 
 _LAYOUTS = ("sav_train/{0}", "{0}/sav_train/{0}", "{0}")
-_ENDS = (".mp4", "_manual.json", "_auto.json")
+ENDS = (".mp4", "_manual.json", "_auto.json")  # of the names of a video's files
 # How browsers and desktops name a copy of a file.
 _COPY = re.compile(r".* \(\d+\)|.* copy( \d+)?|.* - copy( \(\d+\))?|copy of .*", re.IGNORECASE)
 
@@ -67,7 +67,7 @@ def videos_in(fs: fsspec.AbstractFileSystem, sav_root: str, shard: str) -> list[
 
 def left_out(fs: fsspec.AbstractFileSystem, sav_root: str, videos: Sequence[VideoFiles]) -> list[str]:
     """Return the paths, relative to SAV_ROOT, of other files beside these videos: copies, hidden files, notes."""
-    used = {f"{video.folder}/{video.video_id}{end}" for video in videos for end in _ENDS}
+    used = {f"{video.folder}/{video.video_id}{end}" for video in videos for end in ENDS}
     folders = sorted({video.folder for video in videos})
     there = [f"{folder}/{name}" for folder in folders for name in names_in(fs, f"{sav_root}/{folder}")]
     return [path for path in there if path not in used]
@@ -78,8 +78,8 @@ def video_ids(names: Sequence[str]) -> set[str]:
 
     A copy that has annotation files of its own does count.
     """
-    ids = {name.removesuffix(end) for name in names for end in _ENDS if name.endswith(end) and name[0] != "."}
-    annotated = {name.removesuffix(end) for name in names for end in _ENDS[1:] if name.endswith(end)}
+    ids = {name.removesuffix(end) for name in names for end in ENDS if name.endswith(end) and name[0] != "."}
+    annotated = {name.removesuffix(end) for name in names for end in ENDS[1:] if name.endswith(end)}
 
     # Beside x, `x 2` and `x - Kopie` are copies too: systems and languages name them differently.
     def is_copy(video_id: str) -> bool:

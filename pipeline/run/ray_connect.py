@@ -38,8 +38,9 @@ _ANSWER_S = 10.0  # for a TCP connection; Ray itself then has 40 s
 # Without these settings Ray waits for seven minutes for a node whose network connection was lost.
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "20000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 _LOCAL_OBJECT_STORE_BYTES = 2**30  # well above the images of a few units
-# Objects up to this size are kept in the driver's memory, many to the end; larger ones are in shared memory.
-_LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000"}
+# Objects up to this size are kept in the driver's memory, many to the end; larger ones are in shared memory. Ray Serve
+# replaces a proxy that is not ready after 5 s, again and again where the machine is busy.
+_LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
 _LONGEST_SOCKET = 107  # bytes of the path of a Unix socket
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
 _LEAST_FREE_BYTES = 2**28  # for Ray's logs, not for what overflows the object store

@@ -56,15 +56,15 @@ class CameraPath:
 
 
 def camera_path(
-    steps: Sequence[NDArray[np.float64] | None], *, height_px: int, width_px: int, step_s: float
+    steps: Sequence[NDArray[np.float64] | None], *, height_px: int, width_px: int, annotated_s: NDArray[np.float64]
 ) -> CameraPath:
-    """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known in time.
+    """Chain the steps of `CameraTracker`; an unknown one takes the motion of the nearest known step.
 
     Args:
         steps: of `CameraTracker`.
         height_px: of the frame.
         width_px: of the frame.
-        step_s: time from an annotated frame to the next.
+        annotated_s: (T,) when the annotated frames appear, T one more than `steps`.
     """
     known = [k for k, step in enumerate(steps) if step is not None]
     known_K = np.array([step is not None for step in steps], bool)
@@ -79,8 +79,8 @@ def camera_path(
     middle = np.array([width_px / 2, height_px / 2, 1.0])
     pan_K2 = (middle - step_K33 @ middle)[:, :2]
     shift, zoom = pan_K2.sum(axis=0), float(np.sqrt(np.linalg.det(place_T33[-1])))
-    speed_px_s = float(np.median(np.linalg.norm(pan_K2, axis=1))) / step_s
-    seconds = len(steps) * step_s
+    speed_px_s = float(np.median(np.linalg.norm(pan_K2, axis=1) / np.diff(annotated_s)))
+    seconds = float(annotated_s[-1] - annotated_s[0])
     label = _label(shift / width_px / seconds, speed_px_s / width_px, float(np.log(zoom)) / seconds)
     return CameraPath(
         True, known_K, step_K33, place_T33, pan_K2, (float(shift[0]), float(shift[1])), speed_px_s, zoom, label

@@ -58,12 +58,6 @@ class FrameTimes:
         """Return when the annotated frames appear, (T,)."""
         return self.start_s[::MASK_STRIDE]
 
-    @property
-    def step_s(self) -> float:
-        """Return the time from an annotated frame to the next, on average."""
-        annotated_s = self.annotated_s
-        return float(annotated_s[-1]) / (len(annotated_s) - 1) if len(annotated_s) > 1 else self.duration_s
-
     def every(self, step_s: float) -> list[int]:
         """Return the frames that come nearest to 0, `step_s`, 2 `step_s` …, no frame twice."""
         wanted_s = np.arange(0, self.start_s[-1] + 0.01 * step_s, step_s)  # the last frame's too, however it is rounded

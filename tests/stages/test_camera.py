@@ -117,20 +117,28 @@ def test_foreground_of_another_size() -> None:
     ],
 )
 def test_label(motion: NDArray[np.float64], label: str) -> None:
-    path = camera_path([motion] * 60, height_px=HEIGHT_PX, width_px=WIDTH_PX, step_s=1 / 6)
+    path = camera_path([motion] * 60, height_px=HEIGHT_PX, width_px=WIDTH_PX, annotated_s=np.arange(61) / 6)
     assert path.label == label
     assert path.known
 
 
 def test_a_shaking_camera_moves() -> None:
-    path = camera_path([similarity(15, 0), similarity(-15, 0)] * 30, height_px=720, width_px=1280, step_s=1 / 6)
+    path = camera_path([similarity(15, 0), similarity(-15, 0)] * 30, height_px=720, width_px=1280, annotated_s=np.arange(61) / 6)
     assert path.label == "moves"
     assert path.shift_px == pytest.approx((0, 0))
     assert path.speed_px_s == pytest.approx(90)
 
 
+def test_speed_is_that_of_the_steps_where_the_rate_varies() -> None:
+    """Most steps are short and quick; two that bridge a long pause do not make the camera slow."""
+    annotated_s = np.concatenate([np.arange(40) / 6, [20, 40]])
+    path = camera_path([similarity(15, 0)] * 41, height_px=720, width_px=1280, annotated_s=annotated_s)
+    assert path.speed_px_s == pytest.approx(90)
+
+
 def test_path_adds_up() -> None:
-    path = camera_path([similarity(10, -2), similarity(0, 0, zoom=1.5)], height_px=720, width_px=1280, step_s=1 / 6)
+    steps, annotated_s = [similarity(10, -2), similarity(0, 0, zoom=1.5)], np.arange(3) / 6
+    path = camera_path(steps, height_px=720, width_px=1280, annotated_s=annotated_s)
     assert path.place_T33[2] @ (650, 358, 1) == pytest.approx((640, 360, 1))
     assert path.place_T33[2] @ (652, 358, 1) == pytest.approx((643, 360, 1))
     assert path.shift_px == pytest.approx((10, -2))
@@ -138,13 +146,14 @@ def test_path_adds_up() -> None:
 
 
 def test_unknown_steps_take_the_nearest_motion() -> None:
-    path = camera_path([similarity(10, 0), None, None, similarity(4, 0)], height_px=720, width_px=1280, step_s=1 / 6)
+    steps, annotated_s = [similarity(10, 0), None, None, similarity(4, 0)], np.arange(5) / 6
+    path = camera_path(steps, height_px=720, width_px=1280, annotated_s=annotated_s)
     assert path.known
     assert path.shift_px == pytest.approx((28, 0))
 
 
 @pytest.mark.parametrize("steps", [[], [None, None], [similarity(9, 0), None, None]])
 def test_mostly_unknown_is_at_rest(steps: list[NDArray[np.float64] | None]) -> None:
-    path = camera_path(steps, height_px=720, width_px=1280, step_s=1 / 6)
+    path = camera_path(steps, height_px=720, width_px=1280, annotated_s=np.arange(len(steps) + 1) / 6)
     assert (path.known, path.label, path.shift_px, path.zoom_ratio) == (False, "unknown", (0.0, 0.0), 1.0)
     assert np.array_equal(path.place_T33, np.tile(np.eye(3), (len(steps) + 1, 1, 1)))

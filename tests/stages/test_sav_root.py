@@ -85,6 +85,14 @@ def test_nothing_is_taken_where_two_would_fit(tmp_path: Path) -> None:
         paths(tmp_path, ["sav_000"])
 
 
+def test_videos_and_annotation_files_in_different_folders_are_named(tmp_path: Path) -> None:
+    for folder, name in (("videos", "sav_000001.mp4"), ("annotations", "sav_000001_manual.json")):
+        (tmp_path / folder / "sav_000").mkdir(parents=True)
+        (tmp_path / folder / "sav_000" / name).touch()
+    with pytest.raises(ValueError, match=f"lie in {tmp_path}/videos/sav_000 and its .* in {tmp_path}/annotations/sav_"):
+        paths(tmp_path, ["sav_000"])
+
+
 @pytest.mark.parametrize(
     ("given", "shard", "told"),
     [
@@ -94,6 +102,9 @@ def test_nothing_is_taken_where_two_would_fit(tmp_path: Path) -> None:
         ("sav", "001", "there is sav_000, sav_001: give SHARD=sav_001$"),
         ("sav", "sav_000 sav_001", "give SHARD=sav_000,sav_001$"),
         ("sav", "sav_000;sav_001", "give SHARD=sav_000,sav_001$"),
+        ("sav", "sav_00*", "give SHARD=sav_000,sav_001$"),
+        ("sav", "sav_00[1-9] sav_000", "give SHARD=sav_000,sav_001$"),
+        ("sav", "sav_000 sav_9*", "give SHARD=sav_000$"),
         (".", "sav_1", "give SHARD=sav_001 SAV_ROOT={0}/sav$"),
         ("sva", "sav_001", "give SAV_ROOT={0}/sav$"),
         ("void", "sav_001", "give SAV_ROOT={0}/sav$"),

@@ -28,9 +28,7 @@ def test_times_are_those_of_the_file(tmp_path: Path) -> None:
 def test_an_even_video_is_as_its_rate_says(tmp_path: Path) -> None:
     times, steady = probe(write_mp4(tmp_path), "a.mp4").times, FrameTimes.steady(33, 24)
     assert times.start_s == pytest.approx(steady.start_s)
-    assert (times.duration_s, times.fps, times.step_s) == pytest.approx((33 / 24, 24, 4 / 24))
-    assert steady.step_s == pytest.approx(4 / 24)
-    assert FrameTimes.steady(3, 24).step_s == pytest.approx(3 / 24), "one annotated frame lasts as long as the video"
+    assert (times.duration_s, times.fps) == pytest.approx((33 / 24, 24))
 
 
 def test_the_last_frame_lasts_as_long_as_its_packet_says_or_as_is_usual() -> None:
