@@ -6,6 +6,7 @@ hour. The workers of a cluster are sent this project's code, and environment var
 
 import logging
 import os
+import resource
 import secrets
 import shutil
 import socket
@@ -43,6 +44,7 @@ _LOCAL_OBJECT_STORE_BYTES = 2**30  # well above the images of a few units
 _LOCAL_SETTINGS = {"RAY_max_direct_call_object_size": "10000", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
 _LONGEST_SOCKET = 107  # bytes of the path of a Unix socket
 _SOCKET_BELOW = len("/ray/session_2026-11-26_09-07-16_739751_4194304/sockets/plasma_store.1")
+_LEAST_FILES, _FILES = 256, 65_536  # that a process may have open: Ray started with 200 here, and not with 64
 _LEAST_FREE_BYTES = 2**28  # for Ray's logs, not for what overflows the object store
 
 
@@ -55,7 +57,7 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
         more_slots: CPU slots for what runs beside the workers, if Ray is started here.
 
     Raises:
-        ValueError: no cluster answers at `address`, or Ray has no suitable folder on this machine.
+        ValueError: no cluster answers at `address`, or Ray has no suitable folder or too few open files on this machine.
         FatalError: Ray does not start here.
     """
     # Ray's C++ part prints a false error for every actor pool (ray issue 53727).
@@ -126,6 +128,7 @@ def _token() -> str:
 def _start(slots: int) -> None:
     """Start Ray with a folder, sockets and a token of its own, beside any other Ray on this machine."""
     folder = _folder()
+    _allow_files()
     # Ray 2.60 asks for a token and would keep it in ~/.ray, for later runs too, and where not everyone can write.
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = _token()
@@ -149,6 +152,23 @@ def _set(settings: Mapping[str, str]) -> None:
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     Config.initialize("")  # it has read its settings before
+
+
+def _allow_files() -> None:
+    """Let this process and those that it starts open as many files as the system permits: Ray ends without a word.
+
+    Raises:
+        ValueError: the system permits fewer than Ray needs.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    if not unlimited and hard < _LEAST_FILES:
+        raise ValueError(
+            f"Ray needs {_LEAST_FILES} open files in a process, the limit here is {hard}: raise it, as by ulimit -n 4096"
+        )
+    wanted = _FILES if unlimited else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _folder() -> Path:

@@ -123,7 +123,9 @@ def test_label(motion: NDArray[np.float64], label: str) -> None:
 
 
 def test_a_shaking_camera_moves() -> None:
-    path = camera_path([similarity(15, 0), similarity(-15, 0)] * 30, height_px=720, width_px=1280, annotated_s=np.arange(61) / 6)
+    path = camera_path(
+        [similarity(15, 0), similarity(-15, 0)] * 30, height_px=720, width_px=1280, annotated_s=np.arange(61) / 6
+    )
     assert path.label == "moves"
     assert path.shift_px == pytest.approx((0, 0))
     assert path.speed_px_s == pytest.approx(90)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -76,6 +77,20 @@ def test_a_full_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     with pytest.raises(ValueError, match=r"/tmp is full \(\d+ MiB free"):
         ray_connect._folder()
+
+
+def test_too_few_open_files() -> None:
+    """Ray itself ends the process with code 1 then."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from pipeline.run.ray_connect import connect; connect(None, 1)"],
+        cwd=ROOT,
+        env=os.environ | {"RAY_TMPDIR": "/tmp"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),  # noqa: PLW1509
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ValueError: Ray needs 256 open files in a process, the limit here is 64" in done.stderr
 
 
 def test_a_hub_out_of_reach_stops_annotating_in_one_sentence(demo_root: Path, tmp_path: Path) -> None:
