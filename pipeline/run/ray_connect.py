@@ -57,7 +57,7 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
         more_slots: CPU slots for what runs beside the workers, if Ray is started here.
 
     Raises:
-        ValueError: no cluster answers at `address`, or Ray has no suitable folder or too few open files on this machine.
+        ValueError: no cluster answers at `address`, or Ray has no folder or too few open files on this machine.
         FatalError: Ray does not start here.
     """
     # Ray's C++ part prints a false error for every actor pool (ray issue 53727).
@@ -164,7 +164,7 @@ def _allow_files() -> None:
     unlimited = hard == resource.RLIM_INFINITY
     if not unlimited and hard < _LEAST_FILES:
         raise ValueError(
-            f"Ray needs {_LEAST_FILES} open files in a process, the limit here is {hard}: raise it, as by ulimit -n 4096"
+            f"Ray needs {_LEAST_FILES} open files in a process, the limit here is {hard}: try ulimit -n 4096"
         )
     wanted = _FILES if unlimited else min(hard, _FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
