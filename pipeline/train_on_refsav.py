@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from manifests.outputs import check_apart, check_out
 from manifests.row_results import FatalError
 from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
+from pipeline.sa2va.config_file import RUN, RunConfig, as_toml, read_config_file, with_values
 from pipeline.sa2va.official_code import check_official_code, read_questions
 
 logger = logging.getLogger("pipeline.train_on_refsav")
@@ -49,8 +51,11 @@ def train(options: argparse.Namespace) -> None:
         ValueError: settings or data cannot be trained on.
         FatalError: the workers died too often; the same command goes on from their checkpoint.
     """
-    config = _config(options)
-    _check(config, options.workers, options.max_restarts)
+    config, run_config = _config(options)
+    if options.print_config:
+        sys.stdout.write(as_toml(config, run_config))
+        return
+    _check(config, run_config)
     # these cost seconds that --help and a mistyped option do not need
     import torch
 
@@ -63,17 +68,17 @@ def train(options: argparse.Namespace) -> None:
     videos, clips = read_data(config)
     logger.info("%d expressions of %d videos are sound", sum(len(video.expressions) for video in videos), len(videos))
     check_run(config, videos)
-    use_gpu = torch.cuda.is_available() if options.use_gpu is None else options.use_gpu
+    use_gpu = torch.cuda.is_available() if run_config.cpu is None else not run_config.cpu
     if options.check == "step":
         try_micro_batch(config, videos, clips, torch.device("cuda" if use_gpu else "cpu"))
     if options.check:
         return
     workers = Workers(
-        count=options.workers,
+        count=run_config.workers,
         use_gpu=use_gpu,
         cpus=1 + config.loader_workers,
-        max_restarts=options.max_restarts,
-        address=options.ray_address,
+        max_restarts=run_config.max_restarts,
+        address=run_config.ray_address or None,
     )
     run(partial(train_on, config, videos, clips), out, workers)
     labels = {"model": "model    ", "tensorboard": "curves   tensorboard --logdir ", "pictures": "masks    "}
@@ -81,18 +86,18 @@ def train(options: argparse.Namespace) -> None:
     sys.stdout.write("\n" + "".join(lines))
 
 
-def _check(config: TrainConfig, workers: int, max_restarts: int) -> None:
+def _check(config: TrainConfig, run: RunConfig) -> None:
     """Check what can be seen at once, so that nobody waits a minute for it.
 
     Raises:
         ValueError: the settings cannot be trained with.
     """
     check_out(Path(config.out))
-    if workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {workers}")
-    if max_restarts < 0:
-        raise ValueError(f"--max-restarts must not be negative, got {max_restarts}")
-    config.optim.check_workers(workers)
+    if run.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {run.workers}")
+    if run.max_restarts < 0:
+        raise ValueError(f"--max-restarts must not be negative, got {run.max_restarts}")
+    config.optim.check_workers(run.workers)
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
@@ -126,50 +131,83 @@ def _check_inputs(config: TrainConfig, written: Sequence[Path]) -> None:
             check_apart(option, Path(path), written)
 
 
-def _config(options: argparse.Namespace) -> TrainConfig:
-    """Return the settings, with absolute paths: workers have another working directory."""
-    sources = tuple(Path(source).resolve() for source in options.source)
-    config = TrainConfig(
-        source=tuple(map(str, sources)),
-        sav_root=_path(options.sav_root),
-        model=ModelConfig(base=_path(options.base) if Path(options.base).exists() else options.base),
-        out=_path(options.out or _run_of(sources[0]) / "training"),
-        store=tuple(map(_path, options.store or _stores_of(sources))),
-        split=_path(options.split),
-        official_code=_path(options.official_code),
-        accept_changed_data=options.accept_changed_data,
-    )
-    if options.official:
-        config = _official(config)
-    given = [
-        f"{name}={value}"
-        for name, value in (
-            ("model.sam2.checkpoint", _path(options.sam2_checkpoint)),
-            ("optim.batch", options.batch),
-            ("optim.micro_batch", options.micro_batch),
-            ("optim.epochs", options.epochs),
-            ("seed", options.seed),
-            ("on_bad", options.on_bad),
-            ("model.gradient_checkpointing", options.gradient_checkpointing or None),
-        )
-        if value not in (None, "")
-    ]
-    return with_settings(config, [*given, *options.set])
-
-
-def _official(config: TrainConfig) -> TrainConfig:
-    """Take the release's choices for this base, and its questions if the user has a clone of it."""
-    from pipeline.sa2va.build import kind_and_width
-
-    family, width = kind_and_width(config.model.base)
-    config = official_train(config, family=family, width=width)
-    questions = read_questions(Path(config.official_code)) if config.official_code else ()
-    if not questions:
+def _config(options: argparse.Namespace) -> tuple[TrainConfig, RunConfig]:
+    """Return the settings: those of the command line before those of --config before the defaults."""
+    file = read_config_file(options.config) if options.config else {}
+    run = with_values(RunConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config))
+    given = _given(options)
+    source, base = (given.get("source") or file.get("source")), given["model"].get("base") or _base_in(file)
+    for option, value in (("--source", source), ("--base", base)):
+        if not value:
+            raise ValueError(f"{option} must be given, here or as a setting of --config (--help lists the options)")
+    config = TrainConfig(source=(), sav_root="", model=ModelConfig(base=str(base)), out="")
+    if options.official or file.get("official"):
+        config = _official(config, given.get("official_code") or file.get("official_code"))
+    config = with_values(with_values(config, file, str(options.config)), given, "the options")
+    config = with_settings(config, options.set)
+    if config.official and not config.data.official_questions:
         logger.warning(
             "--official: the questions are ours, not the release's; to train with those give --official-code with a "
             "clone of bytedance/Sa2VA"
         )
-    return replace(config, data=replace(config.data, official_questions=questions))
+    return _located(config), with_values(run, _run_given(options), "the options")
+
+
+def _base_in(file: dict[str, Any]) -> Any:
+    model = file.get("model", {})
+    return model.get("base") if isinstance(model, dict) else None
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that have an option of their own and were given, nested as `TrainConfig` has them."""
+    by_name: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("source", "sav_root", "out", "store", "split", "official_code", "seed", "on_bad")
+    }
+    by_name["accept_changed_data"] = options.accept_changed_data or None
+    model = {"base": options.base, "gradient_checkpointing": options.gradient_checkpointing or None}
+    optim = {name: getattr(options, name) for name in ("batch", "micro_batch", "epochs")}
+    sam2 = {"checkpoint": options.sam2_checkpoint}
+    return _known(by_name) | {"model": _known(model) | {"sam2": _known(sam2)}, "optim": _known(optim)}
+
+
+def _run_given(options: argparse.Namespace) -> dict[str, Any]:
+    return _known({name: getattr(options, name) for name in ("workers", "cpu", "max_restarts", "ray_address")})
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _located(config: TrainConfig) -> TrainConfig:
+    """Return `config` with absolute paths, for workers have another working directory, and with the usual places."""
+    sources = tuple(Path(source).resolve() for source in config.sources)
+    if not sources:
+        raise ValueError("source must name at least one run or Ref-SAV.json, got none")
+    base, sam2 = config.model.base, config.model.sam2
+    return replace(
+        config,
+        source=tuple(map(str, sources)),
+        sav_root=_path(config.sav_root),
+        out=_path(config.out or _run_of(sources[0]) / "training"),
+        store=tuple(map(_path, config.stores or _stores_of(sources))),
+        split=_path(config.split),
+        official_code=_path(config.official_code),
+        model=replace(
+            config.model,
+            base=_path(base) if Path(base).exists() else base,
+            sam2=replace(sam2, checkpoint=_path(sam2.checkpoint)),
+        ),
+    )
+
+
+def _official(config: TrainConfig, code: str | None) -> TrainConfig:
+    """Take the release's choices for this base, and its questions if the user has a clone of it, `code`."""
+    from pipeline.sa2va.build import kind_and_width
+
+    family, width = kind_and_width(config.model.base)
+    config = official_train(config, family=family, width=width)
+    return replace(config, data=replace(config.data, official_questions=read_questions(Path(code)) if code else ()))
 
 
 def _run_of(source: Path) -> Path:
@@ -208,14 +246,20 @@ def parser() -> argparse.ArgumentParser:
     )
     add = command.add_argument
     add(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings in TOML, or a checkpoint's settings.json; options of the command line go before it",
+    )
+    add("--print-config", action="store_true", help="print all settings as a file for --config, and train nothing")
+    add(
         "--source",
-        required=True,
         nargs="+",
         action="extend",
         help="folders of annotation runs and Ref-SAV.json files (ours or the official one), one or several together",
     )
     add("--sav-root", help="folder that holds sav_train/; default: what the run's run.json says")
-    add("--base", required=True, help="Qwen3-VL, Qwen2.5-VL or InternVL, or a Sa2VA checkpoint: folder or hub id")
+    add("--base", help="Qwen3-VL, Qwen2.5-VL or InternVL, or a Sa2VA checkpoint: folder or hub id")
     add("--sam2-checkpoint", help="sam2_hiera_large.pt; not needed if --base is a Sa2VA checkpoint")
     add("--out", help="folder of the training, seen by all workers (default training/ in the first source's run)")
     add(
@@ -250,20 +294,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="any other setting, such as data.frames=8 optim.lr=1e-5",
     )
-    add("--workers", type=int, default=1, help="processes that train, one GPU each (default 1)")
+    add("--workers", type=int, help="processes that train, one GPU each (default 1)")
     add(
         "--cpu",
-        dest="use_gpu",
-        action="store_false",
-        default=None,
-        help="train on CPUs (default: GPUs if there are any)",
+        action=argparse.BooleanOptionalAction,
+        help="train on CPUs, or with --no-cpu on GPUs (default: GPUs if there are any)",
     )
-    add("--max-restarts", type=int, default=3, help="times that dead workers are replaced (default 3)")
-    add(
-        "--ray-address",
-        default=os.environ.get("RAY_ADDRESS"),
-        help="Ray cluster (default $RAY_ADDRESS, else this machine)",
-    )
+    add("--max-restarts", type=int, help="times that dead workers are replaced (default 3)")
+    add("--ray-address", help="Ray cluster (default $RAY_ADDRESS, else this machine)")
     add(
         "--check",
         nargs="?",

@@ -26,11 +26,12 @@ from pipeline.data.videos import FileDigests, Video
 from pipeline.engines.models import fingerprint, glimpse, named_glimpse
 from pipeline.sa2va.checkpoint.weights import read_pickled
 from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.config_file import CONTENT
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
 
 logger = logging.getLogger(__name__)
-_DATA, _CONTENT = "data.json", "content"
+_DATA = "data.json"
 _FILES = ("model.pt", "optimiser.pt", "settings.json", _DATA)
 _MAY_DIFFER = {setting.name for setting in fields(TrainConfig)}
 _MAY_DIFFER -= {"model", "data", "optim", "seed", "official"}  # what they come to on disk is in DataIdentity
@@ -145,7 +146,7 @@ def save(
         scratch.mkdir(parents=True)
         torch.save(trainable_state(model), scratch / "model.pt")
         torch.save({"adam": adam.state_dict(), "schedule": schedule.state_dict()}, scratch / "optimiser.pt")
-        (scratch / "settings.json").write_text(json.dumps(asdict(config) | {_CONTENT: _contents(config)}, indent=1))
+        (scratch / "settings.json").write_text(json.dumps(asdict(config) | {CONTENT: _contents(config)}, indent=1))
         (scratch / _DATA).write_text(data.to_json())
     except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
         shutil.rmtree(scratch, ignore_errors=True)
@@ -171,7 +172,7 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
     file = _file(checkpoint, "settings.json")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        before, known = _flat(content), dict(content.get(_CONTENT, {}))
+        before, known = _flat(content), dict(content.get(CONTENT, {}))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
     now, contents = _flat(json.loads(json.dumps(asdict(config)))), _contents(config)

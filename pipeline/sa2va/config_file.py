@@ -1,0 +1,120 @@
+"""Reads the settings of a training run from a TOML file or a checkpoint's settings.json, and prints them as TOML.
+
+A file has the names of `TrainConfig`, nested as tables, and in a table `run` those of `RunConfig`. It may have few of
+them: what it does not name keeps its default, and the command line goes before it.
+"""
+
+import json
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.sa2va.config import TrainConfig
+from stages.video.source_file import json_text
+
+CONTENT = "content"  # in settings.json: fingerprints of the model's files, which are no setting
+RUN = "run"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Says how a training run is carried out, which does not change what is learned.
+
+    Attributes:
+        workers: processes that train, one GPU each.
+        cpu: True trains on CPUs, False on GPUs; None: on GPUs if there are any.
+        max_restarts: times that dead workers are replaced.
+        ray_address: of a Ray cluster; empty: this machine.
+    """
+
+    workers: int = 1
+    cpu: bool | None = None
+    max_restarts: int = 3
+    ray_address: str = ""
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Return the settings in a file, nested; what they are worth is found out by `with_values`.
+
+    Raises:
+        ValueError: it cannot be read, or is neither TOML nor a JSON object.
+    """
+    try:
+        raw = path.read_bytes()
+        values = json.loads(json_text(raw)) if path.suffix == ".json" else tomllib.loads(raw.decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"--config must be a TOML file, or the settings.json of a checkpoint, got {path}: {error}"
+        ) from error
+    if not isinstance(values, dict):
+        raise ValueError(f"--config must hold settings by their names, got a {type(values).__name__} in {path}")
+    values.pop(CONTENT, None)
+    return values
+
+
+Config = TypeVar("Config")
+
+
+def with_values(config: Config, values: Mapping[str, Any], where: str, before: str = "") -> Config:
+    """Return a dataclass of settings with some of its values replaced.
+
+    Args:
+        config: `TrainConfig`, `RunConfig`, or what is nested in them.
+        values: nested, by name.
+        where: what they come from, for errors.
+        before: the outer names, for errors.
+
+    Raises:
+        ValueError: there is no such setting, or it cannot have the value; all names are in the message.
+    """
+    known = {one.name for one in fields(config)}  # type: ignore[arg-type]
+    types = typing.get_type_hints(type(config))
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        full = f"{before}{name}"
+        if name not in known:
+            raise ValueError(f"{where}: there is no setting {full!r}; there is {', '.join(sorted(known))}")
+        inner = getattr(config, name)
+        if is_dataclass(inner):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{where}: {full} must be a table of settings, got {value!r}")
+            made[name] = with_values(inner, value, where, f"{full}.")
+        else:
+            made[name] = _checked(types[name], value, f"{where}: {full}")
+    try:
+        return replace(config, **made)  # type: ignore[type-var]
+    except ValueError as error:
+        raise ValueError(f"{where}: {before}{error}") from error
+
+
+def _checked(kind: Any, value: Any, what: str) -> Any:
+    """Return a value as its type has it: whole numbers may stand for others, lists for tuples."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"].removeprefix("Input should be ")
+        raise ValueError(f"{what} must be {fault}, got {value!r}") from error
+    except TypeError as error:
+        raise ValueError(f"{what} must be text, a number, true, false or a list, got {value!r}") from error
+
+
+def as_toml(config: TrainConfig, run: RunConfig) -> str:
+    """Return all settings of a run as a file that `read_config_file` reads."""
+    return "\n".join(_lines(asdict(config) | {RUN: asdict(run)}, "")) + "\n"
+
+
+def _lines(values: Mapping[str, Any], table: str) -> Iterator[str]:
+    inner = {name: value for name, value in values.items() if isinstance(value, dict)}
+    for name, value in values.items():
+        if name not in inner and value is not None:
+            # JSON's texts, numbers and lists are TOML's too
+            yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    for name, value in inner.items():
+        full = f"{table}.{name}" if table else name
+        yield f"\n[{full}]"
+        yield from _lines(value, full)
