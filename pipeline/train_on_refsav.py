@@ -1,7 +1,8 @@
 """Train Sa2VA on an annotation run: `python -m pipeline.train_on_refsav --source runs/sav_000 --base Qwen/Qwen3-VL-4B`.
 
 Give the same command again after a kill: it goes on from the last checkpoint. `--official` does what the released code
-does, its known defects included, for comparison (docs/training.md).
+does, its known defects included, for comparison (docs/training.md). The model of a checkpoint is written by `python -m
+pipeline.train_on_refsav export OUT STEP`, where STEP is a number, last or best.
 """
 
 import argparse
@@ -24,15 +25,23 @@ from pipeline.sa2va.official_code import check_official_code, read_questions
 logger = logging.getLogger("pipeline.train_on_refsav")
 
 EXIT_USER_ERROR, EXIT_FATAL = 2, 3
+_EXPORT = "export"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 2 wrong settings or data, 3 stopped, run it again."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exports = given[:1] == [_EXPORT]
+    options = argparse.Namespace(log_level="INFO") if exports else parser().parse_args(given)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at every fork of a loader's process
     try:
-        train(options)
+        if exports:
+            from pipeline.sa2va.train.export_step import main as export_step
+
+            export_step(given[1:])
+        else:
+            train(options)
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
@@ -125,7 +134,11 @@ def _check_inputs(config: TrainConfig, written: Sequence[Path]) -> None:
     """
     inputs = {"--source": config.sources, "--store": config.stores, "--base": [config.model.base]}
     inputs |= {"--sam2-checkpoint": [config.model.sam2.checkpoint], "--split": [config.split]}
-    inputs |= {"--official-code": [config.official_code], "--sav-root": [config.sav_root]}
+    inputs |= {
+        "--eval-split": [config.eval_split],
+        "--official-code": [config.official_code],
+        "--sav-root": [config.sav_root],
+    }
     for option, paths in inputs.items():
         for path in filter(None, paths):
             check_apart(option, Path(path), written)
@@ -162,7 +175,10 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that have an option of their own and were given, nested as `TrainConfig` has them."""
     by_name: dict[str, Any] = {
         name: getattr(options, name)
-        for name in ("source", "sav_root", "out", "store", "split", "official_code", "seed", "on_bad")
+        for name in (
+            *("source", "sav_root", "out", "store", "split", "official_code", "seed", "on_bad"),
+            *("eval_frac", "eval_split", "eval_every"),
+        )
     }
     by_name["accept_changed_data"] = options.accept_changed_data or None
     model = {"base": options.base, "gradient_checkpointing": options.gradient_checkpointing or None}
@@ -192,6 +208,7 @@ def _located(config: TrainConfig) -> TrainConfig:
         out=_path(config.out or _run_of(sources[0]) / "training"),
         store=tuple(map(_path, config.stores or _stores_of(sources))),
         split=_path(config.split),
+        eval_split=_path(config.eval_split),
         official_code=_path(config.official_code),
         model=replace(
             config.model,
@@ -274,6 +291,9 @@ def parser() -> argparse.ArgumentParser:
         choices=("stop", "skip"),
         help="rows that cannot be trained on: name them and stop, or leave them out",
     )
+    add("--eval-frac", type=float, help="share of the videos that is held out, and evaluated on along the way")
+    add("--eval-split", help="split that is evaluated on along the way; its videos are left out of training")
+    add("--eval-every", type=int, help="steps from one evaluation to the next (default: half an hour)")
     add("--batch", type=int, help="videos an optimiser step, over all workers (default 256, as the paper)")
     add("--micro-batch", type=int, help="videos a forward pass of a worker (default 2)")
     add("--epochs", type=int, help="default 1, as the paper")

@@ -152,14 +152,21 @@ class TrainConfig:
     pictures_every: int = 0  # steps; 0: by time alone; one more is drawn before the first step and one after the last
     official_code: str = ""  # clone of the release, or a folder of its Hugging Face files, copied beside the model
     stop_after: int = 0  # steps; 0: train to the end
+    eval_frac: float = 0.0  # share of the videos that is held out and evaluated on along the way; 0: none
+    eval_split: str = ""  # split that is evaluated on along the way, its videos left out of training
+    eval_videos: int = 16  # most videos of an evaluation: one takes seconds, as in inference
+    eval_every_s: float = 1800.0  # seconds; 0: not by time
+    eval_every: int = 0  # steps; 0: by time alone; one more is done before the first step and one after the last
 
     def __post_init__(self) -> None:
-        for name in ("keep_checkpoints", "log_every"):
+        for name in ("keep_checkpoints", "log_every", "eval_videos"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
-        not_negative = ("loader_workers", "checkpoint_every", "pictures_every", "stop_after")
-        for name in (*not_negative, "checkpoint_every_s", "pictures_every_s"):
+        not_negative = ("loader_workers", "checkpoint_every", "pictures_every", "stop_after", "eval_every")
+        for name in (*not_negative, "checkpoint_every_s", "pictures_every_s", "eval_every_s"):
             _check(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         _check_choice("on_bad", self.on_bad, "stop", "skip")
+        _check(0 <= self.eval_frac < 1, "eval_frac must be in [0, 1)", self.eval_frac)
+        _check(not (self.eval_frac and self.eval_split), "of eval_frac and eval_split one may be given", "both")
 
     @property
     def sources(self) -> tuple[str, ...]:

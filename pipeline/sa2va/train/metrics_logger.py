@@ -1,7 +1,8 @@
 """Log the metrics of a run while it goes: a line a step, `curve.jsonl`, TensorBoard, and masks drawn along the way.
 
-`curve.jsonl` has one line per logged step. A run that is resumed at step s drops the lines after s, and a line that a
-kill or a full disk cut off, and goes on: so a killed run leaves the same curve as one that was not (the times aside).
+`curve.jsonl` has one line per logged step, `evaluation.jsonl` one per evaluation. A run that is resumed at step s drops
+the lines after s, and a line that a kill or a full disk cut off, and goes on: so a killed run leaves the same curve as
+one that was not (the times aside).
 """
 
 import json
@@ -22,8 +23,9 @@ from pipeline.sa2va.example import Batch
 from stages.video.images import Image
 
 logger = logging.getLogger(__name__)
-_CURVE, _BOARD = LOGGED = ("curve.jsonl", "tensorboard")
+_CURVE, _EVALUATION, _BOARD = LOGGED = ("curve.jsonl", "evaluation.jsonl", "tensorboard")
 PARTS = ("llm", "mask", "dice")
+SCORE = "J&F"
 
 _SIDE_PX = 192  # of a cell of the drawn image
 _TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue, of the predicted mask and of the true one
@@ -40,13 +42,13 @@ class MetricsLogger:
 
     def __init__(self, out: Path, steps: int, begun: int) -> None:
         self.steps, self._begun, self._start_s = steps, begun, time.monotonic()
-        self._curve = out / _CURVE
-        known = self._curve.read_bytes().splitlines() if begun and self._curve.exists() else []
-        unfinished = self._curve.with_name(f".{_CURVE}.tmp")  # a kill while it is written costs no line
-        unfinished.write_text(
-            "".join(f"{json.dumps(line)}\n" for line in map(_parsed, known) if _is_before(line, begun))
-        )
-        unfinished.replace(self._curve)
+        self._curve, self._evaluation = out / _CURVE, out / _EVALUATION
+        for file in (self._curve, self._evaluation):
+            if not (lines := _lines(file, begun)) and not file.exists():
+                continue
+            unfinished = file.with_name(f".{file.name}.tmp")  # a kill while it is written costs no line
+            unfinished.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+            unfinished.replace(file)
         self._board = SummaryWriter(str(out / _BOARD), purge_step=begun + 1)
 
     def log(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
@@ -66,6 +68,16 @@ class MetricsLogger:
         for name, value in {"loss": loss, **parts, "lr": lr, "gradient": norm, "memory GiB": memory, **pace}.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
+    def log_evaluation(self, step: int, figures: dict[str, float]) -> None:
+        """Log what the model after optimiser step `step` comes to on the videos that are evaluated on."""
+        logger.info(
+            "step %d/%d  evaluated: %s", step, self.steps, "  ".join(f"{k} {v:.4f}" for k, v in figures.items())
+        )
+        with self._evaluation.open("a") as file:
+            file.write(json.dumps({"step": step, **figures}) + "\n")
+        for name, value in figures.items():
+            self._board.add_scalar(f"evaluation/{name}", value, step)
+
     def add_image(self, step: int, name: str, image_HW3: torch.Tensor) -> None:
         """Put an image (uint8, red green blue) beside TensorBoard's curves."""
         self._board.add_image(name, image_HW3, step, dataformats="HWC")
@@ -75,6 +87,25 @@ class MetricsLogger:
         self._board.close()
 
 
+def best_step(out: Path) -> tuple[int, float] | None:
+    """Return the step of the best evaluation after the first step, the earliest of equals, and its J&F in percent."""
+    lines = [line for line in _lines(out / _EVALUATION) if line["step"] > 0 and isinstance(line.get(SCORE), float)]
+    best = max(lines, key=lambda line: (line[SCORE], -line["step"]), default=None)
+    return (best["step"], best[SCORE]) if best else None
+
+
+def last_evaluation(out: Path) -> int:
+    """Return the step of the last evaluation, -1 if there is none."""
+    return max((line["step"] for line in _lines(out / _EVALUATION)), default=-1)
+
+
+def _lines(file: Path, last: int | None = None) -> list[dict[str, Any]]:
+    """Return the lines of a file of metrics that have a step, up to step `last`; 0 is none, None all."""
+    known = file.read_bytes().splitlines() if last != 0 and file.exists() else []
+    lines = [line for line in map(_parsed, known) if isinstance(line.get("step"), int)]
+    return [line for line in lines if last is None or line["step"] <= last]
+
+
 def _parsed(line: bytes) -> dict[str, Any]:
     """Return a line of the curve, {} where it was cut off."""
     try:
@@ -82,10 +113,6 @@ def _parsed(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return entry if isinstance(entry, dict) else {}
-
-
-def _is_before(entry: dict[str, Any], begun: int) -> bool:
-    return isinstance(entry.get("step"), int) and entry["step"] <= begun
 
 
 def _memory_bytes() -> int:

@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -31,7 +31,16 @@ from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, TextCheck, col
 from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.metrics_logger import LOGGED, MetricsLogger, draw_masks, write_jpeg
+from pipeline.sa2va.train.held_out import check_eval_split, evaluate, evaluated, hold_out
+from pipeline.sa2va.train.metrics_logger import (
+    LOGGED,
+    SCORE,
+    MetricsLogger,
+    best_step,
+    draw_masks,
+    last_evaluation,
+    write_jpeg,
+)
 from pipeline.sa2va.train.state import DataIdentity
 from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
 
@@ -49,7 +58,8 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
         ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
             Or the base has no tokenizer that can be read.
     """
-    exclude = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    splits = [Path(split) for split in (config.split, config.eval_split) if split]
+    exclude = frozenset[str]().union(*map(excluded_videos, splits))
     root = Path(config.sav_root) if config.sav_root else None
     sources = [Path(source) for source in config.sources]
     videos = read_videos(sources, root, exclude=exclude, official=config.official)
@@ -66,14 +76,17 @@ def check_run(config: TrainConfig, videos: list[Video]) -> None:
         ValueError: the checkpoint is of another run, the base is broken or no MLLM, the model cannot be exported to
             OUT/model, or the disk has too little room.
     """
-    state.resume_from(config, DataIdentity.of(videos, read_trained_on(Path(config.model.base))))
+    trained_videos, _ = hold_out(videos, config)
+    check_eval_split(config)
+    state.resume_from(config, DataIdentity.of(trained_videos, read_trained_on(Path(config.model.base))))
     model = build(config.model, device="meta", dtype=torch.bfloat16)
     check_model_folder(config, model.family.name)
     prepare(model, config.model)
     logger.info("the model can be built:\n%s", summary(model))
     checkpoint_bytes = _STATES * sum(4 * parameter.numel() for parameter in parameters(model))
     model_bytes = _EXPORTED_BYTES * sum(parameter.numel() for parameter in model.parameters())
-    new = config.keep_checkpoints + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
+    kept = config.keep_checkpoints + bool(config.eval_frac or config.eval_split)  # the best one stays too
+    new = kept + 1 - len(list(Path(config.out).glob("checkpoints/step_*")))
     check_space(Path(config.out), max(1, new) * checkpoint_bytes + model_bytes, "checkpoints and the trained model")
 
 
@@ -105,7 +118,8 @@ def try_micro_batch(config: TrainConfig, videos: list[Video], clips: Clips, devi
     Raises:
         ValueError: training would fail with the same message.
     """
-    model, dataset = prepared(config, videos, clips, DistContext(device=device))
+    model = prepared(config, device)
+    dataset = dataset_of(config, videos, clips, model)
     count = min(config.optim.micro_batch, len(videos))
     batch = collate([dataset[0, index] for index in range(count)], family=model.family)
     logger.info("%s", estimate(model, batch, config))
@@ -134,11 +148,14 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     """
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
+    videos, held = hold_out(videos, config)
     data = DataIdentity.of(videos, read_trained_on(Path(config.model.base)))  # empty for an MLLM
     checkpoint = state.resume_from(config, data)
     if checkpoint:
         data = replace(data, trained_on=data.trained_on | state.data_of(checkpoint).trained_on)
-    model, dataset = prepared(config, videos, clips, dist)
+    model = prepared(config, dist.device)
+    dataset = dataset_of(config, videos, clips, model)
+    evaluated_on = evaluated(config, held, clips, lambda some: dataset_of(config, some, clips, model))
     lengths = dataset.lengths()
     of_all, steps = plan_steps(config, lengths), plan(config, lengths, dist)
     trained = parameters(model)
@@ -155,10 +172,19 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     drawn = join([dataset[0, index] for index in range(min(_DRAWN, len(videos)))])
     metrics = None
     if dist.rank == 0:
-        _introduce(config, model, drawn, f"{len(videos)} videos, {len(steps)} steps, {begun} done before")
+        amount = f"{len(videos)} videos, {len(steps)} steps, {begun} done before"
+        if evaluated_on:
+            amount += f"; evaluated on {len(evaluated_on)} videos of {config.eval_split or f'{len(held)} held out'}"
+        _introduce(config, model, drawn, amount)
         metrics = MetricsLogger(out, len(steps), begun)
         if not begun:
             _draw(metrics, out, 0, model, drawn, dist)
+    # the first evaluation, or one that the end of the process before has left out
+    missed = config.eval_every > 0 and begun % config.eval_every == 0 and last_evaluation(out) < begun
+    if evaluated_on and any_of([metrics is not None and (not begun or missed)], dist)[0]:
+        figures = evaluate(model, evaluated_on, dist)
+        if metrics:
+            metrics.log_evaluation(begun, figures)
     wrapped = model if dist.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
     # a worker without a video computes one with weight 0, so that all workers do the same number of passes
@@ -166,6 +192,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     batches = _loader(config, dataset, read, join, dist)
     saves = Periodic(config.checkpoint_every, config.checkpoint_every_s)
     draws = Periodic(config.pictures_every, config.pictures_every_s)
+    evaluations = Periodic(config.eval_every, config.eval_every_s)
     end = min(len(steps), config.stop_after or len(steps))
     for step in range(begun + 1, end + 1):
         dist.seed(config, step)
@@ -179,10 +206,17 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
             metrics.log(step, result.parts, lr=lr, norm=result.norm, pace=pace)
         if metrics and (draws.due(step) or step == len(steps)):
             _draw(metrics, out, step, model, drawn, dist)
-        due, stop = any_of([metrics is not None and saves.due(step), dist.stop()], dist)
+        due_at_first = [metrics is not None and one.due(step) for one in (saves, evaluations)]
+        due, to_evaluate, stop = any_of([*due_at_first, dist.stop()], dist)
+        if evaluated_on and not stop and (to_evaluate or step == len(steps)):
+            figures = evaluate(model, evaluated_on, dist)
+            due = True  # so that the best can be exported
+            if metrics:
+                metrics.log_evaluation(step, figures)
         if due or stop or step == end:
             if dist.rank == 0:
-                state.save(config, step, model, adam, schedule, data)
+                best = best_step(out)
+                state.save(config, step, model, adam, schedule, data, best[0] if best else None)
             dist.report({"step": step, **result.parts})
         if stop:
             end = step
@@ -193,24 +227,30 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         logger.info("stopped as asked after step %d of %d; its checkpoint is written", end, len(steps))
         return None
     if metrics:
-        _export(config, model, data.trained_on)
+        _tell_best(out, len(steps))
+        export(config, model, data.trained_on, out / MODEL)
     return out / MODEL
 
 
-def prepared(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistContext) -> tuple[Sa2va, RefSavDataset]:
-    """Build the model as it is before the first step, and the data set that it is trained on.
+def prepared(config: TrainConfig, device: torch.device) -> Sa2va:
+    """Build the model as it is before the first step.
 
     Raises:
         ValueError: the base model or SAM 2 cannot be read.
     """
-    dtype = torch.bfloat16 if dist.device.type == "cuda" else torch.float32
-    model = build(config.model, device=dist.device, dtype=dtype, seed=config.seed)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    model = build(config.model, device=device, dtype=dtype, seed=config.seed)
     torch.manual_seed(config.seed)  # the adapters' first weights are drawn from it
     prepare(model, config.model)
     model.official = config.official
+    return model
+
+
+def dataset_of(config: TrainConfig, videos: Sequence[Video], clips: Clips, model: Sa2va) -> RefSavDataset:
+    """Return the examples of `videos` as `model` takes them."""
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
     mask_px = model.sam_side_px // LOGITS_STRIDE
-    return model, RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=mask_px)
+    return RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=mask_px)
 
 
 def _loader(
@@ -259,8 +299,21 @@ def _draw(metrics: MetricsLogger, out: Path, step: int, model: Sa2va, drawn: Bat
     metrics.add_image(step, "masks", torch.from_numpy(image_HW3))
 
 
-def _export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str]) -> None:
-    folder = Path(config.out, MODEL)
+def _tell_best(out: Path, steps: int) -> None:
+    best = best_step(out)
+    if best and best[0] < steps:
+        logger.info(
+            "the best evaluation was after step %d, %s %.2f: python -m pipeline.train_on_refsav export %s best",
+            *(best[0], SCORE, best[1], out),
+        )
+
+
+def export(config: TrainConfig, model: Sa2va, trained_on: frozenset[str], folder: Path) -> None:
+    """Write a model in the official layout, with the ids of the videos that it has learned from.
+
+    Raises:
+        ValueError: `folder` holds something else, or a file of the official code is missing.
+    """
     save_sa2va(
         model,
         folder,

@@ -132,9 +132,15 @@ def step_of(checkpoint: Path) -> int:
 
 
 def save(
-    config: TrainConfig, step: int, model: Sa2va, adam: Optimizer, schedule: LRScheduler, data: DataIdentity
+    config: TrainConfig,
+    step: int,
+    model: Sa2va,
+    adam: Optimizer,
+    schedule: LRScheduler,
+    data: DataIdentity,
+    best: int | None = None,
 ) -> Path:
-    """Write the checkpoint of `step` and remove the oldest beyond `config.keep_checkpoints`.
+    """Write the checkpoint of `step` and remove the oldest beyond `config.keep_checkpoints`, but not that of `best`.
 
     Raises:
         FatalError: it cannot be written, as where the disk is full; the checkpoint before it is still there.
@@ -159,7 +165,8 @@ def save(
         shutil.rmtree(folder)
     scratch.rename(folder)
     for old in sorted(folder.parent.glob("step_????????"))[: -config.keep_checkpoints]:
-        shutil.rmtree(old)
+        if step_of(old) != best:
+            shutil.rmtree(old)
     return folder
 
 
@@ -253,7 +260,7 @@ def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler)
     Raises:
         ValueError: a file is missing or broken, or is of another model.
     """
-    load_trainable_state(model, _read(checkpoint, "model.pt"))
+    load_trainable_state(model, read_model(checkpoint))
     state = _read(checkpoint, "optimiser.pt")
     try:
         adam.load_state_dict(state["adam"])
@@ -266,6 +273,15 @@ def load(checkpoint: Path, model: Sa2va, adam: Optimizer, schedule: LRScheduler)
             f"{_go_back(checkpoint)}"
         ) from error
     return step_of(checkpoint)
+
+
+def read_model(checkpoint: Path) -> dict[str, Any]:
+    """Read the trained parameters of a checkpoint.
+
+    Raises:
+        ValueError: the file is missing or broken.
+    """
+    return _read(checkpoint, "model.pt")
 
 
 def _file(checkpoint: Path, name: str) -> Path:
