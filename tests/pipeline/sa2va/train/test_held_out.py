@@ -33,9 +33,9 @@ def lines(out: Path, name: str) -> list[dict[str, float]]:
 
 @pytest.fixture(scope="module")
 def evaluating(drawn: Settings) -> Callable[[Path], TrainConfig]:
-    """Settings of six steps on three videos, each evaluated on two others."""
-    optim = OptimConfig(lr=5e-3, batch=2, micro_batch=2, epochs=3)
-    changed = {"optim": optim, "eval_frac": 0.4, "eval_every": 1, "checkpoint_every": 1}
+    """Settings of steps on three videos, evaluated on two others; after 24 the model makes masks."""
+    optim = OptimConfig(lr=2e-2, batch=3, micro_batch=3, epochs=24)
+    changed = {"optim": optim, "eval_frac": 0.4, "eval_every": 8, "checkpoint_every": 1}
     return lambda out: replace(drawn(out), **changed)
 
 
@@ -63,12 +63,12 @@ def test_held_out_videos_are_not_learned_from_and_scored_as_the_scorer_does(
     held = ids - read_trained_on(whole / "model")
     assert len(held) == HELD
     evaluated = lines(whole, "evaluation.jsonl")
-    assert [line["step"] for line in evaluated] == list(range(7))
-    assert len({line["loss"] for line in evaluated}) == 7
+    assert [line["step"] for line in evaluated] == [0, 8, 16, 24]
+    assert len({line["loss"] for line in evaluated}) == 4
     assert evaluated[-1]["J"] > 1, "or any figure would equal the scorer's"
     unjudged.main(Path(config.sources[0]).parent, tmp_path / "split", sorted(held))
     assert {name: evaluated[-1][name] for name in ("J", "F", "J&F")} == pytest.approx(
-        score(tmp_path / "split", whole / "model", tmp_path / "scores"), abs=0.01
+        score(tmp_path / "split", whole / "model", tmp_path / "scores"), abs=0.5
     )
 
 
@@ -76,7 +76,7 @@ def test_evaluation_does_not_change_training(
     whole: Path, evaluating: Callable[[Path], TrainConfig], tmp_path: Path
 ) -> None:
     run(replace(evaluating(tmp_path), eval_every=0, eval_every_s=0.0))
-    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0, 6], (
+    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0, 24], (
         "before the first and after the last"
     )
     assert lines(tmp_path, "curve.jsonl") == lines(whole, "curve.jsonl")
@@ -87,12 +87,12 @@ def test_evaluation_does_not_change_training(
 def test_a_run_that_goes_on_evaluates_what_it_missed(
     whole: Path, evaluating: Callable[[Path], TrainConfig], tmp_path: Path
 ) -> None:
-    told = iter([False, True])
+    told = iter([*[False] * 7, True])
     config = evaluating(tmp_path)
     train(config, *read_data(config), DistContext(stop=lambda: next(told)))  # ends at once, without an evaluation
-    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0, 1]
+    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0]
     with (tmp_path / "evaluation.jsonl").open("a") as file:
-        file.write('{"step": 3, "loss": 1.0, "J&F": 99.0}\n{"step": 4, "lo')  # of steps whose checkpoint was lost
+        file.write('{"step": 16, "loss": 1.0, "J&F": 99.0}\n{"step": 24, "lo')  # of steps whose checkpoint was lost
     run(config)
     assert lines(tmp_path, "evaluation.jsonl") == lines(whole, "evaluation.jsonl")
     assert lines(tmp_path, "curve.jsonl") == lines(whole, "curve.jsonl")
@@ -106,7 +106,7 @@ def test_the_best_checkpoint_stays_and_can_be_exported(
 ) -> None:
     figures = iter([90.0, 10.0, 50.0, 50.0, 20.0, 20.0, 20.0])  # the one before the first step has no checkpoint
     monkeypatch.setattr(training, "evaluate", lambda *_: {"J&F": next(figures)})
-    run(replace(evaluating(tmp_path), keep_checkpoints=1))
+    run(replace(evaluating(tmp_path), keep_checkpoints=1, eval_every=1, optim=OptimConfig(batch=3, epochs=6)))
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step_00000002", "step_00000006"]
 
@@ -123,7 +123,7 @@ def test_the_best_checkpoint_stays_and_can_be_exported(
 def test_a_step_without_a_checkpoint_is_named(whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "there").mkdir()
     for asked, rule in (
-        ([str(whole), "3"], "must have a checkpoint of step 3, got checkpoints of "),
+        ([str(whole), "25"], "must have a checkpoint of step 25, got checkpoints of "),
         ([str(whole), "first"], "STEP must be a number, last or best, got 'first'"),
         ([str(tmp_path), "best"], "has no evaluation"),
         ([str(tmp_path), "last"], "got checkpoints of none"),
@@ -136,15 +136,15 @@ def test_a_step_without_a_checkpoint_is_named(whole: Path, tmp_path: Path, caplo
 
 def test_a_split_is_evaluated_on_and_left_out(evaluating: Callable[[Path], TrainConfig], tmp_path: Path) -> None:
     split = tmp_path / "split"
-    config = replace(evaluating(tmp_path / "out"), eval_frac=0.0, eval_split=str(split), stop_after=0)
+    config = replace(evaluating(tmp_path / "out"), eval_frac=0.0, eval_split=str(split))
     unjudged.main(Path(config.sources[0]).parent, split, ["coloured_001", "coloured_004"])
-    run(replace(config, optim=replace(config.optim, epochs=1)))
+    run(config)
     assert read_trained_on(tmp_path / "out/model") == {f"coloured_{n:03d}" for n in (0, 2, 3)}
     [before, *_, after] = lines(tmp_path / "out", "evaluation.jsonl")
-    assert (before["step"], after["step"]) == (0, 2)
-    assert {name: after[name] for name in ("J", "F", "J&F")} == score(
-        split, tmp_path / "out/model", tmp_path / "scores"
-    )
+    assert (before["step"], after["step"], before["J"], after["J"] > 1) == (0, 24, 0.0, True)
+    assert {name: after[name] for name in ("J", "F", "J&F")} == pytest.approx(
+        score(split, tmp_path / "out/model", tmp_path / "scores"), abs=0.5
+    ), "the exported weights are rounded to bfloat16"
 
 
 def test_what_is_held_out_depends_on_ids_and_seed_alone(drawn: Settings, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_run_that_begins_anew_forgets_the_old_curve(tmp_path: Path) -> None:
 def test_a_kill_while_the_curve_is_taken_over_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tell(tmp_path, range(1, 6), 0)
     before = (tmp_path / "curve.jsonl").read_text()
-    monkeypatch.setattr(metrics_logger, "_is_before", lambda *_: 1 / 0)  # here the process dies
+    monkeypatch.setattr(metrics_logger, "_parsed", lambda *_: 1 / 0)  # here the process dies
     with pytest.raises(ZeroDivisionError):
         tell(tmp_path, range(4, 6), 3)
     assert (tmp_path / "curve.jsonl").read_text() == before
