@@ -35,8 +35,7 @@ def lines(out: Path, name: str) -> list[dict[str, float]]:
 def evaluating(drawn: Settings) -> Callable[[Path], TrainConfig]:
     """Settings of steps on three videos, evaluated on two others; after 24 the model makes masks."""
     optim = OptimConfig(lr=2e-2, batch=3, micro_batch=3, epochs=24)
-    changed = {"optim": optim, "eval_frac": 0.4, "eval_every": 8, "checkpoint_every": 1}
-    return lambda out: replace(drawn(out), **changed)
+    return lambda out: replace(drawn(out), optim=optim, eval_frac=0.4, eval_every=8, checkpoint_every=1)
 
 
 @pytest.fixture(scope="module")
