@@ -160,6 +160,42 @@ class Contradiction(_Model):
     measured: str = Field(description="what the facts say instead, with figures")
 
 
+class Claim(_Model):
+    """One statement about an object that can be compared with its facts (stages/claims/measurable.py)."""
+
+    kind: str = Field(description="colour, side, direction, order, visibility, size, rank, or said: a whole text")
+    value: str = Field(description="what is claimed, in the vocabulary of its kind: 'mostly red', 'left at first'")
+    words: str = Field(description="the same in English, as a text has it")
+
+
+class Ruling(_Model):
+    """What masks and pixels say of one claim about one object."""
+
+    object_id: str = Field(description="the object that the claim is compared with")
+    kind: str = Field(description="kind of the claim")
+    claim: str = Field(description="words of the claim")
+    state: str = Field(
+        description="true; ruled out; unknown: neither is clear; hidden then: out of sight at the time it is about"
+    )
+    measured: str = Field(description="what was measured of the object, with figures")
+    times_s: list[float] = Field(default_factory=list, description="times of frames that show it")
+
+
+class Dropped(_Model):
+    """What a text would fit without one of its claims."""
+
+    claim: str = Field(description="words of the claim that is dropped")
+    then_fits: list[str] = Field(description="object_ids of the others that the text fits then")
+
+
+class Minimal(_Model):
+    """A short text of which no claim can be dropped, and the proof (stages/claims/minimal.py)."""
+
+    text: str = Field(description="a noun phrase of 3 to 20 words")
+    claims: list[Claim] = Field(description="what it says, all of it true of the object")
+    proof: list[Dropped] = Field(description="for every claim, which others the text fits without it")
+
+
 class Call(_Model):
     """One request to a model and its outcome; request and answer are kept in `replies/` under `key`."""
 

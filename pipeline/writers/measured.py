@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from manifests.schema import Colour, Facts, Row
 from pipeline.writers import english
-from pipeline.writers.distinguish import distinguish
 from prompts import Prompt
+from stages.claims.distinguish import distinguish
 from stages.video.colour import MAX_DRIFT_FRAC
 
 R = TypeVar("R", bound=BaseModel)
