@@ -196,6 +196,18 @@ class Minimal(_Model):
     proof: list[Dropped] = Field(description="for every claim, which others the text fits without it")
 
 
+class Negative(_Model):
+    """A text that differs from a true one in one claim and fits no object, or another (stages/claims/negatives.py)."""
+
+    text: str = Field(description="a noun phrase of 3 to 20 words")
+    kind: str = Field(description="no_target: ruled out for every object; wrong_target: true of exactly one other")
+    changed: str = Field(description="kind of the claim that was changed")
+    instead_of: str = Field(description="the true text that was changed")
+    claim: str = Field(description="words of the changed claim")
+    target: str | None = Field(description="the other object that it is true of; null if there is none")
+    rulings: list[Ruling] = Field(description="for every object what rules it out, or shows that it is the target")
+
+
 class Call(_Model):
     """One request to a model and its outcome; request and answer are kept in `replies/` under `key`."""
 

@@ -34,7 +34,7 @@ _GROWS_RATIO, _STEADY_RATIO = 1.4, 1.15  # of areas: nobody takes a larger chang
 _WITHIN_S = 0.05  # a span ends when the next annotated frame appears, a sixth of a second after its last one
 _BORDER_FRAC = 0.15  # an object whose edge is nearer to the border of the frame may come in or go out in part
 _AXES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1), "up": (1, -1), "down": (1, 1)}
-_OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "up": "down", "down": "up"}
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "up": "down", "down": "up"}
 _PLACE_WORDS = {
     "left": "on the left",
     "right": "on the right",
@@ -66,7 +66,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "colour": tuple(f"{degree} {name}" for degree in _DEGREES_FRAC for name in TERMS),
     "side": tuple(f"{side}{when}" for when in ("", " at first", " in the end") for side in _PLACE_WORDS),
     "direction": tuple(_WAY_WORDS),
-    "order": tuple(f"{side} then {_OPPOSITE[side]}" for side in _PLACE_WORDS),
+    "order": tuple(f"{side} then {OPPOSITE[side]}" for side in _PLACE_WORDS),
     "visibility": tuple(_SIGHT_WORDS),
     "size": tuple(_SIZE_WORDS),
 }
@@ -151,7 +151,7 @@ def _side(value: str, facts: Facts) -> State:
             return HIDDEN, f"out of sight from {facts.leaves_s:.1f} s on", [facts.duration_s]
         return at_last, _centre(last), [_last_s(facts)]
     place = facts.place_best.split()[1 - _AXES[side][0]]
-    opposite = {"top": "bottom", "bottom": "top", "left": "right", "right": "left"}[side]
+    opposite = OPPOSITE[side]
     measured = f"{_centre(first)} at first, {_centre(last)} at last, {facts.place_best} where it is largest"
     states = {at_first, at_last}
     times_s = [_first_s(facts), _last_s(facts)]
@@ -197,7 +197,7 @@ def _direction(value: str, facts: Facts) -> State:
         holds, fails = facts.motion == "complex", stays
     else:
         holds = value in words and _shift(value, facts) >= _STILL_FRAC
-        fails = _OPPOSITE[value] in goes or stays
+        fails = OPPOSITE[value] in goes or stays
     return TRUE if holds else RULED_OUT if fails else UNKNOWN, measured, times_s
 
 
