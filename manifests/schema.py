@@ -208,6 +208,15 @@ class Negative(_Model):
     rulings: list[Ruling] = Field(description="for every object what rules it out, or shows that it is the target")
 
 
+class ShortText(_Model):
+    """A short text that was written for an object, and what its checks say (stages/shorten_expression.py)."""
+
+    text: str = Field(description="a noun phrase")
+    fault: str | None = Field(description="why it is not taken; null = it passes")
+    contradictions: list[Contradiction] = Field(description="claims of it that the facts rule out")
+    fits: list[str] = Field(description="object_ids that its measured claims leave, by the exact listener")
+
+
 class Call(_Model):
     """One request to a model and its outcome; request and answer are kept in `replies/` under `key`."""
 
@@ -275,6 +284,16 @@ class AnnotationRow(ManifestRow):
     expression: str | None = Field(default=None, description="the final referring expression in three parts")
     contradictions: list[Contradiction] = Field(
         default_factory=list, description="claims of `expression` that the facts rule out; empty = none found"
+    )
+    short_expression: str | None = Field(
+        default=None, description="the shortest of `short_texts` that passes its checks, 3 to 20 words; null = none"
+    )
+    short_texts: list[ShortText] = Field(default_factory=list, description="up to three, shortest first")
+    minimal: Minimal | None = Field(
+        default=None, description="proof that `short_expression` is minimal; null where a model wrote it"
+    )
+    negatives: list[Negative] = Field(
+        default_factory=list, description="texts that differ in one claim, and fit no object or another one"
     )
     repairs: list[str] = Field(default_factory=list, description="what a second look mended: object, expression")
     writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")

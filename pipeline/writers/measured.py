@@ -8,7 +8,10 @@ from pydantic import BaseModel
 from manifests.schema import Colour, Facts, Row
 from pipeline.writers import english
 from prompts import Prompt
+from prompts.replies import MAX_SHORT_TEXTS
 from stages.claims.distinguish import distinguish
+from stages.claims.listener import facts_of_video
+from stages.claims.minimal import minimal_texts
 from stages.video.colour import MAX_DRIFT_FRAC
 
 R = TypeVar("R", bound=BaseModel)
@@ -70,6 +73,11 @@ def _compose_expression(row: Row, facts: Facts) -> ReplyFields:
     return {"expression": " ".join(filter(None, parts)), "ambiguous_with": list(distinction.ambiguous_with)}
 
 
+def _shorten_expression(row: Row, facts: Facts) -> ReplyFields:
+    found = minimal_texts(facts.object_id, facts_of_video(facts, row.sibling_facts))
+    return {"texts": [made.text for made in sorted(found, key=lambda made: len(made.text.split()))[:MAX_SHORT_TEXTS]]}
+
+
 def _repair_object(row: Row, facts: Facts) -> ReplyFields:
     # The verdict stays: the facts are the same at the second look.
     return {"verdict": "inconsistent", "conflict": row.conflict or "", "object_description": ""}
@@ -84,6 +92,7 @@ _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "compose_expression": _compose_expression,
     "repair_object": _repair_object,
     "repair_expression": _compose_expression,
+    "shorten_expression": _shorten_expression,
 }
 
 

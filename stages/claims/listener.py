@@ -6,7 +6,8 @@ reported as such.
 
 A claim of rank ("the leftmost") is about the objects that fit the claims of colour, as people say "the leftmost of
 the red ones". What a text says of all colours of an unnamed thing also rules out what looks clearly otherwise than an
-object of which people speak in just these colours: beside a red ball, an orange one is not "the red thing".
+object of which people speak in just these colours: beside a red ball, an orange one is not "the red thing". So does a
+single colour that others surely have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,10 @@ from manifests.schema import Claim, Facts, Ruling
 from stages.check_facts import find_contradictions
 from stages.claims.clauses import tidy
 from stages.claims.colour_claims import spoken_colours_of, spoken_look
-from stages.claims.distinguish import look_alike, spoken_colours
+from stages.claims.distinguish import COLOUR_MARGIN_FRAC, look_alike, spoken_colours
 from stages.claims.measurable import RULED_OUT, TRUE, UNKNOWN, claim, judge
 from stages.claims.rank import outranked, read_ranks
-from stages.claims.short_form import as_sentences
+from stages.claims.short_form import as_sentences, read_phrase
 
 _COLOURS = ("colour", "look")
 
@@ -34,6 +35,11 @@ def objects_that_fit(claims: Sequence[Claim], facts_by_object: Mapping[str, Fact
     return [object_id for object_id, rulings in hear(claims, facts_by_object).items() if not ruled_out(rulings)]
 
 
+def facts_of_video(facts: Facts, siblings: Sequence[Facts]) -> dict[str, Facts]:
+    """Return object_id -> facts of all separate objects of a video, as a row has them: its own, and its siblings'."""
+    return {one.object_id: one for one in (*siblings, facts)}
+
+
 def ruled_out(rulings: Sequence[Ruling]) -> bool:
     """Return whether any of the rulings on one object rules it out."""
     return any(ruling.state == RULED_OUT for ruling in rulings)
@@ -43,10 +49,16 @@ def hear(claims: Sequence[Claim], facts_by_object: Mapping[str, Facts]) -> dict[
     """Return, for every object, what is measured of every claim: true, ruled out, unknown, or hidden then."""
     heard: dict[str, list[Ruling]] = {object_id: [] for object_id in facts_by_object}
     for of in claims:
-        looks = _look(of, facts_by_object) if of.kind == "look" else {}
-        for object_id, facts in facts_by_object.items():
-            if of.kind != "rank":
-                heard[object_id].append(looks[object_id] if looks else _judge(of, facts))
+        if of.kind == "rank":
+            continue
+        if of.kind == "look":
+            rulings = _look(of, facts_by_object)
+        else:
+            rulings = {object_id: _judge(of, facts) for object_id, facts in facts_by_object.items()}
+        if of.kind == "colour":
+            _compare(of, facts_by_object, rulings)
+        for object_id, ruling in rulings.items():
+            heard[object_id].append(ruling)
     coloured = {
         object_id: facts
         for object_id, facts in facts_by_object.items()
@@ -61,10 +73,14 @@ def hear(claims: Sequence[Claim], facts_by_object: Mapping[str, Facts]) -> dict[
 def read_claims(text: str) -> list[Claim]:
     """Return the claims of a text that can be measured: what it says as a whole, its colours, and its ranks.
 
+    A phrase that `short_form.phrase` wrote is read back claim by claim.
+
     Args:
         text: an expression in three parts, or a short one such as "the red ball that moves to the left".
     """
     whole = tidy(text)
+    if (exactly := read_phrase(whole)) is not None:
+        return exactly
     sentences = as_sentences(whole)
     said = Claim(kind="said", value=sentences, words=text)
     ranks = read_ranks(sentences)
@@ -103,6 +119,22 @@ def _look(of: Claim, facts_by_object: Mapping[str, Facts]) -> dict[str, Ruling]:
             state, measured = RULED_OUT, f"{measured}; another object is spoken of so"
         rulings[object_id] = Ruling(object_id=object_id, kind=of.kind, claim=of.words, state=state, measured=measured)
     return rulings
+
+
+def _compare(of: Claim, facts_by_object: Mapping[str, Facts], rulings: Mapping[str, Ruling]) -> None:
+    """Rule out what has a colour clearly less than all that surely have it: beside a red one, the orange one."""
+    name = of.value.split()[1]
+    shares = {
+        object_id: max([one.share_frac for one in (*facts.colours, *facts.colours_best) if one.name == name] or [0.0])
+        for object_id, facts in facts_by_object.items()
+        if facts.colours_known
+    }
+    sure = [share_frac for object_id, share_frac in shares.items() if rulings[object_id].state == TRUE]
+    for object_id, share_frac in shares.items():
+        ruling = rulings[object_id]
+        if sure and ruling.state == UNKNOWN and share_frac <= min(sure) - COLOUR_MARGIN_FRAC:
+            ruling.state = RULED_OUT
+            ruling.measured += f"; another object is {min(sure):.2f} {name}"
 
 
 def _rank(of: Claim, among: Mapping[str, Facts], heard: dict[str, list[Ruling]]) -> dict[str, Facts]:

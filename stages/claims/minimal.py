@@ -8,13 +8,13 @@ is alone still gets one claim, because the masklets of a video are not exhaustiv
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from manifests.expression import MAX_SHORT_WORDS, MIN_SHORT_WORDS
 from manifests.schema import Claim, Dropped, Facts, Minimal
 from stages.claims.listener import objects_that_fit
-from stages.claims.measurable import RULED_OUT, TRUE, judge, true_claims
+from stages.claims.measurable import TRUE, judge, true_claims
 from stages.claims.rank import superlatives
 from stages.claims.short_form import phrase
 
-MIN_WORDS, MAX_WORDS = 3, 20  # of a short text
 _MAX_CLAIMS = 4  # with more, a text is no longer short
 _PREFERRED = ("colour", "side", "direction", "rank", "order", "size", "visibility")  # of texts with as many claims
 _MAX_COLOURS = 2  # of every other kind there is at most one claim
@@ -30,8 +30,8 @@ def minimal_texts(object_id: str, facts_by_object: Mapping[str, Facts]) -> list[
         facts_by_object: object_id -> facts, of all separate objects of the video.
     """
     claims = sharpest(true_claims(facts_by_object[object_id]))
-    out = {made.value: _ruled_out(made, facts_by_object) for made in claims}
     everybody = frozenset(facts_by_object)
+    out = {made.value: everybody.difference(objects_that_fit([made], facts_by_object)) for made in claims}
     for of_all in (False, True):
         for count in range(1, _MAX_CLAIMS + 1):
             sets = [chosen for chosen in combinations(claims, count) if _fit_together(chosen) and not of_all]
@@ -59,10 +59,6 @@ def sharpest(claims: Sequence[Claim]) -> list[Claim]:
         return made.kind == "side" and bool(rest) and first in values
 
     return [made for made in claims if not said(made)]
-
-
-def _ruled_out(made: Claim, facts_by_object: Mapping[str, Facts]) -> frozenset[str]:
-    return frozenset(other for other, facts in facts_by_object.items() if judge(made, facts).state == RULED_OUT)
 
 
 def _fit_together(chosen: Sequence[Claim]) -> bool:
@@ -100,6 +96,6 @@ def _minimal(object_id: str, chosen: Sequence[Claim], facts_by_object: Mapping[s
         if not others and (rest or len(facts_by_object) > 1):
             return None
         proof.append(Dropped(claim=dropped.words, then_fits=others))
-    if not MIN_WORDS <= len(text.split()) <= MAX_WORDS:
+    if not MIN_SHORT_WORDS <= len(text.split()) <= MAX_SHORT_WORDS:
         return None
     return Minimal(text=text, claims=list(chosen), proof=proof)

@@ -8,10 +8,11 @@ that it was out of sight at the time. Objects without a masklet are not looked a
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
+from manifests.expression import MAX_SHORT_WORDS
 from manifests.schema import Claim, Facts, Negative, Ruling
 from stages.claims.listener import ruled_out
 from stages.claims.measurable import OPPOSITE, RULED_OUT, TRUE, VALUES, claim, judge, true_claims
-from stages.claims.minimal import MAX_WORDS, minimal_texts, sharpest
+from stages.claims.minimal import minimal_texts, sharpest
 from stages.claims.short_form import phrase
 
 NO_TARGET, WRONG_TARGET = "no_target", "wrong_target"
@@ -62,7 +63,7 @@ def _changed(
             text = phrase(claims)
             heard = {other: [judge(made, facts) for made in claims] for other, facts in facts_by_object.items()}
             fits = [other for other, rulings in heard.items() if not ruled_out(rulings)]
-            if len(text.split()) > MAX_WORDS or object_id in fits or len(fits) > 1:
+            if len(text.split()) > MAX_SHORT_WORDS or object_id in fits or len(fits) > 1:
                 continue
             target = fits[0] if fits else None
             if target and any(ruling.state != TRUE for ruling in heard[target]):

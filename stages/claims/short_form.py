@@ -6,14 +6,18 @@ moves to the right". Facts know no categories, so an object is "object".
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from manifests.expression import OBJECT_OPENING
 from manifests.schema import Claim
+from stages.claims.measurable import every_claim
+from stages.claims.rank import read_ranks
 
 _RELATIVE = re.compile(r",? (?:that|which|who) ", re.IGNORECASE)
 _RANKED = re.compile(
     r"of (?:all|the (?P<among>[^,]*)) objects, (?P<rank>the [^,]*)(?:, which (?P<rest>.*))?", re.IGNORECASE
 )
+_PLAIN = re.compile(r"the (?:(?P<adjective>.*?) )?object(?: (?P<place>(?:on|at) .*?))?(?: that (?P<rest>.*))?")
 _PLACE = re.compile(
     r" (?P<place>(?:on|at|in|near) the (?:far |extreme |very )?"
     r"(?:(?:top|upper|bottom|lower|middle|cent(?:er|re))[- ])?(?:left|right|top|bottom|middle|cent(?:er|re))"
@@ -41,6 +45,41 @@ def phrase(claims: Sequence[Claim]) -> str:
         return f"of {among}, {', and of those '.join(ranks)}{which}"
     head = " ".join(filter(None, ["the", adjective, "object", " and ".join(places)]))
     return f"{head} that {' and '.join(verbs)}" if verbs else head
+
+
+def read_phrase(text: str) -> list[Claim] | None:
+    """Return the claims of a phrase as `phrase` writes them, in its order; None for any other text."""
+    text = text.strip().rstrip(".").lower()
+    claims: list[Claim] = []
+    ranks: list[Claim] = []
+    if ranked := _RANKED.fullmatch(text):
+        ranks = read_ranks(ranked["rank"])
+        if " and of those ".join(made.words for made in ranks) != ranked["rank"]:
+            return None
+        parts = [ranked["among"] or "", ranked["rest"] or ""]
+    elif plain := _PLAIN.fullmatch(text):
+        parts = [plain["adjective"] or "", *(plain[name] or "" for name in ("place", "rest"))]
+    else:
+        return None
+    for part in parts:
+        while part:
+            found = _said().match(part)
+            if not found:
+                return None
+            claims.append(_by_words()[found["words"]])
+            part = part[found.end() :]
+    return [*claims, *ranks]
+
+
+@cache
+def _by_words() -> dict[str, Claim]:
+    return {made.words.lower(): made for made in every_claim()}
+
+
+@cache
+def _said() -> re.Pattern[str]:
+    words = "|".join(re.escape(one) for one in sorted(_by_words(), key=len, reverse=True))
+    return re.compile(rf"(?:is )?(?P<words>{words})(?:$| and )")
 
 
 def as_sentences(text: str) -> str:
