@@ -206,6 +206,9 @@ class Negative(_Model):
     claim: str = Field(description="words of the changed claim")
     target: str | None = Field(description="the other object that it is true of; null if there is none")
     rulings: list[Ruling] = Field(description="for every object what rules it out, or shows that it is the target")
+    unseen_twin_possible: bool = Field(
+        default=False, description="true if something without a masklet looks and moves like the object: it may fit"
+    )
 
 
 class ShortText(_Model):

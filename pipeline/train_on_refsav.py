@@ -93,6 +93,8 @@ def _check(config: TrainConfig, workers: int, max_restarts: int) -> None:
     if max_restarts < 0:
         raise ValueError(f"--max-restarts must not be negative, got {max_restarts}")
     config.optim.check_workers(workers)
+    if config.official and config.data.negatives_frac:
+        raise ValueError("--negatives is ours: --official trains as the release does, which has no such texts")
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
@@ -150,6 +152,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
             ("optim.epochs", options.epochs),
             ("seed", options.seed),
             ("on_bad", options.on_bad),
+            ("data.negatives_frac", options.negatives),
             ("model.gradient_checkpointing", options.gradient_checkpointing or None),
         )
         if value not in (None, "")
@@ -229,6 +232,13 @@ def parser() -> argparse.ArgumentParser:
         "--on-bad",
         choices=("stop", "skip"),
         help="rows that cannot be trained on: name them and stop, or leave them out",
+    )
+    add(
+        "--negatives",
+        type=float,
+        metavar="SHARE",
+        help="share of all texts that fit nothing in their video and are answered without a mask (default 0); they "
+        "come from the runs, or from negatives.json beside a Ref-SAV.json",
     )
     add("--batch", type=int, help="videos an optimiser step, over all workers (default 256, as the paper)")
     add("--micro-batch", type=int, help="videos a forward pass of a worker (default 2)")

@@ -12,8 +12,9 @@ from manifests.row_results import Reject, RowError, Update
 from manifests.schema import Facts, Row, ShortText
 from prompts.replies import Shortenings
 from stages.check_facts import find_contradictions
-from stages.claims.listener import facts_of_video, objects_that_fit, read_claims
+from stages.claims.listener import objects_that_fit, read_claims
 from stages.claims.minimal import minimal_texts
+from stages.claims.recognizable import seen_objects
 from stages.claims.short_form import as_sentences
 from stages.writer import WriterStage
 
@@ -59,7 +60,7 @@ class ShortenExpression(WriterStage):
             reply: Shortenings = await self.ask("shorten_expression", row)
         except RowError as error:
             return {"short_texts": [ShortText(text="", fault=str(error), contradictions=[], fits=[])]}
-        facts_by_object = facts_of_video(row.facts, row.sibling_facts)
+        facts_by_object = seen_objects(row.facts, row.sibling_facts)
         texts = [check_text(text, row.object_id, facts_by_object) for text in dict.fromkeys(reply.texts)]
         chosen = shortest(texts)
         proven = minimal_texts(row.object_id, facts_by_object) if self.writer.name == "measured" else []

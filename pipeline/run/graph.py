@@ -43,7 +43,7 @@ def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
         ComposeExpression(writer),
         CheckFacts("repair" if config.repair else config.on_contradiction, writer.pool),
         *([RepairExpression(writer, config.on_contradiction)] if config.repair else []),
-        *([ShortenExpression(writer)] if config.short else []),
+        *([ShortenExpression(writer)] if config.short or not config.models else []),
         MakeNegatives(writer.pool),
     ]
 

@@ -14,6 +14,7 @@ The vocabulary of a claim's `value`, by kind:
     size        grows | shrinks | steady
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 from manifests.schema import Claim, Facts, Ruling
@@ -263,7 +264,7 @@ def _gaps(facts: Facts) -> bool:
 
 def _inside(facts: Facts, centre_frac: list[float]) -> bool:
     """Return whether the object, with its centre there, is well within the frame; its extent is taken from its area."""
-    least_frac = _BORDER_FRAC + facts.area_best_frac**0.5 / 2
+    least_frac = _BORDER_FRAC + math.sqrt(facts.area_best_frac) / 2
     return min(*centre_frac, *(1 - at for at in centre_frac)) > least_frac
 
 

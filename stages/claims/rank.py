@@ -10,15 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from manifests.schema import Claim, Facts
-from stages.claims.distinguish import TRAITS, Trait, count_word, ordinal_words
+from stages.claims.distinguish import TRAITS, count_word, ordinal_words
 
 _TRAITS = {trait.name: trait for trait in TRAITS}
 _MANY = 12  # no more objects than this are counted in words
-
-
-def rank_claim(trait: Trait, lower: int, level: int, higher: int, words: str) -> Claim:
-    """Return the claim that so many others are below, level with and above the object in a trait."""
-    return Claim(kind="rank", value=f"{trait.name}:{lower}:{level}:{higher}", words=words)
 
 
 def superlatives(facts: Facts, others: Sequence[Facts], *, counted: bool) -> Iterator[Claim]:
@@ -42,10 +37,10 @@ def superlatives(facts: Facts, others: Sequence[Facts], *, counted: bool) -> Ite
         if lower and higher:
             if counted:
                 words = trait.middle.format(nth=ordinal_words(lower + 1, lower + 1))
-                yield rank_claim(trait, lower, 0, higher, words)
+                yield Claim(kind="rank", value=f"{trait.name}:{lower}:0:*", words=words)
             continue
         words = (trait.pair if len(gaps) == 1 and counted else trait.ends)[int(lower > 0)]
-        yield rank_claim(trait, lower, 0, higher, words)
+        yield Claim(kind="rank", value=f"{trait.name}:{'*:0:0' if lower else '0:0:*'}", words=words)
 
 
 def read_ranks(text: str) -> list[Claim]:

@@ -1,5 +1,6 @@
 """Checks claims of side: where on the screen the object is said to be, against where its mask is."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -67,7 +68,7 @@ def side_contradictions(clauses: Sequence[Clause], facts: Facts) -> Iterator[Con
 
 def centre_margin_frac(axis: int, facts: Facts) -> float:
     """Return how far its centre must be from the middle of the frame along x (0) or y (1) for everybody to see it."""
-    return _MARGIN_FRAC[axis] + _EXTENT_FRAC * facts.area_median_frac**0.5
+    return _MARGIN_FRAC[axis] + _EXTENT_FRAC * math.sqrt(facts.area_median_frac)
 
 
 def _is_bare(words: Sequence[str]) -> bool:
