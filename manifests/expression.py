@@ -19,6 +19,7 @@ PART_STARTS = (r"the object\b", r"it is\b", r"throughout\b")  # how the parts be
 
 # Bounds for models; the paper reports a mean of 83.6 words. The measured writer, with 50 to 93 words, is not checked.
 MIN_WORDS, MAX_WORDS = 60, 110
+MIN_SHORT_WORDS, MAX_SHORT_WORDS = 3, 20  # of the short text that is stored apart
 MAX_CHARS = 1000  # 110 words have about 650 characters
 MAX_AMBIGUOUS_IDS = 8  # a longer list of look-alikes is a loop of the model
 
@@ -53,6 +54,8 @@ PROMPT_VALUES = {
     "video_opening": VIDEO_OPENING,
     "min_words": str(MIN_WORDS),
     "max_words": str(MAX_WORDS),
+    "min_short_words": str(MIN_SHORT_WORDS),
+    "max_short_words": str(MAX_SHORT_WORDS),
     "marker_words": f"{', '.join(_FIRST_WORDS)} or {_LAST_WORD}",
 }
 
@@ -77,6 +80,18 @@ def check_word_count(text: str) -> None:
     """
     if not MIN_WORDS <= (words := len(text.split())) <= MAX_WORDS:
         raise ValueError(f"must have {MIN_WORDS} to {MAX_WORDS} words, has {words}")
+
+
+def check_short(text: str) -> None:
+    """Check what holds for every short text: its length, and that it does not speak of how the object was shown.
+
+    Raises:
+        ValueError: it has fewer than MIN_SHORT_WORDS or more than MAX_SHORT_WORDS words, or a word of a marker.
+    """
+    if not MIN_SHORT_WORDS <= (words := len(text.split())) <= MAX_SHORT_WORDS:
+        raise ValueError(f"must have {MIN_SHORT_WORDS} to {MAX_SHORT_WORDS} words, has {words}")
+    if leak := marker_leak(text):
+        raise ValueError(f"speaks of how the object was shown: {leak!r}")
 
 
 def marker_leak(text: str) -> str | None:

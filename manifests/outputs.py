@@ -11,6 +11,7 @@ from pathlib import Path
 
 # In the folder of an annotation run; written by pipeline/annotate.py.
 TRAIN_FILE = "Ref-SAV.json"  # kept expressions, as the official Sa2VA training code reads them
+NEGATIVES_FILE = "negatives.json"  # beside it: texts that fit nothing in their video, or another object of it
 
 # In the folder of an evaluation split, under the names of the official Ref-SAV release, but for SPLIT_INFO, which is
 # ours; written by validation_ui/exporting, read by pipeline/evaluation and, to leave its videos out, by training.

@@ -160,6 +160,66 @@ class Contradiction(_Model):
     measured: str = Field(description="what the facts say instead, with figures")
 
 
+class Claim(_Model):
+    """One statement about an object that can be compared with its facts (stages/claims/measurable.py)."""
+
+    kind: str = Field(description="colour, side, direction, order, visibility, size, rank, or said: a whole text")
+    value: str = Field(description="what is claimed, in the vocabulary of its kind: 'mostly red', 'left at first'")
+    words: str = Field(description="the same in English, as a text has it")
+
+
+class Ruling(_Model):
+    """What masks and pixels say of one claim about one object."""
+
+    object_id: str = Field(description="the object that the claim is compared with")
+    kind: str = Field(description="kind of the claim")
+    claim: str = Field(description="words of the claim")
+    state: str = Field(
+        description="true; ruled out; unknown: neither is clear; hidden then: out of sight at the time it is about"
+    )
+    measured: str = Field(description="what was measured of the object, with figures")
+    times_s: list[float] = Field(default_factory=list, description="times of frames that show it")
+
+
+class Dropped(_Model):
+    """What a text would fit without one of its claims."""
+
+    claim: str = Field(description="words of the claim that is dropped")
+    then_fits: list[str] = Field(description="object_ids of the others that the text fits then")
+
+
+class Minimal(_Model):
+    """A short text of which no claim can be dropped, and the proof (stages/claims/minimal.py)."""
+
+    text: str = Field(description="a noun phrase of 3 to 20 words")
+    claims: list[Claim] = Field(description="what it says, all of it true of the object")
+    proof: list[Dropped] = Field(description="for every claim, which others the text fits without it")
+
+
+class Negative(_Model):
+    """A text that differs from a true one in one claim and fits no object, or another (stages/claims/negatives.py)."""
+
+    text: str = Field(description="a noun phrase of 3 to 20 words")
+    kind: str = Field(description="no_target: ruled out for every object; wrong_target: true of exactly one other")
+    changed: str = Field(description="kind of the claim that was changed")
+    instead_of: str = Field(description="the true text that was changed")
+    claim: str = Field(description="words of the changed claim")
+    target: str | None = Field(description="the other object that it is true of; null if there is none")
+    rulings: list[Ruling] = Field(description="for every object what rules it out, or shows that it is the target")
+    unseen_twin_possible: bool = Field(
+        default=False, description="true if something without a masklet looks and moves like the object: it may fit"
+    )
+
+
+class ShortText(_Model):
+    """A short text that was written for an object, and what its checks say (stages/shorten_expression.py)."""
+
+    text: str = Field(description="a noun phrase")
+    fault: str | None = Field(description="why it is not taken; null = it passes")
+    contradictions: list[Contradiction] = Field(description="claims of it that the facts rule out")
+    fits: list[str] = Field(description="object_ids that its measured claims leave, by the exact listener")
+
+
 class Call(_Model):
     """One request to a model and its outcome; request and answer are kept in `replies/` under `key`."""
 
@@ -227,6 +287,16 @@ class AnnotationRow(ManifestRow):
     expression: str | None = Field(default=None, description="the final referring expression in three parts")
     contradictions: list[Contradiction] = Field(
         default_factory=list, description="claims of `expression` that the facts rule out; empty = none found"
+    )
+    short_expression: str | None = Field(
+        default=None, description="the shortest of `short_texts` that passes its checks, 3 to 20 words; null = none"
+    )
+    short_texts: list[ShortText] = Field(default_factory=list, description="up to three, shortest first")
+    minimal: Minimal | None = Field(
+        default=None, description="proof that `short_expression` is minimal; null where a model wrote it"
+    )
+    negatives: list[Negative] = Field(
+        default_factory=list, description="texts that differ in one claim, and fit no object or another one"
     )
     repairs: list[str] = Field(default_factory=list, description="what a second look mended: object, expression")
     writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, check_out
+from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE, check_out
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
@@ -26,7 +26,7 @@ from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.models import EngineModel
 from pipeline.explain import explain
-from pipeline.export import card, cost, frames, outcomes, refsav_json, report
+from pipeline.export import card, cost, frames, negatives_json, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
 from pipeline.run import graph, progress_bar, resume, session
 from pipeline.run.feed import BAD, UselessEngineError
@@ -114,6 +114,7 @@ def annotate(options: argparse.Namespace) -> int:
     info = end_run(out, time.monotonic() - started_s, engine)
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
+    out.write_text(NEGATIVES_FILE, negatives_json.text(annotations))
     out.write_text("README.md", [card.card(annotations, info, order, bill)])
     out.write_text("report.html", report.report(annotations, info, order, bill))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")

@@ -107,6 +107,8 @@ def _check(config: TrainConfig, run: RunConfig) -> None:
     if run.max_restarts < 0:
         raise ValueError(f"--max-restarts must not be negative, got {run.max_restarts}")
     config.optim.check_workers(run.workers)
+    if config.official and config.data.negatives_frac:
+        raise ValueError("--negatives is ours: --official trains as the release does, which has no such texts")
     base = Path(config.model.base)
     if base.is_absolute() and not (base / "config.json").is_file():
         raise ValueError(f"--base must be a checkpoint's folder or a hub id; {base} has no config.json")
@@ -183,8 +185,9 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     by_name["accept_changed_data"] = options.accept_changed_data or None
     model = {"base": options.base, "gradient_checkpointing": options.gradient_checkpointing or None}
     optim = {name: getattr(options, name) for name in ("batch", "micro_batch", "epochs")}
-    sam2 = {"checkpoint": options.sam2_checkpoint}
-    return _known(by_name) | {"model": _known(model) | {"sam2": _known(sam2)}, "optim": _known(optim)}
+    sam2, data = {"checkpoint": options.sam2_checkpoint}, {"negatives_frac": options.negatives}
+    nested = {"model": _known(model) | {"sam2": _known(sam2)}, "optim": _known(optim), "data": _known(data)}
+    return _known(by_name) | nested
 
 
 def _run_given(options: argparse.Namespace) -> dict[str, Any]:
@@ -294,6 +297,13 @@ def parser() -> argparse.ArgumentParser:
     add("--eval-frac", type=float, help="share of the videos that is held out, and evaluated on along the way")
     add("--eval-split", help="split that is evaluated on along the way; its videos are left out of training")
     add("--eval-every", type=int, help="steps from one evaluation to the next (default: half an hour)")
+    add(
+        "--negatives",
+        type=float,
+        metavar="SHARE",
+        help="share of all texts that fit nothing in their video and are answered without a mask (default 0); they "
+        "come from the runs, or from negatives.json beside a Ref-SAV.json",
+    )
     add("--batch", type=int, help="videos an optimiser step, over all workers (default 256, as the paper)")
     add("--micro-batch", type=int, help="videos a forward pass of a worker (default 2)")
     add("--epochs", type=int, help="default 1, as the paper")

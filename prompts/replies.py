@@ -13,9 +13,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from manifests.expression import MAX_AMBIGUOUS_IDS, MAX_WORDS, MIN_WORDS, OBJECT_OPENING, check_form
+from manifests.expression import (
+    MAX_AMBIGUOUS_IDS,
+    MAX_SHORT_WORDS,
+    MAX_WORDS,
+    MIN_SHORT_WORDS,
+    MIN_WORDS,
+    OBJECT_OPENING,
+    check_form,
+)
 
 _MAX_CHARS = 1200  # three sentences have 200 to 500
+_MAX_SHORT_CHARS = 240  # 20 words have about 120
+MAX_SHORT_TEXTS = 3
 
 
 def _check_length(text: str) -> str:
@@ -41,10 +51,28 @@ def _check_id_count(ids: list[str]) -> list[str]:
     return ids
 
 
+def _check_short_length(text: str) -> str:
+    if len(text) > _MAX_SHORT_CHARS:
+        raise ValueError(f"must have at most {_MAX_SHORT_CHARS} characters, has {len(text)}")
+    return text
+
+
+def _check_text_count(texts: list[str]) -> list[str]:
+    if len(texts) > MAX_SHORT_TEXTS:
+        raise ValueError(f"must have at most {MAX_SHORT_TEXTS} texts, has {len(texts)}")
+    return texts
+
+
 Note = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_length)]
 Id = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_not_empty)]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True), AfterValidator(_check_not_empty), AfterValidator(_check_length)
+]
+ShortPhrase = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(_check_not_empty),
+    AfterValidator(_check_short_length),
 ]
 ExpressionText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_check_expression)]
 
@@ -102,6 +130,14 @@ class Expression(Reply):
     )
 
 
+class Shortenings(Reply):
+    """Short texts for the same object, the shortest first."""
+
+    texts: Annotated[list[ShortPhrase], AfterValidator(_check_text_count)] = Field(
+        description=f"up to {MAX_SHORT_TEXTS} noun phrases of {MIN_SHORT_WORDS} to {MAX_SHORT_WORDS} words"
+    )
+
+
 REPLIES: dict[str, type[Reply]] = {
     "caption_crop": Caption,
     "caption_masked": Caption,
@@ -111,4 +147,5 @@ REPLIES: dict[str, type[Reply]] = {
     "describe_video": Video,
     "compose_expression": Expression,
     "repair_expression": Expression,
+    "shorten_expression": Shortenings,
 }

@@ -121,9 +121,16 @@ def look_at(video: Video, clips: Clips, check_text: TextRule | None = None) -> t
     pairs = list(zip(video.expressions, faults, strict=True))
     problems = [DataProblem(video.video_id, expression.object_id, fault) for expression, fault in pairs if fault]
     kept = tuple(expression for expression, fault in pairs if not fault)
+    absent = []
+    for text in video.absent:
+        if fault := _text_fault(text, rule):
+            problems.append(DataProblem(video.video_id, None, f"text without a target {text!r}: {fault}"))
+        else:
+            absent.append(text)
     if not kept:
         return None, problems
-    return replace(video, frame_count=count, expressions=kept, files=_digests(reader, video, kept)), problems
+    digests = _digests(reader, video, kept)
+    return replace(video, frame_count=count, expressions=kept, absent=tuple(absent), files=digests), problems
 
 
 def _digests(reader: Reader, video: Video, expressions: Sequence[Expression]) -> FileDigests:
@@ -206,17 +213,26 @@ def _fault(
     expression: Expression, reader: Reader, files: _Files, check_text: Callable[[str], None] | None
 ) -> str | None:
     """Say what is wrong with an expression, or None."""
-    if not expression.text.strip():
-        return f"its text must have words, got {expression.text!r}"
+    if fault := _text_fault(expression.text, check_text):
+        return fault.removeprefix(f"{expression.object_id}: ")
     try:
-        if check_text:
-            check_text(expression.text)
         if isinstance(reader, VideoReader):
             return _fault_in_file(expression, files)
         rles = reader.rles(expression, range(reader.annotated_count))
     except ValueError as error:
         return str(error).removeprefix(f"{expression.object_id}: ")
     return None if parse(rles).visible_S.any() else _NEVER
+
+
+def _text_fault(text: str, check_text: Callable[[str], None] | None) -> str | None:
+    if not text.strip():
+        return f"its text must have words, got {text!r}"
+    try:
+        if check_text:
+            check_text(text)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _fault_in_file(expression: Expression, files: _Files) -> str | None:

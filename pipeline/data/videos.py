@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast
 from pydantic_core import from_json
 
 from manifests.io import Folder
-from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, TRAIN_FILE, brief
+from manifests.outputs import NEGATIVES_FILE, SPLIT_EXPRESSIONS, SPLIT_INFO, TRAIN_FILE, brief
 from manifests.schema import Status
 from stages.video.source_file import json_text
 
@@ -83,6 +83,7 @@ class Video:
         video_path: of the mp4.
         frame_count: source frames (24 fps); None where the source does not say.
         expressions: manual before automatic masklets, by position.
+        absent: texts that fit nothing in the video; empty where they were not asked for.
         files: `FileDigests` of the video and its annotation files; None where they were not looked at.
     """
 
@@ -90,6 +91,7 @@ class Video:
     video_path: Path
     frame_count: int | None
     expressions: tuple[Expression, ...]
+    absent: tuple[str, ...] = ()
     files: FileDigests | None = field(default=None, compare=False)
 
 
@@ -99,6 +101,7 @@ def read_videos(
     *,
     exclude: frozenset[str] = frozenset(),
     official: bool = False,
+    absent: bool = False,
 ) -> list[Video]:
     """Read every video with an expression, by id; a masklet may have several (short captions).
 
@@ -108,6 +111,8 @@ def read_videos(
         sav_root: folder that the paths in there start from; None = what the run's run.json says.
         exclude: ids of videos that are left out; how many is logged.
         official: as the release reads: no short captions, and a video's manual and automatic masklets are two items.
+        absent: also read the texts that fit nothing in a video: of a run, or of a negatives.json beside a file. Those
+            of objects that may have a twin without a masklet are left out.
 
     Raises:
         ValueError: it is neither, or an entry cannot be understood; entry and key are named. What can only be seen
@@ -115,7 +120,7 @@ def read_videos(
     """
     given = [source] if isinstance(source, Path) else source
     sources = list(dict.fromkeys(one.expanduser().resolve() for one in given))
-    parts = [part for one in sources for part in _read(one, sav_root, short=not official)]
+    parts = [part for one in sources for part in _read(one, sav_root, short=not official, absent=absent)]
     videos = _merged(parts, by_file=official)
     named = ", ".join(map(str, sources))
     if not videos:
@@ -130,13 +135,16 @@ def read_videos(
     return kept
 
 
-def _read(source: Path, sav_root: Path | None, *, short: bool) -> Iterable[Video]:
+def _read(source: Path, sav_root: Path | None, *, short: bool, absent: bool) -> Iterable[Video]:
     """Read a source as videos that have one expression; an id may come several times."""
     if not source.is_file() and not (source / "annotations").is_dir():
         got = "without annotations/" if source.is_dir() else "where nothing is"
         raise ValueError(f"a source is a {TRAIN_FILE} or the folder of an annotation run, got {source} {got}")
     root = _sav_root(source, sav_root)
-    return _read_run(source, root) if source.is_dir() else _read_refsav(source, root, short)
+    if source.is_dir():
+        return _read_run(source, root, short, absent)
+    texts = _read_absent(source.with_name(NEGATIVES_FILE)) if absent else {}
+    return (replace(video, absent=texts.get(video.video_id, ())) for video in _read_refsav(source, root, short))
 
 
 def excluded_videos(split: Path) -> frozenset[str]:
@@ -188,7 +196,7 @@ def _sav_root(source: Path, sav_root: Path | None) -> Path:
         ) from error
 
 
-def _read_run(run: Path, root: Path) -> Iterator[Video]:
+def _read_run(run: Path, root: Path, short: bool, absent: bool) -> Iterator[Video]:
     out = Folder(str(run))
     names = out.names("annotations", ".parquet")
     if not names:
@@ -197,17 +205,47 @@ def _read_run(run: Path, root: Path) -> Iterator[Video]:
         )
     locate = _Locator(root)
     for name in names:
-        for row in out.read_table(name, [*_COLUMNS, "status"]).to_pylist():
+        more = [column for column, wanted in (("short_expression", short), ("negatives", absent)) if wanted]
+        columns = [*_COLUMNS, "status", *more]  # a run of an earlier version has not all of them
+        for row in out.read_table(name, columns).to_pylist():
             if row["status"] == Status.KEPT.value:
-                video_path = locate(row["video_path"])
-                expression = Expression(
-                    object_id=row["object_id"],
-                    masklet_type=row["masklet_type"],
-                    anno_path=locate(row["anno_path"]),
-                    column=row["masklet_position"],
-                    text=row["expression"] or "",
-                )
-                yield Video(row["video_id"], video_path, row["frame_count"], (expression,))
+                video_path, anno_path = locate(row["video_path"]), locate(row["anno_path"])
+                for text in (row["expression"] or "", row.get("short_expression")):
+                    if text is not None:
+                        expression = Expression(
+                            object_id=row["object_id"],
+                            masklet_type=row["masklet_type"],
+                            anno_path=anno_path,
+                            column=row["masklet_position"],
+                            text=text,
+                        )
+                        texts = tuple(filter(None, map(_absent_text, row.get("negatives") or ())))
+                        yield Video(row["video_id"], video_path, row["frame_count"], (expression,), texts)
+
+
+def _read_absent(file: Path) -> dict[str, tuple[str, ...]]:
+    """Return video id -> the texts of a negatives.json that fit nothing in the video.
+
+    Raises:
+        ValueError: it cannot be read, or is something else.
+    """
+    try:
+        content = from_json(json_text(file.read_bytes()), cache_strings="keys")
+        return {video_id: tuple(filter(None, map(_absent_text, negatives))) for video_id, negatives in content.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"texts without a target are read from {file}, which the annotation run writes beside {TRAIN_FILE}, got "
+            f"{brief(error)}: put it there, or train without --negatives"
+        ) from error
+
+
+def _absent_text(negative: dict[str, Any]) -> str | None:
+    """Return the text of a negative if it surely fits nothing in its video, else None."""
+    text = negative["text"]
+    if not isinstance(text, str):
+        raise TypeError(f"a negative has a text, got {text!r}")
+    sure = negative["kind"] == "no_target" and not negative["unseen_twin_possible"]
+    return text if sure else None
 
 
 def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
@@ -227,7 +265,8 @@ def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
             if len(files) > 1:
                 raise ValueError(f"a video has one {kind} file, got {' and '.join(files)} for {video_id}")
         expressions.sort(key=lambda one: (one.masklet_type != "manual", one.column))
-        videos.append(replace(group[0], expressions=tuple(expressions)))
+        absent = tuple(dict.fromkeys(text for part in group for text in part.absent))
+        videos.append(replace(group[0], expressions=tuple(expressions), absent=absent))
     return videos
 
 

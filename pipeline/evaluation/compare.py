@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.schema import SIZES_FRAC, size_name
-from pipeline.evaluation.score import FIGURES, OVERALL, ExpressionScore, Scores, no_group
-from pipeline.evaluation.split import GROUPS
+from pipeline.evaluation.score import FIGURES, OVERALL, REJECTION, ExpressionScore, Scores, no_group
+from pipeline.evaluation.split import GROUPS, NO_TARGET
 
 DRAWS = 2000
 QUANTILES = (0.025, 0.975)
@@ -107,7 +107,7 @@ class Line:
     Attributes:
         facet: "group", or what the stratum is about.
         level: long, short or overall; or the stratum.
-        figures: J, F, A, JF.
+        figures: J, F, A, JF; of the level NO_TARGET N-acc, T-acc and their mean with J&F.
         differences: of the same figures to the first model, on the same videos; None for the first.
     """
 
@@ -142,15 +142,25 @@ def compare(
     names = [model.name for model in models]
     if len(set(names)) < len(names):
         raise ValueError(f"models have different names, got {', '.join(names)}; name them as NAME=path")
-    rows = [row for row in first.rows if row.group in groups]
-    kept_N = np.array([row.group in groups for row in first.rows])
+    rows = [row for row in first.rows if row.group in (*groups, NO_TARGET)]
+    kept_N = np.array([row.group in (*groups, NO_TARGET) for row in first.rows])
     resampled = Draws.make([row.video_id for row in rows], [row.group for row in rows], seed=seed, draws=draws)
     values = [np.array([(row.j, row.f, row.a) for row in model.rows])[kept_N] for model in models]
+    any_mask = [np.array([row.any_mask for row in model.rows])[kept_N] for model in models]
 
     def lines(facet: str, level: str, parts: Sequence[NDArray[np.bool_]]) -> list[Line]:
         """Return a line for every model, of the mean of the means over `parts`."""
-        chosen_N = np.any(parts, axis=0)
         figures = [_figures(resampled, values_N3, parts) for values_N3 in values]
+        return made(facet, level, np.any(parts, axis=0), FIGURES, figures)
+
+    def made(
+        facet: str,
+        level: str,
+        chosen_N: NDArray[np.bool_],
+        figure_names: Sequence[str],
+        figures: Sequence[tuple[Values, Values]],
+    ) -> list[Line]:
+        """Return a line for every model, from its figures: of the split, and of every draw."""
         return [
             Line(
                 model=name,
@@ -158,8 +168,10 @@ def compare(
                 level=level,
                 expressions=int(chosen_N.sum()),
                 videos=len(np.unique(resampled.video_N[chosen_N])),
-                figures=_intervals(value_K, draws_DK),
-                differences=None if k == 0 else _intervals(value_K - figures[0][0], draws_DK - figures[0][1]),
+                figures=_intervals(figure_names, value_K, draws_DK),
+                differences=None
+                if k == 0
+                else _intervals(figure_names, value_K - figures[0][0], draws_DK - figures[0][1]),
             )
             for k, (name, (value_K, draws_DK)) in enumerate(zip(names, figures, strict=True))
         ]
@@ -171,8 +183,18 @@ def compare(
     result = [line for name, chosen_N in of_group.items() for line in lines(GROUP, name, [chosen_N])]
     if set(groups) == set(GROUPS):
         result += lines(GROUP, OVERALL, list(of_group.values()))
-    for facet, level, chosen in strata(rows):
-        result += lines(facet, level, [np.array(chosen)])
+    without_N = np.array([row.group == NO_TARGET for row in rows], bool)
+    if without_N.any():
+        parts = list(of_group.values())
+        figures = [
+            _rejection(resampled, values_N3, any_N, without_N, parts)
+            for values_N3, any_N in zip(values, any_mask, strict=True)
+        ]
+        result += made(NO_TARGET, OVERALL, without_N, REJECTION, figures)
+    for facet, level, chosen in strata([row for row in rows if row.group != NO_TARGET]):
+        chosen_N = np.zeros(len(rows), bool)
+        chosen_N[~without_N] = chosen
+        result += lines(facet, level, [chosen_N])
     return result
 
 
@@ -187,8 +209,34 @@ def _figures(draws: Draws, values_N3: Values, parts: Sequence[NDArray[np.bool_]]
     )
 
 
-def _intervals(values_K: Values, draws_DK: Values) -> dict[str, FigureInterval]:
-    return {name: interval(value, drawn) for name, value, drawn in zip(FIGURES, values_K, draws_DK.T, strict=True)}
+def _rejection(
+    draws: Draws,
+    values_N3: Values,
+    any_mask_N: NDArray[np.bool_],
+    without_N: NDArray[np.bool_],
+    parts: Sequence[NDArray[np.bool_]],
+) -> tuple[Values, Values]:
+    """Return N-acc, T-acc and their mean with J&F, in percent, of the split and of every draw.
+
+    Args:
+        draws: of the videos.
+        values_N3: J, F, A of every expression.
+        any_mask_N: whether its prediction has a pixel in any frame.
+        without_N: whether it fits nothing in its video.
+        parts: which expressions belong to each group.
+    """
+    jf_value, jf_D = (figures[..., -1] for figures in _figures(draws, values_N3, parts))
+    right_N1 = 100.0 * (any_mask_N != without_N)[:, np.newaxis]
+    (n_acc, n_D1), (t_acc, t_D1) = (draws.means(right_N1, of_N) for of_N in (without_N, np.any(parts, axis=0)))
+    values, drawn = (n_acc[0], t_acc[0]), (n_D1[:, 0], t_D1[:, 0])
+    return (
+        np.array([*values, (jf_value + sum(values)) / 3]),
+        np.column_stack([*drawn, (jf_D + sum(drawn)) / 3]),
+    )
+
+
+def _intervals(names: Sequence[str], values_K: Values, draws_DK: Values) -> dict[str, FigureInterval]:
+    return {name: interval(value, drawn) for name, value, drawn in zip(names, values_K, draws_DK.T, strict=True)}
 
 
 def levels(row: ExpressionScore) -> dict[str, str]:

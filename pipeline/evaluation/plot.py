@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.compare import GROUP, FigureInterval, Line
+from pipeline.evaluation.split import NO_TARGET
 
 _COLOURS = (
     "#0072b2",
@@ -31,7 +32,7 @@ def plot(lines: Sequence[Line], path: Path) -> None:
     """
     models = list(dict.fromkeys(line.model for line in lines))
     groups = [line for line in lines if line.facet == GROUP]
-    kinds = [line for line in lines if line.facet != GROUP]
+    kinds = [line for line in lines if line.facet not in (GROUP, NO_TARGET)]
     panels = [(groups, "J&F, percent", False)]
     if len(models) > 1:
         panels.append(([line for line in groups if line.differences], f"J&F against {models[0]}, points", True))

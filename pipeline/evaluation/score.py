@@ -3,6 +3,10 @@
 Rounding and means are the official ones (tools/eval/eval_ref_sav.py of the release): J, F, A and JF of an expression
 are percentages with two decimals; a group's J, F and A are means of these over its expressions, its JF is (J + F) / 2;
 overall is the mean of the groups, so the few short expressions weigh as much as the many long ones.
+
+Expressions that fit nothing in their video are in no group. N-acc is the share of them whose predicted masks are all
+empty, T-acc the share of the others with any mask, in percent; a mask is empty if it has no pixel. Their mean with J&F
+ranks models that reject as well as segment (as the MeViSv2 track of LSVOS does).
 """
 
 import csv
@@ -22,10 +26,11 @@ from manifests.outputs import SCORES_CSV, SCORES_JSON
 from pipeline.evaluation.json_files import MismatchError, write_text
 from pipeline.evaluation.metrics import VideoMasks, joined, mask_faults, score_expression
 from pipeline.evaluation.predict import Predictions
-from pipeline.evaluation.split import GROUPS, Split, SplitVideo
+from pipeline.evaluation.split import GROUPS, NO_TARGET, Split, SplitVideo
 from stages.video.rle import Rle
 
 FIGURES = ("J", "F", "A", "JF")
+REJECTION = ("N-acc", "T-acc", "mean")  # the mean of J&F, N-acc and T-acc
 OVERALL = "overall"
 _PAIRS_A_PROCESS = 4000  # masks that take about as long as a process to start, 1 to 2 s
 
@@ -45,6 +50,7 @@ class ExpressionScore:
     area_frac: float  # median share of the frame, where the object is seen; 0 if nowhere
     seen_frac: float  # share of the frames in which it is seen
     strata: tuple[tuple[str, str], ...]  # (facet, level) that split.json gives
+    any_mask: bool = True  # whether the prediction has a pixel in any frame
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,21 @@ class Scores:
             means[OVERALL] = {key: sum(means[name][key] for name in GROUPS) / len(GROUPS) for key in FIGURES}
         return means
 
+    def rejection(self, names: Sequence[str] = GROUPS) -> dict[str, float] | None:
+        """Return N-acc, T-acc and their mean with J&F, in percent; None if every expression has a target.
+
+        Args:
+            names: the groups whose expressions have a target; J&F is that of overall if both are asked for.
+        """
+        without = [row for row in self.rows if row.group == NO_TARGET]
+        if not without:
+            return None
+        means = self.groups(names)
+        n_acc = 100 * float(np.mean([not row.any_mask for row in without]))
+        t_acc = 100 * float(np.mean([row.any_mask for row in self.rows if row.group in names]))
+        jf = means[OVERALL if OVERALL in means else names[0]]["JF"]
+        return dict(zip(REJECTION, (n_acc, t_acc, (jf + n_acc + t_acc) / 3), strict=True))
+
 
 def no_group(name: str, counts: Mapping[str, int]) -> str:
     """Return the message that says why there is no figure for a group, and what to do.
@@ -97,6 +118,9 @@ def no_group(name: str, counts: Mapping[str, int]) -> str:
 def write_scores(scores: Scores, folder: Path, groups: Sequence[str] = GROUPS) -> None:
     """Write `ref_sav_valid.json` and `ref_sav_valid.csv`, as the official scorer names and fills them.
 
+    If expressions without a target are in the split, the first also has their figures, under `no target`, and the
+    second their rows, with a type_id of 2.
+
     Raises:
         ValueError: a group has no expression; nothing is written.
     """
@@ -105,11 +129,13 @@ def write_scores(scores: Scores, folder: Path, groups: Sequence[str] = GROUPS) -
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("video_name", "exp_id", "exp", "videxp", "J", "F", "JF", "A", "type_id"))
     for row in scores.rows:
-        if row.group in groups:
+        if row.group in (*groups, NO_TARGET):
             names = (row.video_id, row.exp_id, row.text, f"{row.video_id}_{row.exp_id}")
-            writer.writerow([*names, row.j, row.f, row.jf, row.a, GROUPS.index(row.group)])
+            writer.writerow([*names, row.j, row.f, row.jf, row.a, (*GROUPS, NO_TARGET).index(row.group)])
     write_text(folder / SCORES_CSV, text.getvalue())
-    write_text(folder / SCORES_JSON, json.dumps(means, indent=4, allow_nan=False) + "\n")
+    rejection = scores.rejection(groups)
+    content = means if rejection is None else means | {NO_TARGET: rejection}
+    write_text(folder / SCORES_JSON, json.dumps(content, indent=4, allow_nan=False) + "\n")
 
 
 def score(name: str, split: Split, predictions: Predictions, workers: int | None = None) -> Scores:
@@ -188,16 +214,21 @@ def _score_video(job: tuple[SplitVideo, Mapping[str, list[Rle | None]]]) -> list
                 area_frac=float(np.median(seen_T)) / (video.height_px * video.width_px) if len(seen_T) else 0.0,
                 seen_frac=len(seen_T) / len(video.frames),
                 strata=one.strata,
+                any_mask=bool(pred.areas_T.any()),
             )
         )
     return rows
 
 
 def _truths(video: SplitVideo) -> dict[tuple[str, ...], VideoMasks]:
-    """Return the masks that expressions mean, by the objects they name."""
+    """Return the masks that expressions mean, by the objects they name; empty ones for those that name none."""
+    nothing: list[list[Rle | None]] = [[None] * len(video.frames)]
     return {
         anno_ids: VideoMasks.read(
-            joined([video.masks[anno_id] for anno_id in anno_ids]), video.frames, video.height_px, video.width_px
+            joined([video.masks[anno_id] for anno_id in anno_ids] or nothing),
+            video.frames,
+            video.height_px,
+            video.width_px,
         )
         for anno_ids in {one.anno_ids for one in video.expressions}
     }

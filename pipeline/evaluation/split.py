@@ -2,7 +2,8 @@
 
 `meta_expressions_valid.json` has the videos, their frames and expressions, `mask_dict.json` a mask or null of every
 object at every frame, `videos/<video>/<frame>.jpg` the frames, which only a model needs. Ours has
-a `split.json` beside; its `strata_of`, if there, says of what kind the expressions are.
+a `split.json` beside; its `strata_of`, if there, says of what kind the expressions are. An expression that fits nothing
+in its video has `"no_target": true` and an empty `anno_id`; the official split has none.
 
 The official loader sorts the names of frames and the official scorer does not, and masks go by position: names that
 are not sorted as they stand would be scored against masks of other frames, so they are refused.
@@ -19,6 +20,7 @@ from stages.video.images import Image, read_image
 from stages.video.rle import Rle
 
 GROUPS = ("long", "short")  # at the position of their type_id
+NO_TARGET = "no target"  # the group of expressions that fit nothing in their video
 _FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
 _WAY_OUT = "Export the split again, or correct the files; nothing was scored."
 
@@ -30,8 +32,8 @@ class SplitExpression:
     Attributes:
         exp_id: number within the video.
         text: the expression.
-        anno_ids: objects whose masks together are the truth.
-        group: long or short.
+        anno_ids: objects whose masks together are the truth; none if it fits nothing in the video.
+        group: long, short or NO_TARGET.
         strata: (facet, level) that split.json gives.
     """
 
@@ -128,9 +130,17 @@ def _expression_faults(one: Any, masks: dict[str, Any], frames: int) -> Iterator
         return
     if one.get("type_id") not in range(len(GROUPS)) or not isinstance(one["type_id"], int):
         yield f"type_id is 0 (long) or 1 (short), got {one.get('type_id')!r}"
-    ids = one.get("anno_id")
+    ids, without = one.get("anno_id"), one.get("no_target", False)
+    if not isinstance(without, bool):
+        yield f"no_target is true or false, got {without!r}"
+        return
+    if without:
+        if ids != []:
+            yield f"anno_id is [] where no_target is true, got {ids!r}"
+        return
     if not isinstance(ids, list) or not ids:
-        yield f"anno_id is a list with one object at least, got {ids!r}"
+        rule = 'anno_id is a list with one object at least, or "no_target": true says that it fits nothing'
+        yield f"{rule}, got {ids!r}"
         return
     for anno_id in map(str, ids):
         if anno_id not in masks:
@@ -146,7 +156,7 @@ def _video(video_id: str, entry: Any, masks: dict[str, Any], strata: dict[str, d
             exp_id=exp_id,
             text=one["exp"],
             anno_ids=tuple(sorted(set(map(str, one["anno_id"])))),
-            group=GROUPS[one["type_id"]],
+            group=NO_TARGET if one.get("no_target") else GROUPS[one["type_id"]],
             strata=tuple(sorted(strata.get(exp_id, {}).items())),
         )
         for exp_id, one in entry["expressions"].items()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from manifests.text_tables import markdown_table, text_table
 from pipeline.evaluation.compare import GROUP, FigureInterval, Line
-from pipeline.evaluation.score import FIGURES, OVERALL
+from pipeline.evaluation.score import FIGURES, OVERALL, REJECTION
+from pipeline.evaluation.split import NO_TARGET
 
 # Table 10 of arXiv 2501.04001: J&F on the paper's own 1,147 videos, which are not those of another split.
 PAPER: dict[str, dict[str, float]] = {
@@ -17,6 +18,7 @@ PAPER: dict[str, dict[str, float]] = {
     "paper: VISA": {OVERALL: 11.8},
 }
 _NAMES = {"JF": "J&F"}
+_REJECTION_NAMES = (*REJECTION[:-1], "mean of both and J&F")
 _CSV_HEAD = (
     *("model", "facet", "level", "expressions", "videos", "figure", "percent", "low", "high"),
     *("difference", "difference_low", "difference_high"),
@@ -24,14 +26,23 @@ _CSV_HEAD = (
 
 
 def screen_text(lines: Sequence[Line]) -> str:
-    """Return J, F and J&F of the groups, the last with its interval, as plain columns."""
+    """Return J, F and J&F of the groups, the last with its interval, as plain columns.
+
+    If there are expressions without a target, N-acc, T-acc and their mean with J&F follow.
+    """
     rows: list[tuple[str, ...]] = [("", "", "J", "F", "J&F", "95 % interval", "against the first")]
     for line in _of_groups(lines):
         jf, against = line.figures["JF"], line.differences
         low_high = "" if jf.low is None or jf.high is None else f"{jf.low:.2f} to {jf.high:.2f}"
         plain = (f"{line.figures[name].value:.2f}" for name in ("J", "F", "JF"))
         rows.append((line.model, line.level, *plain, low_high, _signed(against["JF"]) if against else ""))
-    return "\n".join(text_table(rows, left=2))
+    table = "\n".join(text_table(rows, left=2))
+    without = [line for line in lines if line.facet == NO_TARGET]
+    if not without:
+        return table
+    rejections = [("", *(f"{name} [95 % interval]" for name in _REJECTION_NAMES))]
+    rejections += [(line.model, *(str(line.figures[name]) for name in REJECTION)) for line in without]
+    return table + "\n\n" + "\n".join(text_table(rejections, left=1))
 
 
 def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
@@ -69,13 +80,31 @@ def markdown(lines: Sequence[Line], *, paper: bool = False) -> str:
             "On the same videos: an interval without 0 is a difference that other videos would show as well.",
             markdown_table(["model", *levels], differences),
         ]
-    strata = [line for line in lines if line.facet != GROUP]
+    parts += _rejection([line for line in lines if line.facet == NO_TARGET])
+    strata = [line for line in lines if line.facet not in (GROUP, NO_TARGET)]
     if strata:
         cells = {(line.facet, line.level, line.model): str(line.figures["JF"]) for line in strata}
         counts = {(line.facet, line.level): (str(line.expressions), str(line.videos)) for line in strata}
         rows = [[*key, *counts[key], *(cells[*key, model] for model in models)] for key in counts]
         parts += ["## J&F by kind", markdown_table(["facet", "level", "expressions", "videos", *models], rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def _rejection(lines: Sequence[Line]) -> list[str]:
+    """Return the part on expressions without a target; nothing if there are none."""
+    if not lines:
+        return []
+    rows = [[line.model, *(f"{line.figures[name]}{_against(line, name)}" for name in REJECTION)] for line in lines]
+    return [
+        "## Expressions without a target",
+        f"{lines[0].expressions} in {lines[0].videos} videos, in none of the figures above. N-acc is the share of them "
+        "whose masks are all empty, T-acc the share of all others with any mask; a mask is empty if it has no pixel.",
+        markdown_table(["model", *_REJECTION_NAMES], rows),
+    ]
+
+
+def _against(line: Line, name: str) -> str:
+    return f"; {_signed(line.differences[name])} against the first" if line.differences else ""
 
 
 def as_csv(lines: Sequence[Line], *, paper: bool = False) -> str:

@@ -22,15 +22,16 @@ from pipeline.export.annotations import Annotations
 _LEVELS = ("object_description", "scene_description", "video_description")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
-    *("frame_count", "areas_px", "expression", *_LEVELS),
+    *("frame_count", "areas_px", "expression", "short_expression", *_LEVELS),
 )
 
 
 def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the entries of `Ref-SAV.json`: the name, `<video_id>_<manual|auto>`, and its paths and objects.
 
-    `formated` (the official spelling) is the expression. `object_id` and the three descriptions are ours; the official
-    code does not read them.
+    `formated` (the official spelling) is the expression. `short_caps` has the short one, if there is one: the key is
+    that of the official file, whose training code reads `formated` alone; ours reads both. `object_id` and the three
+    descriptions are ours.
 
     Raises:
         ValueError: the official code could not read a kept row; the message has its object_id.
@@ -50,6 +51,7 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
                 "objects": {
                     str(row["masklet_position"]): {
                         "formated": row["expression"],
+                        **({"short_caps": [row["short_expression"]]} if row["short_expression"] else {}),
                         "object_id": row["object_id"],
                         **{level: row[level] for level in _LEVELS},
                     }

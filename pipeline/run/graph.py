@@ -14,9 +14,11 @@ from stages.check_facts import CheckFacts
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
+from stages.make_negatives import MakeNegatives
 from stages.render_views import RenderViews
 from stages.repair_expression import RepairExpression
 from stages.repair_object import RepairObject
+from stages.shorten_expression import ShortenExpression
 from stages.writer import Writer, WriterStage
 
 
@@ -41,6 +43,8 @@ def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
         ComposeExpression(writer),
         CheckFacts("repair" if config.repair else config.on_contradiction, writer.pool),
         *([RepairExpression(writer, config.on_contradiction)] if config.repair else []),
+        *([ShortenExpression(writer)] if config.short or not config.models else []),
+        MakeNegatives(writer.pool),
     ]
 
 
@@ -68,5 +72,5 @@ def check(stages: Sequence[Stage]) -> None:
 @cache
 def prompts_by_stage() -> dict[str, tuple[str, ...]]:
     """Return the names of the prompts that a stage may ask, by the name of the stage, for all stages that ask any."""
-    stages = build(RunConfig(recipe="every stage", repair=True), Folder("."), MeasuredWriter())
+    stages = build(RunConfig(recipe="every stage", repair=True, short=True), Folder("."), MeasuredWriter())
     return {stage.name: stage.asks for stage in stages if isinstance(stage, WriterStage)}

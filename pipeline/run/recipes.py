@@ -57,6 +57,7 @@ def paper() -> RunConfig:
             engine_kwargs=_COMMON,
         ),
         repair=False,
+        short=False,
         on_contradiction="reject",
     )
 

@@ -26,6 +26,7 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     repair: bool = False  # ask once more where texts contradict, else drop the object (paper, section 3.3)
     on_contradiction: Literal["report", "reject"] = "reject"  # what to do if facts contradict a text
+    short: bool = True  # write a short text of every kept object, too
     in_flight: int = 32  # most open requests, of all models and replicas together
     request: tuple[str, ...] = ()  # request fields: name=value sets one, -name leaves one out
     max_attempts: int = 3  # a row that failed so often is poisoned: its own data are the cause

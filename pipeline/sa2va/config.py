@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
+MAX_NEGATIVES_FRAC = 0.9
 QWEN_PATCH_PX = 28  # the side of the square that the official pixel budgets are counted in
 
 
@@ -51,6 +52,7 @@ class DataConfig:
     frame_choice: Literal["uniform", "random"] = "uniform"  # official: random; uniform is what inference does (Sa2VA-i)
     with_replacement: bool = False  # official: always 5 objects, the same ones again where there are fewer
     repeats: int = 1  # times a video comes up in an epoch (official: 4)
+    negatives_frac: float = 0.0  # of all texts that fit nothing in their video, answered without [SEG]; official: 0
     max_tokens: int = 8192  # a longer conversation loses its last turns, and their masks with them
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
     official_prompts: bool = False  # answers, cut and inference as released
@@ -59,6 +61,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("frames", "max_objects", "repeats", "max_tokens"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        rule = "negatives_frac must be in [0, 0.9]: texts with a target must remain"
+        _check(0 <= self.negatives_frac <= MAX_NEGATIVES_FRAC, rule, self.negatives_frac)
         _check_choice("frame_choice", self.frame_choice, "uniform", "random")
 
 

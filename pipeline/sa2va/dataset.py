@@ -67,13 +67,16 @@ class RefSavDataset(Dataset[Batch]):
         frames = choose_frames(reader.annotated_count, self._config, rng)
         expressions = choose_expressions(video.expressions, self._config, rng)
         images, masks_OFMM = read_clip(reader, video, frames, expressions, self._mask_px)
+        seed = int(rng.integers(2**63))
+        absent = choose_absent(video.absent, len(expressions), self._config, rng)
         return self._encode(
             video_id=video.video_id,
             object_ids=tuple(one.object_id for one in expressions),
             texts=tuple(one.text for one in expressions),
             frames=images,
             masks_OFMM=masks_OFMM,
-            seed=int(rng.integers(2**63)),
+            seed=seed,
+            **({"absent": absent} if absent else {}),
         )
 
     def _drawing(self, epoch: int, index: int) -> tuple[Video, np.random.Generator]:
@@ -89,7 +92,11 @@ class RefSavDataset(Dataset[Batch]):
             objects = len({one.object_id for one in video.expressions})
             turns = config.max_objects if config.with_replacement else min(config.max_objects, objects)
             characters = sum(len(one.text) for one in video.expressions)
-            of_videos.append(max(1, round(turns * characters / len(video.expressions))))
+            mean = turns * characters / len(video.expressions)
+            if config.negatives_frac and video.absent:
+                more = min(turns * config.negatives_frac / (1 - config.negatives_frac), len(video.absent))
+                mean += more * sum(map(len, video.absent)) / len(video.absent)
+            of_videos.append(max(1, round(mean)))
         return of_videos * config.repeats
 
 
@@ -131,6 +138,36 @@ def choose_expressions(
     return [
         group[int(rng.integers(len(group)))] if len(group) > 1 else group[0] for group in map(groups.__getitem__, drawn)
     ]
+
+
+def choose_absent(texts: Sequence[str], beside: int, config: DataConfig, rng: np.random.Generator) -> list[str]:
+    """Draw texts that fit nothing in the video, so that they are a share of `config.negatives_frac` of all its texts.
+
+    The texts with a target stay as they are drawn; these are added. A share that gives no whole number is met in the
+    mean over all examples, if the video has enough of them.
+
+    Args:
+        texts: of the video.
+        beside: number of the example's texts that have a target.
+        config: has the share.
+        rng: draws; it is not asked if the share is 0.
+    """
+    if not config.negatives_frac:
+        return []
+    wanted = beside * config.negatives_frac / (1 - config.negatives_frac)
+    count = int(wanted) + (rng.random() < wanted % 1)
+    return [texts[n] for n in rng.permutation(len(texts))[:count].tolist()]
+
+
+def absent_share_frac(videos: Sequence[Video], config: DataConfig) -> float:
+    """Return the share of texts without a target that an epoch has in the mean: less than asked for where some lack."""
+    texts = absent = 0.0
+    for video in videos:
+        objects = len({one.object_id for one in video.expressions})
+        beside = config.max_objects if config.with_replacement else min(config.max_objects, objects)
+        texts += beside
+        absent += min(beside * config.negatives_frac / (1 - config.negatives_frac), len(video.absent))
+    return absent / (texts + absent)
 
 
 def steps(lengths: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[list[int]]:

@@ -20,6 +20,7 @@ from pipeline.sa2va.config import DataConfig
 from pipeline.sa2va.families import Family
 from pipeline.sa2va.pixels import squares
 from pipeline.sa2va.text import (
+    ANSWER_ABSENT,
     ANSWERS_OFFICIAL,
     IGNORED,
     ChatTurn,
@@ -96,6 +97,7 @@ class Encoder:
         frames: Sequence[Image],
         masks_OFMM: NDArray[np.uint8],
         seed: int,
+        absent: Sequence[str] = (),
     ) -> Batch:
         """Encode a video, without its last turns and their masks where they exceed the configured number of tokens.
 
@@ -108,14 +110,19 @@ class Encoder:
             texts: an expression for every object.
             frames: F images, in the order of time.
             masks_OFMM: 0 or 1.
-            seed: decides which templates are drawn.
+            seed: decides which templates are drawn, and where the texts that fit nothing stand.
+            absent: texts that fit nothing in the video: they are asked about among the others, and have no mask.
 
         Raises:
             ValueError: shapes do not agree, or a text cannot be encoded; the message has the video's id.
         """
         try:
             self._check(object_ids, texts, frames, masks_OFMM)
-            turns = self._turns(texts, Random(seed))
+            rng = Random(seed)
+            turns = self._turns(texts, rng)
+            for text in absent:
+                question = training_question(text, rng=rng, templates=self._config.official_questions)
+                turns.insert(rng.randrange(len(turns) + 1), ChatTurn(question, ANSWER_ABSENT))
             pixels = self._family.pixels(frames, self._config.pixels)
             talk = conversation(
                 self._tokenizer,
@@ -126,7 +133,8 @@ class Encoder:
             )
         except ValueError as error:
             raise ValueError(f"video {video_id}: {error}") from error
-        kept = len(turns) if self._config.official_prompts else talk.turns
+        kept_turns = turns if self._config.official_prompts else turns[: talk.turns]
+        kept = sum(turn.answer != ANSWER_ABSENT for turn in kept_turns)
         return Batch(
             video_ids_B=(video_id,),
             object_ids_B=(tuple(object_ids[:kept]),),
@@ -181,7 +189,8 @@ class TextCheck:
         """
         config = self._config
         max_tokens = sys.maxsize if config.official_prompts else config.max_tokens  # the release cuts what is too long
-        answers = ANSWERS_OFFICIAL if config.official_prompts else [training_answer(Random(0), official=False)]
+        ours = [training_answer(Random(0), official=False), ANSWER_ABSENT]
+        answers = ANSWERS_OFFICIAL if config.official_prompts else ours
         visual = self._family.visual_text([1] * config.frames)
         refuse_special_tokens(self._tokenizer, text)
         for question in training_questions(text, config.official_questions):

@@ -26,6 +26,7 @@ ANSWERS_OFFICIAL = (
     "[SEG].",
 )
 _ANSWER = ANSWERS_OFFICIAL[0]  # ours is always the same: nothing is learned from guessing which of five is wanted
+ANSWER_ABSENT = "It is not in this video."  # to a text that fits nothing: without [SEG] there is no mask
 # inference asks the first of a kind
 _DESCRIPTION = (
     "Please segment the object that fits this description. {text}",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from manifests.expression import OBJECT_OPENING, SCENE_OPENING, VIDEO_OPENING
 from manifests.schema import Colour, Facts, Neighbour, Span
-from pipeline.writers.distinguish import MOST_FRAC, Distinction, count_word, distinguish, spoken_colours
+from stages.claims.distinguish import MOST_FRAC, Distinction, count_word, distinguish, spoken_colours
 
 _PURE_FRAC = 0.8  # share of a colour from which the other colours are not mentioned
 _TOGETHER_FRAC = 0.5  # a neighbour that is seen for less of the object's time is no landmark

@@ -5,18 +5,16 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from manifests.schema import Colour, Facts, Row
+from manifests.schema import Facts, Row
 from pipeline.writers import english
-from pipeline.writers.distinguish import distinguish
 from prompts import Prompt
-from stages.video.colour import MAX_DRIFT_FRAC
+from prompts.replies import MAX_SHORT_TEXTS
+from stages.claims.distinguish import distinguish
+from stages.claims.minimal import minimal_texts
+from stages.claims.recognizable import seen_objects, verdict
 
 R = TypeVar("R", bound=BaseModel)
 ReplyFields = dict[str, object]  # field of the prompt's reply class -> value
-
-# Objects with more of their surface in the colours around them are taken for background: patches of road, wall or sky
-# have 0.83 and more, separate things on real clips have at most 0.66.
-_MAX_CAMOUFLAGE_FRAC = 0.8
 
 
 class MeasuredWriter:
@@ -45,10 +43,10 @@ def _caption_masked(row: Row, facts: Facts) -> ReplyFields:
 
 
 def _check_consistency(row: Row, facts: Facts) -> ReplyFields:
-    verdict, conflict = _judge(facts)
-    consistent = verdict == "consistent"
+    said, conflict = verdict(facts)
+    consistent = said == "consistent"
     description = english.object_level(facts, is_part=row.part_of is not None) if consistent else ""
-    return {"verdict": verdict, "conflict": conflict, "object_description": description}
+    return {"verdict": said, "conflict": conflict, "object_description": description}
 
 
 def _describe_scene(row: Row, facts: Facts) -> ReplyFields:
@@ -70,6 +68,11 @@ def _compose_expression(row: Row, facts: Facts) -> ReplyFields:
     return {"expression": " ".join(filter(None, parts)), "ambiguous_with": list(distinction.ambiguous_with)}
 
 
+def _shorten_expression(row: Row, facts: Facts) -> ReplyFields:
+    found = minimal_texts(facts.object_id, seen_objects(facts, row.sibling_facts))
+    return {"texts": [made.text for made in sorted(found, key=lambda made: len(made.text.split()))[:MAX_SHORT_TEXTS]]}
+
+
 def _repair_object(row: Row, facts: Facts) -> ReplyFields:
     # The verdict stays: the facts are the same at the second look.
     return {"verdict": "inconsistent", "conflict": row.conflict or "", "object_description": ""}
@@ -84,35 +87,10 @@ _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "compose_expression": _compose_expression,
     "repair_object": _repair_object,
     "repair_expression": _compose_expression,
+    "shorten_expression": _shorten_expression,
 }
-
-
-def _judge(facts: Facts) -> tuple[str, str]:
-    """Return (verdict, conflict) as a `Consistency` reply has them.
-
-    The verdict is consistent if the best frame and the video show the same colours, and they differ from those around.
-    """
-    best, overall = _listed(facts.colours_best), _listed(facts.colours)
-    if not facts.colours or not facts.colours_best:
-        return "unrecognizable", f"colours could not be measured: best view {best}, whole video {overall}"
-    if facts.colour_drift_frac > MAX_DRIFT_FRAC:
-        drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {MAX_DRIFT_FRAC}"
-        return "inconsistent", f"best view is {best}, whole video is {overall}: {drift}"
-    if not facts.colours_known:
-        return (
-            "unrecognizable",
-            f"in glare or in the dark nothing has its colour: best view {best}, whole video {overall}",
-        )
-    if facts.camouflage_frac > _MAX_CAMOUFLAGE_FRAC:
-        camouflage = f"{facts.camouflage_frac:.2f} of it in the colours around it > {_MAX_CAMOUFLAGE_FRAC}"
-        return "unrecognizable", f"nothing sets it off: {best} amid {_listed(facts.surroundings)}, {camouflage}"
-    return "consistent", ""
 
 
 def _others(row: Row) -> list[Facts]:
     """Return the facts of the objects that a viewer would see too: no patches of background, no masks of two things."""
-    return [facts for facts in row.sibling_facts if _judge(facts)[0] == "consistent"]
-
-
-def _listed(colours: Sequence[Colour]) -> str:
-    return ", ".join(f"{colour.name} {colour.share_frac:.2f}" for colour in colours) or "none"
+    return [facts for facts in row.sibling_facts if verdict(facts)[0] == "consistent"]

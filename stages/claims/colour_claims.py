@@ -35,6 +35,10 @@ _SHADES = {
     "coral salmon peach": "pink orange red brown white",
 }
 _MEASURED = {name: set(terms.split()) for names, terms in _SHADES.items() for name in names.split()}
+_UNNAMED = ("object", "thing", "something", "one", "part")
+_LISTED = re.compile(r" and |, (?!and it is )", re.IGNORECASE)
+_DEGREE = re.compile(r"\b(?:mostly|partly)\b", re.IGNORECASE)
+_PRINCIPAL = {name: terms.split()[0] for names, terms in _SHADES.items() for name in names.split()}
 _PALE, _DARK = {"white", "grey"}, {"black", "grey", "brown"}
 
 _COLOUR = re.compile(
@@ -51,6 +55,7 @@ _NO_CLAIM = re.compile(
     r"|label|accent|\b(?:an?|the) orange$",
     re.IGNORECASE,
 )
+_WITH_DEGREE = re.compile(rf"(?:\b(mostly|partly) )?(?<![\w-])({'|'.join(_PRINCIPAL)})(?![\w-])", re.IGNORECASE)
 
 
 def colour_contradictions(text: str, facts: Facts) -> Iterator[Contradiction]:
@@ -74,6 +79,38 @@ def colour_contradictions(text: str, facts: Facts) -> Iterator[Contradiction]:
         best = ", ".join(f"{colour.name} {colour.share_frac:.2f}" for colour in facts.colours_best)
         claim = phrase[named[0].start() : named[-1].end()]
         yield Contradiction(kind="colour", claim=claim, measured=f"{measured}; {best} where it is largest")
+
+
+def shades_of(name: str) -> set[str]:
+    """Return the measured colours that a thing of this colour word may have in shade, glare or warm light."""
+    return _MEASURED[name]
+
+
+def spoken_colours_of(phrase: str) -> list[tuple[str, str]]:
+    """Return (degree, basic colour term) of the colours of a short phrase about an "object", which need not name all.
+
+    The degree is all, mostly or partly. Empty for a phrase that says what kind of thing it is, as in `spoken_look`.
+    """
+    if head_noun(phrase) not in (*_UNNAMED, *_PRINCIPAL) or _NO_CLAIM.search(phrase):
+        return []
+    return [((degree or "all").lower(), _PRINCIPAL[name.lower()]) for degree, name in _WITH_DEGREE.findall(phrase)]
+
+
+def spoken_look(text: str) -> tuple[str | None, frozenset[str]] | None:
+    """Return the colours that the first sentence gives an object, as `distinguish.spoken_colours` does, or None.
+
+    None for a text that says what kind of thing it is: "the red car" may have black wheels and windows, so only the
+    colours of an unnamed "thing" say how much of it has them. None for patterns, clear and shining things too.
+    """
+    sentence, noun = text.split(". ")[0].rstrip("."), head_noun(text)
+    found = [match for match in _COLOUR.finditer(sentence) if not match["pale"] and not match["dark"]]
+    if not found or _NO_CLAIM.search(sentence) or noun not in (*_UNNAMED, *_PRINCIPAL):
+        return None
+    names = [_PRINCIPAL[match["name"].lower()] for match in found]
+    degree, after = _DEGREE.search(sentence), sentence[found[0].end() :]
+    listed = len(found) > 1 and bool(_LISTED.match(after))
+    most = degree.group().lower() == "mostly" if degree else not listed
+    return (names[0] if most else None), frozenset(names)
 
 
 def _terms(match: re.Match[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Checks claims of side: where on the screen the object is said to be, against where its mask is."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -65,6 +66,11 @@ def side_contradictions(clauses: Sequence[Clause], facts: Facts) -> Iterator[Con
                 yield Contradiction(kind="side", claim=quoted(match), measured=_measured(facts))
 
 
+def centre_margin_frac(axis: int, facts: Facts) -> float:
+    """Return how far its centre must be from the middle of the frame along x (0) or y (1) for everybody to see it."""
+    return _MARGIN_FRAC[axis] + _EXTENT_FRAC * math.sqrt(facts.area_median_frac)
+
+
 def _is_bare(words: Sequence[str]) -> bool:
     """Return whether the words mean the view without 'of the view': 'at the top' may be that of a hill, 'left' not."""
     return "left" in words or "right" in words
@@ -88,7 +94,7 @@ def _ruled_out(word: str, clause: Clause, match: re.Match[str], facts: Facts) ->
         beyond = [min(first[0], last[0]) > 1 - _OUTER_FRAC, max(first[0], last[0]) < _OUTER_FRAC]
         return word in ("center", "centre", "middle") and any(beyond) and best_column in ("left", "right")
     axis, sign = _WORDS[word]
-    margin = _MARGIN_FRAC[axis] + _EXTENT_FRAC * facts.area_median_frac**0.5
+    margin = centre_margin_frac(axis, facts)
     away = [(0.5 - point[axis]) * sign > margin for point in (first, last)]
     # A writer that is shown a few moments may have missed the very first sight of an object that enters, and the very
     # last of one that leaves.

@@ -16,10 +16,10 @@ from manifests.row_results import Reject
 from manifests.schema import Facts, Neighbour, Reason, Row, Span, Status
 from pipeline.run.run_stages import run_stages
 from pipeline.writers import english
-from pipeline.writers.distinguish import TRAITS, colour_gap_frac, distinguish, spoken_colours
 from pipeline.writers.measured import MeasuredWriter
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
+from stages.claims.distinguish import TRAITS, colour_gap_frac, distinguish, spoken_colours
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo

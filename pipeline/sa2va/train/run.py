@@ -25,7 +25,7 @@ from pipeline.sa2va.build import build, load_tokenizer
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import check_export, save_sa2va, scratch_folders
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.dataset import RefSavDataset
+from pipeline.sa2va.dataset import RefSavDataset, absent_share_frac
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, TextCheck, collate
 from pipeline.sa2va.lora import parameters, prepare, summary
@@ -62,11 +62,33 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
     exclude = frozenset[str]().union(*map(excluded_videos, splits))
     root = Path(config.sav_root) if config.sav_root else None
     sources = [Path(source) for source in config.sources]
-    videos = read_videos(sources, root, exclude=exclude, official=config.official)
+    share_frac = config.data.negatives_frac
+    videos = read_videos(sources, root, exclude=exclude, official=config.official, absent=share_frac > 0)
     clips = Clips([Path(store) for store in config.stores])
     check_text = TextCheck(*load_tokenizer(config.model.base), config.data)
     workers = max(1, config.loader_workers)
-    return check_videos(videos, clips, workers=workers, on_bad=config.on_bad, check_text=check_text), clips
+    videos = check_videos(videos, clips, workers=workers, on_bad=config.on_bad, check_text=check_text)
+    if share_frac:
+        _say_share(videos, config)
+    return videos, clips
+
+
+def _say_share(videos: list[Video], config: TrainConfig) -> None:
+    """Log which share of the texts will be without a target.
+
+    Raises:
+        ValueError: there are none.
+    """
+    wanted_frac, share_frac = config.data.negatives_frac, absent_share_frac(videos, config.data)
+    without = sum(not video.absent for video in videos)
+    if not share_frac:
+        raise ValueError(
+            f"--negatives {wanted_frac:g} needs texts without a target, got none in {len(videos)} videos of "
+            f"{', '.join(config.sources)}: annotate again with this version, or train without --negatives"
+        )
+    logger.info("%.1f %% of the texts are without a target, asked for %.1f %%", 100 * share_frac, 100 * wanted_frac)
+    if without:
+        logger.warning("%d of %d videos have no text without a target", without, len(videos))
 
 
 def check_run(config: TrainConfig, videos: list[Video]) -> None:

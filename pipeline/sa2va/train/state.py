@@ -25,7 +25,7 @@ from manifests.row_results import FatalError
 from pipeline.data.videos import FileDigests, Video
 from pipeline.engines.models import fingerprint, glimpse, named_glimpse
 from pipeline.sa2va.checkpoint.weights import read_pickled
-from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.config import DataConfig, TrainConfig
 from pipeline.sa2va.config_file import CONTENT
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
@@ -36,6 +36,8 @@ _FILES = ("model.pt", "optimiser.pt", "settings.json", _DATA)
 _MAY_DIFFER = {setting.name for setting in fields(TrainConfig)}
 _MAY_DIFFER -= {"model", "data", "optim", "seed", "official"}  # what they come to on disk is in DataIdentity
 _MAY_DIFFER |= {"optim.micro_batch", "model.gradient_checkpointing"}  # how a step is computed, not what
+# what a setting that a checkpoint does not name was: one that came later
+_DEFAULTS = {f"data.{name}": value for name, value in asdict(DataConfig()).items()}
 _FILES_OF_MODEL = ("model.base", "model.sam2.checkpoint")  # compared by their content, wherever they lie
 _READ = {".bin", ".json", ".jinja", ".model", ".pt", ".safetensors", ".txt"}  # of a base model
 _FEW = 3
@@ -68,7 +70,8 @@ class DataIdentity:
                 files[video.video_id] = (*files.get(video.video_id, ()), video.files)
             objects[video.video_id] = objects.get(video.video_id, ()) + tuple(e.object_id for e in video.expressions)
             rows = [[row.object_id, row.masklet_type, row.column, row.text] for row in video.expressions]
-            digest.update(json.dumps([video.video_id, video.frame_count, rows]).encode())
+            absent = [list(video.absent)] if video.absent else []
+            digest.update(json.dumps([video.video_id, video.frame_count, rows, *absent]).encode())
         return cls(objects, digest.hexdigest(), frozenset(before) | objects.keys(), files)
 
     def to_json(self) -> str:
@@ -190,7 +193,7 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
         if name in _FILES_OF_MODEL and known.get(name) and contents.get(name):
             if known[name] != contents[name]:
                 changes.append(f"the files of {name} are others than those of {before.get(name)!r} were, got {value!r}")
-        elif value != before.get(name):
+        elif value != before.get(name, _DEFAULTS.get(name)):
             changes.append(f"{name} was {before.get(name)!r}, is {value!r}")
     if changes:
         raise ValueError(

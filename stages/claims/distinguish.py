@@ -29,6 +29,7 @@ class Trait:
     """A measured scalar by which objects of a video can be ranked, and the words for it.
 
     Attributes:
+        name: how a stored claim calls it.
         value: the scalar of an object; None if it is not known, and then it sets nothing apart.
         margin: the least difference that counts.
         ends: words for the lowest and the highest of three or more ("it is …").
@@ -37,6 +38,7 @@ class Trait:
         many: words for several that are level at the low end, or at the high end ("one of the two that …").
     """
 
+    name: str
     value: Callable[[Facts], float | None]
     margin: float
     ends: tuple[str, str]
@@ -69,6 +71,7 @@ _LEAST_SPEED_PX_S = 15.0  # a lower speed may be no more than the jitter of a ma
 
 TRAITS = (
     Trait(
+        "x_start",
         lambda facts: facts.centre_start_frac[0],
         _PLACE_MARGIN_FRAC,
         ("the leftmost at first", "the rightmost at first"),
@@ -77,6 +80,7 @@ TRAITS = (
         ("start furthest to the left", "start furthest to the right"),
     ),
     Trait(
+        "area",
         lambda facts: math.log2(max(facts.area_median_frac, 1e-6)),
         _AREA_MARGIN_LOG2,
         ("the smallest", "the largest"),
@@ -85,6 +89,7 @@ TRAITS = (
         ("are smallest", "are largest"),
     ),
     Trait(
+        "y_start",
         lambda facts: facts.centre_start_frac[1],
         _PLACE_MARGIN_FRAC,
         ("the uppermost at first", "the lowest at first"),
@@ -93,6 +98,7 @@ TRAITS = (
         ("start highest up", "start lowest"),
     ),
     Trait(
+        "seen_from",
         _seen_from_s,
         _TIME_MARGIN_S,
         ("the first to be seen", "the last to come into view"),
@@ -101,6 +107,7 @@ TRAITS = (
         ("are seen first", "come into view last"),
     ),
     Trait(
+        "x_end",
         lambda facts: facts.centre_end_frac[0],
         _PLACE_MARGIN_FRAC,
         ("the one that ends up furthest to the left", "the one that ends up furthest to the right"),
@@ -109,6 +116,7 @@ TRAITS = (
         ("end up furthest to the left", "end up furthest to the right"),
     ),
     Trait(
+        "y_end",
         lambda facts: facts.centre_end_frac[1],
         _PLACE_MARGIN_FRAC,
         ("the one that ends up highest", "the one that ends up lowest"),
@@ -117,6 +125,7 @@ TRAITS = (
         ("end up highest", "end up lowest"),
     ),
     Trait(
+        "speed",
         _speed_log2,
         _SPEED_MARGIN_LOG2,
         ("the one that moves least", "the fastest"),
@@ -125,6 +134,7 @@ TRAITS = (
         ("move least", "move fastest"),
     ),
     Trait(
+        "seen_until",
         _seen_until_s,
         _TIME_MARGIN_S,
         ("the first to go out of view for good", "the one that stays in view to the last"),
@@ -133,6 +143,7 @@ TRAITS = (
         ("go out of view first", "stay in view to the last"),
     ),
     Trait(
+        "hidden",
         _hidden_s,
         _TIME_MARGIN_S,
         ("the one that is hidden least", "the one that is hidden longest"),
@@ -247,13 +258,14 @@ def _split(trait: Trait, facts: Facts, others: Sequence[Facts]) -> tuple[list[Fa
 
 def _step(trait: Trait, lower: int, level: int, higher: int) -> str:
     if lower and higher:
-        return trait.middle.format(nth=_nth(lower + 1, lower + 1 + level))
+        return trait.middle.format(nth=ordinal_words(lower + 1, lower + 1 + level))
     if level:
         return f"one of the {count_word(level + 1)} that {trait.many[int(lower > 0)]}"
     return (trait.pair if lower + higher == 1 else trait.ends)[int(lower > 0)]
 
 
-def _nth(first: int, last: int) -> str:
+def ordinal_words(first: int, last: int) -> str:
+    """Return a rank in words, 'second', or a range of them, 'second or third' and 'second to fourth'."""
     words = [_ORDINALS[rank] if rank < len(_ORDINALS) else f"{rank}th" for rank in (first, last)]
     if first == last:
         return words[0]
