@@ -1,4 +1,4 @@
-"""Import videos with masks of any layout: `python -m pipeline.import_masklets png DAVIS --fps 24 --out sav --shard davis`.
+"""Import videos with masks of any layout: `python -m pipeline.import_masklets png DAVIS --fps 24 --out sav --shard d`.
 
 Writes a shard in SA-V's own layout, so that everything that reads SA-V reads it. Give the same command again after a
 kill: only what is missing is done, and what has changed in the source.
@@ -79,7 +79,7 @@ def import_masklets(options: argparse.Namespace) -> int:
                 failed.append(outcome)
             bar.update()
 
-        import_videos(job, todo, options.workers, on_done)
+        import_videos(job, todo, ids, options.workers, on_done)
     videos = write_summary(job, failed)
     if gone := sorted({video["source_id"] for video in videos} - set(ids)):
         logger.warning(
@@ -156,7 +156,7 @@ def _report(videos: Sequence[dict[str, Any]], failed: Sequence[Outcome], job: Sh
         "",
         f"{len(videos):,} videos, {single:,} objects"
         + (f", {texts:,} texts, {joint:,} groups of objects" if texts else ""),
-        f"{used:,} of {frames:,} pictures with masks are at 6 fps, with {kept:,} of {read:,} masks; the others were dropped",
+        f"{used:,} of {frames:,} pictures with masks were kept, with {kept:,} of {read:,} masks; the rest lies between",
         "",
         f"shard    {job.folder}",
         f"annotate make annotate SHARD={job.folder.name} SAV_ROOT={job.folder.parent.parent}",

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.importers.cvat_tracks import Shape, Track, annotated, frames_of, parsed, read_track
 from pipeline.importers.pictures import PICTURE_ENDS, VIDEO_ENDS, PictureFiles, VideoPictures, numbered
 from pipeline.importers.protocol import (
-    ImportFault,
+    ImportFailedError,
     ImportOptions,
     ImportReason,
     ImportTask,
@@ -59,7 +59,7 @@ class CvatSource:
         xml, media = task.entry
         root = parsed(xml)
         if media is None:
-            raise ImportFault(
+            raise ImportFailedError(
                 ImportReason.FRAME_MISSING, f"{xml} must have images/ or an mp4 beside it, got neither: give --images"
             )
         frames = frames_of(root, xml)
@@ -76,7 +76,7 @@ class CvatSource:
             objects.setdefault(track.object_id, SourceObject(track.object_id, track.label))
             for frame, shape in track.drawn(frames).items():
                 if frame not in position:
-                    raise ImportFault(
+                    raise ImportFailedError(
                         ImportReason.FRAME_MISSING,
                         f"{xml}: track {track.object_id} has a frame {frame}, {media} has not",
                     )
@@ -107,7 +107,7 @@ def _pictures(media: Path, frames: range, options: ImportOptions) -> tuple[Pictu
         return video, {frame: frame for frame in frames if frame < video.times.start_s.size}
     files = numbered(media if any(one.is_file() for one in media.iterdir()) else next(media.iterdir()), PICTURE_ENDS)
     if not files:
-        raise ImportFault(ImportReason.FRAME_MISSING, f"{media} must have pictures, got none")
+        raise ImportFailedError(ImportReason.FRAME_MISSING, f"{media} must have pictures, got none")
     pictures = PictureFiles(list(files.values()), required_fps(options, f"the folder {media}"))
     by_number = {number: at for at, number in enumerate(files)}
     if not set(frames) <= set(files) and len(files) == len(frames):

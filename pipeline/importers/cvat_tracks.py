@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.importers.protocol import ImportFault, ImportReason
+from pipeline.importers.protocol import ImportFailedError, ImportReason
 from stages.video.rle import Rle, from_mask, from_polygons
 
 Points = NDArray[np.float64]
@@ -83,7 +83,7 @@ def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> 
         size: (height, width) of the pictures.
 
     Raises:
-        ImportFault: one of its shapes cannot be read.
+        ImportFailedError: one of its shapes cannot be read.
     """
     shapes: dict[int, Shape] = {}
     outside: dict[int, Shape | None] = {}
@@ -104,7 +104,7 @@ def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> 
                 shapes[frame] = _polygon(element, size) if polygon else _mask(element, size)
         except (KeyError, ValueError) as error:
             why = f"attribute {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ImportFault(ImportReason.MASK_UNREADABLE, f"{where}: {why}") from error
+            raise ImportFailedError(ImportReason.MASK_UNREADABLE, f"{where}: {why}") from error
     return Track(object_id, track.get("label", ""), shapes, outside, ", ".join(sorted(other)))
 
 
@@ -128,22 +128,22 @@ def parsed(xml: Path) -> ElementTree.Element:
     """Return the root of a file.
 
     Raises:
-        ImportFault: it is cut off, or another export.
+        ImportFailedError: it is cut off, or another export.
     """
     try:
         root = ElementTree.parse(xml).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.ENTRY_MALFORMED, f"{xml} must be whole XML, got {error}: export it again"
         ) from error
     if root.tag != "annotations":
-        raise ImportFault(ImportReason.ENTRY_MALFORMED, f"{xml} must be CVAT's <annotations>, got <{root.tag}>")
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, f"{xml} must be CVAT's <annotations>, got <{root.tag}>")
     if root.find("image") is not None or root.find("meta/project") is not None:
         got = (
             "a project's" if root.find("image") is None else "'CVAT for images', which does not say what is one object"
         )
         detail = f"{xml} must be a task's export as 'CVAT for video 1.1', got {got}: export the task so"
-        raise ImportFault(ImportReason.UNSUPPORTED, detail)
+        raise ImportFailedError(ImportReason.UNSUPPORTED, detail)
     return root
 
 
@@ -151,7 +151,7 @@ def frames_of(root: ElementTree.Element, xml: Path) -> range:
     """Return the frames of the task, as numbers of the source video.
 
     Raises:
-        ImportFault: it has none.
+        ImportFailedError: it has none.
     """
 
     def number(name: str, default: int) -> int:
@@ -168,7 +168,9 @@ def frames_of(root: ElementTree.Element, xml: Path) -> range:
     size = number("size", 0)
     last = first + step * (size - 1) if size else number("stop_frame", max(drawn, default=first))
     if last < first:
-        raise ImportFault(ImportReason.ENTRY_MALFORMED, f"{xml} must have a frame at least, got {first} to {last}")
+        raise ImportFailedError(
+            ImportReason.ENTRY_MALFORMED, f"{xml} must have a frame at least, got {first} to {last}"
+        )
     return range(first, last + 1, step)
 
 
@@ -186,7 +188,7 @@ def _mask(element: ElementTree.Element, size: tuple[int, int]) -> Shape:
     if (runs < 0).any() or runs.sum() != width * height:
         raise ValueError(f"runs must add up to width x height = {width * height}, got {runs.sum()}")
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.SIZE_MISMATCH,
             f"a mask at ({left}, {top}) of {width} x {height} must lie in its picture, {size[1]} x {size[0]}",
         )

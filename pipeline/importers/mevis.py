@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.importers.documents import categories, read_json
+from pipeline.importers.mask_lists import read_masks_T
 from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, number_in
-from pipeline.importers.png_masks import object_ids, read_masks
+from pipeline.importers.png_masks import Masks, object_ids, read_masks
 from pipeline.importers.protocol import (
-    ImportFault,
+    ImportFailedError,
     ImportOptions,
     ImportReason,
     ImportTask,
@@ -22,7 +23,6 @@ from pipeline.importers.protocol import (
     SourceVideo,
     required_fps,
 )
-from stages.video.rle import Rle, from_coco
 
 _META, _MASKS, _PNG = "meta_expressions*.json", "mask_dict.json", "Annotations"
 _PICTURES = ("JPEGImages", "videos", "frames")
@@ -69,15 +69,20 @@ class MevisSource:
         frames = video.get("frames") if isinstance(video, dict) else None
         expressions = video.get("expressions") if isinstance(video, dict) else None
         if not isinstance(frames, list) or not frames or not isinstance(expressions, dict):
-            raise ImportFault(ImportReason.ENTRY_MALFORMED, f"{task.source_id} must have frames and expressions")
+            raise ImportFailedError(ImportReason.ENTRY_MALFORMED, f"{task.source_id} must have frames and expressions")
         files = task.files[: len(frames)]
         pictures = PictureFiles(files, required_fps(options, "a set of expressions"))
+        masks: Masks
         if mask_dict is not None:
-            masks = _from_dict(mask_dict, len(files), pictures.size)
+            masks = {at: {} for at in range(len(files))}
+            for object_id, entries in mask_dict.items():
+                if entries is not None:
+                    for at, rle in read_masks_T(entries, len(files), pictures.size, f"{_MASKS}: object {object_id}"):
+                        masks[at][object_id] = rle
         elif png.is_dir():
             masks = read_masks(png, _numbers(files), pictures.size, every_shown=False)
         else:
-            raise ImportFault(
+            raise ImportFailedError(
                 ImportReason.MASK_MISSING,
                 f"there must be {_MASKS} or {png}, got neither: sets for tests keep them back",
             )
@@ -118,27 +123,6 @@ def _ids(video: Any) -> list[str]:
     expressions = video.get("expressions") if isinstance(video, dict) else None
     some = expressions.values() if isinstance(expressions, dict) else ()
     return list(dict.fromkeys(name for one in some if isinstance(one, dict) for name in _objects(one)))
-
-
-def _from_dict(mask_dict: dict[str, Any], count: int, size: tuple[int, int]) -> dict[int, dict[str, Rle]]:
-    masks: dict[int, dict[str, Rle]] = {at: {} for at in range(count)}
-    for object_id, entries in mask_dict.items():
-        if entries is None:
-            continue
-        if not isinstance(entries, list) or len(entries) != count:
-            got = f"{len(entries)}" if isinstance(entries, list) else type(entries).__name__
-            raise ImportFault(
-                ImportReason.MASK_MISSING,
-                f"{_MASKS}: object {object_id} must have a mask or null for each of {count} frames, got {got}",
-            )
-        for at, entry in enumerate(entries):
-            if entry:
-                try:
-                    masks[at][object_id] = from_coco(entry, *size)
-                except ValueError as error:
-                    detail = f"{_MASKS}: object {object_id} at frame {at}: {error}"
-                    raise ImportFault(ImportReason.MASK_UNREADABLE, detail) from error
-    return masks
 
 
 def _picture(folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from manifests.row_results import RowError
-from pipeline.importers.protocol import ImportFault, ImportReason
+from pipeline.importers.protocol import ImportFailedError, ImportReason
 from stages.video.frames import Probe, probe, walk
 from stages.video.images import Image, read_image
 from stages.video.times import FrameTimes
@@ -47,7 +47,7 @@ class PictureFiles:
         for at in sorted(wanted):
             image_HW3 = _picture(self.paths[at])
             if image_HW3.shape[:2] != self.size:
-                raise ImportFault(
+                raise ImportFailedError(
                     ImportReason.SIZE_MISMATCH,
                     f"{self.paths[at]} is {by(image_HW3.shape[:2])}, {self.paths[0].name} {by(self.size)}",
                 )
@@ -80,7 +80,7 @@ class VideoPictures:
         try:
             return probe(self.path, str(self.path))
         except RowError as error:
-            raise ImportFault(ImportReason.FRAME_UNREADABLE, error.detail) from error
+            raise ImportFailedError(ImportReason.FRAME_UNREADABLE, error.detail) from error
 
     def read(self, wanted: Collection[int]) -> Iterator[tuple[int, Image]]:
         """Give the frames at these positions, rising; see `Pictures`."""
@@ -93,22 +93,22 @@ class VideoPictures:
                 if frame.index == last:
                     return
         except RowError as error:
-            raise ImportFault(ImportReason.FRAME_UNREADABLE, error.detail) from error
-        raise ImportFault(ImportReason.FRAME_MISSING, f"{self.path} must have a frame {last}, got {count} frames")
+            raise ImportFailedError(ImportReason.FRAME_UNREADABLE, error.detail) from error
+        raise ImportFailedError(ImportReason.FRAME_MISSING, f"{self.path} must have a frame {last}, got {count} frames")
 
 
 def numbered(folder: Path, ends: Sequence[str]) -> dict[int, Path]:
     """Return the files of a folder by the last number in their names, rising; names need no leading zeros.
 
     Raises:
-        ImportFault: FRAME_MISSING, the order of two files cannot be told.
+        ImportFailedError: FRAME_MISSING, the order of two files cannot be told.
     """
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ends and path.name[0] != ".")
     found = [(number_in(path.stem), path) for path in files]
     counts = Counter(number for number, _ in found)
     unclear = [path.name for number, path in found if number < 0 or counts[number] > 1]
     if unclear:
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.FRAME_MISSING,
             f"files of {folder} must be numbered, each once, got {', '.join(unclear[:_SHOWN])}",
         )
@@ -140,7 +140,7 @@ def _picture(path: Path) -> Image:
     image_HW3 = read_image(path)
     if image_HW3 is None:
         why = "cannot be decoded: get it again" if path.exists() else "is not there"
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.FRAME_UNREADABLE if path.exists() else ImportReason.FRAME_MISSING, f"{path} {why}"
         )
     return image_HW3

@@ -12,7 +12,7 @@ from pipeline.importers.documents import categories
 from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, hole, numbered
 from pipeline.importers.png_masks import object_ids, read_masks
 from pipeline.importers.protocol import (
-    ImportFault,
+    ImportFailedError,
     ImportOptions,
     ImportReason,
     ImportTask,
@@ -52,21 +52,22 @@ class PngSource:
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
         """Read the masks of a video; see `Source`."""
-        folder, images = task.entry
+        folder, images, labels = task.entry
         if not images.is_dir():
-            raise ImportFault(ImportReason.FRAME_MISSING, f"there must be a folder of pictures {images}, got none")
+            raise ImportFailedError(
+                ImportReason.FRAME_MISSING, f"there must be a folder of pictures {images}, got none"
+            )
         pictures = numbered(images, PICTURE_ENDS)
         if not pictures:
-            raise ImportFault(ImportReason.FRAME_MISSING, f"{images} must have pictures {PICTURE_ENDS}, got none")
+            raise ImportFailedError(ImportReason.FRAME_MISSING, f"{images} must have pictures {PICTURE_ENDS}, got none")
         if gap := hole(list(pictures)):
-            raise ImportFault(
+            raise ImportFailedError(
                 ImportReason.FRAME_MISSING,
                 f"{images} must have a picture between {pictures[gap[0]].name} and {pictures[gap[1]].name}",
             )
         position = {number: at for at, number in enumerate(pictures)}
         files = PictureFiles(list(pictures.values()), required_fps(options, "a folder of pictures"))
         masks = read_masks(folder, position, files.size)
-        labels = task.entry[2]
         return SourceVideo(files, [SourceObject(one, labels.get(one)) for one in object_ids(masks)], masks)
 
 
@@ -84,9 +85,8 @@ def _video_folders(masks: Path) -> Iterator[Path]:
     """Give the folders that have PNG files, or folders with PNG files for each object."""
     for folder in sorted(one for one in masks.iterdir() if one.is_dir() and one.name[0] != "."):
         below = [one for one in folder.iterdir() if one.is_dir()]
-        if any(folder.glob("*.png")) or not below:
-            yield folder
-        elif any(any(one.glob("*.png")) for one in below) and not _resolution(folder.name):
+        by_object = not _resolution(folder.name) and any(any(one.glob("*.png")) for one in below)
+        if any(folder.glob("*.png")) or by_object or not below:
             yield folder
         else:
             yield from _video_folders(folder)

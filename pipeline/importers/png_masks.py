@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.importers.pictures import by, hole, numbered
-from pipeline.importers.protocol import ImportFault, ImportReason
+from pipeline.importers.protocol import ImportFailedError, ImportReason
 from stages.video.mask_images import read_index_image
 from stages.video.rle import Rle, from_index_image, from_mask
 
@@ -39,7 +39,7 @@ def read_masks(folder: Path, position: dict[int, int], size: tuple[int, int], *,
         Position -> id of an object -> its mask.
 
     Raises:
-        ImportFault: one is missing, unreadable, or of another size.
+        ImportFailedError: one is missing, unreadable, or of another size.
     """
     read = partial(_index_images, position=position, size=size, every_shown=every_shown)
     by_object = sorted(one for one in folder.iterdir() if one.is_dir())
@@ -60,22 +60,22 @@ def _index_images(
 ) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
     files = numbered(folder, (".png",))
     if not files:
-        raise ImportFault(ImportReason.MASK_MISSING, f"{folder} must have PNG masks, got none")
+        raise ImportFailedError(ImportReason.MASK_MISSING, f"{folder} must have PNG masks, got none")
     gap = hole([position[number] for number in files if number in position]) if dense else None
     if gap:
         names = [path.name for number, path in files.items() if position.get(number) in gap]
-        raise ImportFault(ImportReason.MASK_MISSING, f"{folder} must have a mask between {' and '.join(names)}")
+        raise ImportFailedError(ImportReason.MASK_MISSING, f"{folder} must have a mask between {' and '.join(names)}")
     for number, path in files.items():
         if number not in position and not every_shown:
             continue
         if number not in position:
-            raise ImportFault(ImportReason.FRAME_MISSING, f"{path} must have a picture number {number}, got none")
+            raise ImportFailedError(ImportReason.FRAME_MISSING, f"{path} must have a picture number {number}, got none")
         try:
             index_HW = read_index_image(path)
         except (OSError, ValueError) as error:
-            raise ImportFault(ImportReason.MASK_UNREADABLE, str(error)) from error
+            raise ImportFailedError(ImportReason.MASK_UNREADABLE, str(error)) from error
         if index_HW.shape != size:
-            raise ImportFault(
+            raise ImportFailedError(
                 ImportReason.SIZE_MISMATCH, f"{path} is {by(index_HW.shape)}, the pictures are {by(size)}"
             )
         yield position[number], index_HW

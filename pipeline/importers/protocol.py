@@ -44,7 +44,7 @@ class ImportReason(StrEnum):
     UNKNOWN_OBJECT = "unknown_object"  # it means an object that has no masks or was left out
 
 
-class ImportFault(Exception):
+class ImportFailedError(Exception):
     """A video of a source cannot be imported; the others can."""
 
     def __init__(self, reason: ImportReason, detail: str) -> None:
@@ -143,7 +143,7 @@ class Pictures(Protocol):
         """Give the pictures at these positions, rising, with their position.
 
         Raises:
-            ImportFault: one cannot be read or has another size.
+            ImportFailedError: one cannot be read or has another size.
         """
         ...
 
@@ -195,7 +195,7 @@ class Source(Protocol):
         """Read the masks of a video, and look at its pictures.
 
         Raises:
-            ImportFault: it cannot be used.
+            ImportFailedError: it cannot be used.
         """
         ...
 

@@ -10,7 +10,8 @@ import json
 import logging
 import multiprocessing
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,7 @@ from typing import Any
 from manifests.io import Folder
 from manifests.outputs import TRAIN_FILE, brief, is_full
 from manifests.row_results import FatalError
-from pipeline.importers.names import video_ids
-from pipeline.importers.protocol import ImportFault, ImportOptions, ImportReason, ImportTask, LeftOut, source
+from pipeline.importers.protocol import ImportFailedError, ImportOptions, ImportReason, ImportTask, LeftOut, source
 from pipeline.importers.write_sav import write_video
 
 logger = logging.getLogger(__name__)
@@ -100,20 +100,28 @@ class Outcome:
 
 
 def import_videos(
-    job: ShardImport, tasks: Sequence[ImportTask], workers: int, on_done: Callable[[Outcome], None]
+    job: ShardImport,
+    tasks: Sequence[ImportTask],
+    ids: Mapping[str, str],
+    workers: int,
+    on_done: Callable[[Outcome], None],
 ) -> None:
     """Import videos.
 
     Args:
         job: what is imported where.
         tasks: the videos to import.
+        ids: own id of every video of the source -> its id in the shard.
         workers: processes.
         on_done: is called with every outcome, in any order.
 
     Raises:
         FatalError: the disk is full, or a worker was killed.
     """
-    ids = video_ids([task.source_id for task in tasks])
+    if workers == 1 or len(tasks) == 1:
+        for task in tasks:
+            on_done(import_video(job, task, ids[task.source_id]))
+        return
     pending = iter(tasks)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         running: set[Future[Outcome]] = set()
@@ -153,12 +161,14 @@ def import_video(job: ShardImport, task: ImportTask, video_id: str) -> Outcome:
         written = write_video(
             video, job.folder, video_id=video_id, source_id=task.source_id, source=job.name, crf=job.crf
         )
-    except ImportFault as fault:
+    except ImportFailedError as fault:
         return _failed(job, task, video_id, LeftOut(fault.reason, fault.detail))
-    except Exception as error:  # noqa: BLE001  one bad file costs its own video, whatever it does to a library
+    except Exception as error:
         if is_full(error):
             raise FatalError(f"{job.folder}: {error}; free some space") from error
-        return _failed(job, task, video_id, LeftOut(ImportReason.UNEXPECTED_ERROR, brief(error)))
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{brief(error)} ({Path(place.filename).name}:{place.lineno})"
+        return _failed(job, task, video_id, LeftOut(ImportReason.UNEXPECTED_ERROR, detail))
     _write(noted, {"fingerprint": fingerprint, **asdict(written)})
     return Outcome(video_id, task.source_id, None)
 

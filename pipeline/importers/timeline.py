@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manifests.schema import MASK_STRIDE
-from pipeline.importers.protocol import ImportFault, ImportReason
+from pipeline.importers.protocol import ImportFailedError, ImportReason
 from stages.video.times import FrameTimes
 
 VIDEO_FPS = 24
@@ -51,10 +51,10 @@ def plan(times: FrameTimes, annotated: Sequence[int], names: Sequence[str]) -> T
         names: of the pictures, for messages.
 
     Raises:
-        ImportFault: MASKS_SPARSE, there are too few of them.
+        ImportFailedError: MASKS_SPARSE, there are too few of them.
     """
     if len(annotated) < 2:
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.MASKS_SPARSE,
             f"{len(annotated)} of {len(names)} pictures have masks, two at least must: sets for validation and test "
             "keep theirs back",
@@ -64,7 +64,7 @@ def plan(times: FrameTimes, annotated: Sequence[int], names: Sequence[str]) -> T
     widest = int(gaps_s.argmax())
     if gaps_s[widest] > MAX_GAP_S + _EARLY_S:
         first, second = (names[annotated[at]] for at in (widest, widest + 1))
-        raise ImportFault(
+        raise ImportFailedError(
             ImportReason.MASKS_SPARSE,
             f"masks must be at most {MAX_GAP_S} s apart, got {gaps_s[widest]:.2f} s from {first} to {second}",
         )

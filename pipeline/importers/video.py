@@ -14,7 +14,7 @@ from pipeline.importers.documents import read_json
 from pipeline.importers.pictures import VIDEO_ENDS, VideoPictures
 from pipeline.importers.png_masks import object_ids, read_masks
 from pipeline.importers.protocol import (
-    ImportFault,
+    ImportFailedError,
     ImportOptions,
     ImportReason,
     ImportTask,
@@ -56,7 +56,7 @@ class VideoSource:
         """Read the masks of a video; see `Source`."""
         path, place = task.entry
         if place is None:
-            raise ImportFault(
+            raise ImportFailedError(
                 ImportReason.MASK_MISSING, f"{path} must have masks, got neither {path.stem}/ nor {path.stem}.json"
             )
         pictures = VideoPictures(path)
@@ -65,8 +65,8 @@ class VideoSource:
         if place.is_dir():
             try:
                 masks = read_masks(place, position, pictures.size)
-            except ImportFault as fault:
-                raise ImportFault(fault.reason, f"{fault.detail}{_hint(fault, path, position)}") from fault
+            except ImportFailedError as fault:
+                raise ImportFailedError(fault.reason, f"{fault.detail}{_hint(fault, path, position)}") from fault
             return SourceVideo(pictures, [SourceObject(one) for one in object_ids(masks)], masks)
         return _from_json(place, pictures, position)
 
@@ -75,17 +75,17 @@ def _from_json(place: Path, pictures: VideoPictures, position: dict[int, int]) -
     try:
         content = read_json(place)
     except ValueError as error:
-        raise ImportFault(ImportReason.ENTRY_MALFORMED, str(error)) from error
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, str(error)) from error
     objects = content.get("objects") if isinstance(content, dict) else None
     if not isinstance(objects, dict) or not objects:
         rule = '{"objects": {"<id>": {"masks": {"<frame>": RLE}}}}'
-        raise ImportFault(ImportReason.ENTRY_MALFORMED, f"{place} must be {rule}, got {str(content)[:60]}")
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, f"{place} must be {rule}, got {str(content)[:60]}")
     masks: dict[int, dict[str, Rle]] = {}
     found = []
     for object_id, entry in objects.items():
         for frame, mask in _entries(entry, f"{place}: object {object_id}", min(position)):
             if frame not in position:
-                raise ImportFault(
+                raise ImportFailedError(
                     ImportReason.FRAME_MISSING,
                     f"{place}: object {object_id} has a frame {frame}, the video {min(position)} to {max(position)}",
                 )
@@ -95,7 +95,7 @@ def _from_json(place: Path, pictures: VideoPictures, position: dict[int, int]) -
                     of_frame[object_id] = from_coco(mask, *pictures.size)
             except ValueError as error:
                 detail = f"{place}: object {object_id} at frame {frame}: {error}"
-                raise ImportFault(ImportReason.MASK_UNREADABLE, detail) from error
+                raise ImportFailedError(ImportReason.MASK_UNREADABLE, detail) from error
         label = entry.get("label") if isinstance(entry, dict) else None
         found.append(SourceObject(object_id, str(label) if label else None))
     return SourceVideo(pictures, found, dict(sorted(masks.items())))
@@ -110,10 +110,10 @@ def _entries(entry: Any, where: str, first: int) -> Iterator[tuple[int, Any]]:
         yield from ((int(name), mask) for name, mask in masks.items())
     else:
         rule = "masks by number of the frame, or a list over frames"
-        raise ImportFault(ImportReason.ENTRY_MALFORMED, f"{where} must have {rule}, got {str(masks)[:60]}")
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, f"{where} must have {rule}, got {str(masks)[:60]}")
 
 
-def _hint(fault: ImportFault, path: Path, position: dict[int, int]) -> str:
+def _hint(fault: ImportFailedError, path: Path, position: dict[int, int]) -> str:
     if fault.reason != ImportReason.FRAME_MISSING:
         return ""
     return (

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.importers.pictures import by
-from pipeline.importers.protocol import ImportFault, ImportReason, LeftOut, SourceText, SourceVideo
+from pipeline.importers.protocol import ImportFailedError, ImportReason, LeftOut, SourceText, SourceVideo
 from pipeline.importers.timeline import VIDEO_FPS, Timeline, plan
 from stages.video.frames import probe
 from stages.video.rle import Rle, areas_px, empty, padded, union
@@ -83,7 +83,7 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
         crf: x264's constant rate factor; less is better and larger.
 
     Raises:
-        ImportFault: nothing of it can be used; what was written is removed.
+        ImportFailedError: nothing of it can be used; what was written is removed.
     """
     pictures = video.pictures
     size, names = pictures.size, pictures.names
@@ -93,7 +93,7 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
     masklets, texts, left_out = _masklets(video, timeline, size, even)
     if not masklets:
         whys = "; ".join(f"{one.object_id}: {one.detail}" for one in left_out if one.object_id) or "it has none"
-        raise ImportFault(ImportReason.NO_OBJECT, f"there must be an object with a mask: {whys}")
+        raise ImportFailedError(ImportReason.NO_OBJECT, f"there must be an object with a mask: {whys}")
 
     mp4 = folder / f".{video_id}.mp4"  # hidden until it is whole
     try:
@@ -146,7 +146,7 @@ def _check_sizes(video: SourceVideo, size: Size) -> None:
     for at, masks in video.masks.items():
         for object_id, rle in masks.items():
             if tuple(rle["size"]) != size:
-                raise ImportFault(
+                raise ImportFailedError(
                     ImportReason.SIZE_MISMATCH,
                     f"the mask of object {object_id} at {video.pictures.names[at]} is {by(rle['size'])}, the picture "
                     f"{by(size)}",

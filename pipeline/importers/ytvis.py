@@ -4,14 +4,15 @@
 list, or polygons. Its name is its `noun_phrase`, or that of its category.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.importers.documents import read_json
+from pipeline.importers.mask_lists import read_masks_T
 from pipeline.importers.pictures import PictureFiles
 from pipeline.importers.protocol import (
-    ImportFault,
+    ImportFailedError,
     ImportOptions,
     ImportReason,
     ImportTask,
@@ -20,7 +21,7 @@ from pipeline.importers.protocol import (
     SourceVideo,
     required_fps,
 )
-from stages.video.rle import Rle, from_coco
+from stages.video.rle import Rle
 
 _HEAD_BYTES = 4096
 _LOOKED = 50  # videos of which the first picture is looked for
@@ -63,7 +64,9 @@ class YtvisSource:
         """Read the masks of a video; see `Source`."""
         root, video, annotations, categories = task.entry
         if not task.files:
-            raise ImportFault(ImportReason.ENTRY_MALFORMED, f"video {task.source_id} must have file_names, got none")
+            raise ImportFailedError(
+                ImportReason.ENTRY_MALFORMED, f"video {task.source_id} must have file_names, got none"
+            )
         pictures = PictureFiles(task.files, required_fps(options, "a COCO video file"))
         objects, left_out = [], []
         masks: dict[int, dict[str, Rle]] = {at: {} for at in range(len(task.files))}
@@ -77,7 +80,8 @@ class YtvisSource:
                 detail = f"category_id {category} must be one of the file's categories"
                 fault = LeftOut(ImportReason.UNKNOWN_CATEGORY, detail, object_id)
             else:
-                for at, rle in _masks(annotation, object_id, task, pictures.size):
+                where = f"annotation {object_id}"
+                for at, rle in read_masks_T(annotation.get("segmentations"), len(task.files), pictures.size, where):
                     masks[at][object_id] = rle
                 objects.append(SourceObject(object_id, str(label) if label else None))
                 continue
@@ -89,26 +93,6 @@ class YtvisSource:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         return b"file_names" in head or (b'"videos"' in head and b"[" in head.partition(b'"videos"')[2][:3])
-
-
-def _masks(
-    annotation: dict[str, Any], object_id: str, task: ImportTask, size: tuple[int, int]
-) -> Iterator[tuple[int, Rle]]:
-    entries = annotation.get("segmentations")
-    if not isinstance(entries, list) or len(entries) != len(task.files):
-        got = f"{len(entries)}" if isinstance(entries, list) else type(entries).__name__
-        raise ImportFault(
-            ImportReason.MASK_MISSING,
-            f"annotation {object_id} must have a mask or null for each of {len(task.files)} pictures, got {got}",
-        )
-    for at, entry in enumerate(entries):
-        if entry:
-            try:
-                yield at, from_coco(entry, *size)
-            except ValueError as error:
-                raise ImportFault(
-                    ImportReason.MASK_UNREADABLE, f"annotation {object_id}: segmentations[{at}]: {error}"
-                ) from error
 
 
 def _json_files(path: Path) -> list[Path]:

@@ -12,7 +12,7 @@ Shapes: N masks; S strings, R runs of all strings one after the other, C charact
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 import cv2
 import numpy as np
@@ -87,7 +87,7 @@ def from_coco(entry: object, height_px: int, width_px: int) -> Rle:
 
     Args:
         entry: anything that JSON can hold.
-        height_px: of the frame; polygons are drawn into it, and runs must be of this size.
+        height_px: of the frame that polygons are drawn into; runs say their own size.
         width_px: the same.
 
     Raises:
@@ -99,12 +99,12 @@ def from_coco(entry: object, height_px: int, width_px: int) -> Rle:
         case [float() | int(), *_]:
             return from_coco([entry], height_px, width_px)  # a polygon without the list around it
         case [list(), *_] if all(map(_is_polygon, entry)):
-            return from_polygons(entry, height_px, width_px)
+            return from_polygons([[float(x) for x in polygon] for polygon in entry], height_px, width_px)
         case {"size": [h, w], "counts": list(lengths)}:
             whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (h, w, *lengths))
             if not whole or sum(lengths) != h * w or not 0 < h * w <= MAX_PX:
                 raise ValueError(f"runs must be whole, not negative and add up to height x width, got size {[h, w]}")
-            return from_run_lengths(lengths, h, w)
+            return from_mask(decode(from_run_lengths(lengths, h, w)))  # without runs of no pixel
         case dict():
             rle, fault = checked(entry)
             if fault := fault or parse([rle]).errors.get(0):
@@ -115,7 +115,7 @@ def from_coco(entry: object, height_px: int, width_px: int) -> Rle:
     )
 
 
-def _is_polygon(polygon: object) -> bool:
+def _is_polygon(polygon: object) -> TypeGuard[list[float]]:
     return (
         isinstance(polygon, list)
         and len(polygon) >= 6
