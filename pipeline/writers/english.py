@@ -68,23 +68,38 @@ _CAMERAS = {
 }
 
 
-def caption(colours: Sequence[Colour], size: str, *, is_part: bool) -> str:
-    """Return a caption of one sentence, without a verb, from one measurement of the object's colours."""
+def caption(colours: Sequence[Colour], size: str, *, is_part: bool, noun: str | None = None) -> str:
+    """Return a caption of one sentence, without a verb, from one measurement of the object's colours.
+
+    Args:
+        colours: largest share first.
+        size: name of its size.
+        is_part: whether it is a part of another object.
+        noun: what an annotator called it; measurements do not tell.
+    """
     if not colours:
         return "Something whose colours cannot be made out."
     adjective, extra = _colours(colours)
-    thing = "part of a larger object" if is_part else "object"
+    thing = noun or ("part of a larger object" if is_part else "object")
     return _sentence(f"{_article(size)}{_comma(adjective)} {adjective} {thing}{f' with some {extra}' if extra else ''}")
 
 
-def object_level(facts: Facts, *, is_part: bool) -> str:
-    """Return one sentence on what the object looks like, beginning with OBJECT_OPENING."""
+def object_level(facts: Facts, *, is_part: bool, noun: str | None = None) -> str:
+    """Return one sentence on what the object looks like, beginning with OBJECT_OPENING.
+
+    Args:
+        facts: of the object.
+        is_part: whether it is a part of another object.
+        noun: what an annotator called it; measurements do not tell.
+    """
     rng = random.Random(f"{facts.object_id} object")
     size = rng.choice(_SIZES[facts.size])
     adjective, extra = _colours(facts.colours)
     rest = (
         f" with {rng.choice(['some {}', 'a bit of {}', '{} in places', 'parts in {}']).format(extra)}" if extra else ""
     )
+    if noun:
+        return f"{OBJECT_OPENING} {_article(size)}{_comma(adjective)} {adjective} {noun}{rest}."
     if is_part:
         return f"{OBJECT_OPENING} {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
     if " and " in adjective:

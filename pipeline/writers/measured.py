@@ -1,10 +1,11 @@
 """The writer that asks no model: it makes every reply from what was measured of the masklets of the video."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from manifests.expression import noun_of
 from manifests.schema import Colour, Facts, Row
 from pipeline.writers import english
 from pipeline.writers.distinguish import distinguish
@@ -37,17 +38,17 @@ class MeasuredWriter:
 
 
 def _caption_crop(row: Row, facts: Facts) -> ReplyFields:
-    return {"caption": english.caption(facts.colours_best, facts.size, is_part=row.part_of is not None)}
+    return {"caption": english.caption(facts.colours_best, facts.size, **_thing(row))}
 
 
 def _caption_masked(row: Row, facts: Facts) -> ReplyFields:
-    return {"caption": english.caption(facts.colours, facts.size, is_part=row.part_of is not None)}
+    return {"caption": english.caption(facts.colours, facts.size, **_thing(row))}
 
 
 def _check_consistency(row: Row, facts: Facts) -> ReplyFields:
     verdict, conflict = _judge(facts)
     consistent = verdict == "consistent"
-    description = english.object_level(facts, is_part=row.part_of is not None) if consistent else ""
+    description = english.object_level(facts, **_thing(row)) if consistent else ""
     return {"verdict": verdict, "conflict": conflict, "object_description": description}
 
 
@@ -85,6 +86,11 @@ _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "repair_object": _repair_object,
     "repair_expression": _compose_expression,
 }
+
+
+def _thing(row: Row) -> dict[str, Any]:
+    """Return what is known of the object beside its facts: whether it is a part, and an annotator's noun."""
+    return {"is_part": row.part_of is not None, "noun": noun_of(row.source_label) if row.source_label else None}
 
 
 def _judge(facts: Facts) -> tuple[str, str]:
