@@ -37,7 +37,7 @@ class PngSource:
         tasks: dict[str, ImportTask] = {}
         for masks, pictures in _pairs(path):
             labels = categories(masks.parent)
-            for folder in _video_folders(masks):
+            for folder in _video_folders(masks, pictures):
                 video_id = folder.relative_to(masks).as_posix()
                 images = pictures / video_id
                 files = sorted(one for place in (folder, images) for one in place.rglob("*") if one.is_file())
@@ -81,20 +81,18 @@ def _pairs(path: Path) -> Iterator[tuple[Path, Path]]:
             yield masks[0], pictures[0]
 
 
-def _video_folders(masks: Path) -> Iterator[Path]:
-    """Give the folders that have PNG files, or folders with PNG files for each object."""
+def _video_folders(masks: Path, pictures: Path) -> Iterator[Path]:
+    """Give the folders of masks of one video: they have PNG files, or a folder of them for each object.
+
+    Folders between (DAVIS's `480p`) look like those of an object, but have no pictures in the folder of pictures.
+    """
     for folder in sorted(one for one in masks.iterdir() if one.is_dir() and one.name[0] != "."):
-        below = [one for one in folder.iterdir() if one.is_dir()]
-        by_object = not _resolution(folder.name) and any(any(one.glob("*.png")) for one in below)
-        if any(folder.glob("*.png")) or by_object or not below:
+        images = pictures / folder.name
+        below = any(one.is_dir() for one in folder.iterdir())
+        if any(folder.glob("*.png")) or not below or (images.is_dir() and any(map(Path.is_file, images.iterdir()))):
             yield folder
         else:
-            yield from _video_folders(folder)
-
-
-def _resolution(name: str) -> bool:
-    """Tell whether a folder is one of DAVIS's between `Annotations` and its videos, such as 480p or Full-Resolution."""
-    return name == "Full-Resolution" or (name.endswith("p") and name[:-1].isdigit())
+            yield from _video_folders(folder, images)
 
 
 SOURCE = PngSource()

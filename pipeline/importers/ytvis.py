@@ -123,10 +123,9 @@ def _picture_root(file: Path, videos: Sequence[dict[str, Any]], options: ImportO
     places = [place / name for place in near for name in below]
     firsts = [names[0] for video in videos[:_LOOKED] if (names := _files(Path(), video))]
     root = next((place for place in places if any((place / name).is_file() for name in firsts)), None)
-    if root is None:
-        wanted = firsts[0] if firsts else "a picture"
-        raise ValueError(f"{file} names {wanted}, which is not beside it: give the folder it is in as --images")
-    return root
+    if root is None and firsts:
+        raise ValueError(f"{file} names {firsts[0]}, which is not beside it: give the folder it is in as --images")
+    return root or file.parent
 
 
 SOURCE = YtvisSource()
