@@ -22,8 +22,6 @@ from stages.video.frames import probe
 from stages.video.rle import Rle, areas_px, empty, padded, union
 from stages.video.video_writer import VideoWriter, write_masklets
 
-# One thread: x264's bytes depend on how many it has, and there is a process for every core.
-_ENCODING = {"preset": "medium", "threads": "1", "bf": "2"}
 Size = tuple[int, int]
 
 
@@ -142,6 +140,11 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
     )
 
 
+def encoding(crf: int) -> dict[str, str]:
+    """Return the options of x264: one thread, because its bytes depend on their number, and every core has a video."""
+    return {"preset": "medium", "threads": "1", "crf": str(crf)}
+
+
 def _check_sizes(video: SourceVideo, size: Size) -> None:
     for at, masks in video.masks.items():
         for object_id, rle in masks.items():
@@ -199,9 +202,7 @@ def _line(text: SourceText, position: int) -> dict[str, Any]:
 def _write_mp4(video: SourceVideo, timeline: Timeline, path: Path, even: Size, crf: int) -> None:
     times_shown = np.bincount(timeline.pictures_N)
     image = 0
-    with VideoWriter(
-        path, time_base=Fraction(1, VIDEO_FPS), encoding={**_ENCODING, "crf": str(crf)}, fps=VIDEO_FPS
-    ) as mp4:
+    with VideoWriter(path, time_base=Fraction(1, VIDEO_FPS), encoding=encoding(crf), fps=VIDEO_FPS) as mp4:
         for at, image_HW3 in video.pictures.read(set(timeline.pictures_N)):
             below, right = even[0] - image_HW3.shape[0], even[1] - image_HW3.shape[1]
             if below or right:

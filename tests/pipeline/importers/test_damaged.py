@@ -22,6 +22,12 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(content))
 
 
+def without(folder: Path, but: str = "") -> None:
+    for path in folder.iterdir():
+        if path.stem != but:
+            path.unlink()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -50,7 +56,7 @@ CASES: list[tuple[str, Damage, str, str]] = [
     ("davis", lambda root: (root / JPEG / "00007.jpg").unlink(), "frame_missing", "between 00006.jpg and 00008.jpg"),
     ("davis", lambda root: (root / PNG / "00007.png").unlink(), "mask_missing", "between 00006.png and 00008.png"),
     ("davis", lambda root: shutil.rmtree(root / JPEG), "frame_missing", "must be a folder of pictures"),
-    ("davis", lambda root: [p.unlink() for p in (root / PNG).iterdir()], "mask_missing", "must have PNG masks"),
+    ("davis", lambda root: without(root / PNG), "mask_missing", "must have PNG masks"),
     ("davis", lambda root: small(root / PNG / "00004.png"), "size_mismatch", "00004.png is 120 x 160"),
     ("davis", lambda root: small(root / JPEG / "00004.jpg"), "size_mismatch", "00004.jpg is 120 x 160"),
     ("davis", lambda root: as_jpeg(root / PNG / "00003.png"), "mask_unreadable", "a JPEG picture"),
@@ -64,7 +70,7 @@ CASES: list[tuple[str, Damage, str, str]] = [
     ("davis", lambda root: (root / JPEG / "00005.jpg").write_text("no"), "frame_unreadable", "00005.jpg cannot be"),
     (
         "davis",
-        lambda root: [p.unlink() for p in (root / PNG).iterdir() if p.stem != "00000"],
+        lambda root: without(root / PNG, but="00000"),
         "masks_sparse",
         "1 of 48 pictures have masks",
     ),

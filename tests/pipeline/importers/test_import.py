@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def test_every_reason_and_option_is_in_the_docs() -> None:
 def test_a_variable_rate_keeps_pairs(tmp_path: Path, run: Run) -> None:
     drawing = clip("24")
     times = [int(1000 * at) for at in np.cumsum(np.tile([0.02, 0.06, 0.03], 16))]
-    drawn.write_mp4(tmp_path / "set/clip.mp4", drawing.images, times, drawn.Fraction(1, 1000))
+    drawn.write_mp4(tmp_path / "set/clip.mp4", drawing.images, times, Fraction(1, 1000))
     for n in range(drawing.count):
         drawn.write_indexed(tmp_path / f"set/clip/{n}.png", drawn.index_image(drawing.masks[n], {"horse": 1}))
     assert run("video", tmp_path / "set")[0] == 0
