@@ -39,13 +39,14 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     Raises:
         ValueError: one is missing that must not be null, or a type cannot be cast.
     """
+    missing = [field.name for field in schema if field.name not in table.column_names and not field.nullable]
+    if missing:
+        raise ValueError(f"a table must have the columns {', '.join(missing)}, got {', '.join(table.column_names)}")
     columns = [
         table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
         for field in schema
-        if field.name in table.column_names or field.nullable
     ]
-    names = [field.name for field in schema if field.name in table.column_names or field.nullable]
-    return pa.Table.from_arrays(columns, names).cast(schema)
+    return pa.Table.from_arrays(columns, schema.names).cast(schema)
 
 
 def _fields(model: type[BaseModel]) -> list[pa.Field]:
