@@ -32,7 +32,7 @@ class Shape:
     mask_HW: NDArray[np.uint8] | None = None
 
     def rle(self) -> Rle:
-        """Return its mask."""
+        """Return its mask, encoded."""
         if self.mask_HW is not None:
             return from_mask(self.mask_HW)
         assert self.points is not None
@@ -41,7 +41,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Track:
-    """Holds a track.
+    """Holds a track of the file.
 
     Attributes:
         object_id: its id, or `group <group_id>` of tracks that are one object.
@@ -75,7 +75,7 @@ class Track:
 
 
 def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> Track:
-    """Read a track.
+    """Read a track of the file.
 
     Args:
         track: the element.

@@ -169,7 +169,7 @@ class SourceVideo:
 
 
 class Source(Protocol):
-    """Reads one layout.
+    """Reads videos and masks of one layout.
 
     Attributes:
         reads: what it reads, in a few words, for messages.
@@ -206,7 +206,7 @@ def source(name: str) -> Source:
 
 
 def required_fps(options: ImportOptions, what: str) -> Fraction:
-    """Return --fps.
+    """Return what --fps says.
 
     Raises:
         ValueError: it was not given.

@@ -106,7 +106,7 @@ def import_videos(
     workers: int,
     on_done: Callable[[Outcome], None],
 ) -> None:
-    """Import videos.
+    """Import videos in several processes.
 
     Args:
         job: what is imported where.

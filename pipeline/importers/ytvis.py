@@ -4,6 +4,7 @@
 list, or polygons. Its name is its `noun_phrase`, or that of its category.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class YtvisSource:
 def _json_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix == ".json" else []
-    return sorted(one for pattern in ("*.json", "annotations/*.json") for one in path.glob(pattern) if one.is_file())
+    return sorted(one for pattern in ("*.json", "annotation*/*.json") for one in path.glob(pattern) if one.is_file())
 
 
 def _is_ytvis(content: Any) -> bool:
@@ -119,7 +120,9 @@ def _picture_root(file: Path, videos: Sequence[dict[str, Any]], options: ImportO
     if options.images is not None:
         return options.images
     near = (file.parent, file.parent.parent)
-    below = ("", "JPEGImages", "images", f"{file.stem}/JPEGImages", "train/JPEGImages", f"{file.stem}", "train")
+    split = re.split(r"[_.-]", file.stem)[-1]  # OVIS: annotations_train.json and Images/train
+    parts = ("", "JPEGImages", "images", "Images", f"{split}/JPEGImages", f"Images/{split}", split)
+    below = [*parts, *(f"{file.stem}{end}" for end in ("/JPEGImages", ""))]
     places = [place / name for place in near for name in below]
     firsts = [names[0] for video in videos[:_LOOKED] if (names := _files(Path(), video))]
     root = next((place for place in places if any((place / name).is_file() for name in firsts)), None)
