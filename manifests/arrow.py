@@ -31,6 +31,24 @@ def to_table(rows: typing.Sequence[BaseModel], model: type[BaseModel]) -> pa.Tab
     return pa.Table.from_pylist(dumped, schema=arrow_schema(model))
 
 
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of `schema` in its order, cast to its types.
+
+    A column that an older version did not write is null everywhere.
+
+    Raises:
+        ValueError: one is missing that must not be null, or a type cannot be cast.
+    """
+    missing = [field.name for field in schema if field.name not in table.column_names and not field.nullable]
+    if missing:
+        raise ValueError(f"a table must have the columns {', '.join(missing)}, got {', '.join(table.column_names)}")
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema.names).cast(schema)
+
+
 def _fields(model: type[BaseModel]) -> list[pa.Field]:
     fields = []
     for name, field in model.model_fields.items():

@@ -60,6 +60,13 @@ PROMPT_VALUES = {
 }
 
 
+def noun_of(label: str) -> str:
+    """Return the label of a data set as a noun in a sentence: `Giant_panda` as "giant panda", `TV` as it is."""
+    words = label.replace("_", " ").replace('"', "'").split()
+    words = words[1:] if len(words) > 1 and words[0].lower() in ("a", "an", "the") else words
+    return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)
+
+
 def check_form(text: str) -> None:
     """Check what holds for every expression, whoever writes it: how it begins, and that it is not endless.
 

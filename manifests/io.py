@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
+from manifests.arrow import conform
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -153,10 +155,10 @@ class Folder:
 
         Args:
             folder: name of the folder; its files are read in the order of their names.
-            schema: of the files; types that differ are cast.
+            schema: of the files; types that differ are cast, columns that older files lack are null.
             columns: of `schema` that are read; all if None.
         """
         if columns is not None:
             schema = pa.schema([schema.field(column) for column in columns])
-        parts = [self.read_table(name, schema.names).cast(schema) for name in self.names(folder, ".parquet")]
+        parts = [conform(self.read_table(name, schema.names), schema) for name in self.names(folder, ".parquet")]
         return pa.concat_tables(parts) if parts else schema.empty_table()

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ANNOTATION_COUNT_MISMATCH = "annotation_count_mismatch"  # there are not ceil(frames / 4) entries
     RLE_SIZE_MISMATCH = "rle_size_mismatch"  # a mask has another size than the video
     RLE_MALFORMED = "rle_malformed"  # the counts of a mask do not decode to height x width pixels
+    SEVERAL_OBJECTS = "several_objects"  # an imported group of objects: a text of one object cannot be about it
     # Rejected by select_objects as not worth describing; the thresholds are in SelectConfig.
     NEVER_VISIBLE = "never_visible"
     TOO_FEW_VISIBLE_FRAMES = "too_few_visible_frames"
@@ -250,6 +251,13 @@ class ManifestRow(_Model):
     masklet_type: str = Field(description="manual or auto: which annotation file")
     masklet_position: int | None = Field(description="column in the file's inner lists; null for a …/file row")
     masklet_id: int | None = Field(description="the file's own id of the masklet; null if unknown")
+    source: str | None = Field(default=None, description="what an imported masklet comes from, e.g. png; else null")
+    source_id: str | None = Field(
+        default=None, description="its own ids there, '<video>/<object>'; null if not imported"
+    )
+    source_label: str | None = Field(
+        default=None, description="what the source's annotator called it, a category or noun phrase; null if nothing"
+    )
     video_path: str = Field(description="relative to SAV_ROOT, e.g. sav_train/sav_000/sav_000001.mp4")
     anno_path: str = Field(description="relative to SAV_ROOT, e.g. sav_train/sav_000/sav_000001_manual.json")
     height_px: int = Field(description="of the upright video; 0 if unknown")

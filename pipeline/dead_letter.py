@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _BY_DEFAULT = (Status.FAILED, Status.REJECTED)
 _SHOWN = 8  # values in an error message
-_COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "prompt_ids", "calls")
+_COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "prompt_ids", "calls", "source_label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,10 @@ def _check_known(rows: Sequence[dict[str, Any]], selection: Selection) -> None:
 def _prompt_changed(row: dict[str, Any]) -> bool:
     asked = {*row["prompt_ids"], *(call["prompt"] for call in row["calls"])}
     names = {prompt_id.partition("@")[0] for prompt_id in asked}
-    if any(name not in prompts.NAMES for name in names) or asked != {prompts.load(name).id for name in names}:
+    labelled = row["source_label"] is not None
+    if any(name not in prompts.NAMES for name in names) or asked != {
+        prompts.load(name, labelled=labelled).id for name in names
+    }:
         return True
     # A row that failed before its first reply does not say what it was asked: count it as changed.
     stopped_at = graph.prompts_by_stage().get(row["stage"], ())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema
+from manifests.arrow import arrow_schema, conform
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import MASK_STRIDE, AnnotationRow, Call, Facts, ManifestRow, Reason, Row, Status
@@ -96,7 +96,7 @@ def _lives(out: Folder, object_id: str) -> list[AnnotationRow]:
     for name in (*resume.taken_back(out), *out.names("annotations", ".parquet")):
         at = pc.index(out.read_table(name, ["object_id"])["object_id"], object_id).as_py()
         if at >= 0:
-            table = out.read_table(name).slice(at, 1).cast(arrow_schema(AnnotationRow))
+            table = conform(out.read_table(name).slice(at, 1), arrow_schema(AnnotationRow))
             lives.append(AnnotationRow.model_validate(table.to_pylist()[0]))
     return [life for number, life in enumerate(lives) if life not in lives[:number]]
 
@@ -133,6 +133,9 @@ def _manifest_lines(row: ManifestRow) -> Iterator[str]:
         "video", f"{row.video_path}, {row.width_px}x{row.height_px} px, {row.frame_count} frames, {row.video_fps:g} fps"
     )
     yield from _pair("masks", f"{row.anno_path}, column {row.masklet_position}, masklet_id {row.masklet_id}")
+    if row.source:
+        called = f", called {row.source_label!r}" if row.source_label else ""
+        yield from _pair("imported", f"from {row.source}, there {row.source_id}{called}")
     if row.best_index is not None:
         frame_px = row.height_px * row.width_px
         area_px = row.areas_px[row.best_index]

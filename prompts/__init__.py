@@ -25,7 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from manifests.expression import PROMPT_VALUES
+from manifests.expression import PROMPT_VALUES, noun_of
 from manifests.schema import Contradiction, Row
 from prompts.replies import REPLIES
 
@@ -49,17 +49,20 @@ class Prompt(Generic[R]):
         name: of its file, and the key of its reply class in `prompts.replies.REPLIES`.
         text: both roles, with `$placeholders` for a row's values.
         reply: the class whose JSON schema constrains the model, and which parses its answer.
+        labelled: whether it is sent for an object that an annotator has named: `$part_note` then says so.
     """
 
     name: str
     text: str
     reply: type[R]
+    labelled: bool = False
 
     @cached_property
     def id(self) -> str:
         """`name@sha8`: a hash of all words that are sent for any row, and of the reply's JSON schema."""
         schema = json.dumps(self.reply.model_json_schema(), sort_keys=True)
         used = {name for value in Template(self.text).get_identifiers() for name in _SECTIONS_OF.get(value, ())}
+        used |= {_LABEL} if self.labelled else set()
         words = "".join(f"[{name}]{_sections()[name].template}" for name in sorted(used))
         return f"{self.name}@{hashlib.sha256((self.text + words + schema).encode()).hexdigest()[:8]}"
 
@@ -81,15 +84,20 @@ class Prompt(Generic[R]):
 
 
 @cache
-def load(name: str) -> Prompt[Any]:
+def load(name: str, *, labelled: bool = False) -> Prompt[Any]:
     """Read the prompt `name` and fill in the rules of an expression.
+
+    Args:
+        name: one of NAMES.
+        labelled: whether the row has a `source_label`. Only prompts with a `$part_note` differ by that.
 
     Raises:
         KeyError: `name` is none of NAMES.
     """
     reply = REPLIES[name]
     text = Path(__file__).with_name(f"{name}.txt").read_text(encoding="utf-8")
-    return Prompt(name, Template(text).safe_substitute(PROMPT_VALUES), reply)
+    labelled = labelled and "part_note" in Template(text).get_identifiers()
+    return Prompt(name, Template(text).safe_substitute(PROMPT_VALUES), reply, labelled)
 
 
 def values_of(row: Row) -> dict[str, str]:
@@ -104,11 +112,13 @@ def values_of(row: Row) -> dict[str, str]:
         "expression": row.expression,
         "contradictions": "\n".join(map(_contradiction_line, row.contradictions)) or None,
         "video_times": ", ".join(_filled("moment", time_s=f"{time_s:.1f}") for time_s in row.video_times_s) or None,
-        "part_note": _filled("part" if row.part_of else "whole"),
+        "part_note": _part_note(row),
         "others": "\n".join(_other_lines(row)) or _filled("no_other"),
     }
     return {name: value for name, value in values.items() if value is not None}
 
+
+_LABEL = "label"  # the section of values.txt for what an annotator called the object
 
 # placeholder -> the sections of values.txt that its value is made of
 _SECTIONS_OF = {
@@ -127,6 +137,11 @@ def _sections() -> dict[str, Template]:
 
 def _filled(section: str, **values: str) -> str:
     return _sections()[section].substitute(values)
+
+
+def _part_note(row: Row) -> str:
+    note = _filled("part" if row.part_of else "whole")
+    return f"{note}\n{_filled(_LABEL, label=noun_of(row.source_label))}" if row.source_label else note
 
 
 def _contradiction_line(found: Contradiction) -> str:

@@ -10,7 +10,7 @@ class CaptionObject(WriterStage):
     """Fill `caption_crop` and `caption_masked`."""
 
     name = "caption_object"
-    reads = ("crop_jpeg", "masked_jpeg", "part_of", "facts")
+    reads = ("crop_jpeg", "masked_jpeg", "part_of", "source_label", "facts")
     writes = ("caption_crop", "caption_masked", "calls", "writer", "prompt_ids")
     asks = ("caption_crop", "caption_masked")
 

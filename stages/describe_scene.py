@@ -10,7 +10,7 @@ class DescribeScene(WriterStage):
     """Fill the column `scene_description`."""
 
     name = "describe_scene"
-    reads = ("scene_jpeg", "object_description", "part_of", "facts", "sibling_facts")
+    reads = ("scene_jpeg", "object_description", "part_of", "source_label", "facts", "sibling_facts")
     writes = ("scene_description", "calls", "writer", "prompt_ids")
     asks = ("describe_scene",)
 

@@ -10,7 +10,16 @@ class RepairObject(WriterStage):
     """Fill `object_description` of the rows that check_consistency found inconsistent; reject those that stay so."""
 
     name = "repair_object"
-    reads = ("crop_jpeg", "masked_jpeg", "caption_crop", "caption_masked", "verdict", "conflict", "part_of")
+    reads = (
+        "crop_jpeg",
+        "masked_jpeg",
+        "caption_crop",
+        "caption_masked",
+        "verdict",
+        "conflict",
+        "part_of",
+        "source_label",
+    )
     writes = ("verdict", "conflict", "object_description", "repairs", "calls", "writer", "prompt_ids")
     asks = ("repair_object",)
 

@@ -6,7 +6,7 @@ It is the only stage that makes rows; pipeline/build_manifest.py runs it to make
 import numpy as np
 
 from manifests.row_results import Reject, RowError
-from manifests.schema import ManifestRow, Status
+from manifests.schema import ManifestRow, Reason, Status
 from stages.select_policy import CandidateMasklet, SelectConfig, check_candidate, choose, reject
 from stages.video.frames import Probe
 from stages.video.masklets import Masklets
@@ -47,7 +47,8 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
             row = _row(files, masklet_type, video, masklets, position)
             rows.append(row)
             rles = [frame[position] for frame in masklets.rles]
-            problem = file_problem or masklets.masklet_fault(position, video.size) or check_candidate(row, rles, config)
+            problem = file_problem or masklets.masklet_fault(position, video.size) or _group(masklets, position)
+            problem = problem or check_candidate(row, rles, config)
             if problem:
                 reject(row, problem)
             else:
@@ -55,6 +56,15 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
     if candidates:
         choose(candidates, config)
     return rows
+
+
+def _group(masklets: Masklets, position: int) -> Reject | None:
+    """Return why a masklet that joins several objects is not described: a text names one that no other fits."""
+    members = masklets.origins[position].members
+    if not members:
+        return None
+    detail = f"joins the masklets {', '.join(map(str, members))}, for training on an imported expression"
+    return Reject(Reason.SEVERAL_OBJECTS, detail)
 
 
 def _row(
@@ -80,6 +90,8 @@ def _row(
     )
     if masklets is not None and position is not None:
         row.masklet_id = masklets.ids[position]
+        origin = masklets.origins[position]
+        row.source, row.source_id, row.source_label = origin.source, origin.source_id, origin.label
         row.areas_px = masklets.areas[:, position].tolist()
         row.boxes_px = masklets.boxes[:, position].tolist()
         row.best_index = int(np.argmax(row.areas_px)) if any(row.areas_px) else None

@@ -78,7 +78,7 @@ class WriterStage(AsyncStage):
         drawn = [image for image in images if image is not None]
         if len(drawn) < len(images):
             raise ValueError(f"{row.object_id}: prompt {name!r} needs its picture, got none; render_views comes first")
-        prompt = prompts.load(name)
+        prompt = prompts.load(name, labelled=row.source_label is not None)
         reply = await self.writer.write(prompt, row, drawn)
         if prompt.id not in row.prompt_ids:
             row.prompt_ids = [*row.prompt_ids, prompt.id]

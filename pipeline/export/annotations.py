@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema
+from manifests.arrow import arrow_schema, conform
 from manifests.io import Folder
 from manifests.schema import AnnotationRow
 
@@ -72,4 +72,5 @@ class Annotations:
         return self._out.names("annotations", ".parquet")
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
-        return self._out.read_table(name, columns).cast(pa.schema([self._schema.field(column) for column in columns]))
+        schema = pa.schema([self._schema.field(column) for column in columns])
+        return conform(self._out.read_table(name, columns), schema)

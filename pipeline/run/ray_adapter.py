@@ -24,7 +24,7 @@ from ray.data.checkpoint.checkpoint_filter import IdColumnCheckpointManager
 from ray.data.datasource import Datasource, ReadTask
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from manifests.arrow import arrow_schema, to_table
+from manifests.arrow import arrow_schema, conform, to_table
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
@@ -200,7 +200,7 @@ class _Read:
 
     def __call__(self) -> Iterable[pa.Table]:
         with pq.ParquetFile(self.out.path("manifest.parquet"), filesystem=self.out.arrow_fs) as file:
-            table = file.read_row_group(self.group).cast(arrow_schema(ManifestRow))
+            table = conform(file.read_row_group(self.group), arrow_schema(ManifestRow))
         at = table.schema.get_field_index("attempts")
         table = table.set_column(at, table.schema.field(at), pa.array(self.attempts, pa.int64()))
         yield table.filter(pa.array(self.todo))

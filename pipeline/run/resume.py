@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema
+from manifests.arrow import arrow_schema, conform
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
 from stages.writer import NO_ANSWER
@@ -45,7 +45,7 @@ def forgive(out: Folder, reasons: Collection[Reason], before: Collection[str]) -
     """
     schema = arrow_schema(AnnotationRow)
     for name in out.names("annotations", ".parquet"):
-        rows = out.read_table(name).cast(schema).to_pylist()
+        rows = conform(out.read_table(name), schema).to_pylist()
         failed = [
             row
             for row in rows
@@ -114,7 +114,7 @@ class _Left:
             if gone:
                 table = self._drop(name, table, gone)
             if back:
-                rows_back = table.filter(_among(table, back)).cast(arrow_schema(AnnotationRow))
+                rows_back = conform(table.filter(_among(table, back)), arrow_schema(AnnotationRow))
                 # A row never returns to a file it was taken from: a copy with the same ids has the same rows.
                 if not any(rows_back["object_id"].equals(copy) for copy in copies.get(name, ())):
                     self._copy(name, rows_back)

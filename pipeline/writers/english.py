@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from manifests.expression import OBJECT_OPENING, SCENE_OPENING, VIDEO_OPENING
 from manifests.schema import Colour, Facts, Neighbour, Span
 from stages.claims.distinguish import MOST_FRAC, Distinction, count_word, distinguish, spoken_colours
+from stages.video.colour import TERMS
 
 _PURE_FRAC = 0.8  # share of a colour from which the other colours are not mentioned
 _TOGETHER_FRAC = 0.5  # a neighbour that is seen for less of the object's time is no landmark
@@ -68,23 +69,42 @@ _CAMERAS = {
 }
 
 
-def caption(colours: Sequence[Colour], size: str, *, is_part: bool) -> str:
-    """Return a caption of one sentence, without a verb, from one measurement of the object's colours."""
+def caption(colours: Sequence[Colour], size: str, *, is_part: bool, noun: str | None = None) -> str:
+    """Return a caption of one sentence, without a verb, from one measurement of the object's colours.
+
+    Args:
+        colours: largest share first.
+        size: name of its size.
+        is_part: whether it is a part of another object.
+        noun: what an annotator called it; measurements do not tell.
+    """
     if not colours:
         return "Something whose colours cannot be made out."
     adjective, extra = _colours(colours)
-    thing = "part of a larger object" if is_part else "object"
+    if noun and _has_colour(noun):
+        return _sentence(f"{_article(size)} {noun}")
+    thing = noun or ("part of a larger object" if is_part else "object")
     return _sentence(f"{_article(size)}{_comma(adjective)} {adjective} {thing}{f' with some {extra}' if extra else ''}")
 
 
-def object_level(facts: Facts, *, is_part: bool) -> str:
-    """Return one sentence on what the object looks like, beginning with OBJECT_OPENING."""
+def object_level(facts: Facts, *, is_part: bool, noun: str | None = None) -> str:
+    """Return one sentence on what the object looks like, beginning with OBJECT_OPENING.
+
+    Args:
+        facts: of the object.
+        is_part: whether it is a part of another object.
+        noun: what an annotator called it; measurements do not tell.
+    """
     rng = random.Random(f"{facts.object_id} object")
     size = rng.choice(_SIZES[facts.size])
     adjective, extra = _colours(facts.colours)
     rest = (
         f" with {rng.choice(['some {}', 'a bit of {}', '{} in places', 'parts in {}']).format(extra)}" if extra else ""
     )
+    if noun and _has_colour(noun):
+        return f"{OBJECT_OPENING} {_article(size)} {noun}."
+    if noun:
+        return f"{OBJECT_OPENING} {_article(size)}{_comma(adjective)} {adjective} {noun}{rest}."
     if is_part:
         return f"{OBJECT_OPENING} {_article(size)}{_comma(adjective)} {adjective} part of a larger one{rest}."
     if " and " in adjective:
@@ -294,6 +314,11 @@ def _colours(colours: Sequence[Colour]) -> tuple[str, str]:
     if share_frac >= MOST_FRAC:
         return f"mostly {names[0]}", _and(names[1:])
     return _and(names), ""
+
+
+def _has_colour(noun: str) -> bool:
+    """Tell whether a noun phrase names a colour: with a measured one beside it, a text would say "red red ball"."""
+    return not set(TERMS).isdisjoint(noun.lower().split())
 
 
 def _comma(adjective: str) -> str:

@@ -1,10 +1,11 @@
 """The writer that asks no model: it makes every reply from what was measured of the masklets of the video."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from manifests.expression import noun_of
 from manifests.schema import Facts, Row
 from pipeline.writers import english
 from prompts import Prompt
@@ -35,17 +36,17 @@ class MeasuredWriter:
 
 
 def _caption_crop(row: Row, facts: Facts) -> ReplyFields:
-    return {"caption": english.caption(facts.colours_best, facts.size, is_part=row.part_of is not None)}
+    return {"caption": english.caption(facts.colours_best, facts.size, **_thing(row))}
 
 
 def _caption_masked(row: Row, facts: Facts) -> ReplyFields:
-    return {"caption": english.caption(facts.colours, facts.size, is_part=row.part_of is not None)}
+    return {"caption": english.caption(facts.colours, facts.size, **_thing(row))}
 
 
 def _check_consistency(row: Row, facts: Facts) -> ReplyFields:
     said, conflict = verdict(facts)
     consistent = said == "consistent"
-    description = english.object_level(facts, is_part=row.part_of is not None) if consistent else ""
+    description = english.object_level(facts, **_thing(row)) if consistent else ""
     return {"verdict": said, "conflict": conflict, "object_description": description}
 
 
@@ -89,6 +90,11 @@ _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "repair_expression": _compose_expression,
     "shorten_expression": _shorten_expression,
 }
+
+
+def _thing(row: Row) -> dict[str, Any]:
+    """Return what is known of the object beside its facts: whether it is a part, and an annotator's noun."""
+    return {"is_part": row.part_of is not None, "noun": noun_of(row.source_label) if row.source_label else None}
 
 
 def _others(row: Row) -> list[Facts]:

@@ -27,6 +27,23 @@ _DURATION_S, _DURATION_FRAC = 1.0, 0.1
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Holds where an imported masklet comes from (pipeline/importers); SA-V's own files say nothing of it.
+
+    Attributes:
+        source: name of the source that it was imported from.
+        source_id: its own ids there, `<video>/<object>`.
+        label: what the source's annotator called it: a category or a noun phrase.
+        members: positions of the masklets that it joins, if it is no object but what an expression of several means.
+    """
+
+    source: str | None = None
+    source_id: str | None = None
+    label: str | None = None
+    members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Masklets:
     """Holds the masklets of one annotation file.
 
@@ -39,6 +56,7 @@ class Masklets:
         sizes_TN2: (height, width) of each RLE; (1, 1) where the file gives none that makes sense.
         errors: masklet position -> its first malformed RLE and what is wrong with it.
         runs: run lengths of the T x N strings, frame by frame.
+        origins: of the N masklets.
     """
 
     file: str
@@ -49,6 +67,7 @@ class Masklets:
     sizes_TN2: NDArray[np.int64]
     errors: dict[int, str]
     runs: Runs
+    origins: list[Origin]
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
@@ -156,6 +175,7 @@ def check_masklets(annotation: object, file: str) -> Masklets:
         sizes_TN2=np.array([rle["size"] for rle, _ in flat], np.int64).reshape(len(frames), masklets, 2),
         errors=errors,
         runs=runs,
+        origins=_origins(annotation, masklets, file),
     )
 
 
@@ -229,6 +249,34 @@ def _entries(annotation: object, file: str) -> list[list[Any]]:
         if not isinstance(entries, list) or len(entries) != len(frames[0]):
             _malformed(file, f"masklet[{t}]", "a list as long as masklet[0]", entries)
     return frames
+
+
+def _origins(annotation: dict[str, Any], masklets: int, file: str) -> list[Origin]:
+    """Return where the masklets come from, by the keys that pipeline/importers adds to a file."""
+    source = _of_type(annotation.get("source"), str, file, "source")
+    if source is None:
+        return [Origin()] * masklets
+    video = _of_type(annotation.get("source_video_id"), str, file, "source_video_id") or ""
+    values: dict[str, list[Any]] = {}
+    for key, kind in (("masklet_source_id", str), ("masklet_source_label", str), ("masklet_members", list)):
+        given = annotation.get(key)
+        given = [None] * masklets if given is None else given
+        if not isinstance(given, list) or len(given) != masklets:
+            _malformed(file, key, f"a list of {masklets} entries, one for each masklet", given)
+        values[key] = [_of_type(value, kind, file, f"{key}[{n}]") for n, value in enumerate(given)]
+    for n, members in enumerate(values["masklet_members"]):
+        if not all(isinstance(m, int) and 0 <= m < masklets for m in members or ()):
+            _malformed(file, f"masklet_members[{n}]", f"positions of masklets below {masklets}", members)
+    return [
+        Origin(source, f"{video}/{own}", label, tuple(members or ()))
+        for own, label, members in zip(*values.values(), strict=True)
+    ]
+
+
+def _of_type(value: Any, kind: type, file: str, key: str) -> Any:
+    if value is not None and not isinstance(value, kind):
+        _malformed(file, key, f"a {kind.__name__}, or null", value)
+    return value
 
 
 def _unparsed(file: str, error: ValueError) -> RowError:

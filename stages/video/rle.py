@@ -9,6 +9,7 @@ and reduce masks without decoding them, too.
 Shapes: N masks; S strings, R runs of all strings one after the other, C characters likewise. Points are (x, y).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -79,6 +80,56 @@ def from_run_lengths(lengths_R: Sequence[int], height_px: int, width_px: int) ->
     """Encode an uncompressed RLE: lengths of runs in column-major order, background first."""
     run = {"size": [height_px, width_px], "counts": list(lengths_R)}
     return _from_coco(coco.frPyObjects(run, height_px, width_px))
+
+
+def from_coco(entry: object, height_px: int, width_px: int) -> Rle:
+    """Encode a mask in any of the forms that COCO files have: a string or list of runs, polygons, or null for none.
+
+    Args:
+        entry: anything that JSON can hold.
+        height_px: of the frame that polygons are drawn into; runs say their own size.
+        width_px: the same.
+
+    Raises:
+        ValueError: it is none of these, or its runs or polygons make no sense; the message says which rule they break.
+    """
+    match entry:
+        case None | []:
+            return empty(height_px, width_px)
+        case [float() | int(), *_]:
+            return from_coco([entry], height_px, width_px)  # a polygon without the list around it
+        case [list(), *_] as polygons if all(map(_is_polygon, polygons)):
+            return from_polygons([[float(x) for x in polygon] for polygon in polygons], height_px, width_px)
+        case {"size": [h, w], "counts": list(lengths)}:
+            whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (h, w, *lengths))
+            if not whole or sum(lengths) != h * w or not 0 < h * w <= MAX_PX:
+                raise ValueError(f"runs must be whole, not negative and add up to height x width, got size {[h, w]}")
+            return from_mask(decode(from_run_lengths(lengths, h, w)))  # without runs of no pixel
+        case dict():
+            rle, fault = checked(entry)
+            if fault := fault or parse([rle]).errors.get(0):
+                raise ValueError(fault)
+            return rle
+    raise ValueError(
+        f"a mask must be a COCO RLE, polygons [[x, y, …], …] of 3 points at least, or null, got {str(entry)[:60]}"
+    )
+
+
+def _is_polygon(polygon: object) -> bool:
+    return (
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(isinstance(number, int | float) and math.isfinite(number) for number in polygon)
+    )
+
+
+def padded(rle: Rle, height_px: int, width_px: int) -> Rle:
+    """Return a mask with empty rows below and columns to the right, so that it is of this size."""
+    h, w = rle["size"]
+    if (h, w) == (height_px, width_px):
+        return rle
+    return from_mask(np.pad(decode(rle), ((0, height_px - h), (0, width_px - w))))
 
 
 def empty(height_px: int, width_px: int) -> Rle:

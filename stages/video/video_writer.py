@@ -77,6 +77,7 @@ def write_masklets(
     size: tuple[int, int],
     frame_count: int,
     fps: int,
+    other: Mapping[str, object] | None = None,
 ) -> None:
     """Write an annotation file.
 
@@ -92,6 +93,7 @@ def write_masklets(
         size: (height, width) of the upright video, in pixels.
         frame_count: source frames.
         fps: source frames a second.
+        other: keys to add, or to write instead of these.
     """
     areas_TN = np.array([areas_px(rles) for rles in rles_TN]).reshape(len(rles_TN), -1)
     seen_TN = areas_TN > 0
@@ -126,4 +128,4 @@ def write_masklets(
         "masklet_stability_score": [None] * number if manual else np.where(seen_TN, 0.99, 1.0).tolist(),
         "masklet_num": number,
     }
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(content | dict(other or {})), encoding="utf-8")

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
 
-from manifests.arrow import arrow_schema, to_table
+from manifests.arrow import arrow_schema, conform, to_table
 from manifests.schema import AnnotationRow, Facts, ManifestRow, Reason, Row, Span, Status
 from tests.pipeline.facts_factory import make_facts
 from tests.rows import make_row
@@ -122,3 +122,14 @@ class Mixed(BaseModel):
 def test_a_type_that_has_no_arrow_form_says_where_to_add_it(model: type[BaseModel]) -> None:
     with pytest.raises(TypeError, match=r"no Arrow type for .*manifests/arrow\.py"):
         arrow_schema(model)
+
+
+def test_files_of_before_a_column_are_read_with_null_in_it() -> None:
+    table = to_table([full_row()], AnnotationRow)
+    old = table.drop_columns(["source", "source_id", "source_label"])
+    read = conform(old, arrow_schema(AnnotationRow))
+    assert read.schema.equals(arrow_schema(AnnotationRow))
+    assert read["source_label"].to_pylist() == [None]
+    assert read.drop_columns(["source", "source_id", "source_label"]).to_pylist() == old.to_pylist()
+    with pytest.raises(ValueError, match="object_id"):
+        conform(old.drop_columns(["object_id"]), arrow_schema(AnnotationRow))

@@ -94,8 +94,16 @@ def test_a_prompt_that_is_edited_chooses_the_rows_that_were_asked_it(
 ) -> None:
     edited = prompts.Prompt("compose_expression", "[system]\nNew.\n[user]\nText.", prompts.load("describe_scene").reply)
     load = prompts.load
-    monkeypatch.setattr(prompts, "load", lambda name: edited if name == edited.name else load(name))
+    monkeypatch.setattr(prompts, "load", lambda name, **how: edited if name == edited.name else load(name, **how))
     assert replay(out, "video_id=sav_000000", "status=rejected", prompt_changed=True) == {"0/1", "0/2"}
+
+
+def test_the_prompts_of_an_object_with_a_label_are_those_with_a_label(tmp_path: Path) -> None:
+    asked = [prompts.load(name, labelled=True).id for name in made.ASKED] if hasattr(made, "ASKED") else []
+    names = asked or [prompts.load(name, labelled=True).id for name in ("caption_crop", "caption_masked")]
+    today = kept(0, prompt_ids=names, calls=[], source_label="dog")
+    before = kept(1, prompt_ids=names, calls=[], source_label=None)
+    assert replay(run_of(tmp_path, today, before), "status=kept", prompt_changed=True) == {"0/1"}
 
 
 def test_rows_that_no_replay_could_change_are_left_and_told(out: Folder, caplog: pytest.LogCaptureFixture) -> None:

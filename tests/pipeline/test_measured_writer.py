@@ -437,6 +437,19 @@ def test_a_part_is_called_a_part() -> None:
     assert re.match(r"The object is a .*red part of a larger one\.", row.object_description or "")
 
 
+@pytest.mark.parametrize(("label", "noun"), [("Giant_panda", "giant panda"), ("TV", "TV"), ("a red Ball", "red ball")])
+def test_an_annotators_label_is_the_noun(label: str, noun: str) -> None:
+    facts = make_facts(0, colours=colours(red=0.9))
+    row = make_row(facts, [facts]).model_copy(update={"source_label": label})
+    replies = [
+        asyncio.run(MeasuredWriter().write(prompts.load(name), row, []))
+        for name in ("caption_crop", "check_consistency")
+    ]
+    assert noun in replies[0].caption
+    said = noun if "red" in noun else f"red {noun}"
+    assert re.fullmatch(rf"The object is a (fairly )?small {said}\.", replies[1].object_description)
+
+
 def test_a_row_without_facts_fails_alone_and_says_so() -> None:
     missing, fine = make_row(None), make_row(make_facts(1))
     run_stages(STAGES, [missing, fine])

@@ -136,6 +136,7 @@ WORDS_SENT_BY = {
     ),
     "wrong": {"repair_expression"},
     "moment": {"describe_video"},
+    "label": set[str](),  # for objects without a label; see the test below
 }
 
 
@@ -150,6 +151,32 @@ def test_the_id_follows_the_words_around_a_rows_values(section: str, monkeypatch
     monkeypatch.setattr(prompts, "_sections", lambda: changed)
     after = ids()
     assert {name for name in before if before[name] != after[name]} == WORDS_SENT_BY[section]
+
+
+NOTED = {"caption_crop", "caption_masked", "repair_object", "describe_scene"}
+
+
+def test_only_objects_with_a_label_have_other_ids_and_they_follow_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, labelled = (
+        {name: prompts.load(name, labelled=with_one) for name in prompts.NAMES} for with_one in (False, True)
+    )
+    assert {name for name in plain if plain[name].id != labelled[name].id} == NOTED
+    before = {name: replace(prompt).id for name, prompt in labelled.items()}
+    changed = prompts._sections() | {"label": Template(prompts._sections()["label"].template + "!")}
+    monkeypatch.setattr(prompts, "_sections", lambda: changed)
+    assert {name for name, prompt in labelled.items() if replace(prompt).id != before[name]} == NOTED
+
+
+@pytest.mark.parametrize("name", sorted(NOTED))
+def test_a_label_is_told_as_what_an_annotator_called_it(name: str) -> None:
+    called = WITH_ALL.model_copy(update={"source_label": "Giant_panda"})
+    prompt = prompts.load(name, labelled=True)
+    with_label = prompt.render(**prompts.values_of(called))
+    without = prompts.load(name).render(**prompts.values_of(WITH_ALL))
+    assert 'An annotator called it "giant panda".' in with_label.user
+    assert "annotator" not in without.user
+    lines = [line for line in with_label.user.splitlines() if "annotator" not in line]
+    assert "\n".join(lines) == without.user, "nothing else is different"
 
 
 def test_no_words_are_sent_but_those_of_the_files_and_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from stages.video.rle import (
     boxes_px,
     checked,
     decode,
+    from_coco,
     from_index_image,
     from_mask,
     from_polygons,
     from_run_lengths,
+    padded,
     parse,
     union,
 )
@@ -67,3 +69,48 @@ def test_what_has_not_the_form_of_an_rle_is_not_taken(entry: object) -> None:
     rle, fault = checked(entry)
     assert fault
     assert parse([rle]).errors
+
+
+POLYGON = [1.0, 1, 5, 1, 5, 6, 1, 6]
+
+
+def test_every_form_of_coco_is_the_same_mask() -> None:
+    mask_HW = decode(from_polygons([POLYGON], 8, 9))
+    flat = mask_HW.T.ravel()
+    lengths = np.diff([0, *np.flatnonzero(np.diff(flat, prepend=0)), flat.size]).tolist()
+    string = from_mask(mask_HW)
+    for entry in ([POLYGON], POLYGON, dict(string), {"size": [8, 9], "counts": lengths}):
+        assert np.array_equal(decode(from_coco(entry, 8, 9)), mask_HW), entry
+    with_empty_runs = {"size": [8, 9], "counts": [lengths[0] - 1, 0, 1, *lengths[1:]]}
+    assert from_coco(with_empty_runs, 8, 9) == string, "runs without a pixel are joined"
+    for nothing in (None, []):
+        assert not decode(from_coco(nothing, 8, 9)).any()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5]],
+        [[1, 2, 3, 4, 5, float("nan")]],
+        {"size": [8, 9], "counts": [70, 1]},
+        {"size": [8, 9], "counts": [-1, 73]},
+        {"size": [8, 9], "counts": [1.5, 70.5]},
+        {"size": [8, 9], "counts": "0123"},
+        {"size": [0, 0], "counts": []},
+        {"counts": "x"},
+        "text",
+        7,
+        [{"size": [8, 9]}],
+    ],
+)
+def test_what_is_no_mask_is_refused_and_never_decoded(entry: object) -> None:
+    with pytest.raises(ValueError, match=r"mask|runs|size|counts|numbers"):
+        from_coco(entry, 8, 9)
+
+
+def test_a_padded_mask_keeps_every_pixel_at_its_place() -> None:
+    mask_HW = np.random.default_rng(0).random((7, 5)) > 0.5
+    more_HW = decode(padded(from_mask(mask_HW), 8, 6))
+    assert np.array_equal(more_HW[:7, :5], mask_HW)
+    assert more_HW.sum() == mask_HW.sum()

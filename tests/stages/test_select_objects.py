@@ -109,6 +109,22 @@ class Case:
 
 CASES = [
     Case(
+        reason=Reason.SEVERAL_OBJECTS,
+        damage=edited(
+            lambda content: content.update(
+                source="mevis",
+                source_video_id="v",
+                masklet_members=[None, None, [0, 1]],
+                masklet_source_id=["1", "2", "1 + 2"],
+            ),
+            A,
+            C,
+            B,
+        ),
+        costs={"manual/2": "joins the masklets 0, 1"},
+        spares=("manual/0", "manual/1", "auto/0"),
+    ),
+    Case(
         reason=Reason.VIDEO_MISSING,
         damage=lambda root: (root / FILES.video_path).unlink(),
         costs=dict.fromkeys(("manual/0", "auto/0"), r"sav_000007\.mp4 cannot be opened"),
