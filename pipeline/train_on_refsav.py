@@ -69,8 +69,9 @@ def train(options: argparse.Namespace) -> None:
     import torch
 
     from pipeline.ray_train import WRITTEN, Workers, run
-    from pipeline.sa2va.train.run import check_run, read_data, try_micro_batch, written_by
+    from pipeline.sa2va.train.run import check_run, try_micro_batch, written_by
     from pipeline.sa2va.train.run import train as train_on
+    from pipeline.sa2va.train.training_data import read_data
 
     out = Path(config.out)
     _check_inputs(config, [*written_by(out), *(out / name for name in WRITTEN)])
@@ -151,7 +152,8 @@ def _config(options: argparse.Namespace) -> tuple[TrainConfig, RunConfig]:
     file = read_config_file(options.config) if options.config else {}
     run = with_values(RunConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config))
     given = _given(options)
-    source, base = (given.get("source") or file.get("source")), given["model"].get("base") or _base_in(file)
+    source = given.get("source") or file.get("source") or file.get("mixture")
+    base = given["model"].get("base") or _base_in(file)
     for option, value in (("--source", source), ("--base", base)):
         if not value:
             raise ValueError(f"{option} must be given, here or as a setting of --config (--help lists the options)")
@@ -200,13 +202,17 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 def _located(config: TrainConfig) -> TrainConfig:
     """Return `config` with absolute paths, for workers have another working directory, and with the usual places."""
+    mixture = tuple(
+        replace(one, path=_path(one.path), name=one.label, sav_root=_path(one.sav_root)) for one in config.mixture
+    )
     sources = tuple(Path(source).resolve() for source in config.sources)
     if not sources:
         raise ValueError("source must name at least one run or Ref-SAV.json, got none")
     base, sam2 = config.model.base, config.model.sam2
     return replace(
         config,
-        source=tuple(map(str, sources)),
+        source=() if mixture else tuple(map(str, sources)),
+        mixture=mixture,
         sav_root=_path(config.sav_root),
         out=_path(config.out or _run_of(sources[0]) / "training"),
         store=tuple(map(_path, config.stores or _stores_of(sources))),

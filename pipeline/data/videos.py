@@ -84,6 +84,7 @@ class Video:
         frame_count: source frames (24 fps); None where the source does not say.
         expressions: manual before automatic masklets, by position.
         absent: texts that fit nothing in the video; empty where they were not asked for.
+        source: name of the data set of a mixture that it comes from; empty where there is no mixture.
         files: `FileDigests` of the video and its annotation files; None where they were not looked at.
     """
 
@@ -92,6 +93,7 @@ class Video:
     frame_count: int | None
     expressions: tuple[Expression, ...]
     absent: tuple[str, ...] = ()
+    source: str = ""
     files: FileDigests | None = field(default=None, compare=False)
 
 

@@ -7,7 +7,10 @@ Sources: the paper's section 3.4 and its released configurations.
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict
 
 MAX_NEGATIVES_FRAC = 0.9
 QWEN_PATCH_PX = 28  # the side of the square that the official pixel budgets are counted in
@@ -127,6 +130,30 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceConfig:
+    """Names one data set of a mixture, and says how often its videos come up."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}  # of a file with settings
+
+    path: str  # folder of an annotation run, or a Ref-SAV.json
+    name: str = ""  # in counts and curves; empty: that of its folder
+    sav_root: str = ""  # empty: the run's own
+    repeats: float = 1.0  # times that a video comes up in an epoch; 0.5: in every second epoch
+    weight: float = 0.0  # in place of repeats: share of an epoch's videos, relative to the other sources' weights
+
+    def __post_init__(self) -> None:
+        _check(bool(self.path), "a source of a mixture must have a path", self.path)
+        _check(self.repeats > 0, "repeats must be positive", self.repeats)
+        _check(self.weight >= 0, "weight must not be negative", self.weight)
+
+    @property
+    def label(self) -> str:
+        """Return the name: as given, else that of the folder."""
+        path = Path(self.path)
+        return self.name or (path.parent if path.suffix else path).name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """Sets a training run.
 
@@ -135,7 +162,8 @@ class TrainConfig:
     wherever it lies, or `accept_changed_data`.
     """
 
-    source: str | tuple[str, ...]  # folders of annotation runs, or Ref-SAV.json files; one or several
+    source: str | tuple[str, ...] = ()  # folders of annotation runs, or Ref-SAV.json files; one or several
+    mixture: tuple[SourceConfig, ...] = ()  # in place of source: several data sets, each with its share
     sav_root: str  # empty: what the run's run.json says
     model: ModelConfig
     data: DataConfig = field(default_factory=DataConfig)
@@ -169,13 +197,19 @@ class TrainConfig:
         for name in (*not_negative, "checkpoint_every_s", "pictures_every_s", "eval_every_s"):
             _check(getattr(self, name) >= 0, f"{name} must not be negative", getattr(self, name))
         _check_choice("on_bad", self.on_bad, "stop", "skip")
+        _check(not (self.mixture and self.source), "of source and mixture one may be given", "both")
+        _check(not (self.mixture and self.official), "official has one data set", "a mixture")
+        names = [one.label for one in self.mixture]
+        _check(len(names) == len(set(names)), "sources of a mixture must have different names: give each a name", names)
+        weights = [one.weight for one in self.mixture]
+        _check(all(weights) or not any(weights), "all sources of a mixture must have a weight, or none", weights)
         _check(0 <= self.eval_frac < 1, "eval_frac must be in [0, 1)", self.eval_frac)
         _check(not (self.eval_frac and self.eval_split), "of eval_frac and eval_split one may be given", "both")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Return `source` as a tuple."""
-        return _several(self.source)
+        """Return `source` as a tuple; the paths of a mixture, if it is one."""
+        return tuple(one.path for one in self.mixture) or _several(self.source)
 
     @property
     def stores(self) -> tuple[str, ...]:

@@ -110,11 +110,20 @@ def as_toml(config: TrainConfig, run: RunConfig) -> str:
 
 def _lines(values: Mapping[str, Any], table: str) -> Iterator[str]:
     inner = {name: value for name, value in values.items() if isinstance(value, dict)}
+    several = {name: value for name, value in values.items() if _is_of_tables(value)}
     for name, value in values.items():
-        if name not in inner and value is not None:
+        if name not in inner and name not in several and value is not None:
             # JSON's texts, numbers and lists are TOML's too
             yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    for name, tables in several.items():
+        for one in tables:
+            yield f"\n[[{name}]]"
+            yield from _lines(one, name)
     for name, value in inner.items():
         full = f"{table}.{name}" if table else name
         yield f"\n[{full}]"
         yield from _lines(value, full)
+
+
+def _is_of_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(one, dict) for one in value)

@@ -6,7 +6,8 @@ have: nothing is missed and nothing comes twice. The official loader draws from 
 process, and puts another video in place of one that it cannot read; here the error names the video.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ MASK_PX = 256  # of SAM 2 at 1024 pixels: the sides of its mask logits are a qua
 
 
 class RefSavDataset(Dataset[Batch]):
-    """Gives the example of (epoch, index); index runs over all videos `config.repeats` times.
+    """Gives the example of (epoch, index); index runs over all videos as often as one may come up in an epoch.
 
     Args:
         videos: checked ones.
@@ -30,6 +31,7 @@ class RefSavDataset(Dataset[Batch]):
         encode: makes an example of what was read (`pipeline.sa2va.example.Encoder`).
         seed: of all draws.
         mask_px: side of the masks, that of SAM 2's logits.
+        repeats: name of a source -> times that its videos come up in an epoch; of others `config.repeats` times.
     """
 
     def __init__(
@@ -41,14 +43,35 @@ class RefSavDataset(Dataset[Batch]):
         seed: int,
         *,
         mask_px: int = MASK_PX,
+        repeats: Mapping[str, float] | None = None,
     ) -> None:
         if not videos:
             raise ValueError("a dataset must have a video, got none")
         self._videos, self._clips, self._config, self._encode = tuple(videos), clips, config, encode
         self._seed, self._mask_px = seed, mask_px
+        self._repeats = {video.source: float(config.repeats) for video in videos} | dict(repeats or {})
+        self._passes = max(math.ceil(self._repeats[video.source]) for video in videos)
 
     def __len__(self) -> int:
-        return len(self._videos) * self._config.repeats
+        return len(self._videos) * self._passes
+
+    def of_epoch(self, epoch: int) -> list[int]:
+        """Return the indices that come up in an epoch, rising.
+
+        Of a source that comes up 2.5 times, these are two passes over all of its videos and half of a third one: the
+        halves go round in a drawn order, so that after any number of epochs no video has come up twice more than
+        another.
+        """
+        count = len(self._videos)
+        drawn: list[int] = []
+        for number, (source, repeats) in enumerate(sorted(self._repeats.items())):
+            mine = [n for n, video in enumerate(self._videos) if video.source == source]
+            whole, rest = divmod(repeats, 1)
+            drawn += [n + count * turn for turn in range(int(whole)) for n in mine]
+            order = np.random.default_rng([self._seed, number]).permutation(len(mine)).tolist()
+            begin, end = (math.floor(at * rest * len(mine)) for at in (epoch, epoch + 1))
+            drawn += [mine[order[n % len(mine)]] + count * int(whole) for n in range(begin, end)]
+        return sorted(drawn)
 
     def frames(self, epoch: int, index: int) -> list[int]:
         """Return the annotated frames of the example."""
@@ -77,6 +100,7 @@ class RefSavDataset(Dataset[Batch]):
             masks_OFMM=masks_OFMM,
             seed=seed,
             **({"absent": absent} if absent else {}),
+            **({"source": video.source} if video.source else {}),
         )
 
     def _drawing(self, epoch: int, index: int) -> tuple[Video, np.random.Generator]:
@@ -97,7 +121,7 @@ class RefSavDataset(Dataset[Batch]):
                 more = min(turns * config.negatives_frac / (1 - config.negatives_frac), len(video.absent))
                 mean += more * sum(map(len, video.absent)) / len(video.absent)
             of_videos.append(max(1, round(mean)))
-        return of_videos * config.repeats
+        return of_videos * self._passes
 
 
 def choose_frames(annotated: int, config: DataConfig, rng: np.random.Generator) -> list[int]:

@@ -51,6 +51,7 @@ class Batch:
         mllm: what the MLLM's family wants beside the text, such as pixel_values and image_grid_thw.
         sam_frames_N3SS: uint8, red green blue, not normalised.
         masks_B: for every video uint8 (O, F, M, M), 0 or 1; all zero where the object is not visible.
+        sources_B: for every video the data set of a mixture that it comes from; "" where there is no mixture.
     """
 
     video_ids_B: tuple[str, ...]
@@ -61,6 +62,7 @@ class Batch:
     mllm: dict[str, Tensor]
     sam_frames_N3SS: Tensor
     masks_B: tuple[Tensor, ...]
+    sources_B: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return a copy whose tensors are on `device`."""
@@ -98,6 +100,7 @@ class Encoder:
         masks_OFMM: NDArray[np.uint8],
         seed: int,
         absent: Sequence[str] = (),
+        source: str = "",
     ) -> Batch:
         """Encode a video, without its last turns and their masks where they exceed the configured number of tokens.
 
@@ -112,6 +115,7 @@ class Encoder:
             masks_OFMM: 0 or 1.
             seed: decides which templates are drawn, and where the texts that fit nothing stand.
             absent: texts that fit nothing in the video: they are asked about among the others, and have no mask.
+            source: data set of a mixture that the video comes from.
 
         Raises:
             ValueError: shapes do not agree, or a text cannot be encoded; the message has the video's id.
@@ -144,6 +148,7 @@ class Encoder:
             mllm=pixels.tensors,
             sam_frames_N3SS=squares(frames, self._side_px, self._config.pixels.official),
             masks_B=(torch.from_numpy(np.ascontiguousarray(masks_OFMM[:kept])),),
+            sources_B=(source,),
         )
 
     def _turns(self, texts: Sequence[str], rng: Random) -> list[ChatTurn]:
@@ -233,4 +238,5 @@ def collate(examples: Sequence[Batch], family: Family, pad_id: int = 0) -> Batch
         mllm=family.join([example.mllm for example in examples]),
         sam_frames_N3SS=torch.cat([example.sam_frames_N3SS for example in examples]),
         masks_B=tuple(masks for example in examples for masks in example.masks_B),
+        sources_B=tuple(source for example in examples for source in example.sources_B),
     )

@@ -35,12 +35,14 @@ class StepLosses:
         mask: 2.0 x point-sampled binary cross-entropy.
         dice: 0.5 x point-sampled dice.
         logits_B: for every video float32 (O, F, M, M), detached: for images, not for losses.
+        total_B: sum of the parts for every video alone, detached; None where there is no mixture of data sets.
     """
 
     llm: Tensor
     mask: Tensor
     dice: Tensor
     logits_B: tuple[Tensor, ...]
+    total_B: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
@@ -66,8 +68,17 @@ def language_loss(hidden_BLh: Tensor, labels_BL: Tensor, lm_head: nn.Module, *, 
     return total / (labels_R != IGNORED).sum().clamp(min=1)
 
 
-def mask_losses(logits_PMM: Tensor, masks_PMM: Tensor, points: int = POINTS) -> tuple[Tensor, Tensor]:
-    """Return (mask, dice) over P masks, both at the points that `choose_points` draws.
+@torch.no_grad()
+def language_losses(hidden_BLh: Tensor, labels_BL: Tensor, lm_head: nn.Module) -> Tensor:
+    """Return `language_loss` of every video alone, (B,)."""
+    rows = zip(hidden_BLh, labels_BL, strict=True)
+    return torch.stack([language_loss(hidden_Lh[None], labels_L[None], lm_head) for hidden_Lh, labels_L in rows])
+
+
+def mask_losses(logits_PMM: Tensor, masks_PMM: Tensor, points: int = POINTS) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (mask, dice) over P masks, both at the points that `choose_points` draws, and their sum for each mask.
+
+    The sums, (P,), have no gradient: they are for curves.
 
     Args:
         logits_PMM: float32.
@@ -84,7 +95,10 @@ def mask_losses(logits_PMM: Tensor, masks_PMM: Tensor, points: int = POINTS) -> 
         shown_PQ = logits_PQ.sigmoid()
         overlap_P = 2 * (shown_PQ * target_PQ).sum(1) + _DICE_EPS
         apart_P = 1 - overlap_P / (shown_PQ.sum(1) + target_PQ.sum(1) + _DICE_EPS)
-        return mask, _DICE_WEIGHT * apart_P.sum() / (count + _AVERAGE_EPS)
+        with torch.no_grad():
+            wrong_P = functional.binary_cross_entropy_with_logits(logits_PQ, target_PQ, reduction="none").mean(1)
+            of_P = _MASK_WEIGHT * wrong_P + _DICE_WEIGHT * apart_P
+        return mask, _DICE_WEIGHT * apart_P.sum() / (count + _AVERAGE_EPS), of_P
 
 
 def sample(values_PMM: Tensor, points_PQ2: Tensor) -> Tensor:
@@ -171,6 +185,13 @@ def _official_choice(objects: int) -> Tensor:
     if objects > _OFFICIAL_OBJECTS:
         return torch.randperm(objects)[:_OFFICIAL_OBJECTS]
     return torch.arange(_OFFICIAL_OBJECTS) % objects
+
+
+@torch.no_grad()
+def mean_of_videos(of_P: Tensor, pairs: Pairs, videos: int) -> Tensor:
+    """Return the mean over the pairs of every video, (B,); 0 for a video without any."""
+    sums_B = torch.zeros(videos, device=of_P.device, dtype=of_P.dtype).index_add(0, pairs.video_P, of_P)
+    return sums_B / torch.bincount(pairs.video_P, minlength=videos).clamp(min=1)
 
 
 def by_video(pairs: Pairs | None, logits_PMM: Tensor | None, batch: Batch) -> tuple[Tensor, ...]:

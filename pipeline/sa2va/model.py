@@ -19,7 +19,15 @@ from pipeline.sa2va.config import ModelConfig
 from pipeline.sa2va.example import Batch
 from pipeline.sa2va.families import Family, States
 from pipeline.sa2va.grounding import GroundingEncoder, decode_masks, encode_frames
-from pipeline.sa2va.losses import StepLosses, by_video, language_loss, mask_losses, pair
+from pipeline.sa2va.losses import (
+    StepLosses,
+    by_video,
+    language_loss,
+    language_losses,
+    mask_losses,
+    mean_of_videos,
+    pair,
+)
 
 
 class Sa2va(nn.Module):
@@ -90,17 +98,20 @@ class Sa2va(nn.Module):
         states = self.family.states(self.mllm, batch.input_ids_BL, batch.attention_BL, batch.mllm)
         lm_head = self.family.lm_head(self.mllm)
         llm = language_loss(states.after_norm_BLh, batch.labels_BL, lm_head, all_rows=self.official)
+        total_B = language_losses(states.after_norm_BLh, batch.labels_BL, lm_head) if any(batch.sources_B) else None
         hidden_BLh = self.seg_states(states)
         tokens = self.seg_embeddings(hidden_BLh, batch.input_ids_BL)
         pairs = pair(batch, [len(tokens_nD) for tokens_nD in tokens], official=self.official)
         if pairs is None:
             nothing = self._nothing(hidden_BLh, tokens)
-            return StepLosses(llm, nothing, nothing, by_video(None, None, batch))
+            return StepLosses(llm, nothing, nothing, by_video(None, None, batch), total_B)
         decoder = self.sam2.sam_mask_decoder
         frames = encode_frames(self.sam2, batch.sam_frames_N3SS, decoder)
         logits_PMM = decode_masks(self.sam2, decoder, frames, pairs.frame_P, torch.cat(tokens)[pairs.token_P])
-        mask, dice = mask_losses(logits_PMM, pairs.masks_PMM)
-        return StepLosses(llm, mask, dice, by_video(pairs, logits_PMM, batch))
+        mask, dice, of_P = mask_losses(logits_PMM, pairs.masks_PMM)
+        if total_B is not None:
+            total_B = total_B + mean_of_videos(of_P, pairs, len(total_B))
+        return StepLosses(llm, mask, dice, by_video(pairs, logits_PMM, batch), total_B)
 
     def seg_states(self, states: States) -> Tensor:
         """Return the hidden states (B, L, h) that masks are made from."""

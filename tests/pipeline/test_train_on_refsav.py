@@ -17,8 +17,9 @@ import pytest
 
 from pipeline.sa2va.config import ModelConfig, OptimConfig, TrainConfig, with_settings
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.run import read_data, train
+from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext
+from pipeline.sa2va.train.training_data import read_data
 from tests import warm
 from tests.pipeline.sa2va.tiny import make_tiny
 from tests.running import ROOT

@@ -51,8 +51,20 @@ class MetricsLogger:
             unfinished.replace(file)
         self._board = SummaryWriter(str(out / _BOARD), purge_step=begun + 1)
 
-    def log(self, step: int, parts: dict[str, float], *, lr: float, norm: float, pace: dict[str, float]) -> None:
-        """Log optimiser step `step` (from 1): the parts of the loss, and what all workers together did a second."""
+    def log(
+        self,
+        step: int,
+        parts: dict[str, float],
+        *,
+        lr: float,
+        norm: float,
+        pace: dict[str, float],
+        by_source: dict[str, float],
+    ) -> None:
+        """Log optimiser step `step` (from 1): the parts of the loss, and what all workers together did a second.
+
+        `by_source` has the loss of every data set of a mixture that had videos in the step.
+        """
         loss = sum(parts[name] for name in PARTS)
         spent_s = time.monotonic() - self._start_s
         left_s = spent_s / (step - self._begun) * (self.steps - step)
@@ -64,8 +76,9 @@ class MetricsLogger:
             *(memory, _clock(left_s)),
         )
         with self._curve.open("a") as file:
-            file.write(json.dumps({"step": step, "loss": loss, **parts, "lr": lr, "gradient": norm, **pace}) + "\n")
-        for name, value in {"loss": loss, **parts, "lr": lr, "gradient": norm, "memory GiB": memory, **pace}.items():
+            losses = {"loss": loss, **parts, **{f"loss/{name}": value for name, value in by_source.items()}}
+            file.write(json.dumps({"step": step, **losses, "lr": lr, "gradient": norm, **pace}) + "\n")
+        for name, value in {**losses, "lr": lr, "gradient": norm, "memory GiB": memory, **pace}.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
     def log_evaluation(self, step: int, figures: dict[str, float]) -> None:

@@ -18,16 +18,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from manifests.outputs import check_space
-from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
-from pipeline.data.videos import Video, excluded_videos, read_videos
-from pipeline.sa2va.build import build, load_tokenizer
+from pipeline.data.videos import Video
+from pipeline.sa2va.build import build
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on, write_trained_on
 from pipeline.sa2va.checkpoint.write import check_export, save_sa2va, scratch_folders
 from pipeline.sa2va.config import TrainConfig
-from pipeline.sa2va.dataset import RefSavDataset, absent_share_frac
+from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.estimate import estimate
-from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, TextCheck, collate
+from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
 from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
@@ -43,52 +42,13 @@ from pipeline.sa2va.train.metrics_logger import (
 )
 from pipeline.sa2va.train.state import DataIdentity
 from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
+from pipeline.sa2va.train.training_data import repeats_of, told_mixture
 
 logger = logging.getLogger(__name__)
 MODEL, _PICTURES = "model", "pictures"  # folders in OUT
 _DRAWN = 4  # videos whose masks are drawn along the way
 _STATES = 3  # a trained number and Adam's two of it, float32
 _EXPORTED_BYTES = 2  # bfloat16
-
-
-def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
-    """Read the videos to train on, check all of them, and leave out those of the benchmark.
-
-    Raises:
-        ValueError: rows cannot be trained on and are not to be left out, or no video is left; the message names them.
-            Or the base has no tokenizer that can be read.
-    """
-    splits = [Path(split) for split in (config.split, config.eval_split) if split]
-    exclude = frozenset[str]().union(*map(excluded_videos, splits))
-    root = Path(config.sav_root) if config.sav_root else None
-    sources = [Path(source) for source in config.sources]
-    share_frac = config.data.negatives_frac
-    videos = read_videos(sources, root, exclude=exclude, official=config.official, absent=share_frac > 0)
-    clips = Clips([Path(store) for store in config.stores])
-    check_text = TextCheck(*load_tokenizer(config.model.base), config.data)
-    workers = max(1, config.loader_workers)
-    videos = check_videos(videos, clips, workers=workers, on_bad=config.on_bad, check_text=check_text)
-    if share_frac:
-        _say_share(videos, config)
-    return videos, clips
-
-
-def _say_share(videos: list[Video], config: TrainConfig) -> None:
-    """Log which share of the texts will be without a target.
-
-    Raises:
-        ValueError: there are none.
-    """
-    wanted_frac, share_frac = config.data.negatives_frac, absent_share_frac(videos, config.data)
-    without = sum(not video.absent for video in videos)
-    if not share_frac:
-        raise ValueError(
-            f"--negatives {wanted_frac:g} needs texts without a target, got none in {len(videos)} videos of "
-            f"{', '.join(config.sources)}: annotate again with this version, or train without --negatives"
-        )
-    logger.info("%.1f %% of the texts are without a target, asked for %.1f %%", 100 * share_frac, 100 * wanted_frac)
-    if without:
-        logger.warning("%d of %d videos have no text without a target", without, len(videos))
 
 
 def check_run(config: TrainConfig, videos: list[Video]) -> None:
@@ -179,7 +139,8 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
     dataset = dataset_of(config, videos, clips, model)
     evaluated_on = evaluated(config, held, clips, lambda some: dataset_of(config, some, clips, model))
     lengths = dataset.lengths()
-    of_all, steps = plan_steps(config, lengths), plan(config, lengths, dist)
+    of_all, steps = plan_steps(config, lengths, dataset.of_epoch), plan(config, lengths, dist, dataset.of_epoch)
+    mixed = sorted(one.label for one in config.mixture)
     trained = parameters(model)
     adam, schedule = optimiser(trained, len(steps), config.optim, len(steps[0]) if config.official else 0)
     begun = state.load(checkpoint, model, adam, schedule) if checkpoint else 0
@@ -197,6 +158,8 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         amount = f"{len(videos)} videos, {len(steps)} steps, {begun} done before"
         if evaluated_on:
             amount += f"; evaluated on {len(evaluated_on)} videos of {config.eval_split or f'{len(held)} held out'}"
+        for line in told_mixture(config, videos):
+            logger.info("%s", line)
         _introduce(config, model, drawn, amount)
         metrics = MetricsLogger(out, len(steps), begun)
         if not begun:
@@ -221,11 +184,11 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         started_s, lr = time.monotonic(), float(schedule.get_last_lr()[0])
         micro_batches = list(islice(batches, len(steps[step - 1])))
         weights = [len(micro) * dist.world_size / len(of_all[step - 1]) for micro in steps[step - 1]]
-        result = do_step(config, wrapped, trained, adam, schedule, micro_batches, weights, dist)
+        result = do_step(config, wrapped, trained, adam, schedule, micro_batches, weights, dist, mixed)
         spent_s = time.monotonic() - started_s
         if metrics and (step % config.log_every == 0 or step == end):
             pace = {"samples/s": result.samples / spent_s, "tokens/s": result.tokens / spent_s}
-            metrics.log(step, result.parts, lr=lr, norm=result.norm, pace=pace)
+            metrics.log(step, result.parts, lr=lr, norm=result.norm, pace=pace, by_source=result.by_source)
         if metrics and (draws.due(step) or step == len(steps)):
             _draw(metrics, out, step, model, drawn, dist)
         due_at_first = [metrics is not None and one.due(step) for one in (saves, evaluations)]
@@ -272,7 +235,8 @@ def dataset_of(config: TrainConfig, videos: Sequence[Video], clips: Clips, model
     """Return the examples of `videos` as `model` takes them."""
     encode = Encoder(model.tokenizer, model.family, config.data, model.sam_side_px)
     mask_px = model.sam_side_px // LOGITS_STRIDE
-    return RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=mask_px)
+    repeats = repeats_of(config, videos)
+    return RefSavDataset(videos, clips, config.data, encode, config.seed, mask_px=mask_px, repeats=repeats)
 
 
 def _loader(

@@ -25,7 +25,7 @@ from manifests.row_results import FatalError
 from pipeline.data.videos import FileDigests, Video
 from pipeline.engines.models import fingerprint, glimpse, named_glimpse
 from pipeline.sa2va.checkpoint.weights import read_pickled
-from pipeline.sa2va.config import DataConfig, TrainConfig
+from pipeline.sa2va.config import DataConfig, SourceConfig, TrainConfig
 from pipeline.sa2va.config_file import CONTENT
 from pipeline.sa2va.lora import load_trainable_state, trainable_state
 from pipeline.sa2va.model import Sa2va
@@ -70,8 +70,9 @@ class DataIdentity:
                 files[video.video_id] = (*files.get(video.video_id, ()), video.files)
             objects[video.video_id] = objects.get(video.video_id, ()) + tuple(e.object_id for e in video.expressions)
             rows = [[row.object_id, row.masklet_type, row.column, row.text] for row in video.expressions]
-            absent = [list(video.absent)] if video.absent else []
-            digest.update(json.dumps([video.video_id, video.frame_count, rows, *absent]).encode())
+            more = [list(video.absent)] if video.absent else []
+            more += [[video.source]] if video.source else []
+            digest.update(json.dumps([video.video_id, video.frame_count, rows, *more]).encode())
         return cls(objects, digest.hexdigest(), frozenset(before) | objects.keys(), files)
 
     def to_json(self) -> str:
@@ -187,6 +188,9 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
         raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
     now, contents = _flat(json.loads(json.dumps(asdict(config)))), _contents(config)
     changes = []
+    shares = {name: _shares(settings.get("mixture", ())) for name, settings in (("was", before), ("is", now))}
+    if shares["was"] != shares["is"]:
+        changes.append(f"the mixture was {shares['was']}, is {shares['is']}")
     for name, value in now.items():
         if name in _MAY_DIFFER or name.partition(".")[0] in _MAY_DIFFER:
             continue
@@ -200,6 +204,11 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
             f"{checkpoint} is of a run with other settings: {'; '.join(changes)}. Give the same settings to go on, "
             "or another --out to begin anew"
         )
+
+
+def _shares(mixture: Iterable[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """Return what a mixture says of its sources, but for where they lie."""
+    return sorted((SourceConfig(**one).label, one["repeats"], one["weight"]) for one in mixture)
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:

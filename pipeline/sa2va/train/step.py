@@ -59,12 +59,14 @@ class StepResult:
         norm: length of the gradient before it was clipped.
         samples: number of videos.
         tokens: number of tokens, without padding.
+        by_source: data set of a mixture -> mean loss of its videos in this step; those that had one.
     """
 
     parts: dict[str, float]
     norm: float
     samples: int
     tokens: int
+    by_source: dict[str, float]
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -81,6 +83,7 @@ def do_step(
     micro_batches: Sequence[Batch],
     weights: Sequence[float],
     dist: DistContext,
+    sources: Sequence[str] = (),
 ) -> StepResult:
     """Do one optimiser step over the micro-batches of all workers.
 
@@ -94,11 +97,13 @@ def do_step(
         weights: weight of every micro-batch, by its number of videos, so that every video of the step counts alike;
             over all workers they add up to the number of workers. 0: the worker has no video left and only keeps step.
         dist: says which worker this is.
+        sources: data sets of a mixture, in the same order for all workers.
 
     Raises:
         ValueError: the loss is not a number; the message has the videos that gave it.
     """
     sums = torch.zeros(len(PARTS) + 2, device=dist.device, dtype=torch.float64)
+    of_sources_S2 = torch.zeros(len(sources), 2, device=dist.device, dtype=torch.float64)  # sum of losses, videos
     for number, (on_cpu, weight) in enumerate(zip(micro_batches, weights, strict=True), start=1):
         batch = on_cpu.to(dist.device)
         last = number == len(micro_batches)
@@ -115,6 +120,10 @@ def do_step(
             (losses.total * weight).backward()
         if weight:
             sums += torch.cat([parts * weight, _counts(batch)])
+            if losses.total_B is not None:
+                row_B = torch.tensor([sources.index(source) for source in batch.sources_B], device=dist.device)
+                one_B = torch.ones_like(losses.total_B)
+                of_sources_S2.index_add_(0, row_B, torch.stack([losses.total_B, one_B], dim=1).double())
     norm = nn.utils.clip_grad_norm_(trained, config.optim.clip_norm)
     adam.step()
     schedule.step()
@@ -122,8 +131,12 @@ def do_step(
     if dist.world_size > 1:
         all_reduce(sums, ReduceOp.SUM)
         sums[: len(PARTS)] /= dist.world_size
+        if sources:
+            all_reduce(of_sources_S2, ReduceOp.SUM)
     *means, samples, tokens = sums.tolist()
-    return StepResult(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens))
+    sums_of = dict(zip(sources, of_sources_S2.tolist(), strict=True))
+    by_source = {name: total / count for name, (total, count) in sums_of.items() if count}
+    return StepResult(dict(zip(PARTS, means, strict=True)), float(norm), int(samples), int(tokens), by_source)
 
 
 def any_of(wishes: Sequence[bool], dist: DistContext) -> list[bool]:
@@ -178,33 +191,42 @@ def optimiser(
     return adam, LambdaLR(adam, lambda step: lr_factor(step, steps, config, micro_batches))
 
 
-def plan_steps(config: TrainConfig, lengths: Sequence[int]) -> list[Micro]:
+def plan_steps(
+    config: TrainConfig, lengths: Sequence[int], of_epoch: Callable[[int], Sequence[int]] | None = None
+) -> list[Micro]:
     """Return all optimiser steps of the run, whichever worker takes their videos.
 
     Args:
         config: settings of the run; neither workers nor micro-batches count.
         lengths: expected characters of text of every index of the dataset.
+        of_epoch: the indices that come up in an epoch; None: all of them.
     """
     optim, repeats = config.optim, config.data.repeats
     planned: list[Micro] = []
     for epoch in range(optim.epochs):
         drawn = {"batch": optim.batch, "seed": config.seed, "epoch": epoch}
-        of_epoch = (
-            official_steps(len(lengths) // repeats, repeats=repeats, **drawn)
-            if config.official
-            else steps(lengths, **drawn)
-        )
-        planned += [[(epoch, index) for index in step] for step in of_epoch]
+        if config.official:
+            made = official_steps(len(lengths) // repeats, repeats=repeats, **drawn)
+        else:
+            indices = range(len(lengths)) if of_epoch is None else of_epoch(epoch)
+            made = [[indices[n] for n in step] for step in steps([lengths[index] for index in indices], **drawn)]
+        planned += [[(epoch, index) for index in step] for step in made]
     return planned
 
 
-def plan(config: TrainConfig, lengths: Sequence[int], dist: DistContext) -> list[list[Micro]]:
+def plan(
+    config: TrainConfig,
+    lengths: Sequence[int],
+    dist: DistContext,
+    of_epoch: Callable[[int], Sequence[int]] | None = None,
+) -> list[list[Micro]]:
     """Return the micro-batches of every optimiser step of one worker, an empty one where no video is left for it.
 
     Args:
         config: settings of the run.
         lengths: expected characters of text of every index of the dataset.
         dist: says which worker this is.
+        of_epoch: the indices that come up in an epoch; None: all of them.
 
     Raises:
         ValueError: a batch has fewer videos than there are workers.
@@ -212,7 +234,7 @@ def plan(config: TrainConfig, lengths: Sequence[int], dist: DistContext) -> list
     optim = config.optim
     optim.check_workers(dist.world_size)
     planned = []
-    for step in plan_steps(config, lengths):
+    for step in plan_steps(config, lengths, of_epoch):
         mine = share(range(len(step)), micro_batch=optim.micro_batch, rank=dist.rank, world_size=dist.world_size)
         planned.append([[step[n] for n in micro] for micro in mine])
     return planned

@@ -79,8 +79,9 @@ def test_the_same_clip_has_the_same_facts_in_every_layout(rows: list[dict[str, A
 def test_a_few_steps_of_training_on_imported_texts(sav: Path, annotated: Path, tmp_path: Path) -> None:
     """Texts of MeViS with joined masks, and annotated rows of all sets, together."""
     from pipeline.sa2va.config import DataConfig, OptimConfig, TrainConfig
-    from pipeline.sa2va.train.run import read_data, train
+    from pipeline.sa2va.train.run import train
     from pipeline.sa2va.train.step import DistContext
+    from pipeline.sa2va.train.training_data import read_data
     from tests.pipeline.sa2va.models import config as tiny_settings
     from tests.pipeline.sa2va.tiny import tiny_pixels
 

@@ -13,8 +13,9 @@ import pytest
 from pipeline.sa2va.checkpoint.write import save_sa2va
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.example import Encoder, TextCheck
-from pipeline.sa2va.train.run import check_run, read_data, train, written_by
+from pipeline.sa2va.train.run import check_run, train, written_by
 from pipeline.sa2va.train.step import DistContext
+from pipeline.sa2va.train.training_data import read_data
 from pipeline.train_on_refsav import _check_inputs
 from tests.pipeline.sa2va.models import config as tiny_settings
 from tests.pipeline.sa2va.models import tiny_model

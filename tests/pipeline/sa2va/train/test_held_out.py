@@ -13,8 +13,9 @@ from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig
 from pipeline.sa2va.train import run as training
 from pipeline.sa2va.train.held_out import hold_out
-from pipeline.sa2va.train.run import read_data, train
+from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext
+from pipeline.sa2va.train.training_data import read_data
 from pipeline.train_on_refsav import main
 from tests.pipeline.evaluation import unjudged
 from tests.pipeline.sa2va.train.conftest import Settings

@@ -16,7 +16,7 @@ PARTS = {"llm": 1.0, "mask": 0.5, "dice": 0.25}
 def tell(out: Path, steps: range, begun: int) -> None:
     watch = MetricsLogger(out, 10, begun)
     for step in steps:
-        watch.log(step, PARTS, lr=1e-4, norm=2.0, pace={"samples/s": 3.0 + begun})
+        watch.log(step, PARTS, lr=1e-4, norm=2.0, pace={"samples/s": 3.0 + begun}, by_source={"a": 1.75})
     watch.add_image(steps[-1], "masks", torch.from_numpy(np.full((8, 8, 3), 200, np.uint8)))
     watch.close()
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pipeline.sa2va.config import OptimConfig, PixelsConfig, TrainConfig
-from pipeline.sa2va.train.run import prepared, read_data, train
+from pipeline.sa2va.train.run import prepared, train
 from pipeline.sa2va.train.step import DistContext, lr_factor
+from pipeline.sa2va.train.training_data import read_data
 from pipeline.train_on_refsav import _config, parser
 from tests.pipeline.sa2va.models import base
 from tests.pipeline.sa2va.tiny import TINY_SAM2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.sa2va.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
-from pipeline.sa2va.train.run import read_data
 from pipeline.sa2va.train.step import DistContext, plan
+from pipeline.sa2va.train.training_data import read_data
 from tests.pipeline.sa2va.models import config as tiny_settings
 
 CONFIG = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""))

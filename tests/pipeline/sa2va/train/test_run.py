@@ -16,8 +16,9 @@ from manifests.row_results import FatalError
 from pipeline.sa2va.checkpoint.read import load_sa2va
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig, official_train
-from pipeline.sa2va.train.run import read_data, train
+from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext
+from pipeline.sa2va.train.training_data import read_data
 from tests.pipeline.sa2va.train.conftest import Settings
 
 
