@@ -29,7 +29,7 @@ def test_a_resumed_run_goes_on_in_the_same_curve(tmp_path: Path, caplog: pytest.
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 11))
     assert [line["samples/s"] for line in lines] == [3.0] * 3 + [6.0] * 7
-    assert lines[0] == PARTS | {"step": 1, "loss": 1.75, "lr": 1e-4, "gradient": 2.0, "samples/s": 3.0}
+    assert lines[0] == PARTS | {"step": 1, "loss": 1.75, "lr": 1e-4, "gradient": 2.0, "samples/s": 3.0, "loss/a": 1.75}
     assert "step 10/10  loss 1.7500 (llm 1.0000  mask 0.5000  dice 0.2500)" in caplog.messages[-1]
     board = EventAccumulator(str(tmp_path / "tensorboard"))
     board.Reload()
