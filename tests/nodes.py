@@ -77,6 +77,10 @@ class Node:
         """Nothing comes to it or from it any more; its processes do not know."""
         _ip("-n", self.bridge, "link", "set", f"p{self.number}", "down")
 
+    def mend(self) -> None:
+        """Its cable is back; what Ray has ended meanwhile is not."""
+        _ip("-n", self.bridge, "link", "set", f"p{self.number}", "up")
+
     def kill(self) -> None:
         """All its processes are gone at once."""
         if self.process:
