@@ -1,5 +1,6 @@
 /** Roles, standings and invites, for admins. */
 
+import { address } from "../lib/address.js";
 import { api } from "../lib/api.js";
 import { attempt, byId, field, fill, h, say, showError, table, time } from "../lib/dom.js";
 
@@ -42,7 +43,7 @@ function row(person, own) {
     (value) => change({ standing: value }, `${person.name}: ${STANDINGS[/** @type {keyof STANDINGS} */ (value)]}.`)());
   const revoke = h("button", { type: "button", disabled: person.sessions === 0, onclick: () => attempt(async () => {
     const { revoked } = await api("POST", `/api/people/${person.id}/sessions/revoke`);
-    if (own) location.assign("/login");
+    if (own) location.assign(address("/login"));
     say(`${person.name} was signed out of ${revoked} session${revoked === 1 ? "" : "s"}.`);
     await showPeople();
   }) }, "Sign out", h("span", { class: "sr" }, ` ${person.name} everywhere`));
