@@ -30,6 +30,7 @@ from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import progress
 from validation_ui.web.app import create_app
+from validation_ui.web.connections import allow_many_files, server_options
 
 logger = logging.getLogger("refsav")
 
@@ -185,13 +186,13 @@ def _run_server(project: Project, database: Database, listen: ListenOptions) -> 
     serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
     config = uvicorn.Config(
         create_app(database, project.data, project.sav_root, serving),
-        log_level="warning",
-        server_header=False,
+        **server_options(),
         proxy_headers=listen.public_url is not None,  # else anyone could say where they come from
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
     )
+    allow_many_files()
     sock.listen()  # whoever follows the address now waits for the answer
     logger.info("the validation app is at %s (Ctrl-C stops it)", url)
     token = database.write(lambda connection: accounts.first_invite(connection, serving.secret, database.now()))

@@ -13,6 +13,7 @@ _SECRET_BYTES = 32
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)  # of a path below which the app is reached
 
 
@@ -126,7 +127,7 @@ def normal_url(url: str) -> str:
         host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError as error:  # of a port or an IPv6 address that is none, or a label that is too long
         raise ValueError(f"--public-url must be http://… or https://…, got {url!r}: {error}") from error
-    if parts.scheme not in _PORTS or not host:
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host):
         raise ValueError(f"--public-url must be http://… or https://…, got {url!r}")
     segments = parts.path.strip("/").split("/") if parts.path.strip("/") else []
     if parts.username is not None or parts.query or parts.fragment or not all(map(_SEGMENT.fullmatch, segments)):

@@ -5,13 +5,14 @@ hash.
 """
 
 import hashlib
+import ipaddress
 import secrets
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from validation_ui import audit
@@ -20,8 +21,10 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, invite, login_failure, person, session
 
 INVITE_S = 7 * 24 * 3600.0
-FREE_FAILURES = 4  # wrong passwords before a person has to wait
+FREE_FAILURES = 4  # wrong passwords for one name from one address before one has to wait
 MAX_WAIT_S = 900.0
+ADDRESS_FAILURES = 30  # wrong passwords from one address, whatever the names, before one has to wait
+ADDRESS_REFILL_S = 30.0  # after this time an address has one attempt more
 _FORGET_FAILURES_S = 24 * 3600.0
 
 
@@ -140,26 +143,26 @@ def revoke_invite(connection: Connection, invite_id: int, *, by: int, now: float
 def begin_login(connection: Connection, *, name: str, address: str, now: float) -> str:
     """Count an attempt to log in before the password is checked, so that many attempts at once are counted too.
 
+    Nothing is counted for an account alone: whoever guesses from one address keeps nobody out at another.
+
     Returns:
         The key of the counter, to be cleared when the password was right.
 
     Raises:
-        Problem: 429; too many wrong passwords for this account from this address, whether or not the account exists.
+        Problem: 429; too many wrong passwords for this account from this address, whether or not the account exists,
+            or for any accounts from this address.
     """
-    folded = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
-    key = hashlib.sha256(f"{folded}\n{address}".encode()).hexdigest()
+    network = network_of(address)
     connection.execute(delete(login_failure).where(login_failure.c.last_at < now - _FORGET_FAILURES_S))
-    row = connection.execute(
-        select(login_failure.c["count"].label("failures"), login_failure.c.last_at)
-        .where(login_failure.c.key == key)
-        .with_for_update()
-    ).first()
+    if (left_s := _address_wait_s(_failures(connection, _address_key(network)), now)) > 0:
+        message = f"Too many wrong passwords from your network. Wait {left_s:.0f} s and try again."
+        raise Problem(429, "wait", message, retry_after_s=int(left_s) + 1)
+    folded = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
+    key = hashlib.sha256(f"{folded}\n{network}".encode()).hexdigest()
+    row = _failures(connection, key)
     if row is None:
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(login_failure), {"key": key, "count": 1, "last_at": now})
-        except IntegrityError as error:  # two first attempts at the same moment, on PostgreSQL
-            raise Problem(429, "wait", "One attempt at a time. Try again.", retry_after_s=1) from error
+        if not _first_failure(connection, key, now):
+            raise Problem(429, "wait", "One attempt at a time. Try again.", retry_after_s=1)
         return key
     over = row.failures - FREE_FAILURES
     left_s = row.last_at + min(2.0**over, MAX_WAIT_S) - now if over > 0 else 0.0
@@ -169,6 +172,53 @@ def begin_login(connection: Connection, *, name: str, address: str, now: float) 
     values = {"count": min(row.failures + 1, FREE_FAILURES + 32), "last_at": now}
     connection.execute(update(login_failure).where(login_failure.c.key == key).values(**values))
     return key
+
+
+def end_login(connection: Connection, *, address: str, now: float) -> None:
+    """Count a wrong password for its address, whatever the name was."""
+    key = _address_key(network_of(address))
+    row = _failures(connection, key)
+    if row is None and _first_failure(connection, key, now):
+        return
+    row = row or _failures(connection, key)
+    left = max(0, row.failures - int((now - row.last_at) / ADDRESS_REFILL_S)) if row else 0
+    values = {"count": min(left + 1, 2 * ADDRESS_FAILURES), "last_at": now}
+    connection.execute(update(login_failure).where(login_failure.c.key == key).values(**values))
+
+
+def network_of(address: str) -> str:
+    """Return what attempts are counted for: an IPv4 address, or the /64 of an IPv6 one, which one person may have whole."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def _address_key(network: str) -> str:
+    return hashlib.sha256(f"\n\n{network}".encode()).hexdigest()  # no name is like this
+
+
+def _address_wait_s(row: Row[Any] | None, now: float) -> float:
+    over = row.failures - ADDRESS_FAILURES + 1 if row else 0
+    return row.last_at + over * ADDRESS_REFILL_S - now if row and over > 0 else 0.0
+
+
+def _failures(connection: Connection, key: str) -> Row[Any] | None:
+    wanted = select(login_failure.c["count"].label("failures"), login_failure.c.last_at)
+    return connection.execute(wanted.where(login_failure.c.key == key).with_for_update()).first()
+
+
+def _first_failure(connection: Connection, key: str, now: float) -> bool:
+    """Begin to count; False if another transaction did so at the same moment, on PostgreSQL."""
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(login_failure), {"key": key, "count": 1, "last_at": now})
+    except IntegrityError:
+        return False
+    return True
 
 
 def sign_in(connection: Connection, person_id: int, *, key: str, old_session: str | None, now: float) -> str:

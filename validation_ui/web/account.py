@@ -102,11 +102,12 @@ async def login(
 ) -> Response:
     """Sign in. A wrong name and a wrong password take the same time and get the same response."""
     now = database.now()
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, body.name)
-    fits = await hasher.fits(account[1] if account else None, body.password)
+    fits = await hasher.fits(account[1] if account else None, body.password, address)
     if account is None or not fits:
+        await _failed(database, hasher, address)
         raise Problem(401, "wrong", "Name or password is wrong.")
     old = before.session_hash if before else None
     token = await database.awrite(lambda c: accounts.sign_in(c, account[0], key=key, old_session=old, now=now))
@@ -123,7 +124,9 @@ def logout(database: DatabaseDep, serving: ServingDep, caller: SomeoneDep) -> Re
 
 
 @router.post("/api/invites/accept", status_code=204)
-async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep) -> Response:
+async def accept(
+    body: Accept, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep
+) -> Response:
     """Accept an invite: make the account and sign in."""
     name = accounts.Name.of(body.name)
     passwords.check(body.password, name.key)
@@ -136,7 +139,7 @@ async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hashe
         secret=serving.secret,
         token=body.token,
         name=name,
-        password_hash=await hasher.hash(body.password),
+        password_hash=await hasher.hash(body.password, address_of(request)),
         now=database.now(),
     )
     return _signed_in(serving, await database.awrite(work))
@@ -182,14 +185,26 @@ async def change_password(
     """Change one's own password and end all other sessions; wrong guesses are limited as in the login."""
     passwords.check(body.new, accounts.Name.of(caller.name).key)
     now = database.now()
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, caller.name)
-    if account is None or not await hasher.fits(account[1], body.old):
+    if account is None or not await hasher.fits(account[1], body.old, address):
+        await _failed(database, hasher, address)
         raise Problem(403, "wrong", "The present password is wrong.", fields={"old": "The present password is wrong."})
-    password_hash = await hasher.hash(body.new)
+    password_hash = await hasher.hash(body.new, address)
     work = partial(accounts.set_password, person_id=caller.id, password_hash=password_hash, key=key, now=now)
     return _signed_in(serving, await database.awrite(work))
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from; behind a proxy the one that the proxy names."""
+    return request.client.host if request.client else ""
+
+
+async def _failed(database: Database, hasher: Passwords, address: str) -> None:
+    """Count a wrong password and wait until its failure may be told."""
+    await database.awrite(lambda c: accounts.end_login(c, address=address, now=database.now()))
+    await hasher.hushed(address)
 
 
 def _find(database: Database, name: str) -> tuple[int, str] | None:

@@ -1,5 +1,6 @@
 """The checks and headers that apply to every request and response, as one ASGI layer around the app."""
 
+import asyncio
 import json
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,6 +14,7 @@ from validation_ui.problem import Problem
 from validation_ui.serving import Serving
 
 MAX_BODY = 64 * 1024
+BODY_S = 10.0  # for the body of a request to arrive
 MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -60,7 +62,7 @@ class Guard:
 
         try:
             self._check(scope["method"], Headers(scope=scope))
-            body = await _read(receive)
+            body = await _read_in_time(receive)
             _check_type(Headers(scope=scope), body)
         except Problem as problem:
             await _refuse(problem, guarded)
@@ -103,6 +105,15 @@ class Guard:
 
 class _GoneError(Exception):
     """The client left before its request was complete."""
+
+
+async def _read_in_time(receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _read(receive)
+    except TimeoutError as error:
+        message = f"The rest of the request did not come within {BODY_S:.0f} s. Send it again."
+        raise Problem(408, "timeout", message) from error
 
 
 async def _read(receive: Receive) -> bytes:
