@@ -35,6 +35,11 @@ def append(
     connection.execute(_MOVE_HEAD, {"last_id": row["id"], "hash": row["hash"]})
 
 
+def lock(connection: Connection) -> None:
+    """Make other transactions that write the log wait until this one ends; on SQLite they wait anyway."""
+    connection.execute(_HEAD)
+
+
 def verify(connection: Connection) -> int:
     """Check the hash of every row and return the number of rows.
 

@@ -7,8 +7,6 @@ hash.
 import hashlib
 import ipaddress
 import secrets
-import unicodedata
-from dataclasses import dataclass
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -17,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from validation_ui import audit
 from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
+from validation_ui.people.names import Name, key_of, looks_of
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, invite, login_failure, person, session
 
@@ -26,29 +25,6 @@ MAX_WAIT_S = 900.0
 ADDRESS_FAILURES = 30  # wrong passwords from one address, whatever the names, before one has to wait
 ADDRESS_REFILL_S = 30.0  # after this time an address has one attempt more
 _FORGET_FAILURES_S = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Name:
-    """A person's name as it is shown, and its key, which no two people share."""
-
-    shown: str
-    key: str
-
-    @classmethod
-    def of(cls, text: str) -> "Name":
-        """Normalise a name and derive its key.
-
-        Raises:
-            Problem: 422; the name is empty, too long, or has characters that are not allowed in names.
-        """
-        shown = unicodedata.normalize("NFC", " ".join(text.split()))
-        key = unicodedata.normalize("NFKC", shown).casefold()
-        odd = next((c for c in shown if unicodedata.category(c)[0] not in "LMN" and c not in " .'-_"), None)
-        if odd is not None or not any(c.isalnum() for c in shown) or len(shown) > 40 or len(key) > 80:
-            message = "A name has 1 to 40 letters, digits, spaces or . ' - _"
-            raise Problem(422, "invalid", message, fields={"name": message})
-        return cls(shown, key)
 
 
 def make_invite(connection: Connection, secret: bytes, *, role: Role, by: int | None, now: float) -> tuple[str, float]:
@@ -103,8 +79,11 @@ def accept_invite(
     """Add a person, sign them in and return the token of their session.
 
     Raises:
-        Problem: 410 as for `open_invite`, 409 somebody has this name.
+        Problem: 410 as for `open_invite`, 409 somebody has this name or one that looks the same.
     """
+    audit.lock(connection)  # so that no two people take names that look the same at the same moment
+    if any(name.looks & looks_of(other) for other in connection.scalars(select(person.c.name))):
+        raise _name_taken()
     invite_id, role = open_invite(connection, secret, token, now)
     row = {
         "name": name.shown,
@@ -118,14 +97,18 @@ def accept_invite(
         with connection.begin_nested():
             made = connection.execute(insert(person).returning(person.c.id), row).scalar_one()
     except IntegrityError as error:
-        message = "Somebody has this name. Take another, or sign in."
-        raise Problem(409, "name_taken", message, fields={"name": message}) from error
+        raise _name_taken() from error
     open_ = invite.c.id == invite_id, invite.c.used_at.is_(None)
     if connection.execute(update(invite).where(*open_).values(used_by=made, used_at=now)).rowcount != 1:
         raise Problem(410, "invite", "This invite was used a moment ago. Ask for a new one.")
     token = open_session(connection, made, now)
     _log(connection, now, made, "join", f"person:{made}", {"invite": invite_id, "role": role})
     return token
+
+
+def _name_taken() -> Problem:
+    message = "Somebody has this name, or one that looks the same. Take another, or sign in."
+    return Problem(409, "name_taken", message, fields={"name": message})
 
 
 def revoke_invite(connection: Connection, invite_id: int, *, by: int, now: float) -> None:
@@ -157,8 +140,7 @@ def begin_login(connection: Connection, *, name: str, address: str, now: float) 
     if (left_s := _address_wait_s(_failures(connection, _address_key(network)), now)) > 0:
         message = f"Too many wrong passwords from your network. Wait {left_s:.0f} s and try again."
         raise Problem(429, "wait", message, retry_after_s=int(left_s) + 1)
-    folded = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
-    key = hashlib.sha256(f"{folded}\n{network}".encode()).hexdigest()
+    key = hashlib.sha256(f"{key_of(name)}\n{network}".encode()).hexdigest()
     row = _failures(connection, key)
     if row is None:
         if not _first_failure(connection, key, now):
@@ -231,8 +213,9 @@ def sign_in(connection: Connection, person_id: int, *, key: str, old_session: st
 
 def find(connection: Connection, name: str) -> tuple[int, str] | None:
     """Return the id and the password hash of the person of this name, or None."""
-    key = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
-    row = connection.execute(select(person.c.id, person.c.password_hash).where(person.c.name_key == key)).first()
+    row = connection.execute(
+        select(person.c.id, person.c.password_hash).where(person.c.name_key == key_of(name))
+    ).first()
     return (row.id, row.password_hash) if row else None
 
 
