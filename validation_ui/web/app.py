@@ -1,14 +1,18 @@
 """The factory of the FastAPI app. All that the app needs is passed to the factory; there are no globals."""
 
+import logging
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from validation_ui import trouble
 from validation_ui.database import Database
 from validation_ui.people.access import SAFE_METHODS
 from validation_ui.people.passwords import Passwords
@@ -19,6 +23,7 @@ from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
 
 __all__ = ["Serving", "create_app", "load_secret"]
+logger = logging.getLogger("refsav")
 
 
 def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
@@ -45,6 +50,8 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _trouble)
+    app.add_exception_handler(PoolTimeoutError, _trouble)
     app.add_exception_handler(Exception, _failure)
     # outside of Starlette's outermost layer, so that the response to a crash has the security headers too
     app.middleware_stack = Guard(app.build_middleware_stack(), serving)
@@ -84,6 +91,17 @@ def _http(request: Request, error: Exception) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"{request.scope['root_path']}/{quote(path.strip('/'))}{query}", 307)
     return _answer(request, Problem(status, status.name.lower(), f"{status.phrase}."), error.headers)
+
+
+def _trouble(request: Request, error: Exception) -> Response:
+    """Tell that the database does not work now, and after what time to try again; the log has the reason."""
+    found = trouble.explain(error, request.app.state.database.shown)
+    if found is None:
+        logger.error("a fault of the program", exc_info=error)
+        return _failure(request, error)
+    logger.error("%s", found.sentence)
+    message = "The project's database does not work at the moment, and nothing of this was saved. Try again soon."
+    return _answer(request, Problem(503, "busy", message, retry_after_s=found.retry_after_s))
 
 
 def _failure(request: Request, _error: Exception) -> Response:
