@@ -91,6 +91,9 @@ def parser() -> argparse.ArgumentParser:
     add("invite", commands.invite, "print a link that makes an account").add_argument(
         "--role", default="reviewer", help="reader, reviewer (default), adjudicator or admin"
     )
+    add("reset", commands.reset, "end somebody's password and print a link to choose a new one").add_argument(
+        "name", metavar="NAME", help="as they sign in"
+    )
     return command
 
 

@@ -151,6 +151,20 @@ def invite(project: Project, options: argparse.Namespace) -> None:
     _say(f"at the app's address, once, within 7 days: /invite/{token}")
 
 
+def reset(project: Project, options: argparse.Namespace) -> None:
+    """End the password of one person, e.g. of the only admin, and print a path by which they choose a new one."""
+    with _imported(project) as database:
+
+        def work(connection: Connection) -> str:
+            found = accounts.find(connection, options.name)
+            if found is None:
+                raise ValueError(f"nobody has the name {options.name!r}")
+            return accounts.reset_password(connection, found.id, by=None, now=database.now())[0]
+
+        token = database.write(work)
+    _say(f"at the app's address, once, within 24 hours: /reset/{token}")
+
+
 @contextmanager
 def _opened(project: Project) -> Iterator[Database]:
     database = project.open()

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from validation_ui.database import Database
 from validation_ui.problem import Problem
-from validation_ui.schema import Role, Standing, person, session
+from validation_ui.schema import Account, Role, Standing, person, session
 from validation_ui.serving import Serving
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})  # requests that change nothing (RFC 9110, section 9.2.1)
@@ -28,6 +28,7 @@ _SIGNED_IN = (
     select(person.c.id, person.c.name, person.c.role, person.c.standing)
     .join_from(session, person)
     .where(session.c.token_hash == bindparam("token_hash"), session.c.expires_at > bindparam("now"))
+    .where(person.c.account != Account.CLOSED)
 )
 
 

@@ -14,12 +14,15 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from validation_ui import audit
+from validation_ui.judging import leases
 from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
 from validation_ui.people.names import Name, key_of, looks_of
 from validation_ui.problem import Problem
-from validation_ui.schema import Role, Standing, invite, login_failure, person, session
+from validation_ui.schema import Account, Role, Standing, invite, login_failure, person, session
 
 INVITE_S = 7 * 24 * 3600.0
+RESET_S = 24 * 3600.0
+_RESET = "reset:"  # how what stands for the hash of a password begins while a new one is awaited
 FREE_FAILURES = 4  # wrong passwords for one name from one address before one has to wait
 MAX_WAIT_S = 900.0
 ADDRESS_FAILURES = 30  # wrong passwords from one address, whatever the names, before one has to wait
@@ -211,17 +214,19 @@ def sign_in(connection: Connection, person_id: int, *, key: str, old_session: st
     return open_session(connection, person_id, now)
 
 
-def find(connection: Connection, name: str) -> tuple[int, str] | None:
-    """Return the id and the password hash of the person of this name, or None."""
-    row = connection.execute(
-        select(person.c.id, person.c.password_hash).where(person.c.name_key == key_of(name))
-    ).first()
-    return (row.id, row.password_hash) if row else None
+def find(connection: Connection, name: str) -> Row[Any] | None:
+    """Return the id, the password hash and the account of the person of this name, or None."""
+    wanted = select(person.c.id, person.c.password_hash, person.c.account)
+    return connection.execute(wanted.where(person.c.name_key == key_of(name))).first()
 
 
 def set_password(connection: Connection, person_id: int, *, password_hash: str, key: str, now: float) -> str:
     """Change a person's password and end all their sessions; return the token of a new one."""
     connection.execute(delete(login_failure).where(login_failure.c.key == key))
+    return _begin_with(connection, person_id, password_hash, now)
+
+
+def _begin_with(connection: Connection, person_id: int, password_hash: str, now: float) -> str:
     connection.execute(update(person).where(person.c.id == person_id).values(password_hash=password_hash))
     close_sessions(connection, person_id)
     token = open_session(connection, person_id, now)
@@ -230,9 +235,19 @@ def set_password(connection: Connection, person_id: int, *, password_hash: str, 
 
 
 def change(
-    connection: Connection, person_id: int, *, by: Caller, role: Role | None, standing: Standing | None, now: float
+    connection: Connection,
+    person_id: int,
+    *,
+    by: Caller,
+    role: Role | None = None,
+    standing: Standing | None = None,
+    account: Account | None = None,
+    now: float,
 ) -> None:
-    """Change the role or the standing of another person. A new role ends their sessions; ENTRY restarts the entry test.
+    """Change the role, the standing or the account of another person.
+
+    A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold goes back to others
+    when they may not judge any more.
 
     Raises:
         Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of
@@ -253,10 +268,64 @@ def change(
         new["standing"] = standing
         if standing == Standing.ENTRY:
             new["entry_round"] = old.entry_round + 1
+    if account is not None and account != old.account:
+        new["account"] = account
+        if account == Account.CLOSED:
+            close_sessions(connection, person_id)
     if new:
+        if new.get("standing") == Standing.STOPPED or new.get("account", Account.OPEN) != Account.OPEN:
+            leases.put_back_all(connection, person_id)
         connection.execute(update(person).where(person.c.id == person_id).values(**new))
         before = {key: old._mapping[key] for key in new}
         _log(connection, now, by.id, "person", f"person:{person_id}", {"from": before, "to": new})
+
+
+def reset_password(connection: Connection, person_id: int, *, by: int | None, now: float) -> tuple[str, float]:
+    """End a person's sessions and password; return a token by which they choose a new one, once, and when it expires.
+
+    An earlier token of this kind for the same person no longer works.
+
+    Raises:
+        Problem: 403 it is the caller's own account, 404 there is no such person, 409 the account is closed.
+    """
+    if person_id == by:
+        raise Problem(403, "own", "Change your own password on the page of your account.")
+    old = connection.execute(select(person.c.account).where(person.c.id == person_id).with_for_update()).first()
+    if old is None:
+        raise Problem(404, "no_person", "There is no such person.")
+    if old.account == Account.CLOSED:
+        raise Problem(409, "closed", "This account is closed. Open it first.")
+    token, expires_at = secrets.token_urlsafe(32), now + RESET_S
+    waiting = f"{_RESET}{hash_token(token)}:{expires_at:.0f}"
+    connection.execute(update(person).where(person.c.id == person_id).values(password_hash=waiting))
+    close_sessions(connection, person_id)
+    _log(connection, now, by, "reset_password", f"person:{person_id}")
+    return token, expires_at
+
+
+def open_reset(connection: Connection, token: str, now: float) -> Row[Any]:
+    """Return id and name of the person who may choose a new password by this token.
+
+    Raises:
+        Problem: 410; the token is forged, was used or replaced, or has expired. The message is the same.
+    """
+    known = person.c.password_hash.startswith(f"{_RESET}{hash_token(token)}:"), person.c.account != Account.CLOSED
+    wanted = select(person.c.id, person.c.name, person.c.password_hash).where(*known).with_for_update()
+    row = connection.execute(wanted).first()
+    if row is None or float(row.password_hash.rpartition(":")[2]) <= now:
+        message = "This link does not work: it was used or replaced, or is over. Ask an admin for a new one."
+        raise Problem(410, "reset", message)
+    return row
+
+
+def accept_reset(connection: Connection, *, token: str, password_hash: str, now: float) -> str:
+    """Set the new password of the person whom the token is for, sign them in, and return the token of their session.
+
+    Raises:
+        Problem: 410 as for `open_reset`.
+    """
+    row = open_reset(connection, token, now)
+    return _begin_with(connection, row.id, password_hash, now)
 
 
 def people(connection: Connection, now: float) -> list[dict[str, Any]]:
@@ -267,7 +336,10 @@ def people(connection: Connection, now: float) -> list[dict[str, Any]]:
         .scalar_subquery()
         .label("sessions")
     )
-    shown = person.c.id, person.c.name, person.c.role, person.c.standing, person.c.entry_round, person.c.created_at
+    shown = (
+        *(person.c.id, person.c.name, person.c.role, person.c.standing, person.c.account, person.c.entry_round),
+        *(person.c.created_at, person.c.password_hash.startswith(_RESET).label("resets")),
+    )
     return [dict(row) for row in connection.execute(select(*shown, sessions).order_by(person.c.id)).mappings()]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 from starlette.concurrency import run_in_threadpool
 
 from validation_ui.database import Database
@@ -22,7 +22,7 @@ from validation_ui.people.access import (
 )
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
-from validation_ui.schema import person
+from validation_ui.schema import Account, person
 from validation_ui.serving import Serving
 from validation_ui.web.requests import Body, DatabaseDep, SomeoneDep
 
@@ -74,6 +74,13 @@ class Accept(Login):
     token: str = Field(max_length=300)
 
 
+class Reset(Body):
+    """The body that chooses a new password by a link: its token, and the password."""
+
+    token: str = Field(max_length=300)
+    password: str = Field(max_length=passwords.MAX_CHARS)
+
+
 class Preferences(Body):
     """How the pages look and behave for a person."""
 
@@ -105,12 +112,14 @@ async def login(
     address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, body.name)
-    fits = await hasher.fits(account[1] if account else None, body.password, address)
+    fits = await hasher.fits(account.password_hash if account else None, body.password, address)
     if account is None or not fits:
         await _failed(database, hasher, address)
         raise Problem(401, "wrong", "Name or password is wrong.")
+    if account.account == Account.CLOSED:
+        raise Problem(403, "closed", "This account is closed. Ask an admin of the project to open it again.")
     old = before.session_hash if before else None
-    token = await database.awrite(lambda c: accounts.sign_in(c, account[0], key=key, old_session=old, now=now))
+    token = await database.awrite(lambda c: accounts.sign_in(c, account.id, key=key, old_session=old, now=now))
     return _signed_in(serving, token)
 
 
@@ -142,6 +151,19 @@ async def accept(
         password_hash=await hasher.hash(body.password, address_of(request)),
         now=database.now(),
     )
+    return _signed_in(serving, await database.awrite(work))
+
+
+@router.post("/api/reset", status_code=204)
+async def reset(
+    body: Reset, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep
+) -> Response:
+    """Choose a new password by a link that an admin made, and sign in."""
+    now = database.now()
+    whose = await database.awrite(lambda c: accounts.open_reset(c, body.token, now))  # before the expensive hash
+    passwords.check(body.password, accounts.key_of(whose.name))
+    password_hash = await hasher.hash(body.password, address_of(request))
+    work = partial(accounts.accept_reset, token=body.token, password_hash=password_hash, now=database.now())
     return _signed_in(serving, await database.awrite(work))
 
 
@@ -183,12 +205,12 @@ async def change_password(
     caller: SomeoneDep,
 ) -> Response:
     """Change one's own password and end all other sessions; wrong guesses are limited as in the login."""
-    passwords.check(body.new, accounts.Name.of(caller.name).key)
+    passwords.check(body.new, accounts.key_of(caller.name))
     now = database.now()
     address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, caller.name)
-    if account is None or not await hasher.fits(account[1], body.old, address):
+    if account is None or not await hasher.fits(account.password_hash, body.old, address):
         await _failed(database, hasher, address)
         raise Problem(403, "wrong", "The present password is wrong.", fields={"old": "The present password is wrong."})
     password_hash = await hasher.hash(body.new, address)
@@ -207,7 +229,7 @@ async def _failed(database: Database, hasher: Passwords, address: str) -> None:
     await hasher.hushed(address)
 
 
-def _find(database: Database, name: str) -> tuple[int, str] | None:
+def _find(database: Database, name: str) -> Row[Any] | None:
     with database.read() as connection:
         return accounts.find(connection, name)
 

@@ -18,7 +18,7 @@ from validation_ui.people.access import SAFE_METHODS
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving, load_secret
-from validation_ui.web import account, admin, files, pages, review, stats
+from validation_ui.web import account, admin, files, pages, people, review, stats
 from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
 
@@ -43,7 +43,7 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
     )
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (review, files, account, admin, stats, pages):  # routes are searched in order: frequent ones first
+    for module in (review, files, account, admin, people, stats, pages):  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     _check_base(serving.base)

@@ -55,6 +55,12 @@ def invite(request: Request, token: str) -> HTMLResponse:
     return _page(request, "invite.html", None)
 
 
+@router.get("/reset/{token}")
+def reset(request: Request, token: str) -> HTMLResponse:
+    """Show the page on which a new password is chosen; its script reads the token from the URL."""
+    return _page(request, "reset.html", None)
+
+
 @router.get("/")
 def home(request: Request, caller: SomeoneDep) -> HTMLResponse:
     """Show the start page: what there is to do."""
