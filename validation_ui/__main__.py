@@ -59,8 +59,11 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         sub.add_argument("out", metavar="OUT", help="folder of an annotation run, e.g. runs/demo")
         sub.add_argument("--data", help="local folder of pictures and database (default OUT/validation)")
-        sub.add_argument("--database", help="e.g. postgresql+psycopg://user@host/name (default SQLite in --data); a "
-                         "password is read from PGPASSWORD or ~/.pgpass")
+        sub.add_argument(
+            "--database",
+            help="e.g. postgresql+psycopg://user@host/name (default SQLite in --data); a "
+            "password is read from PGPASSWORD or ~/.pgpass",
+        )
         sub.add_argument("--sav-root", help="folder that holds sav_train/ (default: that of the run)")
         return sub
 

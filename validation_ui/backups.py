@@ -1,7 +1,7 @@
 """Backups of the database, made while the app runs, and put back while it does not.
 
-A backup has everything but the pictures (`frames/`), which `import` can make again, and the secret. It is readable by its
-owner alone, like the database. A file appears under its name only when it is whole.
+A backup has everything but the secret and the pictures (`frames/`). It is readable by its owner alone, like the
+database. A file appears under its name only when it is whole.
 """
 
 import hashlib
@@ -67,7 +67,11 @@ def restore(project: Project, backup: Path) -> Restored:
     project.data.mkdir(parents=True, exist_ok=True)
     database = Database(project.url)
     try:
-        kept = _restore_sqlite(project, database, backup) if database.is_sqlite else _restore_dump(project, database, backup)
+        kept = (
+            _restore_sqlite(project, database, backup)
+            if database.is_sqlite
+            else _restore_dump(project, database, backup)
+        )
     finally:
         database.close()
     database = project.open()  # migrates a backup of an older release
@@ -211,14 +215,16 @@ def _run(database: Database, program: str, *arguments: str) -> None:
     if found is None:
         raise ValueError(f"this needs {program}, which is not on PATH: {_TOOLS}")
     url = database.url
-    query = {name: value for name, value in url.query.items() if name != "password"}
-    given = {"PGHOST": url.host, "PGPORT": url.port and str(url.port), "PGUSER": url.username, "PGDATABASE": url.database,
-             "PGPASSWORD": url.password or url.query.get("password"), "PGHOSTADDR": query.get("hostaddr"),
-             "PGSSLMODE": query.get("sslmode")}  # fmt: skip
-    if host := query.get("host"):
-        given["PGHOST"] = str(host)
-    if port := query.get("port"):
-        given["PGPORT"] = str(port)
+    given = {
+        "PGHOST": url.query.get("host", url.host),
+        "PGHOSTADDR": url.query.get("hostaddr"),
+        "PGPORT": url.query.get("port", url.port),
+        "PGUSER": url.query.get("user", url.username),
+        "PGPASSWORD": url.query.get("password", url.password),
+        "PGDATABASE": url.database,
+        "PGSSLMODE": url.query.get("sslmode"),
+        "PGSSLROOTCERT": url.query.get("sslrootcert"),
+    }
     environment = os.environ | {name: str(value) for name, value in given.items() if value}
     ran = subprocess.run([found, *arguments], capture_output=True, text=True, check=False, env=environment)
     if ran.returncode:

@@ -116,7 +116,9 @@ def restore(project: Project, options: argparse.Namespace) -> None:
     """Put a backup in the place of the database and say what it has; the present database is kept."""
     restored = backups.restore(project, Path(options.backup))
     last = restored.judged_at
-    until = f"the last judgement is of {time.strftime('%Y-%m-%d %H:%M', time.localtime(last))}" if last else "no judgement"
+    until = (
+        f"the last judgement is of {time.strftime('%Y-%m-%d %H:%M', time.localtime(last))}" if last else "no judgement"
+    )
     _say(f"restored: {restored.people} people, {until}, {restored.log_rows} rows of the log, each as it was written")
     _say("everybody must sign in again, by the password of that time; open invites were revoked")
     if restored.kept:
@@ -178,7 +180,9 @@ def _opened(project: Project) -> Iterator[Database]:
 def _imported(project: Project) -> Iterator[Database]:
     with _opened(project) as database:
         if not is_imported(database):
-            raise ValueError(f"nothing was imported into {project.shown} yet: `python -m validation_ui import OUT` first")
+            raise ValueError(
+                f"nothing was imported into {project.shown} yet: `python -m validation_ui import OUT` first"
+            )
         yield database
 
 
@@ -194,8 +198,8 @@ def _check_set(database: Database, options: argparse.Namespace) -> None:
     given = {pair.partition("=")[0] for pair in options.set}
     if other := [f"{name} is {old[name]}, not {new[name]}" for name in old if name in given and old[name] != new[name]]:
         raise ValueError(
-            f"this project has its settings already, and --set did nothing: {', '.join(other)}. Change them with "
-            "`python -m validation_ui set`, all but the seed"
+            f"this project has its settings already, and --set did nothing: {', '.join(other)}; change them with "
+            "`python -m validation_ui set`, all but the seed, and leave --set out here"
         )
 
 

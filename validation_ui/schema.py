@@ -129,7 +129,7 @@ person = Table(
     Column("role", String(12), nullable=False),
     Column("standing", String(8), nullable=False),
     Column("password_hash", String(200), nullable=False),  # argon2id, or what a link for a new password is checked by
-    Column("account", String(6), nullable=False, default=Account.OPEN, server_default=Account.OPEN),
+    Column("account", String(6), nullable=False, server_default=Account.OPEN),
     Column("hotkeys", JSON, nullable=False, default=dict),  # {action: KeyboardEvent.code}; defaults are not stored
     Column("preferences", JSON, nullable=False, default=dict),  # {theme, light_mode, hotkeys_off}
     Column("entry_round", Integer, nullable=False, default=0),  # raised when an admin lets them try again

@@ -108,7 +108,7 @@ def _parsed(stored: str) -> Settings:
         return Settings(**json.loads(stored))
     except (ValueError, TypeError) as error:  # cut off, or with a name that this release does not have
         raise ValueError(
-            f"the settings in this database cannot be read ({error}): restore a backup, or use the release that wrote them"
+            f"the settings in this database cannot be read ({error}): restore a backup, or use the release of them"
         ) from error
 
 

@@ -16,7 +16,11 @@ USER, STOPPED = 2, 3  # exit codes, as in docs/annotate.md: wrong settings; stop
 _FULL = "free some space, then do this again; what was saved before is kept"
 _SQLITE = {  # by the beginning of SQLite's name of the error (sqlite.org/rescode.html): sentence, exit code, seconds
     "SQLITE_BUSY": ("is locked by another program: wait until that has ended, or stop it, then try again", STOPPED, 5),
-    "SQLITE_LOCKED": ("is locked by another program: wait until that has ended, or stop it, then try again", STOPPED, 5),
+    "SQLITE_LOCKED": (
+        "is locked by another program: wait until that has ended, or stop it, then try again",
+        STOPPED,
+        5,
+    ),
     "SQLITE_FULL": (f"cannot be written, as the disk is full: {_FULL}", STOPPED, 60),
     "SQLITE_IOERR": ("cannot be read or written (disk I/O error): is the disk full, or broken?", STOPPED, 60),
     "SQLITE_READONLY": ("cannot be written: let the user who runs this write the file and its folder", USER, 60),
@@ -39,7 +43,7 @@ _POSTGRES = {  # by what the message says or, where there is one, the SQLSTATE
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong, as a sentence; the exit code of a command, and after how many seconds a request may be repeated."""
+    """What is wrong, as a sentence; the exit code of a command, and after what time a request may be repeated."""
 
     sentence: str
     exit_code: int

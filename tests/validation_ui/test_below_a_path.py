@@ -57,7 +57,10 @@ def test_the_path_itself_is_the_start(site: Site) -> None:
 def test_a_slash_too_many_leads_nowhere_else(site: Site, before: str) -> None:
     """The address is relative to the host that the browser knows: the app may be told another one by the proxy."""
     client = site.client("ada")
-    for path, led in (("/review/?kinds=blind", "/refsav/review?kinds=blind"), ("//evil.example/", "/refsav/evil.example")):
+    for path, led in (
+        ("/review/?kinds=blind", "/refsav/review?kinds=blind"),
+        ("//evil.example/", "/refsav/evil.example"),
+    ):
         answer = client.get(BASE + before + path)
         assert (answer.status_code, answer.headers["location"]) == (307, led)
 
@@ -134,11 +137,19 @@ def test_a_path_that_is_an_address_of_the_app_is_refused(site: Site, tmp_path: P
 
 def test_scripts_ask_for_nothing_at_the_root_of_the_host() -> None:
     """`lib/address.js` puts the path before addresses; what goes by these functions is done, the rest must call it."""
-    free = re.compile(r"""(?:fetch|location\.(?:assign|replace)|new Worker|new EventSource|sendBeacon)\(\s*["'`]/|(?:location|\.href|\.src)\s*=[^=>][^\n]*["'`]/|indexedDB\.open\("|\.cookie\b""")  # fmt: skip
+    free = re.compile(
+        r"""(?:fetch|location\.(?:assign|replace)|new Worker|new EventSource|sendBeacon)\(\s*["'`]/"""
+        r"""|(?:location|\.href|\.src)\s*=[^=>][^\n]*["'`]/|indexedDB\.open\("|\.cookie\b"""
+    )
     scripts = list((WEB / "static").rglob("*.js"))
     assert len(scripts) > 20
     assert [f"{path.name}: {hit.group()}" for path in scripts for hit in free.finditer(path.read_text())] == []
-    for bad in ('fetch("/api/me")', "location.assign(`/login`)", 'image.src = "/media/x"', 'indexedDB.open("refsav", 1)'):
+    for bad in (
+        'fetch("/api/me")',
+        "location.assign(`/login`)",
+        'image.src = "/media/x"',
+        'indexedDB.open("refsav", 1)',
+    ):
         assert free.search(bad)
     styles = "".join(path.read_text() for path in (WEB / "static").rglob("*.css"))
     assert not re.search(r"url\(\s*[\"']?/", styles)

@@ -121,7 +121,17 @@ def test_the_first_admin_is_invited_until_there_is_one(store: Database) -> None:
 
 def test_no_two_people_look_alike(store: Database) -> None:
     accept(store, make(store), "Zoë  Q")
-    for same in ("zoe\u0308 q", "ZOË Q", "  Zoë\tQ ", "\uff3aoë Q", "Zoe Q", "zo\u0119.q", "ZoëQ", "Z0ë Q", "Z\u0336oë Q"):
+    for same in (
+        "zoe\u0308 q",
+        "ZOË Q",
+        "  Zoë\tQ ",
+        "\uff3aoë Q",
+        "Zoe Q",
+        "zo\u0119.q",
+        "ZoëQ",
+        "Z0ë Q",
+        "Z\u0336oë Q",
+    ):
         with pytest.raises(Problem, match="Somebody has this name, or one that looks the same") as caught:
             accept(store, make(store), same)
         assert caught.value.status == 409
@@ -143,9 +153,12 @@ def test_no_two_people_who_join_at_once_look_alike(store: Database) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("ANN", "ann"), ("Ann", "\uff21nn"), ("Ann", "Ánn"), ("Ann B", "Ann-B"), ("aee", "аее"), ("BOB", "ВОВ"), ("bob", "вов"),
-     ("NINA", "ΝΙΝΑ"), ("SOS", "ՏՕՏ"), ("lan", "Ian"), ("Ivan", "lvan"), ("Lo", "1o"), ("Otto", "0tto"), ("Erna", "Ema"),
-     ("vvim", "wim"), ("A1", "A\u0661"), ("Søren", "Soren"), ("Λ1", "Λ１"), ("Пётр", "Петр"), ("x", "\U0001d431"), ("IV", "\u2163")],
+    [("ANN", "ann"), ("Ann", "\uff21nn"), ("Ann", "Ánn"), ("Ann B", "Ann-B"), ("aee", "аее"), ("BOB", "ВОВ"),
+     ("bob", "вов"),
+     ("NINA", "ΝΙΝΑ"), ("SOS", "ՏՕՏ"), ("lan", "Ian"), ("Ivan", "lvan"), ("Lo", "1o"), ("Otto", "0tto"),
+      ("Erna", "Ema"),
+     ("vvim", "wim"), ("A1", "A\u0661"), ("Søren", "Soren"), ("Λ1", "Λ１"), ("Пётр", "Петр"), ("x",
+      "\U0001d431"), ("IV", "\u2163")],
 )  # fmt: skip
 def test_names_that_look_alike(one: str, other: str) -> None:
     assert accounts.Name.of(one).looks & accounts.Name.of(other).looks
@@ -153,7 +166,8 @@ def test_names_that_look_alike(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Anna", "Hanna"), ("Nina", "Vina"), ("Иван", "Ivan"), ("李雷", "李蕾"), ("प्रिया", "प्रया"), ("Ann", "Ann 2"), ("Ann 2", "Ann 3"),
+    [("Anna", "Hanna"), ("Nina", "Vina"), ("Иван", "Ivan"), ("李雷", "李蕾"), ("प्रिया", "प्रया"), ("Ann",
+     "Ann 2"), ("Ann 2", "Ann 3"),
      ("山田", "山口"), ("Bea", "Rea"), ("Tom", "Tim")],
 )  # fmt: skip
 def test_names_that_do_not(one: str, other: str) -> None:
@@ -162,7 +176,8 @@ def test_names_that_do_not(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Zoë", "Ng", "Anne-Marie d'Arc", "李雷", "محمد", "J. R. 2", "a" * 40, "Ọ̀ṣun", "Nguyễn Thị", "山田タロー", "김철수", "प्रिया",
+    ["Zoë", "Ng", "Anne-Marie d'Arc", "李雷", "محمد", "J. R. 2", "a" * 40, "Ọ̀ṣun", "Nguyễn Thị", "山田タロー",
+     "김철수", "प्रिया",
      "ชาย", "Иван Петров", "Γιώργος", "Łukasz", "דוד"],
 )  # fmt: skip
 def test_names_of_people(name: str) -> None:
@@ -174,7 +189,8 @@ def test_names_of_people(name: str) -> None:
     [*("", " ", ".", "a" * 41, "<b>x</b>", 'x" onload="y', "a\x00b", "a\u202eb", "a\u200bb", "a/b", "a\\b", "a=b"),
      *("x;y", "\ufdfa" * 39),
      # invisible, of two scripts, of none of today's scripts, small capitals, a click, heaps of accents
-     *("ann\u3164", "ann\u115f", "ann\ufe0f", "an\u034fn", "ann\U000e0061", "ann\u2800", "ann\u00ad", "\u0430nn", "Ann Μ"),
+     *("ann\u3164", "ann\u115f", "ann\ufe0f", "an\u034fn", "ann\U000e0061", "ann\u2800", "ann\u00ad",
+     "\u0430nn", "Ann Μ"),
      *("\ua4ee\ua4e0", "\u13aann", "\u1d00nn", "\u01c0an", "a" + 3 * "\u0336" + "nn")],
 )  # fmt: skip
 def test_names_that_are_no_names(name: str) -> None:

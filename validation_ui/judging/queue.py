@@ -17,8 +17,8 @@ from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, l
 from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
-    Account,
     ADJUDICATORS,
+    Account,
     Role,
     SlotKind,
     SlotState,

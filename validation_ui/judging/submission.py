@@ -14,8 +14,8 @@ from validation_ui.judging.items import lock_item, settle
 from validation_ui.judging.verdict import CheckedVerdict, Task, Verdict, check
 from validation_ui.problem import Problem
 from validation_ui.schema import (
-    Account,
     ADJUDICATORS,
+    Account,
     Decision,
     Gold,
     ItemState,

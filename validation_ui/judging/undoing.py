@@ -154,11 +154,11 @@ def redoable(person_id: int, since: float) -> Select[Any]:
 
 
 def redo(connection: Connection, *, person_id: int, since: float, by: int, now: float) -> Redone:
-    """Undo everything that a person judged since a time, and open it to others; the person never gets these items again.
+    """Undo everything that a person judged since a time, and open it to others; they never get these items again.
 
     Also what was adjudicated or exported since is opened: an adjudicator's word on the same text still counts, and an
-    item that is not accepted any more, or with another text, counts as not exported. Answers to gold items stay, as they
-    tell how the person judged.
+    item that is not accepted any more, or with another text, counts as not exported. Answers to gold items stay, as
+    they tell how the person judged.
     """
     settings = Settings.load(connection)
     leases.lock_person(connection, person_id)
@@ -171,7 +171,9 @@ def redo(connection: Connection, *, person_id: int, since: float, by: int, now: 
     after = _exported(connection, touched)
     changed = [item_id for item_id in before if after[item_id] != before[item_id]]
     connection.execute(update(item).where(item.c.id.in_(changed)).values(exported_at=None))
-    names = connection.execute(select(item.c.public_id).where(item.c.id.in_(changed)).order_by(item.c.id)).scalars().all()
+    names = (
+        connection.execute(select(item.c.public_id).where(item.c.id.in_(changed)).order_by(item.c.id)).scalars().all()
+    )
     redone = Redone([row.id for row in rows], len({row.item_id for row in rows}), list(names))
     audit.append(
         connection,

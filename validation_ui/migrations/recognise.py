@@ -34,6 +34,6 @@ def check(connection: Connection, config: Config) -> None:
     known = {revision.revision for revision in script.walk_revisions()}
     if versions - known:
         raise ValueError(
-            f"this database is of a newer release (its version is {', '.join(sorted(versions))}, and this release knows "
-            f"{script.get_current_head()} and older): use that release, or restore a backup of this one"
+            f"this database is of a newer release (its version is {', '.join(sorted(versions))}, and this release "
+            f"knows {', '.join(script.get_heads())} and older): use that release, or restore a backup of this one"
         )

@@ -172,7 +172,7 @@ def end_login(connection: Connection, *, address: str, now: float) -> None:
 
 
 def network_of(address: str) -> str:
-    """Return what attempts are counted for: an IPv4 address, or the /64 of an IPv6 one, which one person may have whole."""
+    """Return what attempts are counted for: an IPv4 address, or the /64 of an IPv6 one, which is one household's."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -246,8 +246,8 @@ def change(
 ) -> None:
     """Change the role, the standing or the account of another person.
 
-    A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold goes back to others
-    when they may not judge any more.
+    A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold goes back to
+    others when they may not judge any more.
 
     Raises:
         Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of

@@ -1,7 +1,7 @@
 """Names of people: which are allowed, and which look the same as another.
 
-Who judges under a name that looks like another person's could be taken for them, so a new name must differ from all
-others in what people see: not only in case, width, accents, spaces or invisible characters, and not by letters of another
+Who judges under a name that looks like another person's could be taken for them. So a new name must differ from all
+others in what people see: not only in case, width, accents, spaces or invisible characters, nor by letters of another
 script that are drawn alike (Unicode Technical Standard 39 calls these confusable).
 """
 
@@ -26,23 +26,38 @@ _INVISIBLE = re.compile(
 # scripts in which names are written today, by the first word of a character's name in Unicode; others have letters that
 # are only drawn like those of these
 _SCRIPTS = frozenset(
-    """LATIN CYRILLIC GREEK ARMENIAN HEBREW ARABIC DEVANAGARI BENGALI GURMUKHI GUJARATI ORIYA TAMIL TELUGU KANNADA
-    MALAYALAM SINHALA THAI LAO TIBETAN MYANMAR KHMER GEORGIAN ETHIOPIC HANGUL CJK HIRAGANA KATAKANA BOPOMOFO
-    THAANA""".split()
-)
+    ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "HEBREW", "ARABIC", "DEVANAGARI", "BENGALI", "GURMUKHI",
+     "GUJARATI", "ORIYA",
+     "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "THAI", "LAO", "TIBETAN", "MYANMAR", "KHMER", "GEORGIAN",
+     "ETHIOPIC", "HANGUL", "CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAANA")
+)  # fmt: skip
 _ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})  # Japanese, Korean and Chinese mix them
-_NO_LETTERS = re.compile("^LATIN (LETTER|SMALL LETTER) .*(CLICK|SMALL CAPITAL|SALTILLO|GLOTTAL|STOP|TONE)|^LATIN LETTER SMALL")
-# letters that are drawn like others, by these: one column of other scripts, and Latin ones that are no base with a mark
-_LIKE = {
-    "a": "аαɑ", "b": "вьβ", "c": "сϲ", "d": "ԁđɗ", "e": "еєεҽəǝɘ", "f": "ғſƒ", "g": "ɡԍց", "h": "нһհħ", "i": "іιıɩı", "j": "јϳյ",
-    "k": "кκƙ", "l": "ӏłƚ", "m": "мϻ", "n": "ոռηŋп", "o": "оοσօøӧ๐໐ஂဝංೲంഠംംהס൦ەہ", "p": "рρþ", "q": "ԛգզ", "r": "гŗ", "s": "ѕʂս",
-    "t": "тτŧ", "u": "υսʋ", "v": "νѵ", "w": "ԝωɯш", "x": "хχ", "y": "уγүყყ", "z": "ζʐ", "ae": "ӕæ", "oe": "œ", "ss": "ß",
-    "3": "зӡȝ", "4": "ч", "6": "б",
+_NO_LETTERS = re.compile(
+    "^LATIN (SMALL )?LETTER .*(CLICK|SMALL CAPITAL|SALTILLO|GLOTTAL|STOP|TONE)|^LATIN LETTER SMALL"
+)
+# letters that are drawn like others, by these: those of other scripts, and Latin ones that are no base with a mark
+_DRAWN = {
+    ord(other): like
+    for like, others in {
+        "a": "аαɑ", "b": "вьβ", "c": "сϲ", "d": "ԁđɗ", "e": "еєεҽəǝɘ", "f": "ғſƒ", "g": "ɡԍց", "h": "нһհħ",
+        "i": "іιıɩ",
+        "j": "јϳյ", "k": "кκƙ", "l": "ӏłƚ", "m": "мϻ", "n": "ոռηŋп", "o": "оοσօøӧסہ०০੦೦൦๐໐ഠం", "p": "рρþ",
+        "q": "ԛգզ",
+        "r": "г", "s": "ѕʂս", "t": "тτŧ", "u": "υսʋ", "v": "νѵ", "w": "ԝωɯш", "x": "хχ", "y": "уγүყ",
+        "z": "ζʐ", "ae": "ӕæ",
+        "oe": "œ", "ss": "ß", "3": "зӡȝ", "4": "ч", "6": "б",
+    }.items()
+    for other in others
 }  # fmt: skip
-_DRAWN = {ord(other): like for like, others in _LIKE.items() for other in others}
-_CAPITALS = {ord(other): like for like, others in {"b": "ВΒ", "h": "НΗ", "n": "ΝՈ", "m": "ΜМ", "p": "РΡ", "y": "УΥҮ", "x": "ХΧ",
-             "s": "ЅՏ", "t": "ТΤ", "k": "КΚ", "l": "IІΙӀ|1", "o": "0ОΟՕ", "z": "Ζ", "e": "ЕΕ", "a": "АΑ", "u": "Ս"}.items()
-             for other in others}  # fmt: skip
+_CAPITALS = {
+    ord(other): like
+    for like, others in {
+        "a": "АΑ", "b": "ВΒ", "e": "ЕΕ", "h": "НΗ", "k": "КΚ", "l": "IІΙӀ1", "m": "МΜ", "n": "ΝՈ",
+        "o": "0ОΟՕ", "p": "РΡ",
+        "s": "ЅՏ", "t": "ТΤ", "u": "Ս", "x": "ХΧ", "y": "УΥҮ", "z": "Ζ",
+    }.items()
+    for other in others
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,11 +77,18 @@ class Name:
         shown = unicodedata.normalize("NFC", " ".join(text.split()))
         key = key_of(shown)
         odd = next((c for c in shown if unicodedata.category(c)[0] not in "LMN" and c not in _BETWEEN), None)
-        if odd is not None or not any(c.isalnum() for c in shown) or len(shown) > MAX_CHARS or len(key) > _MAX_KEY_CHARS:
+        if (
+            odd is not None
+            or not any(c.isalnum() for c in shown)
+            or len(shown) > MAX_CHARS
+            or len(key) > _MAX_KEY_CHARS
+        ):
             raise refused(_RULE)
         if _INVISIBLE.search(shown) or _longest_marks(shown) > _MAX_MARKS:
             raise refused("A name has no invisible characters, and no heaps of accents.")
-        scripts = {_script(c) for c in unicodedata.normalize("NFKC", shown) if unicodedata.category(c)[0] in "LM"} - {None}
+        scripts = {_script(c) for c in unicodedata.normalize("NFKC", shown) if unicodedata.category(c)[0] in "LM"} - {
+            None
+        }
         if not scripts <= _SCRIPTS or (len(scripts) > 1 and not scripts <= _ASIAN):
             raise refused("A name is written in one script: letters of two of them look alike and are others.")
         return cls(shown, key)

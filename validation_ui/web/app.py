@@ -24,6 +24,7 @@ from validation_ui.web.guard import Guard
 
 __all__ = ["Serving", "create_app", "load_secret"]
 logger = logging.getLogger("refsav")
+_NO_PAGES = ("/api/", "/media/", "/static/")
 
 
 def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
@@ -38,12 +39,18 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
     Raises:
         ValueError: the path of the public URL begins like one of the app's own.
     """
-    app = FastAPI(
-        title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
-    )
+    app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (review, files, account, admin, people, stats, pages):  # routes are searched in order: frequent ones first
+    for module in (
+        review,
+        files,
+        account,
+        admin,
+        people,
+        stats,
+        pages,
+    ):  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     _check_base(serving.base)
@@ -59,11 +66,11 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
 
 
 def _check_base(base: str) -> None:
-    """Refuse a path whose beginning is that of a route: with a proxy that strips it, one could not be told from both."""
+    """Refuse a path that begins like a route: behind a proxy that strips it, the two could not be told apart."""
     first = base.split("/")[1] if base else None
-    own = {"api", "media", "static"} | {path.split("/")[1] for path in pages.addresses()}
+    own = {path.split("/")[1] for path in (*_NO_PAGES, *pages.addresses())}
     if first in own:
-        raise ValueError(f"the path of --public-url must not begin with /{first}, which is an address of the app: take another")
+        raise ValueError(f"the path of --public-url must not begin with /{first}, an address of the app: take another")
 
 
 def _problem(request: Request, error: Exception) -> Response:
@@ -86,7 +93,8 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     path = pages.address_of(request)
-    if status == HTTPStatus.NOT_FOUND and path.endswith("/") and request.method in SAFE_METHODS:
+    is_page = path.endswith("/") and not path.startswith(_NO_PAGES)
+    if status == HTTPStatus.NOT_FOUND and is_page and request.method in SAFE_METHODS:
         # not as a full URL, which Starlette would make of a Host header that the proxy may have changed
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"{request.scope['root_path']}/{quote(path.strip('/'))}{query}", 307)
@@ -115,7 +123,7 @@ def _answer(request: Request, problem: Problem, headers: object = None) -> Respo
     more = dict(headers) if isinstance(headers, dict) else {}
     if "retry_after_s" in problem.extra:
         more["Retry-After"] = str(problem.extra["retry_after_s"])
-    if pages.address_of(request).startswith(("/api/", "/media/", "/static/")):
+    if pages.address_of(request).startswith(_NO_PAGES):
         body = {"error": {"code": problem.code, "message": problem.message, **problem.extra}}
         return JSONResponse(body, problem.status, more)
     if problem.code == "signed_out":

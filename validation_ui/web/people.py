@@ -77,7 +77,13 @@ def who_judged_what(
         select(
             *(judgement.c.id, judgement.c.person_id, person.c.name, judgement.c.created_at, judgement.c.kind),
             *(judgement.c.decision, judgement.c.spent_s, judgement.c.undone_at, judgement.c.undone_by),
-            *(item.c.public_id, item.c.video_id, item.c.state, item.c.exported_at, (item.c.gold != Gold.NONE).label("gold")),
+            *(
+                item.c.public_id,
+                item.c.video_id,
+                item.c.state,
+                item.c.exported_at,
+                (item.c.gold != Gold.NONE).label("gold"),
+            ),
         )
         .join_from(judgement, item, item.c.id == judgement.c.item_id)
         .join(person, person.c.id == judgement.c.person_id)
