@@ -230,6 +230,31 @@ def test_of_a_password_only_its_argon2id_hash_is_kept(tmp_path: Path) -> None:
     assert all(b"lake in spring" not in path.read_bytes() for path in tmp_path.glob("validation.sqlite3*"))
 
 
+def attempt(store: Database, address: str, name: str) -> int:
+    """Try a wrong password; 0, or how long one has to wait before one may try."""
+    try:
+        store.write(lambda c: accounts.begin_login(c, name=name, address=address, now=store.now()))
+    except Problem as problem:
+        return int(problem.extra["retry_after_s"])
+    store.write(lambda c: accounts.end_login(c, address=address, now=store.now()))
+    return 0
+
+
+def test_many_names_from_one_address_are_throttled_and_other_addresses_are_not(store: Database, clock: Clock) -> None:
+    assert [attempt(store, "10.0.0.1", f"guess {n}") for n in range(32)] == [0] * 30 + [31] * 2
+    assert [attempt(store, address, "ann") for address in ("10.0.0.2", "2001:db8::1", "::ffff:10.0.0.3")] == [0] * 3
+    clock.now += 31
+    assert [attempt(store, "10.0.0.1", f"more {n}") for n in range(2)] == [0, 31]
+    clock.now += 3600
+    assert [attempt(store, "10.0.0.1", f"later {n}") > 0 for n in range(31)] == [False] * 30 + [True]
+
+
+def test_who_guesses_keeps_nobody_out_at_another_address(store: Database) -> None:
+    assert [attempt(store, "10.0.0.1", "ann") for _ in range(8)] == [0] * 5 + [3] * 3
+    assert [attempt(store, f"2001:db8::{n}", "ann") for n in range(8)] == [0] * 5 + [3] * 3, "one house, many addresses"
+    assert attempt(store, "10.0.1.1", "ann") == 0
+
+
 @pytest.fixture
 def admin(store: Database) -> Caller:
     number = store.write(lambda c: add_person(c, "ada", Role.ADMIN))
