@@ -105,7 +105,7 @@ def ask_again(connection: Connection, person_id: int, settings: Settings, now: f
 
     The person is never given these items again.
     """
-    last = (
+    last: Select[Any] = (
         select(judgement.c.id, judgement.c.item_id)
         .where(judgement.c.person_id == person_id, judgement.c.gold_right.is_(None), judgement.c.undone_at.is_(None))
         .order_by(judgement.c.id.desc())

@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from validation_ui import audit
@@ -192,7 +192,7 @@ def _address_wait_s(row: Row[Any] | None, now: float) -> float:
 
 
 def _failures(connection: Connection, key: str) -> Row[Any] | None:
-    wanted = select(login_failure.c["count"].label("failures"), login_failure.c.last_at)
+    wanted: Select[Any] = select(login_failure.c["count"].label("failures"), login_failure.c.last_at)
     return connection.execute(wanted.where(login_failure.c.key == key).with_for_update()).first()
 
 
@@ -216,7 +216,7 @@ def sign_in(connection: Connection, person_id: int, *, key: str, old_session: st
 
 def find(connection: Connection, name: str) -> Row[Any] | None:
     """Return the id, the password hash and the account of the person of this name, or None."""
-    wanted = select(person.c.id, person.c.password_hash, person.c.account)
+    wanted: Select[Any] = select(person.c.id, person.c.password_hash, person.c.account)
     return connection.execute(wanted.where(person.c.name_key == key_of(name))).first()
 
 
@@ -310,7 +310,7 @@ def open_reset(connection: Connection, token: str, now: float) -> Row[Any]:
         Problem: 410; the token is forged, was used or replaced, or has expired. The message is the same.
     """
     known = person.c.password_hash.startswith(f"{_RESET}{hash_token(token)}:"), person.c.account != Account.CLOSED
-    wanted = select(person.c.id, person.c.name, person.c.password_hash).where(*known).with_for_update()
+    wanted: Select[Any] = select(person.c.id, person.c.name, person.c.password_hash).where(*known).with_for_update()
     row = connection.execute(wanted).first()
     if row is None or float(row.password_hash.rpartition(":")[2]) <= now:
         message = "This link does not work: it was used or replaced, or is over. Ask an admin for a new one."

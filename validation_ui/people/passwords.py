@@ -59,10 +59,11 @@ class Passwords:
 
         Before a failure is told, `hushed` must be awaited: people who exist have their turn before others.
         """
-        is_hash = password_hash is not None and password_hash.startswith("$argon2")  # else it waits for a new password
-        check_ = partial(self._fits, password_hash if is_hash else self._nobodys, password)
-        async with self._turns.turn(address, first=is_hash):
-            return await to_thread.run_sync(check_) and is_hash
+        # an account that waits for a new password has no hash
+        known = password_hash if password_hash and password_hash.startswith("$argon2") else None
+        check_ = partial(self._fits, known or self._nobodys, password)
+        async with self._turns.turn(address, first=known is not None):
+            return await to_thread.run_sync(check_) and known is not None
 
     async def hushed(self, address: str) -> None:
         """Wait until no hash is made for `address`, so that the order of failures does not tell which names exist."""
