@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return trouble.USER
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, SQLAlchemyError, trouble.TroubleError) as error:
         found = trouble.explain(error, project.shown if project else "")
         if found is None:
             raise

@@ -63,7 +63,8 @@ def verify(connection: Connection) -> int:
 
 def rows(connection: Connection) -> Iterator[dict[str, Any]]:
     """Iterate over the rows of the log, oldest first."""
-    for row in connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id)).mappings():
+    wanted = select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
+    for row in connection.execute(wanted).mappings():
         yield dict(row)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
-from validation_ui import audit
+from validation_ui import audit, trouble
 from validation_ui.database import Database
 from validation_ui.project import Project
 from validation_ui.schema import audit as audit_table
@@ -31,13 +31,17 @@ def make(database: Database, to: Path) -> None:
 
     Raises:
         ValueError: there is such a file already, or pg_dump is missing or fails.
+        TroubleError: the disk is full; the file is not there.
     """
     if to.exists() or to.is_symlink():
         raise ValueError(f"{to} is there already: name a new file")
     with _whole(to) as part:
         if database.is_sqlite:
             with closing(sqlite3.connect(str(database.url.database))) as connection:
-                connection.execute("VACUUM INTO ?", [str(part)])
+                try:
+                    connection.execute("VACUUM INTO ?", [str(part)])
+                except sqlite3.OperationalError as error:
+                    raise trouble.TroubleError(f"{to} was not made ({error}): is its disk full?") from error
         else:
             _run(database, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
 
@@ -105,8 +109,13 @@ def _check_sqlite(project: Project, copy: Path, backup: Path) -> None:
     try:
         with closing(sqlite3.connect(copy)) as connection:
             faults = connection.execute("PRAGMA integrity_check").fetchone()
+            size = connection.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            ).fetchone()
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{backup} is no whole backup of an SQLite database: {error}") from error
+    if size != (backup.stat().st_size,):  # a last page that is cut off may be one that nothing is on
+        raise ValueError(f"{backup} is no whole backup: it has {backup.stat().st_size} bytes and should have {size[0]}")
     if faults != ("ok",):
         raise ValueError(f"{backup} is damaged: {faults[0]}")
     database = Database(f"sqlite:///{copy.resolve()}")

