@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from tests.validation_ui import rows
 from tests.validation_ui.proxy import KEEPS, STRIPS, free_port, need_nginx, nginx
-from tests.validation_ui.review_driver import SECRET, WIDE, chromium, draw, wait_for_frame, wait_for_text, watch
+from tests.validation_ui.review_driver import SECRET, chromium, draw, wait_for_frame, wait_for_text, watch
 from validation_ui.database import Database
 from validation_ui.schema import Role, person
 from validation_ui.serving import Serving, normal_url
@@ -75,7 +75,7 @@ def sign_in(page: Page, name: str) -> None:
 
 def test_a_person_and_an_admin_work_below_the_path(browser: Browser, url: str) -> None:
     host = url.removesuffix("/refsav")
-    context = browser.new_context(viewport=WIDE, reduced_motion="reduce", ignore_https_errors=True)
+    context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -89,7 +89,6 @@ def test_a_person_and_an_admin_work_below_the_path(browser: Browser, url: str) -
     page.wait_for_selector(".review-form")
     assert page.url == f"{url}/review?kinds=sighted"
     wait_for_frame(page)
-    page.get_by_role("textbox").first.wait_for(state="attached")
     watch(page)
     assert page.evaluate(STORED) == ["refsav/refsav"]
     page.get_by_role("link", name="Guide").click()
