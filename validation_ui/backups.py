@@ -5,6 +5,7 @@ database. A file appears under its name only when it is whole.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -190,7 +191,8 @@ def _begin_again(connection: Connection, project: Project, sha256: str, kept: Pa
 
 def _name_for_kept(at: Path) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return at.with_name(f"{at.name}.before-restore-{stamp}-{os.getpid()}")
+    names = (at.with_name(f"{at.name}.before-restore-{stamp}-{n}") for n in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def test_a_person_and_an_admin_work_below_the_path(browser: Browser, url: str) -
     page.goto(f"{url}/login?next={host}/")  # an address of the other app
     sign_in(page, "ada")
     expect(page.get_by_role("heading", name="Hello, ada")).to_be_visible()
-    page.get_by_role("link", name="People").click()
+    page.get_by_role("link", name="People", exact=True).click()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="New password for ann").click()

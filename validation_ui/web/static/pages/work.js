@@ -38,7 +38,7 @@ async function show(query, caption) {
   const found = [];
   const more = async () => {
     const before = found.at(-1);
-    const answer = await api("GET", `/api/judgements?${query}${before ? `&before=${before.id}` : ""}`);
+    const answer = await api("GET", `/api/judgements?limit=25&${query}${before ? `&before=${before.id}` : ""}`);
     found.push(...answer.judgements);
     const older = h("button", { type: "button", onclick: () => attempt(more) }, "Older ones");
     const empty = h("p", { class: "empty" }, "There are no judgements.");
