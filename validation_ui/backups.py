@@ -202,7 +202,10 @@ def _whole(to: Path, *, replace: bool = False) -> Iterator[Path]:
     With `replace`, a file that is there already is overwritten.
     """
     part = to.with_name(f".{to.name}.part-{os.getpid()}")
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(to)) from error  # by the name that was given
     try:
         yield part
         with part.open("rb") as file:

@@ -100,11 +100,11 @@ def _postgres(error: DBAPIError, database: str) -> Trouble | None:
     is_gone = type(error.orig).__name__ in ("OperationalError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
     for mark, (advice, code) in _POSTGRES.items():
         if mark == state or (state is None and is_gone and mark in told):
-            return Trouble(f"the database {database} does not do this ({told}): {advice}", code)
+            return Trouble(f"the database {database} refused this ({told}): {advice}", code)
     if is_gone or error.connection_invalidated:
         return Trouble(f"the database {database} cannot be reached ({told}): is its server running?", STOPPED, 5)
     if state == "42501":
-        return Trouble(f"the database {database} does not do this ({told}): its owner must allow it", USER)
+        return Trouble(f"the database {database} refused this ({told}): its owner must allow it", USER)
     return None
 
 
