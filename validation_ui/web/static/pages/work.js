@@ -67,6 +67,9 @@ const since = () => (field("since").value ? new Date(field("since").value).getTi
 /** @param {string[]} exported */
 const named = (exported) => (exported.length ? ` Exported: ${exported.join(", ")}.` : "");
 
+/** @param {number} n @param {string} noun */
+const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+
 /** What was counted is out of date. */
 function forget() {
   byId("redo-count").textContent = "";
@@ -83,7 +86,7 @@ byId("redo").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
     const { judgements, items, exported } = await api("GET", `/api/people/${shown?.id}/redo?since=${since()}`);
-    byId("redo-count").textContent = `${judgements} judgements of ${items} items.${named(exported)}`;
+    byId("redo-count").textContent = `${counted(judgements, "judgement")} of ${counted(items, "item")}.${named(exported)}`;
     byId("redo-now").hidden = judgements === 0;
   });
 });
@@ -92,5 +95,5 @@ byId("redo-now").addEventListener("click", () => attempt(async () => {
   const { judgements, exported } = await api("POST", `/api/people/${shown.id}/redo`, { since: since() });
   await showWork(shown);
   const again = exported.length ? ` Their text in the split on disk rests on this: export again when they are accepted.` : "";
-  say(`${judgements} judgements were opened again.${named(exported)}${again}`);
+  say(`Opened again: ${counted(judgements, "judgement")}.${named(exported)}${again}`);
 }));
