@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import secrets
+import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class ListenOptions:
         plain_http: the owner allows passwords to cross a network unencrypted.
 
     Raises:
-        ValueError: a file is missing, people could not reach the app, or passwords could be read on the way.
+        ValueError: a file is missing or not what it must be, people could not reach the app, or passwords could be read on the way.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +47,12 @@ class ListenOptions:
         for path in (self.tls_cert, self.tls_key):
             if path and not Path(path).is_file():
                 raise ValueError(f"there is no file {path} for HTTPS")
+        if self.tls_cert:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+            except ssl.SSLError as error:
+                message = f"{self.tls_cert} and {self.tls_key} must be a certificate and its key (PEM): {error}"
+                raise ValueError(message) from error
         if not 0 <= self.port <= _MAX_PORT:
             raise ValueError(f"--port must be 0 to {_MAX_PORT}, got {self.port}")
         if self.public_url is not None:
@@ -143,7 +150,7 @@ def load_secret(data: Path) -> bytes:
     """Read the secret of the project from `data/secret`; the first call makes it, readable by its owner alone.
 
     Raises:
-        ValueError: the file is too short or not random, or other users can read it.
+        ValueError: it is no file, too short or not random, or other users can read it.
     """
     path = data / "secret"
     try:
@@ -153,6 +160,8 @@ def load_secret(data: Path) -> bytes:
     else:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_SECRET_BYTES))
+    if not path.is_file():
+        raise ValueError(f"{path} must be a file: remove it to get a new one")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
     secret = path.read_bytes()

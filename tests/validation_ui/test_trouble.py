@@ -293,6 +293,13 @@ def test_hosts_and_ports_where_nobody_can_listen(project: Project, run: Run, opt
     assert (code, told in said) == (2, True), said
 
 
+def test_a_certificate_that_is_none(project: Project, run: Run, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    code, said = run("serve", project, "--tls-cert", str(junk), "--tls-key", str(junk))
+    assert (code, "must be a certificate and its key (PEM)" in said) == (2, True), said
+
+
 @pytest.mark.parametrize("name", ["import", "serve"])
 def test_settings_of_a_project_that_is_there_are_not_set_silently(project: Project, run: Run, name: str) -> None:
     code, said = run(name, project, "--set", "long=500", "videos=1147")
