@@ -31,7 +31,8 @@ class ListenOptions:
         plain_http: the owner allows passwords to cross a network unencrypted.
 
     Raises:
-        ValueError: a file is missing or not what it must be, people could not reach the app, or passwords could be read on the way.
+        ValueError: a file is missing or not what it must be, people could not reach the app, or passwords could be
+            read on the way.
     """
 
     host: str = "127.0.0.1"
