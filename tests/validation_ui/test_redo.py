@@ -25,8 +25,8 @@ def desk(store: Database) -> Desk:
 
 
 def redo(desk: Desk, who: str, since: float = 0.0) -> undoing.Redone:
-    work = lambda c: undoing.redo(c, person_id=desk.ids[who], since=since, by=desk.ids["ada"], now=desk.store.now())  # noqa: E731
-    return desk.store.write(work)
+    ids, now = desk.ids, desk.store.now()
+    return desk.store.write(lambda c: undoing.redo(c, person_id=ids[who], since=since, by=ids["ada"], now=now))
 
 
 def change(desk: Desk, who: str, **values: Any) -> None:

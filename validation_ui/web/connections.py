@@ -15,10 +15,14 @@ MAX_HEAD = 64 * 1024  # bytes of a request line and headers
 _FILES = 16_384
 
 
-class HurriedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h11 or httptools, whichever is installed
-    """uvicorn's protocol, with a limit to the time and size of what comes before a request can be handled."""
+class _Hurry(asyncio.Protocol):
+    """Limits the time and the size of what comes before a request can be handled; mixed into a protocol of uvicorn."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    cycle: Any  # the request that is being handled, or the last one; None before the first
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._deadline: asyncio.TimerHandle | None = None
@@ -37,7 +41,7 @@ class HurriedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h1
             self._stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadline of a connection that is gone."""
         self._stop()
         super().connection_lost(exc)
 
@@ -58,6 +62,10 @@ class HurriedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # h1
         self._stop()
         if self._is_waiting() and not self.transport.is_closing():
             self.transport.close()
+
+
+# h11 or httptools, whichever is installed, with the limits
+HurriedProtocol = type("HurriedProtocol", (_Hurry, AutoHTTPProtocol), {})
 
 
 def server_options() -> dict[str, Any]:
