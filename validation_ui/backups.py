@@ -83,6 +83,8 @@ def restore(project: Project, backup: Path) -> Restored:
     try:
         sha256 = hashlib.sha256(backup.read_bytes()).hexdigest()
         return database.write(lambda connection: _begin_again(connection, project, sha256, kept, database.now()))
+    except ValueError as error:  # only a dump of PostgreSQL cannot be looked into before it is restored
+        raise ValueError(f"{backup} was restored, but {error}; what was there is kept as {kept}") from error
     finally:
         database.close()
 
@@ -163,7 +165,7 @@ def _restore_dump(project: Project, database: Database, backup: Path) -> Path | 
         others = connection.execute(text(wanted)).scalar_one()
         is_empty = connection.execute(text("SELECT to_regclass('audit_head') IS NULL")).scalar_one()
     if others:
-        raise ValueError(f"{project.shown} is in use by {others} others: stop the app (`serve`) first, then restore")
+        raise ValueError(f"{project.shown} is in use (other connections: {others}): stop the app first, then restore")
     kept = None
     if not is_empty:
         kept = _name_for_kept(project.data / "postgresql.dump")
