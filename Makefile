@@ -74,13 +74,16 @@ bench: $(VENV)/.dev
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev
 
-# Browsers for the tests of the pages, what is missing of Chromium, Firefox and WebKit: as root by apt, which it tells before
-# Without root: Playwright's Chromium, and the tests in Firefox and WebKit are skipped
+# Browsers and nginx for the tests of the pages, what is missing of them: as root by apt, which it tells before
+# Without root: Playwright's Chromium, and the tests in Firefox and WebKit and behind nginx are skipped
 browser: $(VENV)/.check
 	@$(PY) -m tests.browser >/dev/null 2>&1 || $(call apt,chromium) || $(PY) -m playwright install --with-deps chromium
 	@{ command -v firefox && command -v WebKitWebDriver && command -v xvfb-run; } >/dev/null \
 	  || $(call apt,--no-install-recommends firefox-esr webkit2gtk-driver xvfb xauth) \
 	  || echo "no Firefox or WebKit here: the player's tests in them will be skipped"
+	@{ command -v nginx || command -v /usr/sbin/nginx; } >/dev/null \
+	  || { export RUNLEVEL=1; $(call apt,--no-install-recommends nginx); } \
+	  || echo "no nginx here: the tests of the validation app behind a proxy will be skipped"  # RUNLEVEL: it is not started
 
 # Remove the environment and the caches, keep the runs
 clean:

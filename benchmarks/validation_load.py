@@ -33,6 +33,7 @@ from validation_ui.database import Database
 from validation_ui.schema import judgement
 from validation_ui.serving import Serving, load_secret
 from validation_ui.web.app import create_app
+from validation_ui.web.connections import server_options
 
 REVIEWERS, PER_MIN = 50, 4
 CLIENTS = 200
@@ -280,7 +281,7 @@ def nothing(name: str, found: dict[str, Any]) -> Row:
 def serve(data: Path, port: int, url: str) -> None:
     """Serve the real app in this process, until it is ended."""
     app = create_app(Database(url), data, data, Serving(load_secret(data)))
-    uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning")).run()
+    uvicorn.Server(uvicorn.Config(app, port=port, **server_options())).run()
 
 
 LOADS: dict[str, Callable[[str | None, float], Iterator[Row]]] = {

@@ -6,32 +6,46 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from manifests.io import Folder
-from validation_ui import commands
+from validation_ui import commands, trouble
+from validation_ui.database import checked_url
 from validation_ui.project import Project
 from validation_ui.settings import Settings
 
 logger = logging.getLogger("refsav")
 
-EXIT_USER_ERROR = 2
 Command = Callable[[Project, argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one sub-command and return the exit code: 0 = done, 2 = a user error, which is logged."""
+    """Run one sub-command and return the exit code.
+
+    0 = done, 2 = a user error, 3 = stopped by trouble with a disk or database; both are logged as one sentence.
+    """
     options = parser().parse_args(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    out = Folder(options.out)
     run: Command = options.run
+    project: Project | None = None
     try:
+        out = Folder(options.out)
         if options.data is None and not out.is_local:
             raise ValueError(f"{out.url} is not on this machine: give --data, a local folder for pictures and database")
         data = Path(options.data or out.path("validation"))
-        run(Project(out, data, options.sav_root, options.database), options)
+        database = checked_url(options.database) if options.database else None
+        project = Project(out, data, options.sav_root, database)
+        run(project, options)
     except ValueError as error:
         logger.error("%s", error)
-        return EXIT_USER_ERROR
+        return trouble.USER
+    except (OSError, SQLAlchemyError, trouble.TroubleError) as error:
+        found = trouble.explain(error, project.shown if project else "")
+        if found is None:
+            raise
+        logger.error("%s", found.sentence)
+        return found.exit_code
     return 0
 
 
@@ -45,7 +59,11 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         sub.add_argument("out", metavar="OUT", help="folder of an annotation run, e.g. runs/demo")
         sub.add_argument("--data", help="local folder of pictures and database (default OUT/validation)")
-        sub.add_argument("--database", help="e.g. postgresql+psycopg://user@host/name (default SQLite in --data)")
+        sub.add_argument(
+            "--database",
+            help="e.g. postgresql+psycopg://user@host/name (default SQLite in --data); a "
+            "password is read from PGPASSWORD or ~/.pgpass",
+        )
         sub.add_argument("--sav-root", help="folder that holds sav_train/ (default: that of the run)")
         return sub
 
@@ -67,11 +85,17 @@ def parser() -> argparse.ArgumentParser:
     write.add_argument("--train", help="a Ref-SAV.json to keep apart from (default OUT/Ref-SAV.json)")
     write.add_argument("--rewrite-train", action="store_true", help="also write Ref-SAV.json without these videos")
     add("backup", commands.backup, "copy the database while the app runs").add_argument("to", metavar="FILE")
+    add("restore", commands.restore, "put a backup in the place of the database; the app must not run").add_argument(
+        "backup", metavar="FILE", help="made by `backup`"
+    )
     add("verify-log", commands.verify_log, "check that the audit log is as it was written").add_argument(
         "--to", metavar="FILE", help="also write it, a JSON object a line"
     )
     add("invite", commands.invite, "print a link that makes an account").add_argument(
         "--role", default="reviewer", help="reader, reviewer (default), adjudicator or admin"
+    )
+    add("reset", commands.reset, "end somebody's password and print a link to choose a new one").add_argument(
+        "name", metavar="NAME", help="as they sign in"
     )
     return command
 

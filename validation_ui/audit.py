@@ -35,6 +35,11 @@ def append(
     connection.execute(_MOVE_HEAD, {"last_id": row["id"], "hash": row["hash"]})
 
 
+def lock(connection: Connection) -> None:
+    """Make other transactions that write the log wait until this one ends; on SQLite they wait anyway."""
+    connection.execute(_HEAD)
+
+
 def verify(connection: Connection) -> int:
     """Check the hash of every row and return the number of rows.
 
@@ -58,7 +63,8 @@ def verify(connection: Connection) -> int:
 
 def rows(connection: Connection) -> Iterator[dict[str, Any]]:
     """Iterate over the rows of the log, oldest first."""
-    for row in connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id)).mappings():
+    wanted = select(audit).order_by(audit.c.id).execution_options(yield_per=1000)
+    for row in connection.execute(wanted).mappings():
         yield dict(row)
 
 

@@ -1,14 +1,13 @@
 """The sub-commands of `python -m validation_ui`: every function carries out one of them."""
 
 import argparse
+import errno
 import json
 import logging
 import os
-import shutil
 import socket
-import sqlite3
-import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ import uvicorn
 from sqlalchemy import Connection
 
 from manifests.outputs import TRAIN_FILE
-from validation_ui import audit
+from validation_ui import audit, backups
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
 from validation_ui.importing import import_run as read_run
@@ -30,6 +29,7 @@ from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import progress
 from validation_ui.web.app import create_app
+from validation_ui.web.connections import allow_many_files, server_options
 
 logger = logging.getLogger("refsav")
 
@@ -38,17 +38,19 @@ def serve(project: Project, options: argparse.Namespace) -> None:
     """Import the annotation run if that was not done yet, then serve the app until interrupted."""
     names = ("host", "port", "tls_cert", "tls_key", "public_url", "plain_http")
     listen = ListenOptions(**{name: getattr(options, name) for name in names})
-    with _opened(project) as database:
-        if not is_imported(database):
+    with _bound(listen) as sock, _opened(project) as database:  # a taken port is told before a long import
+        if is_imported(database):
+            _check_set(database, options)
+        else:
             _import(project, database, options)
-        elif options.set:
-            raise ValueError("this project has its settings already: change them with `python -m validation_ui set`")
-        _run_server(project, database, listen)
+        _run_server(project, database, listen, sock)
 
 
 def import_run(project: Project, options: argparse.Namespace) -> None:
     """Import the annotation run; an import that was interrupted goes on where it stopped."""
     with _opened(project) as database:
+        if is_imported(database):
+            _check_set(database, options)
         _import(project, database, options)
 
 
@@ -103,28 +105,30 @@ def export(project: Project, options: argparse.Namespace) -> None:
 
 
 def backup(project: Project, options: argparse.Namespace) -> None:
-    """Copy the database as it is at this moment, also while the app runs: by VACUUM INTO, or pg_dump."""
+    """Copy the database as it is at this moment, also while the app runs."""
     to = Path(options.to)
-    if to.exists():
-        raise ValueError(f"{to} is there already: name a new file")
     with _imported(project) as database:
-        if database.is_sqlite:
-            with sqlite3.connect(str(database.url.database)) as connection:
-                connection.execute("VACUUM INTO ?", [str(to)])
-        else:
-            dump = shutil.which("pg_dump")
-            if dump is None:
-                raise ValueError("a backup of PostgreSQL is made by pg_dump, which is not on PATH: install its client")
-            url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-            ran = subprocess.run(
-                [dump, "--format=custom", f"--file={to}", f"--dbname={url}"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if ran.returncode:
-                raise ValueError(f"{dump} made no backup: {ran.stderr.strip()}")
+        backups.make(database, to)
     _say(f"{to}: {to.stat().st_size} bytes")
+
+
+def restore(project: Project, options: argparse.Namespace) -> None:
+    """Put a backup in the place of the database and say what it has; the present database is kept."""
+    restored = backups.restore(project, Path(options.backup))
+    last = restored.judged_at
+    until = (
+        f"the last judgement is of {time.strftime('%Y-%m-%d %H:%M', time.localtime(last))}" if last else "no judgement"
+    )
+    _say(f"restored: {restored.people} people, {until}, {restored.log_rows} rows of the log, each as it was written")
+    _say("everybody must sign in again, by the password of that time; open invites were revoked")
+    if restored.kept:
+        _say(f"the database that was there is kept as {restored.kept}")
+    if restored.missing_chunks:
+        logger.warning(
+            "%d files of pictures are not in %s: copy this folder from where the backup was made",
+            restored.missing_chunks,
+            project.data / "frames",
+        )
 
 
 def verify_log(project: Project, options: argparse.Namespace) -> None:
@@ -149,6 +153,20 @@ def invite(project: Project, options: argparse.Namespace) -> None:
     _say(f"at the app's address, once, within 7 days: /invite/{token}")
 
 
+def reset(project: Project, options: argparse.Namespace) -> None:
+    """End the password of one person, e.g. of the only admin, and print a path by which they choose a new one."""
+    with _imported(project) as database:
+
+        def work(connection: Connection) -> str:
+            found = accounts.find(connection, options.name)
+            if found is None:
+                raise ValueError(f"nobody has the name {options.name!r}")
+            return accounts.reset_password(connection, found.id, by=None, now=database.now())[0]
+
+        token = database.write(work)
+    _say(f"at the app's address, once, within 24 hours: /reset/{token}")
+
+
 @contextmanager
 def _opened(project: Project) -> Iterator[Database]:
     database = project.open()
@@ -162,8 +180,27 @@ def _opened(project: Project) -> Iterator[Database]:
 def _imported(project: Project) -> Iterator[Database]:
     with _opened(project) as database:
         if not is_imported(database):
-            raise ValueError(f"nothing was imported into {project.url} yet: `python -m validation_ui import OUT` first")
+            raise ValueError(
+                f"nothing was imported into {project.shown} yet: `python -m validation_ui import OUT` first"
+            )
         yield database
+
+
+def _check_set(database: Database, options: argparse.Namespace) -> None:
+    """Refuse settings that an imported project has otherwise, as they cannot change what was drawn.
+
+    Raises:
+        ValueError: the message names them; nothing was done.
+    """
+    with database.read() as connection:
+        old = Settings.load(connection).as_dict()
+    new = Settings().changed(options.set).as_dict()
+    given = {pair.partition("=")[0] for pair in options.set}
+    if other := [f"{name} is {old[name]}, not {new[name]}" for name in old if name in given and old[name] != new[name]]:
+        raise ValueError(
+            f"this project has its settings already, and --set did nothing: {', '.join(other)}; change them with "
+            "`python -m validation_ui set`, all but the seed, and leave --set out here"
+        )
 
 
 def _import(project: Project, database: Database, options: argparse.Namespace) -> None:
@@ -176,23 +213,23 @@ def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _run_server(project: Project, database: Database, listen: ListenOptions) -> None:
+def _run_server(project: Project, database: Database, listen: ListenOptions, sock: socket.socket) -> None:
     """Serve until interrupted; log the address and, as long as there is no admin, an invite for the first one."""
-    sock = _bind(listen.host, listen.port)
     scheme = "https" if listen.tls_cert else "http"
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    url = (listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}").rstrip("/")
+    url = listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}"
     serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
     config = uvicorn.Config(
         create_app(database, project.data, project.sav_root, serving),
-        log_level="warning",
-        server_header=False,
+        **server_options(),
         proxy_headers=listen.public_url is not None,  # else anyone could say where they come from
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
     )
-    sock.listen()  # whoever follows the address now waits for the answer
+    allow_many_files()
+    with _refused(listen):
+        sock.listen()  # whoever follows the address now waits for the answer
     logger.info("the validation app is at %s (Ctrl-C stops it)", url)
     token = database.write(lambda connection: accounts.first_invite(connection, serving.secret, database.now()))
     if token:
@@ -201,13 +238,23 @@ def _run_server(project: Project, database: Database, listen: ListenOptions) -> 
         uvicorn.Server(config).run(sockets=[sock])
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextmanager
+def _bound(listen: ListenOptions) -> Iterator[socket.socket]:
+    """Give a socket that is bound to the host and the port, and close it at the end."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _refused(listen):
+            sock.bind((listen.host, listen.port))
+        yield sock
+
+
+@contextmanager
+def _refused(listen: ListenOptions) -> Iterator[None]:
+    """Say what is wrong with the host or the port if the system does not allow to listen there."""
     try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise ValueError(f"cannot listen on {host}:{port}: {error}; choose another with --port") from error
-    return sock
+        yield
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a host name that is none
+        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = "choose another with --port" if taken else "choose an address or name of this machine with --host"
+        raise ValueError(f"cannot listen on {listen.host}:{listen.port}: {error}; {advice}") from error

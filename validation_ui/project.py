@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from manifests.io import Folder
 from manifests.outputs import brief
-from validation_ui.database import Database
+from validation_ui.database import Database, shown_url
 from validation_ui.schema import meta
 
 
@@ -54,11 +54,27 @@ class Project:
         """SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.data.resolve()}/validation.sqlite3"
 
+    @property
+    def shown(self) -> str:
+        """The database as messages name it."""
+        return shown_url(make_url(self.url))
+
     def open(self) -> Database:
-        """Open the database; its tables are created if they are missing, and migrated to this release's schema."""
+        """Open the database; its tables are created if they are missing, and migrated to this release's schema.
+
+        Raises:
+            ValueError: the database is of another program or a newer release, or was left half migrated.
+        """
         self.data.mkdir(parents=True, exist_ok=True)
         database = Database(self.url)
-        database.create()
+        try:
+            database.create()
+        except ValueError as error:
+            database.close()
+            raise ValueError(f"{self.shown}: {error}") from error
+        except BaseException:
+            database.close()
+            raise
         return database
 
 

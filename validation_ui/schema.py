@@ -57,6 +57,17 @@ class Standing(StrEnum):
     STOPPED = "stopped"  # fell below the gold gate, or was stopped by an admin
 
 
+class Account(StrEnum):
+    """Whether a person takes part; an admin decides it. What they judged counts in any case."""
+
+    OPEN = "open"
+    PAUSED = "paused"  # signs in and looks, but gets no items and does not count for the team
+    CLOSED = "closed"  # cannot sign in
+
+
+UNDONE_BY_ADMIN = "admin"  # value of judgement.undone_by: an admin had the work of this person done again
+
+
 class ItemState(StrEnum):
     """The state of an item. ACCEPTED, SURPLUS and DROPPED are final until a judgement is undone."""
 
@@ -117,7 +128,8 @@ person = Table(
     Column("name_key", String(80), nullable=False, unique=True),  # casefolded: no two names look the same
     Column("role", String(12), nullable=False),
     Column("standing", String(8), nullable=False),
-    Column("password_hash", String(200), nullable=False),  # argon2id
+    Column("password_hash", String(200), nullable=False),  # argon2id, or what a link for a new password is checked by
+    Column("account", String(6), nullable=False, server_default=Account.OPEN),
     Column("hotkeys", JSON, nullable=False, default=dict),  # {action: KeyboardEvent.code}; defaults are not stored
     Column("preferences", JSON, nullable=False, default=dict),  # {theme, light_mode, hotkeys_off}
     Column("entry_round", Integer, nullable=False, default=0),  # raised when an admin lets them try again
@@ -298,7 +310,7 @@ judgement = Table(
     Column("watched_frac", Float, nullable=False, default=0.0),  # fraction of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
-    Column("undone_by", String(12), nullable=True),  # person, gold_gate
+    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin
     _is_one_of("decision", Decision),
     Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),

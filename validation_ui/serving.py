@@ -2,7 +2,9 @@
 
 import ipaddress
 import os
+import re
 import secrets
+import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,10 @@ from urllib.parse import urlsplit
 
 _SECRET_BYTES = 32
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+_PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65535
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)  # of a path below which the app is reached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +27,12 @@ class ListenOptions:
         port: TCP port; 0 takes any free one.
         tls_cert: file with the certificate (PEM), if the app itself speaks HTTPS.
         tls_key: file with the private key (PEM).
-        public_url: the URL that people use, if it is not made of host and port.
+        public_url: the URL that people use, if it is not made of host and port; it may have a path.
         plain_http: the owner allows passwords to cross a network unencrypted.
 
     Raises:
-        ValueError: a file is missing, people could not reach the app, or passwords could be read on the way.
+        ValueError: a file is missing or not what it must be, people could not reach the app, or passwords could be
+            read on the way.
     """
 
     host: str = "127.0.0.1"
@@ -41,8 +48,16 @@ class ListenOptions:
         for path in (self.tls_cert, self.tls_key):
             if path and not Path(path).is_file():
                 raise ValueError(f"there is no file {path} for HTTPS")
-        if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
-            raise ValueError(f"--public-url must be http://… or https://…, got {self.public_url!r}")
+        if self.tls_cert:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+            except ssl.SSLError as error:
+                message = f"{self.tls_cert} and {self.tls_key} must be a certificate and its key (PEM): {error}"
+                raise ValueError(message) from error
+        if not 0 <= self.port <= _MAX_PORT:
+            raise ValueError(f"--port must be 0 to {_MAX_PORT}, got {self.port}")
+        if self.public_url is not None:
+            object.__setattr__(self, "public_url", normal_url(self.public_url))
         if self.is_local:
             return
         if self.host in ("0.0.0.0", "::") and not self.public_url:
@@ -74,7 +89,7 @@ class Serving:
     Args:
         secret: signs invites and CSRF tokens; from `load_secret`.
         tls: browsers reach the app by HTTPS.
-        public_url: the URL that people use, for links; empty = the URL of the request.
+        public_url: the URL that people use, for links, as `normal_url` writes it; empty = the URL of the request.
         hosts: more host names to answer to, beside the loopback names and that of `public_url`.
 
     Raises:
@@ -93,17 +108,50 @@ class Serving:
             )
 
     @property
+    def base(self) -> str:
+        """The path below which people reach the app, such as `/refsav`; empty if it has the host for itself.
+
+        Another app may be at the same host, so cookies, links and what browsers store are kept below this path.
+        """
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
     def names(self) -> frozenset[str]:
         """The host names that the app answers to, in lower case and without ports."""
         public = urlsplit(self.public_url).hostname
         return frozenset(name.lower() for name in (*_LOCAL, *self.hosts, *((public,) if public else ())))
 
 
+def normal_url(url: str) -> str:
+    """Return the URL that people use in the form in which browsers name it as the origin of a request.
+
+    The host is in lower case and ASCII, the default port and slashes at the end are left out.
+
+    Raises:
+        ValueError: it is no http or https URL, or has parts other than host, port and a plain path.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError as error:  # of a port or an IPv6 address that is none, or a label that is too long
+        raise ValueError(f"--public-url must be http://… or https://…, got {url!r}: {error}") from error
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host):
+        raise ValueError(f"--public-url must be http://… or https://…, got {url!r}")
+    segments = parts.path.strip("/").split("/") if parts.path.strip("/") else []
+    if parts.username is not None or parts.query or parts.fragment or not all(map(_SEGMENT.fullmatch, segments)):
+        raise ValueError(
+            f"--public-url must be scheme, host and at most a port and a path of letters, digits, . _ -, got {url!r}"
+        )
+    netloc = f"[{host}]" if ":" in host else host
+    netloc += f":{port}" if port not in (None, _PORTS[parts.scheme]) else ""
+    return f"{parts.scheme}://{'/'.join((netloc, *segments))}"
+
+
 def load_secret(data: Path) -> bytes:
     """Read the secret of the project from `data/secret`; the first call makes it, readable by its owner alone.
 
     Raises:
-        ValueError: the file is too short or not random, or other users can read it.
+        ValueError: it is no file, too short or not random, or other users can read it.
     """
     path = data / "secret"
     try:
@@ -113,6 +161,8 @@ def load_secret(data: Path) -> bytes:
     else:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_SECRET_BYTES))
+    if not path.is_file():
+        raise ValueError(f"{path} must be a file: remove it to get a new one")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ValueError(f"{path} must be readable by its owner alone: chmod 600 it, or remove it to get a new one")
     secret = path.read_bytes()

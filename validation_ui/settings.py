@@ -104,7 +104,12 @@ _STORED = select(cast(meta.c.value, Text)).where(meta.c.key == "settings")
 
 @lru_cache(maxsize=8)  # the text changes only when some process changes the settings
 def _parsed(stored: str) -> Settings:
-    return Settings(**json.loads(stored))
+    try:
+        return Settings(**json.loads(stored))
+    except (ValueError, TypeError) as error:  # cut off, or with a name that this release does not have
+        raise ValueError(
+            f"the settings in this database cannot be read ({error}): restore a backup, or use the release of them"
+        ) from error
 
 
 def seeded_frac(seed: int, *names: object) -> float:

@@ -26,6 +26,7 @@ from validation_ui.people.access import cookie_name, open_session
 from validation_ui.schema import video
 from validation_ui.serving import Serving
 from validation_ui.web.app import create_app
+from validation_ui.web.connections import server_options
 
 SECRET = bytes(range(32))
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -129,7 +130,7 @@ def running(
 def serve(store: Database, data: Path, sav_root: Path) -> Iterator[str]:
     """The app at a free port, as it is really served."""
     app = create_app(store, data, sav_root, Serving(SECRET))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, **server_options()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -20,6 +20,7 @@ from validation_ui.people import access
 from validation_ui.schema import ItemState, Role, SlotKind, SlotState, item, slot
 from validation_ui.serving import Serving
 from validation_ui.web.app import create_app
+from validation_ui.web.connections import server_options
 
 SECRET = bytes(range(7, 39))
 BASE = "http://127.0.0.1:8300"
@@ -91,7 +92,7 @@ def served(app: FastAPI) -> Iterator[str]:
     """The app behind a real server; its address."""
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, **server_options(), lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     while not server.started:

@@ -15,7 +15,9 @@ from sqlalchemy import Engine, event, select, update
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.site import SECRET, Site, make_site, served
 from validation_ui.people import access
-from validation_ui.schema import Role, login_failure, person, session
+from validation_ui.people.accounts import network_of
+from validation_ui.people.passwords import Passwords
+from validation_ui.schema import Role, audit, login_failure, person, session
 from validation_ui.serving import Serving
 
 RIGHT, WRONG = "a lake in early spring", "a lake in late spring"
@@ -159,13 +161,50 @@ def test_attempts_count_before_they_are_looked_at(site: Site) -> None:
     assert sorted(statuses) == [401] * 5 + [429] * 7
 
 
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("10.0.0.1", "10.0.0.1"), ("::ffff:10.0.0.1", "10.0.0.1"), ("2001:db8::1:2:3:4", "2001:db8::/64"),
+     ("2001:db8:0:0:9::", "2001:db8::/64"), ("2001:db8:0:1::1", "2001:db8:0:1::/64"), ("fe80::1%eth0", "fe80::/64"),
+     ("testclient", "testclient"), ("", "")],
+)  # fmt: skip
+def test_attempts_are_counted_for_what_one_person_has(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_bogus_logins_do_not_delay_others(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty at once used up the hasher for 19 s; now people who exist have the next turn."""
+    hashed: list[str] = []
+    plain = Passwords._fits
+    light = PasswordHasher(time_cost=1, parallelism=1)
+    monkeypatch.setattr(site.app.state.passwords, "_nobodys", light.hash("nobody has this password"))
+    site.store.write(lambda c: c.execute(update(person).values(password_hash=light.hash(RIGHT))).rowcount)
+
+    def noted(self: Passwords, hash_: str, password: str) -> bool:
+        hashed.append(password)
+        return plain(self, hash_, password)
+
+    monkeypatch.setattr(Passwords, "_fits", noted)
+    with served(site.app) as url, ThreadPoolExecutor(25) as pool:
+
+        def post(name: str, password: str) -> int:
+            return httpx.post(f"{url}/api/login", json={"name": name, "password": password}, timeout=120).status_code
+
+        bogus = [pool.submit(post, f"nobody {n}", WRONG) for n in range(24)]
+        while len(hashed) < 2:
+            time.sleep(0.01)
+        before = len(hashed)
+        assert post("ann", RIGHT) == 204
+        assert hashed.index(RIGHT) - before < 12, "among those that were waiting it was one of the first"
+        assert [each.result() for each in bogus] == [401] * 24
+
+
 def test_failures_are_forgotten_after_a_day(site: Site, clock: Clock) -> None:
     for _ in range(6):
         login(site.client(), "ann", WRONG)
     clock.now += 24 * 3600 + 1
     login(site.client(), "ben", WRONG)
     with site.store.read() as connection:
-        assert len(connection.execute(select(login_failure)).all()) == 1
+        assert set(connection.scalars(select(login_failure.c["count"]))) == {1}
 
 
 def test_unknown_names_get_the_same_answers(site: Site) -> None:
@@ -203,6 +242,68 @@ def test_a_stolen_session_cannot_guess_the_password_either(site: Site) -> None:
     client = site.client("ann")
     body = {"old": WRONG, "new": "another lake in spring"}
     assert [client.post("/api/me/password", json=body).status_code for _ in range(6)] == [403] * 5 + [429]
+
+
+def test_a_closed_account_cannot_sign_in_and_a_reset_one_by_its_link_alone(site: Site) -> None:
+    ann, admin = site.ids["ann"], site.client("ada")
+    token = site.session("ann")
+    assert admin.patch(f"/api/people/{ann}", json={"account": "closed"}).status_code == 204
+    assert not is_open(site, token)
+    assert [login(site.client(), "ann", password) for password in (WRONG, RIGHT)] == [401, 403]
+    assert admin.post(f"/api/people/{ann}/reset").status_code == 409
+    assert admin.patch(f"/api/people/{ann}", json={"account": "paused"}).status_code == 204
+    assert login(client := site.client(), "ann", RIGHT) == 204
+    first, second = (admin.post(f"/api/people/{ann}/reset").json()["url"].rpartition("/")[2] for _ in range(2))
+    assert client.get("/api/me").status_code == 401
+    assert login(site.client(), "ann", RIGHT) == 401
+    assert [person["resets"] for person in admin.get("/api/people").json()["people"] if person["id"] == ann] == [True]
+    new = "a lake in the autumn"
+
+    def choose(token: str, password: str = new) -> int:
+        return client.post("/api/reset", json={"token": token, "password": password}).status_code
+
+    assert [choose(token) for token in (first, "x", "", second[:-1])] == [410] * 4, "the first link was replaced"
+    assert choose(second, "short") == 422
+    assert choose(second) == 204
+    assert client.get("/api/me").json()["name"] == "ann"
+    assert choose(second) == 410, "it works once"
+    assert [login(site.client(), "ann", password) for password in (RIGHT, new)] == [401, 204]
+    with site.store.read() as connection:
+        rows = connection.execute(select(audit.c.actor, audit.c.action).where(audit.c.action.like("%password"))).all()
+    ada = site.ids["ada"]
+    assert rows == [(f"person:{ada}", "reset_password")] * 2 + [(f"person:{ann}", "password")]
+
+
+def test_a_link_for_a_new_password_ends_after_a_day_and_stands_in_no_table(site: Site, clock: Clock) -> None:
+    link = site.client("ada").post(f"/api/people/{site.ids['ann']}/reset").json()
+    token = link["url"].rpartition("/")[2]
+    with site.store.read() as connection:
+        assert token not in str(connection.execute(select(person)).all())
+    clock.now = link["expires_at"]
+    body = {"token": token, "password": "a lake in the autumn"}
+    assert site.client().post("/api/reset", json=body).status_code == 410
+    own = site.client("ada").post(f"/api/people/{site.ids['ada']}/reset")
+    assert (own.status_code, own.json()["error"]["code"]) == (403, "own")
+
+
+def test_admins_see_who_judged_what_and_nobody_else(site: Site) -> None:
+    admin = site.client("ada")
+    everything = admin.get("/api/judgements").json()
+    (row,) = everything["judgements"]
+    assert (row["name"], row["public_id"], row["kind"], row["gold"]) == ("ann", "p_v2_o0", "sighted", False)
+    assert not everything["more"]
+    ids = site.ids
+    for query, number in ((f"person_id={ids['ann']}", 1), (f"person_id={ids['ben']}", 0), ("public_id=p_v2_o0", 1),
+                          ("public_id=p_v0_o0", 0), (f"before={row['id']}", 0)):  # fmt: skip
+        assert len(admin.get(f"/api/judgements?{query}").json()["judgements"]) == number
+    counted = admin.get(f"/api/people/{ids['ann']}/redo?since=0").json()
+    assert counted == {"judgements": 1, "items": 1, "exported": []}
+    assert admin.post(f"/api/people/{ids['ann']}/redo", json={"since": 0}).json() == counted
+    assert admin.get("/api/judgements").json()["judgements"][0]["undone_by"] == "admin"
+    assert admin.post("/api/people/999/redo", json={"since": 0}).status_code == 404
+    for since in ("nan", "inf", "-1", "x"):
+        assert admin.get(f"/api/people/{ids['ann']}/redo?since={since}").status_code == 422
+    assert site.client("eve").get("/api/judgements").status_code == 403
 
 
 def test_a_role_counts_from_the_next_request_on(site: Site) -> None:

@@ -149,9 +149,14 @@ def test_join_sign_out_sign_in_and_be_led_back(context: BrowserContext, site: Si
 def test_a_login_leads_to_no_other_site(context: BrowserContext, url: str, wanted: str) -> None:
     page = context.new_page()
     page.goto(url + "/login")
-    module = "(w) => import('/static/pages/next.js').then((m) => m.nextAddress(w, location.origin))"
-    assert page.evaluate(module, wanted) == "/"
-    assert page.evaluate(module, "/i/x?f=1") == "/i/x?f=1"
+    module = "([w, b]) => import('/static/pages/next.js').then((m) => m.nextAddress(w, location.origin, b))"
+    assert page.evaluate(module, [wanted, ""]) == "/"
+    assert page.evaluate(module, [wanted, "/refsav"]) == "/refsav/"
+    assert page.evaluate(module, ["/i/x?f=1", ""]) == "/i/x?f=1"
+    for other in ("/", "/other", "/refsavage", "/refsav/../other", "/refsav/%2e%2e/other", "/refsav//../../other"):
+        assert page.evaluate(module, [other, "/refsav"]) == "/refsav/"
+    for ours in ("/refsav", "/refsav/", "/refsav/i/x?f=1"):
+        assert page.evaluate(module, [ours, "/refsav"]) == ours
 
 
 def test_the_theme_is_kept(context: BrowserContext, site: Site, url: str) -> None:
@@ -206,6 +211,18 @@ def test_an_admin_invites_revokes_and_verifies(context: BrowserContext, site: Si
     expect(page.get_by_role("status")).to_contain_text("Revoked")
     page.get_by_label("Standing of cy").select_option("stopped")
     expect(page.get_by_role("status")).to_contain_text("cy: stopped")
+    page.get_by_label("Account of cy").select_option("paused")
+    expect(page.get_by_role("status")).to_contain_text("cy is paused")
+    page.get_by_role("button", name="Work of").first.click()
+    expect(page.locator("#work tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Count").click()
+    expect(page.locator("#redo-count")).to_have_text("1 judgement of 1 item.")
+    page.get_by_role("button", name="Open these again").click()
+    expect(page.locator("#said")).to_have_text("Opened again: 1 judgement.")
+    expect(page.locator("#work")).to_contain_text("opened again by an admin")
+    page.get_by_label("Who judged the item").fill("p_v0_o1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#work")).to_have_text("There are no judgements.")
     open_page(page, url + "/log")
     page.get_by_role("button", name="Verify the log").click()
     expect(page.get_by_role("status")).to_contain_text("The log is whole")

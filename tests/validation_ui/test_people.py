@@ -12,7 +12,7 @@ from tests.validation_ui.conftest import Clock
 from tests.validation_ui.rows import add_person
 from tests.validation_ui.site import SECRET, Site, make_site
 from validation_ui.database import Database
-from validation_ui.people import access, accounts, passwords
+from validation_ui.people import access, accounts, names, passwords
 from validation_ui.people.access import Caller
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, audit, invite, person, session
@@ -26,7 +26,7 @@ def make(store: Database, role: Role = Role.REVIEWER, by: int | None = None) -> 
 def accept(store: Database, token: str, name: str = "Zoë", secret: bytes = SECRET) -> str:
     return store.write(
         lambda c: accounts.accept_invite(
-            c, secret, token=token, name=accounts.Name.of(name), password_hash="$", now=store.now()
+            c, secret, token=token, name=names.Name.of(name), password_hash="$", now=store.now()
         )
     )
 
@@ -55,7 +55,7 @@ def test_two_people_at_once_share_no_invite(store: Database) -> None:
     token = make(store)
 
     def join(n: int) -> Future[str]:
-        name = accounts.Name.of(f"P{n}")
+        name = names.Name.of(f"P{n}")
         return store.submit(
             lambda c: accounts.accept_invite(c, SECRET, token=token, name=name, password_hash="$", now=store.now())
         )
@@ -121,26 +121,81 @@ def test_the_first_admin_is_invited_until_there_is_one(store: Database) -> None:
 
 def test_no_two_people_look_alike(store: Database) -> None:
     accept(store, make(store), "Zoë  Q")
-    for same in ("zoe\u0308 q", "ZOË Q", "  Zoë\tQ ", "\uff3aoë Q"):
-        with pytest.raises(Problem, match="Somebody has this name") as caught:
+    for same in (
+        "zoe\u0308 q",
+        "ZOË Q",
+        "  Zoë\tQ ",
+        "\uff3aoë Q",
+        "Zoe Q",
+        "zo\u0119.q",
+        "ZoëQ",
+        "Z0ë Q",
+        "Z\u0336oë Q",
+    ):
+        with pytest.raises(Problem, match="Somebody has this name, or one that looks the same") as caught:
             accept(store, make(store), same)
         assert caught.value.status == 409
+    accept(store, make(store), "Zoë R")
     assert person_of(store, "Zoë Q")
 
 
-@pytest.mark.parametrize("name", ["Zoë", "Ng", "Anne-Marie d'Arc", "李雷", "محمد", "J. R. 2", "a" * 40])
+def test_no_two_people_who_join_at_once_look_alike(store: Database) -> None:
+    def join(name: str) -> Future[str]:
+        token, taken = make(store), names.Name.of(name)
+        return store.submit(
+            lambda c: accounts.accept_invite(c, SECRET, token=token, name=taken, password_hash="$", now=store.now())
+        )
+
+    errors = [future.exception() for future in [join(name) for name in ("Sara O", "Sara 0", "SARA-O", "Şara o")]]
+    assert sum(error is None for error in errors) == 1
+    assert {error.code for error in errors if isinstance(error, Problem)} == {"name_taken"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ANN", "ann"), ("Ann", "\uff21nn"), ("Ann", "Ánn"), ("Ann B", "Ann-B"), ("aee", "аее"), ("BOB", "ВОВ"),
+     ("bob", "вов"),
+     ("NINA", "ΝΙΝΑ"), ("SOS", "ՏՕՏ"), ("lan", "Ian"), ("Ivan", "lvan"), ("Lo", "1o"), ("Otto", "0tto"),
+      ("Erna", "Ema"),
+     ("vvim", "wim"), ("A1", "A\u0661"), ("Søren", "Soren"), ("Λ1", "Λ１"), ("Пётр", "Петр"), ("x",
+      "\U0001d431"), ("IV", "\u2163")],
+)  # fmt: skip
+def test_names_that_look_alike(one: str, other: str) -> None:
+    assert names.Name.of(one).looks & names.Name.of(other).looks
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Anna", "Hanna"), ("Nina", "Vina"), ("Иван", "Ivan"), ("李雷", "李蕾"), ("प्रिया", "प्रया"), ("Ann",
+     "Ann 2"), ("Ann 2", "Ann 3"),
+     ("山田", "山口"), ("Bea", "Rea"), ("Tom", "Tim")],
+)  # fmt: skip
+def test_names_that_do_not(one: str, other: str) -> None:
+    assert not names.Name.of(one).looks & names.Name.of(other).looks
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Zoë", "Ng", "Anne-Marie d'Arc", "李雷", "محمد", "J. R. 2", "a" * 40, "Ọ̀ṣun", "Nguyễn Thị", "山田タロー",
+     "김철수", "प्रिया",
+     "ชาย", "Иван Петров", "Γιώργος", "Łukasz", "דוד"],
+)  # fmt: skip
 def test_names_of_people(name: str) -> None:
-    assert accounts.Name.of(name).shown == name
+    assert names.Name.of(name).shown == name
 
 
 @pytest.mark.parametrize(
     "name",
     [*("", " ", ".", "a" * 41, "<b>x</b>", 'x" onload="y', "a\x00b", "a\u202eb", "a\u200bb", "a/b", "a\\b", "a=b"),
-     *("x;y", "\ufdfa" * 39)],
+     *("x;y", "\ufdfa" * 39),
+     # invisible, of two scripts, of none of today's scripts, small capitals, a click, heaps of accents
+     *("ann\u3164", "ann\u115f", "ann\ufe0f", "an\u034fn", "ann\U000e0061", "ann\u2800", "ann\u00ad",
+     "\u0430nn", "Ann Μ"),
+     *("\ua4ee\ua4e0", "\u13aann", "\u1d00nn", "\u01c0an", "a" + 3 * "\u0336" + "nn")],
 )  # fmt: skip
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(Problem) as caught:
-        accounts.Name.of(name)
+        names.Name.of(name)
     assert "name" in caught.value.extra["fields"]
     assert name not in caught.value.message or len(name) < 2
 
@@ -173,6 +228,31 @@ def test_of_a_password_only_its_argon2id_hash_is_kept(tmp_path: Path) -> None:
     assert str(person_of(site.store, "Zoë")["password_hash"]).startswith("$argon2id$")
     site.store.close()
     assert all(b"lake in spring" not in path.read_bytes() for path in tmp_path.glob("validation.sqlite3*"))
+
+
+def attempt(store: Database, address: str, name: str) -> int:
+    """Try a wrong password; 0, or how long one has to wait before one may try."""
+    try:
+        store.write(lambda c: accounts.begin_login(c, name=name, address=address, now=store.now()))
+    except Problem as problem:
+        return int(problem.extra["retry_after_s"])
+    store.write(lambda c: accounts.end_login(c, address=address, now=store.now()))
+    return 0
+
+
+def test_many_names_from_one_address_are_throttled_and_other_addresses_are_not(store: Database, clock: Clock) -> None:
+    assert [attempt(store, "10.0.0.1", f"guess {n}") for n in range(32)] == [0] * 30 + [31] * 2
+    assert [attempt(store, address, "ann") for address in ("10.0.0.2", "2001:db8::1", "::ffff:10.0.0.3")] == [0] * 3
+    clock.now += 31
+    assert [attempt(store, "10.0.0.1", f"more {n}") for n in range(2)] == [0, 31]
+    clock.now += 3600
+    assert [attempt(store, "10.0.0.1", f"later {n}") > 0 for n in range(31)] == [False] * 30 + [True]
+
+
+def test_who_guesses_keeps_nobody_out_at_another_address(store: Database) -> None:
+    assert [attempt(store, "10.0.0.1", "ann") for _ in range(8)] == [0] * 5 + [3] * 3
+    assert [attempt(store, f"2001:db8::{n}", "ann") for n in range(8)] == [0] * 5 + [3] * 3, "one house, many addresses"
+    assert attempt(store, "10.0.1.1", "ann") == 0
 
 
 @pytest.fixture

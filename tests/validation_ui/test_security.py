@@ -208,6 +208,16 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> 
         load_secret(tmp_path)
 
 
+def test_a_secret_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    with pytest.raises(ValueError, match="must be a file"):
+        load_secret(tmp_path)
+    (tmp_path / "secret").rmdir()
+    (tmp_path / "secret").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="must be a file"):
+        load_secret(tmp_path)
+
+
 def test_static_files_come_from_the_package_alone(site: Site, tmp_path: Path) -> None:
     client = site.client("ada")
     for name in ("../app.py", "..%2fapp.py", "%2e%2e/app.py", "/etc/passwd", "lib/../../app.py", "jsconfig.json", "lib",

@@ -40,7 +40,7 @@ _COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "watched_frac": (pa.float64(), "share of the visible span that was played"),
     "created_at": (pa.float64(), "seconds since 1970"),
     "undone_at": (pa.float64(), "seconds since 1970; null: it stands"),
-    "undone_by": (pa.string(), "person or gold_gate"),
+    "undone_by": (pa.string(), "person, gold_gate or admin"),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, metadata={"description": text} if text else None) for name, (kind, text) in _COLUMNS.items()]

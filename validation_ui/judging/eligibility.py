@@ -33,6 +33,7 @@ from validation_ui.judging import gold, items
 from validation_ui.judging.team import Team, read_team
 from validation_ui.schema import (
     ADJUDICATORS,
+    UNDONE_BY_ADMIN,
     ItemState,
     Role,
     SlotKind,
@@ -255,7 +256,7 @@ def barred_by_item(who: Any, kind: SlotKind) -> list[ColumnElement[bool]]:
     judged = select(judgement.c.id).where(
         judgement.c.item_id == item.c.id,
         judgement.c.person_id == who,
-        or_(judgement.c.undone_at.is_(None), judgement.c.undone_by == gold.GATE),
+        or_(judgement.c.undone_at.is_(None), judgement.c.undone_by.in_([gold.GATE, UNDONE_BY_ADMIN])),
     )
     wrote = select(text_version.c.id).where(text_version.c.id == item.c.text_id, text_version.c.author_id == who)
     passed = select(skipped.c.item_id).where(skipped.c.item_id == item.c.id, skipped.c.person_id == who)

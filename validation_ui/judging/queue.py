@@ -18,6 +18,7 @@ from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, s
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
+    Account,
     Role,
     SlotKind,
     SlotState,
@@ -83,6 +84,8 @@ def claim(
     """
     settings = Settings.load(connection)
     me = lock_person(connection, person_id)
+    if me.account != Account.OPEN:
+        return ClaimResult(None, _reason("paused"))
     if me.standing in (Standing.FAILED, Standing.STOPPED):
         return ClaimResult(None, _barred(Standing(me.standing)))
     if me.standing == Standing.ENTRY and gold.finish_entry(connection, person_id, me.entry_round, settings, now):
@@ -212,6 +215,7 @@ _MESSAGES = {
     "Ask an admin how to go on.",
     "entry_held": "The rest of your entry test is open already. Answer that first.",
     "begun": "Something that you have begun comes next.",
+    "paused": "An admin has paused your account. What you judged counts. Ask them when you want to go on.",
     "quota_reached": "The split has all the expressions it needs. There is nothing left to start.",
     "all_done": "All done: nothing of this kind waits for anybody now.",
     "held": "Others are at work on all that is left of this kind. Some of it may come free later.",

@@ -15,6 +15,7 @@ from validation_ui.judging.verdict import CheckedVerdict, Task, Verdict, check
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
+    Account,
     Decision,
     Gold,
     ItemState,
@@ -76,7 +77,7 @@ def submit(
     given = _given(connection, person_id, key, request_sha256)
     if given is not None:
         return given
-    if me.standing in (Standing.FAILED, Standing.STOPPED):
+    if me.standing in (Standing.FAILED, Standing.STOPPED) or me.account != Account.OPEN:
         raise Problem(403, "barred", "Your judgements are stopped. Ask an admin how to go on; your draft is kept.")
     settings = Settings.load(connection)
     row = connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()

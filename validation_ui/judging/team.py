@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from validation_ui.schema import Role, Standing, judgement, person
+from validation_ui.schema import Account, Role, Standing, judgement, person
 from validation_ui.settings import Settings
 
 NEEDED_REVIEWERS = 3  # the sighted pass, the blind pass, and the blind pass of what is edited or adjudicated
@@ -14,6 +14,7 @@ _MUCH_OVERLAP_FRAC = 0.3  # from here on one more reviewer is needed, for the se
 _JUDGED = select(judgement.c.id).where(judgement.c.person_id == person.c.id)
 _TEAM = select(person.c.id, person.c.role).where(
     person.c.standing == Standing.ACTIVE,
+    person.c.account == Account.OPEN,
     person.c.role.in_([Role.REVIEWER, Role.ADJUDICATOR]) | ((person.c.role == Role.ADMIN) & _JUDGED.exists()),
 )
 

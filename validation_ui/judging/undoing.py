@@ -1,6 +1,7 @@
-"""Undoes judgements: the last ones of a person at their request, or of somebody who fell below the gold gate."""
+"""Undoes judgements: the last ones of a person at their request, or of somebody whose work is to be done again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from typing import Any
@@ -11,7 +12,19 @@ from validation_ui import audit
 from validation_ui.judging import gold, leases
 from validation_ui.judging.items import lock_item, settle
 from validation_ui.problem import Problem
-from validation_ui.schema import SlotKind, SlotState, Standing, draft, item, judgement, person, slot, text_version
+from validation_ui.schema import (
+    UNDONE_BY_ADMIN,
+    Account,
+    SlotKind,
+    SlotState,
+    Standing,
+    draft,
+    item,
+    judgement,
+    person,
+    slot,
+    text_version,
+)
 from validation_ui.settings import Settings
 
 
@@ -26,7 +39,7 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
     """
     settings = Settings.load(connection)
     me = leases.lock_person(connection, person_id)
-    if me.standing in (Standing.FAILED, Standing.STOPPED):
+    if me.standing in (Standing.FAILED, Standing.STOPPED) or me.account != Account.OPEN:
         raise _cannot("your judgements are stopped")
     last = next(_live(_last(connection, person_id, settings, judgement)), None)
     if last is None:
@@ -92,26 +105,19 @@ def ask_again(connection: Connection, person_id: int, settings: Settings, now: f
 
     The person is never given these items again.
     """
-    last = (
+    last: Select[Any] = (
         select(judgement.c.id, judgement.c.item_id)
         .where(judgement.c.person_id == person_id, judgement.c.gold_right.is_(None), judgement.c.undone_at.is_(None))
         .order_by(judgement.c.id.desc())
         .limit(settings.gold_window)
     )
     last_rows = connection.execute(last).all()
-    for item_id in sorted({row.item_id for row in last_rows}):
-        lock_item(connection, item_id)
+    _lock_items(connection, last_rows)
     ids = [row.id for row in last_rows]
     again = _judgements(judgement).where(judgement.c.id.in_(ids)).order_by(judgement.c.id)
     rows = [row for row in connection.execute(again).all() if not row.fixed]
     leases.put_back_all(connection, person_id)
-    for row in rows:
-        connection.execute(
-            update(slot)
-            .where(slot.c.id == row.slot_id)
-            .values(state=SlotState.OPEN, holder_id=None, claimed_at=None, version=slot.c.version + 1)
-        )
-        _take_back(connection, row, gold.GATE, settings, now)
+    _open_again(connection, rows, gold.GATE, settings, now)
     audit.append(
         connection,
         at=now,
@@ -120,6 +126,88 @@ def ask_again(connection: Connection, person_id: int, settings: Settings, now: f
         subject=f"person:{person_id}",
         body={"undone": [row.id for row in rows], "standing": Standing.STOPPED},
     )
+
+
+@dataclass(frozen=True)
+class Redone:
+    """What an admin opened again.
+
+    Attributes:
+        judgements: ids of the judgements that were undone.
+        items: how many items they belong to.
+        exported: public ids of the items whose exported text rested on them: a split on disk still has these.
+    """
+
+    judgements: list[int]
+    items: int
+    exported: list[str]
+
+
+def redoable(person_id: int, since: float) -> Select[Any]:
+    """Build the query of the judgements that `redo` undoes: live ones of real items, made at `since` or later."""
+    return (
+        select(judgement.c.id, judgement.c.item_id, judgement.c.slot_id, judgement.c.short_item_id)
+        .where(judgement.c.person_id == person_id, judgement.c.created_at >= since)
+        .where(judgement.c.gold_right.is_(None), judgement.c.undone_at.is_(None))
+        .order_by(judgement.c.id)
+    )
+
+
+def redo(connection: Connection, *, person_id: int, since: float, by: int, now: float) -> Redone:
+    """Undo everything that a person judged since a time, and open it to others; they never get these items again.
+
+    Also what was adjudicated or exported since is opened: an adjudicator's word on the same text still counts, and an
+    item that is not accepted any more, or with another text, counts as not exported. Answers to gold items stay, as
+    they tell how the person judged.
+    """
+    settings = Settings.load(connection)
+    leases.lock_person(connection, person_id)
+    wanted = redoable(person_id, since)
+    _lock_items(connection, connection.execute(wanted).all())
+    rows = connection.execute(wanted).all()  # read again, now that the items are locked
+    touched = sorted({row.item_id for row in rows} | {row.short_item_id for row in rows if row.short_item_id})
+    before = _exported(connection, touched)
+    _open_again(connection, rows, UNDONE_BY_ADMIN, settings, now)
+    after = _exported(connection, touched)
+    changed = [item_id for item_id in before if after[item_id] != before[item_id]]
+    connection.execute(update(item).where(item.c.id.in_(changed)).values(exported_at=None))
+    names = (
+        connection.execute(select(item.c.public_id).where(item.c.id.in_(changed)).order_by(item.c.id)).scalars().all()
+    )
+    redone = Redone([row.id for row in rows], len({row.item_id for row in rows}), list(names))
+    audit.append(
+        connection,
+        at=now,
+        actor=f"person:{by}",
+        action="redo",
+        subject=f"person:{person_id}",
+        body={"since": since, "judgements": redone.judgements, "exported": redone.exported},
+    )
+    return redone
+
+
+def _exported(connection: Connection, item_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    """Return state and text of those of the items that were exported."""
+    wanted = select(item.c.id, item.c.state, item.c.text_id).where(
+        item.c.id.in_(item_ids), item.c.exported_at.is_not(None)
+    )
+    return {row.id: (row.state, row.text_id) for row in connection.execute(wanted)}
+
+
+def _lock_items(connection: Connection, rows: Iterable[Row[Any]]) -> None:
+    for item_id in sorted({row.item_id for row in rows}):
+        lock_item(connection, item_id)
+
+
+def _open_again(connection: Connection, rows: Sequence[Row[Any]], by: str, settings: Settings, now: float) -> None:
+    """Undo judgements and open their slots to anybody."""
+    for row in rows:
+        connection.execute(
+            update(slot)
+            .where(slot.c.id == row.slot_id)
+            .values(state=SlotState.OPEN, holder_id=None, claimed_at=None, version=slot.c.version + 1)
+        )
+        _take_back(connection, row, by, settings, now)
 
 
 def _take_back(connection: Connection, row: Row[Any], by: str, settings: Settings, now: float) -> None:

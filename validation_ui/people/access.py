@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from validation_ui.database import Database
 from validation_ui.problem import Problem
-from validation_ui.schema import Role, Standing, person, session
+from validation_ui.schema import Account, Role, Standing, person, session
 from validation_ui.serving import Serving
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})  # requests that change nothing (RFC 9110, section 9.2.1)
@@ -27,6 +28,7 @@ _SIGNED_IN = (
     select(person.c.id, person.c.name, person.c.role, person.c.standing)
     .join_from(session, person)
     .where(session.c.token_hash == bindparam("token_hash"), session.c.expires_at > bindparam("now"))
+    .where(person.c.account != Account.CLOSED)
 )
 
 
@@ -129,8 +131,15 @@ def close_sessions(connection: Connection, person_id: int) -> int:
 
 
 def cookie_name(serving: Serving) -> str:
-    """Return the cookie's name; under TLS it has the prefix with which browsers demand Secure, Path=/ and no Domain."""
-    return "__Host-refsav" if serving.tls else "refsav"
+    """Return the cookie's name; under TLS it has a prefix that makes browsers demand Secure.
+
+    With the prefix `__Host-` they demand Path=/ too, so an app below a path has `__Secure-`. Browsers share cookies
+    between the ports of a host, and an app at `/` sends its own to those below it, so port and path are in the name.
+    """
+    url = urlsplit(serving.public_url)
+    own = f"{url.port or ''}{serving.base.replace('/', '~')}"
+    name = f"refsav-{own}" if own else "refsav"
+    return f"{'__Secure-' if serving.base else '__Host-'}{name}" if serving.tls else name
 
 
 def set_cookie(response: Response, serving: Serving, token: str) -> None:
@@ -139,7 +148,7 @@ def set_cookie(response: Response, serving: Serving, token: str) -> None:
         cookie_name(serving),
         token,
         max_age=int(SESSION_S),
-        path="/",
+        path=serving.base or "/",
         secure=serving.tls,
         httponly=True,
         samesite="lax",
@@ -148,4 +157,5 @@ def set_cookie(response: Response, serving: Serving, token: str) -> None:
 
 def clear_cookie(response: Response, serving: Serving) -> None:
     """Delete the session cookie with a response."""
-    response.delete_cookie(cookie_name(serving), path="/", secure=serving.tls, httponly=True, samesite="lax")
+    path = serving.base or "/"
+    response.delete_cookie(cookie_name(serving), path=path, secure=serving.tls, httponly=True, samesite="lax")

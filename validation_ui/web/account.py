@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 from starlette.concurrency import run_in_threadpool
 
 from validation_ui.database import Database
-from validation_ui.people import accounts, passwords
+from validation_ui.people import accounts, names, passwords
 from validation_ui.people.access import (
     Caller,
     caller_of,
@@ -22,7 +22,7 @@ from validation_ui.people.access import (
 )
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
-from validation_ui.schema import person
+from validation_ui.schema import Account, person
 from validation_ui.serving import Serving
 from validation_ui.web.requests import Body, DatabaseDep, SomeoneDep
 
@@ -74,6 +74,13 @@ class Accept(Login):
     token: str = Field(max_length=300)
 
 
+class Reset(Body):
+    """The body that chooses a new password by a link: its token, and the password."""
+
+    token: str = Field(max_length=300)
+    password: str = Field(max_length=passwords.MAX_CHARS)
+
+
 class Preferences(Body):
     """How the pages look and behave for a person."""
 
@@ -102,14 +109,17 @@ async def login(
 ) -> Response:
     """Sign in. A wrong name and a wrong password take the same time and get the same response."""
     now = database.now()
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=body.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, body.name)
-    fits = await hasher.fits(account[1] if account else None, body.password)
+    fits = await hasher.fits(account.password_hash if account else None, body.password, address)
     if account is None or not fits:
+        await _failed(database, hasher, address)
         raise Problem(401, "wrong", "Name or password is wrong.")
+    if account.account == Account.CLOSED:
+        raise Problem(403, "closed", "This account is closed. Ask an admin of the project to open it again.")
     old = before.session_hash if before else None
-    token = await database.awrite(lambda c: accounts.sign_in(c, account[0], key=key, old_session=old, now=now))
+    token = await database.awrite(lambda c: accounts.sign_in(c, account.id, key=key, old_session=old, now=now))
     return _signed_in(serving, token)
 
 
@@ -123,9 +133,11 @@ def logout(database: DatabaseDep, serving: ServingDep, caller: SomeoneDep) -> Re
 
 
 @router.post("/api/invites/accept", status_code=204)
-async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep) -> Response:
+async def accept(
+    body: Accept, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep
+) -> Response:
     """Accept an invite: make the account and sign in."""
-    name = accounts.Name.of(body.name)
+    name = names.Name.of(body.name)
     passwords.check(body.password, name.key)
     work: Callable[[Connection], Any] = partial(
         accounts.open_invite, secret=serving.secret, token=body.token, now=database.now()
@@ -136,9 +148,22 @@ async def accept(body: Accept, database: DatabaseDep, serving: ServingDep, hashe
         secret=serving.secret,
         token=body.token,
         name=name,
-        password_hash=await hasher.hash(body.password),
+        password_hash=await hasher.hash(body.password, address_of(request)),
         now=database.now(),
     )
+    return _signed_in(serving, await database.awrite(work))
+
+
+@router.post("/api/reset", status_code=204)
+async def reset(
+    body: Reset, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep
+) -> Response:
+    """Choose a new password by a link that an admin made, and sign in."""
+    now = database.now()
+    whose = await database.awrite(lambda c: accounts.open_reset(c, body.token, now))  # before the expensive hash
+    passwords.check(body.password, names.key_of(whose.name))
+    password_hash = await hasher.hash(body.password, address_of(request))
+    work = partial(accounts.accept_reset, token=body.token, password_hash=password_hash, now=database.now())
     return _signed_in(serving, await database.awrite(work))
 
 
@@ -180,19 +205,31 @@ async def change_password(
     caller: SomeoneDep,
 ) -> Response:
     """Change one's own password and end all other sessions; wrong guesses are limited as in the login."""
-    passwords.check(body.new, accounts.Name.of(caller.name).key)
+    passwords.check(body.new, names.key_of(caller.name))
     now = database.now()
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))
     account = await run_in_threadpool(_find, database, caller.name)
-    if account is None or not await hasher.fits(account[1], body.old):
+    if account is None or not await hasher.fits(account.password_hash, body.old, address):
+        await _failed(database, hasher, address)
         raise Problem(403, "wrong", "The present password is wrong.", fields={"old": "The present password is wrong."})
-    password_hash = await hasher.hash(body.new)
+    password_hash = await hasher.hash(body.new, address)
     work = partial(accounts.set_password, person_id=caller.id, password_hash=password_hash, key=key, now=now)
     return _signed_in(serving, await database.awrite(work))
 
 
-def _find(database: Database, name: str) -> tuple[int, str] | None:
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from; behind a proxy the one that the proxy names."""
+    return request.client.host if request.client else ""
+
+
+async def _failed(database: Database, hasher: Passwords, address: str) -> None:
+    """Count a wrong password and wait until its failure may be told."""
+    await database.awrite(lambda c: accounts.end_login(c, address=address, now=database.now()))
+    await hasher.hushed(address)
+
+
+def _find(database: Database, name: str) -> Row[Any] | None:
     with database.read() as connection:
         return accounts.find(connection, name)
 

@@ -10,7 +10,7 @@ from validation_ui import audit
 from validation_ui.people import accounts
 from validation_ui.people.access import close_sessions
 from validation_ui.problem import Problem
-from validation_ui.schema import Gold, Role, Standing, item, judgement, text_version
+from validation_ui.schema import Account, Gold, Role, Standing, item, judgement, text_version
 from validation_ui.schema import audit as audit_table
 from validation_ui.web.account import ServingDep
 from validation_ui.web.requests import AdminDep, Body, DatabaseDep
@@ -21,10 +21,11 @@ DatabaseId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class Change(Body):
-    """The body that changes a person's role or standing."""
+    """The body that changes a person's role, standing or account."""
 
     role: Role | None = None
     standing: Standing | None = None
+    account: Account | None = None
 
 
 class Invite(Body):
@@ -48,10 +49,8 @@ def list_people(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 
 @router.patch("/api/people/{person_id}", status_code=204)
 def change_person(person_id: DatabaseId, body: Change, database: DatabaseDep, caller: AdminDep) -> None:
-    """Change the role or the standing of a person."""
-    work = partial(
-        accounts.change, person_id=person_id, by=caller, role=body.role, standing=body.standing, now=database.now()
-    )
+    """Change the role, the standing or the account of a person."""
+    work = partial(accounts.change, person_id=person_id, by=caller, now=database.now(), **dict(body))
     database.write(work)
 
 

@@ -1,22 +1,30 @@
 """The factory of the FastAPI app. All that the app needs is passed to the factory; there are no globals."""
 
+import logging
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from validation_ui import trouble
 from validation_ui.database import Database
+from validation_ui.people.access import SAFE_METHODS
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving, load_secret
-from validation_ui.web import account, admin, files, pages, review, stats
+from validation_ui.web import account, admin, files, pages, people, review, stats
 from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
 
 __all__ = ["Serving", "create_app", "load_secret"]
+logger = logging.getLogger("refsav")
+_NO_PAGES = ("/api/", "/media/", "/static/")
 
 
 def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
@@ -27,20 +35,42 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
         data: the project's data folder, with the images and the secret.
         sav_root: the folder that holds `sav_train/`, for the source videos.
         serving: how the app is reached.
+
+    Raises:
+        ValueError: the path of the public URL begins like one of the app's own.
     """
-    app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (review, files, account, admin, stats, pages):  # routes are searched in order: frequent ones first
+    for module in (
+        review,
+        files,
+        account,
+        admin,
+        people,
+        stats,
+        pages,
+    ):  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
+    _check_base(serving.base)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _trouble)
+    app.add_exception_handler(PoolTimeoutError, _trouble)
     app.add_exception_handler(Exception, _failure)
     # outside of Starlette's outermost layer, so that the response to a crash has the security headers too
     app.middleware_stack = Guard(app.build_middleware_stack(), serving)
     return app
+
+
+def _check_base(base: str) -> None:
+    """Refuse a path that begins like a route: behind a proxy that strips it, the two could not be told apart."""
+    first = base.split("/")[1] if base else None
+    own = {path.split("/")[1] for path in (*_NO_PAGES, *pages.addresses())}
+    if first in own:
+        raise ValueError(f"the path of --public-url must not begin with /{first}, an address of the app: take another")
 
 
 def _problem(request: Request, error: Exception) -> Response:
@@ -62,7 +92,24 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    path = pages.address_of(request)
+    is_page = path.endswith("/") and not path.startswith(_NO_PAGES)
+    if status == HTTPStatus.NOT_FOUND and is_page and request.method in SAFE_METHODS:
+        # not as a full URL, which Starlette would make of a Host header that the proxy may have changed
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{request.scope['root_path']}/{quote(path.strip('/'))}{query}", 307)
     return _answer(request, Problem(status, status.name.lower(), f"{status.phrase}."), error.headers)
+
+
+def _trouble(request: Request, error: Exception) -> Response:
+    """Tell that the database does not work now, and after what time to try again; the log has the reason."""
+    found = trouble.explain(error, request.app.state.database.shown)
+    if found is None:
+        logger.error("a fault of the program", exc_info=error)
+        return _failure(request, error)
+    logger.error("%s", found.sentence)
+    message = "The project's database does not work at the moment, and nothing of this was saved. Try again soon."
+    return _answer(request, Problem(503, "busy", message, retry_after_s=found.retry_after_s))
 
 
 def _failure(request: Request, _error: Exception) -> Response:
@@ -76,7 +123,7 @@ def _answer(request: Request, problem: Problem, headers: object = None) -> Respo
     more = dict(headers) if isinstance(headers, dict) else {}
     if "retry_after_s" in problem.extra:
         more["Retry-After"] = str(problem.extra["retry_after_s"])
-    if request.url.path.startswith(("/api/", "/media/", "/static/")):
+    if pages.address_of(request).startswith(_NO_PAGES):
         body = {"error": {"code": problem.code, "message": problem.message, **problem.extra}}
         return JSONResponse(body, problem.status, more)
     if problem.code == "signed_out":

@@ -1,5 +1,6 @@
 """The checks and headers that apply to every request and response, as one ASGI layer around the app."""
 
+import asyncio
 import json
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,6 +14,7 @@ from validation_ui.problem import Problem
 from validation_ui.serving import Serving
 
 MAX_BODY = 64 * 1024
+BODY_S = 10.0  # for the body of a request to arrive
 MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -30,14 +32,17 @@ _HEADERS = {
 class Guard:
     """The outermost ASGI layer: refuses unsafe requests and puts the security headers on every response.
 
-    Refused are foreign host names, long Range headers, bodies that are too large or not JSON, and writes that come from
-    another site.
+    Refused are foreign host names, long Range headers, bodies that are too large or not JSON or do not arrive, and
+    writes that come from another site. Below a path, `/refsav`, the routes get the same request whether the proxy
+    strips this path or keeps it.
     """
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
-        self._app, self._names = app, serving.names
+        self._app, self._names, self._base = app, serving.names, serving.base
         self._public = _netloc(serving.public_url)
-        headers = _HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if serving.tls else {})
+        # an app below a path does not decide for the others at its host
+        strict = serving.tls and not serving.base
+        headers = _HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if strict else {})
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._ours = {name for name, _ in self._headers}
 
@@ -57,14 +62,23 @@ class Guard:
 
         try:
             self._check(scope["method"], Headers(scope=scope))
-            body = await _read(receive)
+            body = await _read_in_time(receive)
             _check_type(Headers(scope=scope), body)
         except Problem as problem:
             await _refuse(problem, guarded)
         except _GoneError:
             return
         else:
-            await self._app(scope, _replay(body, receive), guarded)
+            await self._app(self._below(scope), _replay(body, receive), guarded)
+
+    def _below(self, scope: Scope) -> Scope:
+        """Return the request with the full path and, as `root_path`, the part of it that is no part of a route."""
+        if not self._base:
+            return scope
+        path = scope["path"]
+        if path != self._base and not path.startswith(f"{self._base}/"):  # the proxy stripped it
+            path = self._base + path
+        return {**scope, "root_path": self._base, "path": f"{path}/" if path == self._base else path}
 
     def _check(self, method: str, headers: Headers) -> None:
         host = _host(headers.get("host", ""))
@@ -91,6 +105,15 @@ class Guard:
 
 class _GoneError(Exception):
     """The client left before its request was complete."""
+
+
+async def _read_in_time(receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _read(receive)
+    except TimeoutError as error:
+        message = f"The rest of the request did not come within {BODY_S:.0f} s. Send it again."
+        raise Problem(408, "timeout", message) from error
 
 
 async def _read(receive: Receive) -> bytes:

@@ -1,11 +1,18 @@
-"""The pages: templates that contain no data but who is signed in; the scripts ask the API for the rest."""
+"""The pages: templates that contain no data but who is signed in; the scripts ask the API for the rest.
 
+Templates name addresses as if the app were at the root of its host. Below a path, `/refsav`, this path is put before
+them here and in `static/lib/address.js`, and nowhere else.
+"""
+
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from jinja2.ext import Extension
 from sqlalchemy import select
 from starlette.templating import Jinja2Templates
 
@@ -20,10 +27,19 @@ JudgeDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 
+class _Below(Extension):
+    """Puts the path of the public URL before the addresses that the templates name."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Return the text of a template with `{{ base }}` before every address that begins with a slash."""
+        return re.sub(r"""\b(href|src|action)="(?=/|\{\{ address \}\})""", r'\1="{{ base }}', source)
+
+
 def templates() -> Jinja2Templates:
     """Load the package's templates, with escaping of all values."""
     jinja_templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
     jinja_templates.env.autoescape = True
+    jinja_templates.env.add_extension(_Below)
     return jinja_templates
 
 
@@ -37,6 +53,12 @@ def login(request: Request, caller: Annotated[Caller | None, Depends(caller_of)]
 def invite(request: Request, token: str) -> HTMLResponse:
     """Show the page that accepts an invite; its script reads the token from the URL."""
     return _page(request, "invite.html", None)
+
+
+@router.get("/reset/{token}")
+def reset(request: Request, token: str) -> HTMLResponse:
+    """Show the page on which a new password is chosen; its script reads the token from the URL."""
+    return _page(request, "reset.html", None)
 
 
 @router.get("/")
@@ -101,7 +123,17 @@ def error_page(request: Request, problem: Problem) -> HTMLResponse:
 def login_address(request: Request) -> str:
     """Return the URL of the login page, which leads back to the requested page afterwards."""
     query = f"?{request.url.query}" if request.url.query else ""
-    return f"/login?next={quote(request.url.path + query, safe='')}"
+    return f"{request.scope['root_path']}/login?next={quote(request.url.path + query, safe='')}"
+
+
+def address_of(request: Request) -> str:
+    """Return the path of a request as the routes name it, without that of the public URL."""
+    return request.url.path.removeprefix(request.scope["root_path"])
+
+
+def addresses() -> set[str]:
+    """Return the paths of all pages."""
+    return {route.path for route in router.routes if isinstance(route, APIRoute)}
 
 
 def _page(request: Request, name: str, caller: Caller | None, status: int = 200, **more: Any) -> HTMLResponse:
@@ -114,7 +146,8 @@ def _page(request: Request, name: str, caller: Caller | None, status: int = 200,
         "caller": caller,
         "csrf": csrf_token(request.app.state.serving, caller.session_hash) if caller else "",
         "theme": theme,
-        "path": request.url.path,
+        "base": request.scope["root_path"],
+        "path": address_of(request),
         "reasons": REASONS,
         **more,
     }

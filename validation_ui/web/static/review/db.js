@@ -1,5 +1,7 @@
 /** What this browser keeps by itself: drafts and unsent answers, in IndexedDB. */
 
+import { BASE } from "../lib/address.js";
+
 /** @typedef {"drafts" | "outbox"} Shelf */
 
 /**
@@ -23,7 +25,7 @@ let opened = null;
  */
 async function open(shelf, mode) {
   opened ??= (() => {
-    const request = indexedDB.open("refsav", 1);
+    const request = indexedDB.open(`refsav${BASE}`, 1);
     request.onupgradeneeded = () => {
       request.result.createObjectStore("drafts", { keyPath: "key" });
       request.result.createObjectStore("outbox", { keyPath: "key" });

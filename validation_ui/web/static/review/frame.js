@@ -1,5 +1,6 @@
 /** The parts of the screen that stay from item to item: heading, player, form, notices. */
 
+import { address } from "../lib/address.js";
 import { h } from "./build.js";
 
 /** @type {Record<string, string>} */
@@ -52,7 +53,7 @@ export class Frame {
     this.notice.hidden = true;
     this.smoothBox.open = false;
     this.smooth.removeAttribute("src");
-    this.smooth.src = video.source;
+    this.smooth.src = address(video.source);
   }
 
   /**

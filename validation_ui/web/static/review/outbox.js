@@ -15,7 +15,7 @@ import { all, put, remove } from "./db.js";
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
-const AGAIN = new Set(["signed_out", "csrf", "wait", "failure"]); // the answer itself is fine
+const AGAIN = new Set(["signed_out", "csrf", "wait", "failure", "timeout"]); // the answer itself is fine
 
 /** A key that no other answer has; plain HTTP pages have no randomUUID. */
 function newKey() {

@@ -1,5 +1,6 @@
 /** The reviewer's screen: claim an item, show it, take the answer, send it, go on to the next. */
 
+import { BASE } from "../lib/address.js";
 import { ApiError, api } from "../lib/api.js";
 import { ACTIONS as PLAYER_ACTIONS, Player } from "../player/player.js";
 import { Adjudicate } from "./adjudicate.js";
@@ -23,7 +24,7 @@ import { DECIDED } from "./words.js";
 /** @typedef {import("./queue.js").Loaded} Loaded */
 
 const PATIENCE_MS = 2_500; // a server slower than this is not waited for: the outbox goes on by itself
-const HERE = "slot"; // in the tab's own storage: what it shows
+const HERE = `slot${BASE}`; // in the tab's own storage: what it shows
 const PASSES = { sighted: Sighted, blind: Blind, adjudicate: Adjudicate };
 const SKIPS = ["I cannot tell", "I do not know the words", "It upsets me", "The video does not play"];
 
