@@ -31,7 +31,7 @@ export const ACTIONS = [
     run: ({ travel }) => travel.setLoopEnd() },
   { name: "clearLoop", label: "No loop", defaultKey: "Backslash", run: ({ travel }) => travel.clearLoop() },
   { name: "speed", label: "Speed", defaultKey: "KeyS", run: ({ travel }) => travel.cycleSpeed() },
-  { name: "mask", label: "Show mask", short: "mask", defaultKey: "KeyM", needsMasks: true, run: ({ scene }) => scene.toggleMask() },
+  { name: "mask", label: "Show mask", defaultKey: "KeyM", needsMasks: true, run: ({ scene }) => scene.toggleMask() },
   { name: "holdMask", label: "Hide mask while held", defaultKey: "KeyH", needsMasks: true,
     run: ({ scene }) => scene.holdMask(true), release: ({ scene }) => scene.holdMask(false) },
   { name: "style", label: "Mask as outline, fill or spotlight", short: "Mask as", defaultKey: "KeyK", needsMasks: true,
@@ -40,7 +40,7 @@ export const ACTIONS = [
   { name: "zoomIn", label: "Zoom in", defaultKey: "Equal", run: ({ scene }) => scene.zoomIn() },
   { name: "zoomOut", label: "Zoom out", defaultKey: "Minus", run: ({ scene }) => scene.zoomOut() },
   { name: "zoomReset", label: "Whole picture", defaultKey: "Digit0", run: ({ scene }) => scene.zoomReset() },
-  { name: "zoomToObject", label: "Zoom to the object", short: "Zoom to", defaultKey: "KeyZ", needsMasks: true,
+  { name: "zoomToObject", label: "Zoom to object", defaultKey: "KeyZ", needsMasks: true,
     run: ({ scene }) => scene.zoomToObject() },
 ];
 

@@ -134,8 +134,11 @@ function paintAround(context, shape, rect, place, paint) {
     over.lineWidth = (2 * GAP) / scale;
     over.stroke(shape.path);
     over.fill(shape.path, "evenodd");
-    over.imageSmoothingEnabled = false; // the path rounds corners of pixels, which count when zoomed
-    if (shape.picture && shape.box) over.drawImage(shape.picture, shape.box.x, shape.box.y);
+    over.imageSmoothingEnabled = false;
+    const { picture, box } = shape; // the path rounds corners of pixels, which count when zoomed
+    for (const [dx, dy] of /** @type {const} */ ([[0, 0], [1, 1], [1, -1], [-1, 1], [-1, -1]])) {
+      if (picture && box) over.drawImage(picture, box.x + (dx * GAP) / 2 / scale, box.y + (dy * GAP) / 2 / scale);
+    }
   });
   context.save();
   context.setTransform(1, 0, 0, 1, 0, 0);

@@ -25,7 +25,7 @@ export { ACTIONS, printed } from "./actions.js";
  */
 
 const ON_POINTS = "Picture. A click sets a point. Arrow keys move a crosshair, with Shift in big steps; Enter sets a point.";
-const ON_PICTURE = "Picture. When zoomed, arrow keys move it.";
+const ON_PICTURE = "Picture. A click plays or pauses. When zoomed, arrow keys move it.";
 
 export class Player {
   /** Where it is and goes. */
@@ -73,8 +73,7 @@ export class Player {
     root.replaceChildren(
       screen.element,
       build("div", "player-transport", {}, this.#controls.transport, this.#timeline.element),
-      screen.counter,
-      this.#notices.line,
+      build("div", "player-words", {}, screen.counter, this.#notices.line),
       this.#controls.element,
     );
     screen.canvas.addEventListener("keydown", this.#key);
@@ -251,8 +250,13 @@ export class Player {
     this.scene.move((view) => view.pan(0, 0));
   };
 
-  /** A click while it plays stops it at the annotated frame nearest to what was seen. @param {{x: number, y: number}} at fractions of the frame */
+  /**
+   * A click sets a point; while it plays it is stopped for that, at the annotated frame nearest to what was seen. Where
+   * no points are wanted, a click plays or pauses.
+   * @param {{x: number, y: number}} at fractions of the frame
+   */
   #tap({ x, y }) {
+    if (!this.scene.aim.on) this.travel.toggle();
     if (!this.scene.aim.on || x < 0 || x > 1 || y < 0 || y > 1) return;
     if (this.playing) {
       const to = nearest(this.travel.route.video.annotated, this.presented?.frame ?? this.frame);
