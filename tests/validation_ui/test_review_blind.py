@@ -87,7 +87,7 @@ def test_a_whole_pass_by_keyboard_alone_tells_nothing_before_the_answer(project:
     assert heading(page) == "Find the object that the text means"
     press(page, "KeyM", "KeyJ", "KeyL", "KeyZ")  # what they would do is to show the object
     press(page, "Enter")
-    expect(page.locator(".aim .error").first).to_have_text("Point at it, or say that several fit or none.")
+    expect(page.locator(".aim .error").first).to_have_text("Click it in the picture, or say that several fit or none.")
     press(page, "KeyP", "Home", "Tab")
     page.locator(".player-canvas").focus()
     across = round(100 * (0.5 - place(0, 0)[0]))

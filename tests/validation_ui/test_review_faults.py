@@ -130,7 +130,7 @@ def test_a_lost_lease_keeps_the_answer_and_offers_another_item(project: Running)
     expect(page.locator(".notice")).to_contain_text("no longer yours")
     assert kept(page) == ["mine, still"]
     assert project.rows(select(judgement)) == []
-    page.get_by_role("button", name="Claim again").click()
+    page.get_by_role("button", name="Next item").click()
     page.wait_for_function("was => document.querySelector('.expression').textContent !== was", arg=was)
     expect(page.locator(".notice")).to_be_hidden()
     assert "mine, still" in kept(page)
@@ -196,7 +196,7 @@ def test_a_draft_reaches_the_server_and_another_browser(project: Running) -> Non
     page.clock.install()
     flag(page, "from the desk")
     page.clock.run_for(6000)
-    expect(page.locator(".status-line")).to_have_text("Draft saved")
+    expect(page.locator(".saved")).to_contain_text("Draft saved at")
     [saved] = project.rows(select(draft))
     assert saved.body["note"] == "from the desk"
     phone = project.review("ann")

@@ -219,10 +219,13 @@ def test_the_help_lists_every_key_and_each_may_be_changed(project: Running) -> N
             "all => all.map(d => [d.querySelector('dd').textContent, d.querySelector('kbd').textContent])"
         )
     )
-    names = page.evaluate(
-        "async () => (await import('/static/review/keys.js')).ACTIONS.map(a => [a.name, a.label, a.defaultKey])"
+    names, fixed = page.evaluate(
+        """async () => {
+            const { ACTIONS, FIXED_KEYS } = await import('/static/review/keys.js');
+            return [ACTIONS.map(a => [a.name, a.label, a.defaultKey]), FIXED_KEYS.map(k => k.label)];
+        }"""
     )
-    assert shown.keys() == {label for _, label, _ in names}
+    assert shown.keys() == {label for _, label, _ in names} | set(fixed)
     assert (shown["Accept"], shown["Play or pause"], shown["Reject"]) == ("Q", "F2", "R")
     assert len({key for _, _, key in names}) == len(names)
     assert {name for name, _, _ in names} == HOTKEY_ACTIONS

@@ -1,5 +1,7 @@
 /** Requests to the server's API. */
 
+import { address } from "./address.js";
+
 /** A response other than success: `error` is the server's `{code, message, …}`; status 0 means that none came. */
 export class ApiError extends Error {
   /**
@@ -32,7 +34,7 @@ export async function api(method, path, body, { headers = {}, keepalive = false,
   let answer;
   let text;
   try {
-    answer = await fetch(path, {
+    answer = await fetch(address(path), {
       method, headers: sent, keepalive, signal: signal ?? null, credentials: "same-origin",
       body: body === undefined ? null : JSON.stringify(body),
     });

@@ -1,9 +1,12 @@
 /** Page elements made in code, and figures as people read them. Text is always text, never markup. */
 
+import { address } from "./address.js";
+
 /** @typedef {Node | string | number | null | false | undefined} Child  the last three are left out */
 
 /**
  * An element. Attributes go by their names, `on…` are listeners, true sets a boolean attribute and false leaves it out.
+ * Links are addresses of the app.
  *
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
@@ -15,6 +18,7 @@ export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (name === "href") element.setAttribute(name, address(String(value)));
     else if (value !== false) element.setAttribute(name, value === true ? "" : String(value));
   }
   for (const child of children) {

@@ -1,5 +1,6 @@
 /** On every page: the theme button and signing out. */
 
+import { address } from "./address.js";
 import { api } from "./api.js";
 
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
@@ -26,7 +27,7 @@ toggle?.addEventListener("click", async () => {
 
 signOut?.addEventListener("click", async () => {
   await api("POST", "/api/logout");
-  location.assign("/login");
+  location.assign(address("/login"));
 });
 
 name();

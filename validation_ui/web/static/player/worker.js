@@ -7,6 +7,8 @@
  * A chunk: uint32 count, then count x (uint32 frame, uint32 length), then the pictures; little-endian.
  */
 
+import { address } from "../lib/address.js";
+
 const FETCHES = 3; // at once: a browser opens six to a server, and the page's own requests need some
 const DECODES = 2;
 const CHUNK_BYTES = 96 * 2 ** 20; // packed pictures kept, so that a bitmap that was closed needs no request
@@ -67,7 +69,7 @@ async function fetchChunk(url) {
   fetching.set(url, controller);
   try {
     const cache = afresh.has(url) ? "reload" : "default";
-    const response = await fetch(url, { cache, signal: controller.signal });
+    const response = await fetch(address(url), { cache, signal: controller.signal });
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     const bytes = await response.arrayBuffer();
     chunks.set(url, { pictures: unpack(bytes), bytes: bytes.byteLength });

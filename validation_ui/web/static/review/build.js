@@ -1,9 +1,12 @@
 /** Page elements made in code: text is always text, never markup. */
 
+import { address } from "../lib/address.js";
+
 /** @typedef {Node | string | null | false | undefined} Child */
 
 /**
  * An element. `on…` props are listeners, `class` and names with a dash are attributes, others are properties.
+ * Links are addresses of the app.
  *
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
@@ -17,7 +20,7 @@ export function h(tag, props = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else if (name === "class" || name === "for" || name === "role" || name.includes("-")) {
       element.setAttribute(name, String(value));
-    } else Reflect.set(element, name, value);
+    } else Reflect.set(element, name, name === "href" ? address(String(value)) : value);
   }
   add(element, ...children);
   return element;

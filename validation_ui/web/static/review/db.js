@@ -3,10 +3,12 @@
  * full disk) in localStorage; where that is refused too as long as the page lives.
  */
 
+import { BASE } from "../lib/address.js";
+
 /** @typedef {"drafts" | "outbox"} Shelf */
 
 const OPEN_MS = 3_000; // some browsers never say that they do not open it
-const PREFIX = "refsav";
+const PREFIX = `refsav${BASE}`;
 /** @type {Map<string, any>} what could be kept nowhere else */
 const memory = new Map();
 /** @type {Promise<IDBDatabase> | null} */

@@ -1,5 +1,6 @@
 /** The parts of the screen that stay from item to item: heading, player, form, notice. */
 
+import { address } from "../lib/address.js";
 import { h } from "./build.js";
 import { Notice } from "./notice.js";
 
@@ -36,6 +37,7 @@ export class Frame {
     this.aside = h("div", { class: "review-aside", hidden: true });
 
     this.content = h("div", { class: "review-content" });
+    this.foot = h("div", {}); // what is to be known before sending
     this.send = h("button", { type: "submit", class: "primary send" });
     this.sendText = h("span", {});
     this.send.append(this.sendText, " ");
@@ -43,7 +45,7 @@ export class Frame {
     if (badge) this.send.append(badge);
     this.form = h("form", { class: "review-form", noValidate: true, "aria-label": "Your answer",
       onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); submit(); } },
-      this.content, h("div", { class: "review-send" }, this.notice.root, this.send, this.saved));
+      this.content, h("div", { class: "review-send" }, this.foot, this.notice.root, this.send, this.saved));
     this.split = h("div", { class: "review-split" }, this.stage, this.aside, this.form);
     NARROW.addEventListener("change", () => this.place());
   }
@@ -51,7 +53,7 @@ export class Frame {
   /** @param {HTMLElement} [buttons] of the player, which need not stand beside the picture */
   place(buttons) {
     if (buttons) this.extras.prepend(buttons);
-    (NARROW.matches ? this.split : this.stage).append(this.extras);
+    (NARROW.matches || !this.aside.hidden ? this.split : this.stage).append(this.extras);
   }
 
   /**
@@ -77,11 +79,13 @@ export class Frame {
     this.aside.replaceChildren(...(pass.aside ? [pass.aside] : []));
     this.aside.hidden = !pass.aside;
     this.split.classList.toggle("has-aside", Boolean(pass.aside));
+    this.place();
+    this.foot.replaceChildren(...(pass.foot ? [pass.foot] : []));
     this.notice.hide();
     this.tell("");
     this.smoothBox.open = false;
     this.smooth.removeAttribute("src");
-    this.smooth.src = video.source;
+    this.smooth.src = address(video.source);
   }
 
   /**

@@ -1,5 +1,6 @@
 /** The reviewer's screen: claim an item, show it, take the answer, send it, go on to the next. */
 
+import { BASE } from "../lib/address.js";
 import { ApiError, api } from "../lib/api.js";
 import { ACTIONS as PLAYER_ACTIONS } from "../player/actions.js";
 import { playerOf, wantsStillness } from "../player/mine.js";
@@ -27,7 +28,7 @@ import { DECIDED } from "./words.js";
 /** @typedef {import("./queue.js").Loaded} Loaded */
 
 const PATIENCE_MS = 2_500; // a server slower than this is not waited for: the outbox goes on by itself
-const HERE = "slot"; // in the tab's own storage: what it shows
+const HERE = `slot${BASE}`; // in the tab's own storage: what it shows
 const PASSES = { sighted: Sighted, blind: Blind, adjudicate: Adjudicate };
 const AGAIN_MS = 5_000; // how often it is tried whether the server is back
 const WAITS = new Set(["offline", "foreign", "failure", "signed_out", "csrf"]); // the item is there when this is over
@@ -64,7 +65,7 @@ class Screen {
     this.frame.place(this.player.buttons);
     this.player.setKeys(Object.fromEntries(PLAYER_ACTIONS.map(({ name }) =>
       [name, this.keys.off ? "" : keyLabel(this.keys.bindings.get(name) ?? "")])));
-    this.tabs = new BroadcastChannel("refsav"); // slots that were answered in this browser
+    this.tabs = new BroadcastChannel(`refsav${BASE}`); // slots that were answered in this browser
     this.tabs.onmessage = ({ data }) => { if (this.view && data === this.view.slot.id) this.gone(this.view, ""); };
     /** @type {import("./sighted.js").Pass | null} */
     this.pass = null;

@@ -12,10 +12,11 @@ import { Verdicts } from "./verdicts.js";
  *   trouble: (error: unknown, again: () => unknown) => void, showMasks: (masks: import("./types.js").Masks) => void}} Context
  */
 /**
- * One pass of one item, as the screen drives it. `aside` stands beside the form; `plays` says whether the video is still to be
+ * One pass of one item, as the screen drives it. `aside` stands beside the form, `foot` above the Send
+ * button; `plays` says whether the video is still to be
  * watched; `refused` returns false if none of the fields that the server refused is in the form.
  *
- * @typedef {{root: HTMLElement, aside?: HTMLElement, title: string, sends: string, act: (name: string) => boolean, submit: () => Promise<void>,
+ * @typedef {{root: HTMLElement, aside?: HTMLElement, foot?: HTMLElement, title: string, sends: string, act: (name: string) => boolean, submit: () => Promise<void>,
  *   plays: () => boolean, draft: () => import("./types.js").Draft,
  *   restore: (draft: import("./types.js").Draft) => void, refused: (fields: Record<string, string>) => boolean,
  *   onFrame: () => void, onPoint: (point: import("./types.js").Point) => void}} Pass
@@ -54,16 +55,15 @@ export class Watch {
     this.before = 0; // of an answer that was begun earlier
     this.bar = h("progress", { max: 100, value: 0, "aria-label": "Watched of the time in which the object is visible" });
     this.text = h("span", {});
-    this.why = h("p", { class: "hint", id: "why-watch" }, "Accept and Edit wait until you have seen all of it: one frame "
-      + "does not tell whether words about motion are true. Play, or step through it.");
-    this.root = h("div", { class: "watch" }, h("p", {}, this.bar, this.text), this.why);
+    this.why = h("span", { id: "why-watch" }, "Accept and Edit wait for all of it: a single frame shows no motion.");
+    this.root = h("div", { class: "watch" }, this.bar, h("p", {}, this.text, " ", this.why));
     this.show();
   }
 
   show() {
     const percent = Math.floor(this.frac * 100);
     this.bar.value = percent;
-    this.text.textContent = this.isDone() ? "Watched" : `Watched ${percent}%`;
+    this.text.textContent = this.isDone() ? "Watched" : `Watched ${percent}%.`;
     this.root.classList.toggle("is-done", this.isDone());
     this.why.hidden = this.isDone();
   }
@@ -94,7 +94,8 @@ export class Sighted {
     this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: item.wants_short, keys: context.keys,
       decisions: ["accept", "edit", "reject", "flag"], onChange: () => this.changed() });
     this.unwatched = h("p", { class: "error", role: "alert", tabIndex: -1, hidden: true });
-    this.root = h("div", {}, this.verdicts.root, this.watch.root, this.unwatched);
+    this.root = this.verdicts.root;
+    this.foot = h("div", {}, this.watch.root, this.unwatched);
   }
 
   /** Whether the decision needs the object's whole span to be watched. */

@@ -59,7 +59,8 @@ export class Verdicts {
     this.addNote = h("button", { type: "button", class: "quiet", onclick: () => this.writeNote() }, "Add a note ",
       keys.badge("note"));
 
-    this.root = h("div", { class: "verdicts" }, this.expression, this.allRight, this.short.root, this.decision.root, this.editing, this.reasons, this.note.root, this.addNote);
+    this.root = h("div", { class: "verdicts" }, this.expression, this.allRight, this.decision.root,
+      this.short.root, this.editing, this.reasons, this.note.root, this.addNote);
     this.show();
   }
 
