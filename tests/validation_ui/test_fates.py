@@ -1,6 +1,6 @@
 """What a person is told of a slot that they held."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import update
@@ -15,8 +15,8 @@ from validation_ui.settings import Settings
 
 
 @pytest.fixture
-def desk(store: Database, clock: Clock) -> Iterator[Desk]:
-    yield Desk(store, store.write(lambda c: fill(c, gold=2)))
+def desk(store: Database, clock: Clock) -> Desk:
+    return Desk(store, store.write(lambda c: fill(c, gold=2)))
 
 
 def told(desk: Desk, who: str, slot_id: int) -> str:

@@ -86,7 +86,7 @@ export async function put(shelf, value) {
     forget(shelf, value.key);
     return true;
   } catch {
-    return keepElsewhere(shelf, value);
+    return putNow(shelf, value);
   }
 }
 
@@ -118,10 +118,12 @@ function committed(transaction) {
 }
 
 /**
+ * As `put`, not in IndexedDB and at once: a page that goes away has no time to wait.
+ *
  * @param {Shelf} shelf
  * @param {{key: string}} value
  */
-function keepElsewhere(shelf, value) {
+export function putNow(shelf, value) {
   const at = path(shelf, value.key);
   try {
     localStorage.setItem(at, JSON.stringify(value));
@@ -162,3 +164,24 @@ function forget(shelf, key) {
     // refused: then nothing is there
   }
 }
+
+/** What a tab keeps over a reload; nothing where the browser refuses it. */
+export const tabMemory = {
+  /** @param {string} name @returns {string | null} */
+  get(name) {
+    try {
+      return sessionStorage.getItem(name);
+    } catch {
+      return null;
+    }
+  },
+  /** @param {string} name @param {string | null} value  null takes it out */
+  set(name, value) {
+    try {
+      if (value === null) sessionStorage.removeItem(name);
+      else sessionStorage.setItem(name, value);
+    } catch {
+      // then a reload takes the next item, which is this one as long as it is held
+    }
+  },
+};

@@ -6,7 +6,7 @@
  */
 
 import { ApiError, api } from "../lib/api.js";
-import { all, get, put, remove } from "./db.js";
+import { all, get, put, putNow, remove, tabMemory } from "./db.js";
 
 /** @typedef {import("./types.js").Draft} Draft */
 /** @typedef {import("./types.js").SlotView} SlotView */
@@ -18,10 +18,10 @@ const SERVER_MS = 5_000;
 const AGAIN_MS = 15_000; // after the server did not take it
 
 /** Which tab this is; survives a reload, not a crash. A tab that is a copy of another gets a name of its own. */
-const tab = sessionStorage.getItem("tab") ?? crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-sessionStorage.removeItem("tab");
-addEventListener("pagehide", () => sessionStorage.setItem("tab", tab));
-addEventListener("pageshow", () => sessionStorage.removeItem("tab"));
+const tab = tabMemory.get("tab") ?? crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+tabMemory.set("tab", null);
+addEventListener("pagehide", () => tabMemory.set("tab", tab));
+addEventListener("pageshow", () => tabMemory.set("tab", null));
 
 export class Drafts {
   /**
@@ -92,6 +92,16 @@ export class Drafts {
   async flush() {
     if (this.localTimer === undefined) return;
     await this.saveLocal();
+  }
+
+  /** Save at once, here and on the server, as the page may go away. */
+  keep() {
+    if (this.current && this.localTimer !== undefined) {
+      clearTimeout(this.localTimer);
+      this.localTimer = undefined;
+      this.isKept = putNow("drafts", this.current.local);
+    }
+    this.saveServer(true);
   }
 
   async saveLocal() {

@@ -10,6 +10,7 @@ import { Blind } from "./blind.js";
 import { fill, h } from "./build.js";
 import { settleConflict } from "./conflict.js";
 import { asText, copyButton } from "./copy.js";
+import { tabMemory } from "./db.js";
 import { Drafts } from "./drafts.js";
 import { emptyPage } from "./empty.js";
 import { Frame } from "./frame.js";
@@ -46,7 +47,7 @@ class Screen {
     this.status = new Status(root.parentElement ?? document.body);
     this.keys = new Keys({ hotkeys: me.hotkeys, off: me.preferences.hotkeys_off === true },
       (name) => this.act(name), (name) => PLAYER_ACTIONS.find((action) => action.name === name)?.release?.(this.player));
-    this.outbox = new Outbox(me.id, () => this.unsent?.show(), (slot) => this.tabs.postMessage(slot));
+    this.outbox = new Outbox(me.id, () => this.counted(), (slot) => this.tabs.postMessage(slot));
     this.drafts = new Drafts(me.id, {
       onSaved: () => this.saved(),
       onTrouble: (error, isKept) => this.unsaved(error, isKept),
@@ -78,7 +79,7 @@ class Screen {
     this.timer = undefined; // until it is tried again whether the server is back
     this.answered = 0; // of the entry test: what was fetched ahead does not know of the last answer
     addEventListener("pagehide", () => this.leave());
-    document.addEventListener("visibilitychange", () => { if (document.hidden) this.keep(); });
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.drafts.keep(); });
     addEventListener("pageshow", (event) => { if (/** @type {PageTransitionEvent} */ (event).persisted) location.reload(); });
   }
 
@@ -89,7 +90,7 @@ class Screen {
 
   /** What this tab had before, if it is still there; else the next item. */
   async resume() {
-    const before = Number(sessionStorage.getItem(HERE));
+    const before = Number(tabMemory.get(HERE));
     if (!before) await this.next();
     else {
       try {
@@ -130,7 +131,7 @@ class Screen {
     this.view = this.pass = null;
     this.emptyOf = code;
     if (WAITS.has(code)) this.timer = setTimeout(() => this.look(), AGAIN_MS);
-    else sessionStorage.removeItem(HERE);
+    else tabMemory.set(HERE, null);
     if (isShown) return; // it has the focus, or what the person went on to
     this.lease.letGo();
     this.drafts.leave();
@@ -155,7 +156,9 @@ class Screen {
   async show({ view, masks }) {
     this.view = view;
     this.pass = null;
-    sessionStorage.setItem(HERE, String(view.slot.id));
+    const draft = await this.drafts.open(view); // before anything can be entered
+    if (this.view !== view) return;
+    tabMemory.set(HERE, String(view.slot.id));
     this.lease.hold(view.slot.id);
     if (!this.frame.split.isConnected) {
       this.frame.bar.querySelector(".review-tools")?.prepend(this.unsent.badge);
@@ -181,11 +184,10 @@ class Screen {
     });
     this.pass = pass;
     if (view.slot.entry) view.slot.entry.done = Math.max(view.slot.entry.done, this.answered);
+    if (draft) pass.restore(draft);
     this.frame.show(view, pass);
     this.frame.heading.focus({ preventScroll: true });
     scrollTo({ top: 0 });
-    const draft = await this.drafts.open(view);
-    if (draft && this.pass === pass) pass.restore(draft);
     this.lease.beat();
     await shown;
     if (this.pass === pass && pass.plays() && !wantsStillness() && !document.hidden) this.player.play();
@@ -240,6 +242,12 @@ class Screen {
     if (outcome.state === "sent") this.status.offer(`${said} and sent`, "Undo", () => this.undo());
     await this.next();
     if (outcome.state === "waiting") this.waits(said);
+  }
+
+  /** The outbox has more or fewer answers. */
+  counted() {
+    this.unsent?.show();
+    if (!this.outbox?.waiting.length) this.notice?.hide("unsent");
   }
 
   /** Say of the last answer that it is not sent yet, and why. @param {string} said */
@@ -386,18 +394,12 @@ class Screen {
     }
   }
 
-  /** Write down what is not written down yet, in this browser and on the server. */
-  keep() {
-    this.drafts.flush();
-    this.drafts.saveServer(true);
-  }
-
   /**
    * The page goes, maybe to come back: the item stays this person's until its lease ends, so that the guide, a reload or
    * a closed laptop loses neither it nor its draft. Others may have what was fetched ahead.
    */
   leave() {
-    this.keep();
+    this.drafts.keep();
     const ahead = this.queue.ahead?.loaded.view.slot.id;
     if (ahead !== undefined) this.lease.release([ahead]);
   }
