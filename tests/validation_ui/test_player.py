@@ -345,7 +345,7 @@ CHANGED = """async ([rows, counts, ground, style, zoom]) => {
 @pytest.mark.parametrize("scale", [1, 1.5])
 def test_the_outline_changes_no_pixel_of_the_object_and_shows_on_any_colour(open_player: Open, scale: float) -> None:
     """Pixel by pixel, as the mask is decoded here and as the canvas is: small, ragged, holed, at the frame's edges."""
-    page = open_player(device_scale_factor=scale, viewport={"width": 420, "height": 500})
+    page = open_player(device_scale_factor=scale, viewport={"width": 230, "height": 400})
     rng = np.random.default_rng(11)
     ragged = np.kron(rng.random((27, 48)) < 0.3, np.ones((2, 2))).astype(int)
     ring = np.zeros((54, 96), int)
@@ -355,9 +355,9 @@ def test_the_outline_changes_no_pixel_of_the_object_and_shows_on_any_colour(open
     dot[30, 40] = 1
     corner[:20, :30] = 1
     wide[20:, :] = 1
-    big = np.kron(ring, np.ones((10, 10))).astype(int)  # a mask of more pixels than the canvas has
+    big = np.kron(ring, np.ones((6, 6))).astype(int)  # a mask of more pixels than the canvas has
     cases = [(mask, "#888", "outline", 0) for mask in (ragged, dot, corner, wide, big)]
-    cases += [(ring, colour, "outline", 0) for colour in ("#fff", "#000", "#f0f")]
+    cases += [(ring, colour, "outline", 0) for colour in ("#fff", "#000")]
     cases += [(ragged, "#888", "outline", 3), (ring, "#888", "spotlight", 0)]
     for mask, ground, style, zoom in cases:
         counts = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()

@@ -84,7 +84,7 @@ export class Blind {
     head.focus();
     try {
       showMasks(await api("GET", `/api/slots/${id}/masks`));
-      player.setPoints(this.aim.aim.points);
+      player.setPoints(pointing.hit ? [] : this.aim.aim.points); // a mark on the object hides what is judged now
     } catch (error) {
       this.context.trouble(error, () => this.reveal(pointing));
     }

@@ -11,17 +11,18 @@ export class Notice {
   }
 
   /**
-   * Show a message; it takes the focus unless the person did nothing that it answers.
+   * Show a message; it takes the focus, but not from somebody who types and did nothing that it answers.
    *
    * @param {string} message
    * @param {Choice[]} choices
-   * @param {{focus?: boolean, about?: string}} [options]
+   * @param {{focus?: boolean, about?: string}} [options]  focus: also from somebody who types
    */
   show(message, choices = [], { focus = true, about = "" } = {}) {
     this.about = about;
-    fill(this.root, h("p", {}, message), choices.length > 0 && h("div", { class: "choices" }, ...choices.map(button)));
+    const close = { label: "Close", run: () => this.hide() };
+    fill(this.root, h("p", {}, message), h("div", { class: "choices" }, ...[...choices, close].map(button)));
     this.root.hidden = false;
-    if (!focus) return;
+    if (!focus && document.activeElement?.matches("textarea, input[type=number]")) return;
     this.root.focus();
     this.root.scrollIntoView({ block: "nearest" });
   }

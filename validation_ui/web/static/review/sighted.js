@@ -24,6 +24,8 @@ import { Verdicts } from "./verdicts.js";
 
 export const FITS = "Does the text fit the marked object?";
 
+const UNWATCHED = "Watch the whole span in which the object is visible first: play, or step through it.";
+
 /** @type {import("./types.js").Aim} */
 export const NO_AIM = { answer: "", points: [], candidates: null, brief: false };
 
@@ -55,7 +57,7 @@ export class Watch {
     this.before = 0; // of an answer that was begun earlier
     this.bar = h("progress", { max: 100, value: 0, "aria-label": "Watched of the time in which the object is visible" });
     this.text = h("span", {});
-    this.why = h("span", { id: "why-watch" }, "Accept and Edit wait for all of it: a single frame shows no motion.");
+    this.why = h("span", { id: "why-watch" }, "Accept and Edit wait for all of it: one frame shows no motion.");
     this.root = h("div", { class: "watch" }, this.bar, h("p", {}, this.text, " ", this.why));
     this.show();
   }
@@ -94,6 +96,7 @@ export class Sighted {
     this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: item.wants_short, keys: context.keys,
       decisions: ["accept", "edit", "reject", "flag"], onChange: () => this.changed() });
     this.unwatched = h("p", { class: "error", role: "alert", tabIndex: -1, hidden: true });
+    this.unwatched.textContent = UNWATCHED;
     this.root = this.verdicts.root;
     this.foot = h("div", {}, this.watch.root, this.unwatched);
   }
@@ -104,7 +107,14 @@ export class Sighted {
     return decision === "accept" || decision === "edit";
   }
 
+  /** Say that it must be watched before it can be sent, in place of why. @param {boolean} on */
+  refuse(on) {
+    this.unwatched.hidden = !on;
+    this.watch.root.classList.toggle("is-refused", on);
+  }
+
   changed() {
+    if (!this.wantsWatching) this.refuse(false);
     this.watch.need(this.wantsWatching);
     this.context.changed();
   }
@@ -119,8 +129,7 @@ export class Sighted {
   }
 
   async submit() {
-    this.unwatched.hidden = !this.wantsWatching || this.watch.isDone();
-    this.unwatched.textContent = "Watch the whole span in which the object is visible first: play, or step through it.";
+    this.refuse(this.wantsWatching && !this.watch.isDone());
     if (!this.verdicts.check()) return;
     if (this.unwatched.hidden) await this.context.send(this.verdicts.submission(this.watch.frac));
     else this.unwatched.focus();
@@ -146,7 +155,7 @@ export class Sighted {
   onFrame() {
     this.watch.show();
     this.watch.need(this.wantsWatching);
-    if (this.watch.isDone()) this.unwatched.hidden = true;
+    if (this.watch.isDone()) this.refuse(false);
   }
 
   onPoint() {}
