@@ -314,8 +314,7 @@ CHANGED = """async ([rows, counts, ground, style, zoom]) => {
     const found = {inside: 0, changed: 0, far: 0, darkest: 255, lightest: 0};
     const {rect} = player.scene.screen.view;
     const scale = canvas.width / canvas.getBoundingClientRect().width;
-    const out = 8 * scale;
-    const around = [-1, -0.7, -0.4, 0, 0.4, 0.7, 1].map((step) => step * out);
+    const around = Array.from({length: 15}, (_, n) => (n - 7) * scale); // CSS pixels
     for (const k of [0, 2]) { // the mask of this frame; that of another, in dashes
         const [before, after] = [paint(k, false), paint(k, true)];
         for (let y = 0; y < canvas.height; y++) {
