@@ -76,7 +76,7 @@ def surplus(desk: Desk, clock: Clock) -> None:
 def full(desk: Desk, clock: Clock) -> None:
     withdrawn(desk, clock)
     change(desk, update(item).where(item.c.public_id == "p_v1_o0").values(state="accepted"))
-    desk.store.write(lambda c: Settings(long=1, short=1, videos=1).save(c) or 0)
+    desk.store.write(Settings(long=1, short=1, videos=1).save)
 
 
 def change(desk: Desk, statement: object) -> None:

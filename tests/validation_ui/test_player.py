@@ -521,7 +521,7 @@ def test_a_broken_chunk_is_told_and_tried_again(open_player: Open, server: Serve
     while server.asked["/chunks/key0.bin"] < 2:  # by itself
         assert time.monotonic() < until_s
         page.wait_for_timeout(50)
-    assert alert.is_visible()
+    alert.wait_for()  # it rests while it is tried
     server.behave()
     alert.get_by_role("button", name="Try again").click()
     page.wait_for_selector("body[data-ready]")

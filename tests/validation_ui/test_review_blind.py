@@ -154,6 +154,11 @@ def test_a_miss_is_told_plainly_and_goes_to_the_adjudicator(project: Running) ->
     eve = project.review("eve", "adjudicate")
     assert "v0_o0" in text(eve)
     expect(eve.locator(".opinion")).to_have_count(2)
+    cards, form = (eve.locator(name).bounding_box() for name in (".opinions", ".review-form"))
+    assert cards
+    assert form
+    assert cards["x"] + cards["width"] <= form["x"]  # beside one another
+    assert form["y"] < cards["y"] + cards["height"] < form["y"] + form["height"] + cards["height"]
     opinion = eve.locator(".opinion").filter(has_text="looked without the mask")
     expect(opinion.locator("h2")).to_contain_text("Edited")
     expect(opinion).to_contain_text("Pointed beside the object, at frame 0 and 24.")

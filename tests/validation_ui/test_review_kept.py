@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 from sqlalchemy import select, update
 
 from tests.validation_ui.review_driver import (
@@ -198,7 +198,12 @@ def test_where_nothing_can_be_kept_the_page_says_so_and_asks_before_it_closes(pr
     page.clock.run_for(6000)
     expect(page.locator(".saved")).to_contain_text("kept by this page only: do not close it")
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
     page.close(run_before_unload=True)
     page.wait_for_function("() => document.querySelector('.saved')")
     assert asked == ["beforeunload"]

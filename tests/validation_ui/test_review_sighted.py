@@ -268,6 +268,15 @@ def test_narrow_it_neither_scrolls_sideways_nor_has_small_targets(project: Runni
     video = page.locator(".player-canvas").bounding_box()
     assert video
     assert video["y"] >= -1  # the picture stays in view
+    assert page.locator(".review kbd:visible").count() == 0
+    text_top, buttons_top = page.evaluate(
+        "['.expression', '.player-controls'].map((one) => document.querySelector(one).getBoundingClientRect().top)"
+    )
+    assert text_top < buttons_top
+    page.goto(f"{project.url}/me")  # a table is a card a row, whose cells say what they are
+    cell = page.locator("#keys tbody tr").first.locator("td").first
+    assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Group"'
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def test_nobody_is_given_what_another_has(project: Running) -> None:
