@@ -183,7 +183,7 @@ def heading(page: Page) -> str:
 
 def text(page: Page) -> str:
     """The expression that is shown."""
-    return page.inner_text(".expression")
+    return page.text_content(".expression") or ""
 
 
 def wait_for_text(page: Page, part: str) -> None:
@@ -217,6 +217,44 @@ def violations(page: Page) -> list[str]:
     """What axe finds wrong, by rule and element."""
     found = Axe().run(page).response["violations"]
     return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press keys, one after the other."""
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def flag(page: Page, note: str) -> None:
+    """All but the sending."""
+    press(page, "Digit1", "Digit2", "Digit3", "KeyF", "KeyN")
+    page.keyboard.type(note)
+
+
+def wakes(page: Page) -> None:
+    """As if the tab came to the front: the lease is renewed at once."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def kept(page: Page) -> list[str]:
+    """Notes of the drafts in this browser."""
+    notes: list[str] = page.evaluate(
+        "async () => (await (await import('/static/review/db.js')).all('drafts')).map(d => d.body.note ?? '')"
+    )
+    return notes
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for what a page does not show."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def is_saved(page: Page, note: str) -> None:
+    """Wait until a draft with this note is in this browser."""
+    eventually(lambda: note in kept(page))
 
 
 def record(context: BrowserContext) -> list[tuple[str, bytes]]:

@@ -338,7 +338,7 @@ def test_settings_take_known_fields_alone(site: Site) -> None:
         answer = client.patch("/api/me", json=body)
         assert answer.status_code == 422
         assert "<b>" not in answer.text
-    good = {"preferences": {"theme": "dark", "light_mode": True, "hotkeys_off": True}}
+    good = {"preferences": {"theme": "dark", "light_mode": True, "hotkeys_off": True, "mask_style": "fill"}}
     assert client.patch("/api/me", json=good).json()["preferences"] == good["preferences"]
 
 

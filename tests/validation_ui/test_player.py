@@ -127,7 +127,7 @@ def test_20_pauses_while_playing_show_no_wrong_frame(open_player: Open) -> None:
         """async (times_ms) => {
             const [seen, faults] = [[], []];
             for (const [n, ms] of times_ms.entries()) {
-                player.setSpeed(n % 2 ? 2 : 1);
+                player.travel.setSpeed(n % 2 ? 2 : 1);
                 if (player.frame > 80) player.seek(0);
                 player.play();
                 const played = await watch(ms);
@@ -152,7 +152,7 @@ def test_playing_keeps_the_speed_asked_for(open_player: Open) -> None:
         go(page, 4)
         frames = page.evaluate(
             """async (speed) => {
-                player.setSpeed(speed);
+                player.travel.setSpeed(speed);
                 await watch(200);
                 player.play();
                 const from = performance.now();
@@ -191,9 +191,9 @@ def test_resizing_zooming_and_leaving_the_tab_show_no_wrong_frame(open_player: O
         page.evaluate("frame().then(frame)")
         assert page.evaluate("wrong()") == ""
     before = page.evaluate("read()")
-    page.evaluate("player.zoomIn(); player.zoomIn()")
+    page.evaluate("player.scene.zoomIn(); player.scene.zoomIn()")
     assert page.evaluate("read()") != before
-    page.evaluate("player.zoomReset()")
+    page.evaluate("player.scene.zoomReset()")
     assert page.evaluate("read()") == before
 
     page.evaluate("player.seek(8); player.play()")
@@ -263,9 +263,13 @@ def test_styles_and_opacity(open_player: Open) -> None:
         const canvas = document.querySelector('canvas');
         const scale = canvas.width / video.width_px;
         const at = (x, y) => [...canvas.getContext('2d').getImageData(x * scale, y * scale, 1, 1).data].slice(0, 3);
-        const edge = Array.from({length: 60}, (_, n) => at(56 + n / 10, 140)[0]);
+        const edge = Array.from({length: 80}, (_, n) => at(54 + n / 10, 140)[0]);
         return {inside: at(63.5, 140), outside: at(120, 140), darkest: Math.min(...edge), lightest: Math.max(...edge)};
     }"""
+    outline = page.evaluate(look)
+    assert outline["inside"] == outline["outside"] == [128, 128, 128]
+    assert page.get_by_role("button", name="Opacity").is_hidden()
+    page.keyboard.press("k")
     fill = page.evaluate(look)
     assert fill["inside"][0] - fill["inside"][1] > 60
     assert fill["outside"] == [128, 128, 128]
@@ -273,15 +277,95 @@ def test_styles_and_opacity(open_player: Open) -> None:
     stronger = page.evaluate(look)
     assert stronger["inside"][1] < fill["inside"][1] - 10
     page.keyboard.press("k")
-    outline = page.evaluate(look)
-    assert outline["inside"] == outline["outside"] == [128, 128, 128]
-    page.keyboard.press("k")
     spotlight = page.evaluate(look)
     assert spotlight["inside"] == [128, 128, 128]
     assert spotlight["outside"][0] < 64
-    for shown in (fill, stronger, outline, spotlight):  # both tones of the contour
+    for shown in (outline, fill, stronger, spotlight):  # both tones of the contour
         assert shown["darkest"] < 40
         assert shown["lightest"] > 215
+    assert page.evaluate("styles") == ["fill", "spotlight"]
+    page.evaluate("player.load(other = structuredClone(video), masks, {frame: 20})")
+    assert page.evaluate(look)["inside"] == [128, 128, 128]
+    assert page.get_by_role("button", name="Mask as").text_content() == "spotlightMask as"
+
+
+CHANGED = """async ([rows, counts, ground, style, zoom]) => {
+    const [height, width] = [rows.length, rows[0].length];
+    const size = [height, width];
+    const picture = document.createElement('canvas');
+    [picture.width, picture.height] = [width, height];
+    const context = picture.getContext('2d');
+    context.fillStyle = ground;
+    context.fillRect(0, 0, width, height);
+    player.scene.look.style = style;
+    const canvas = document.querySelector('canvas');
+    const look = () => canvas.getContext('2d', {willReadFrequently: true})
+        .getImageData(0, 0, canvas.width, canvas.height).data;
+    const one = {...video, height_px: height, width_px: width, frame_count: 4, annotated: [0]};
+    player.scene.clear(one);
+    for (let n = 0; n < zoom; n++) player.scene.screen.view.zoomAt(2);
+    const bitmap = await createImageBitmap(picture);
+    const shapes = new Track({size, annotated: [0], rles: [counts]});
+    const paint = (k, on) => {
+        player.scene.look.on = on;
+        player.scene.draw(k, bitmap, {video: one, track: shapes});
+        return look();
+    };
+    const found = {inside: 0, changed: 0, far: 0, darkest: 255, lightest: 0};
+    const {rect} = player.scene.screen.view;
+    const scale = canvas.width / canvas.getBoundingClientRect().width;
+    const around = Array.from({length: 15}, (_, n) => (n - 7) * scale); // CSS pixels
+    for (const k of [0, 2]) { // the mask of this frame; that of another, in dashes
+        const [before, after] = [paint(k, false), paint(k, true)];
+        for (let y = 0; y < canvas.height; y++) {
+            for (let x = 0; x < canvas.width; x++) {
+                const inMask = (dx, dy) => {
+                    const column = Math.floor(((x + 0.5 + dx) / scale - rect.x) / rect.width * width);
+                    const row = Math.floor(((y + 0.5 + dy) / scale - rect.y) / rect.height * height);
+                    return rows[row]?.[column] === 1;
+                };
+                const pixel = 4 * (y * canvas.width + x);
+                const differs = [0, 1, 2].some((c) => before[pixel + c] !== after[pixel + c]);
+                if (inMask(0, 0)) {
+                    found.inside++;
+                    found.changed += differs;
+                } else if (k === 0) {
+                    found.darkest = Math.min(found.darkest, after[pixel]);
+                    found.lightest = Math.max(found.lightest, after[pixel]);
+                    if (differs) found.far += !around.some((dx) => around.some((dy) => inMask(dx, dy)));
+                }
+            }
+        }
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("scale", [1, 1.5])
+def test_the_outline_changes_no_pixel_of_the_object_and_shows_on_any_colour(open_player: Open, scale: float) -> None:
+    """Pixel by pixel, as the mask is decoded here and as the canvas is: small, ragged, holed, at the frame's edges."""
+    page = open_player(device_scale_factor=scale, viewport={"width": 230, "height": 400})
+    rng = np.random.default_rng(11)
+    ragged = np.kron(rng.random((27, 48)) < 0.3, np.ones((2, 2))).astype(int)
+    ring = np.zeros((54, 96), int)
+    ring[10:40, 20:60] = 1
+    ring[18:30, 30:50] = 0
+    dot, corner, wide = (np.zeros((54, 96), int) for _ in range(3))
+    dot[30, 40] = 1
+    corner[:20, :30] = 1
+    wide[20:, :] = 1
+    big = np.kron(ring, np.ones((6, 6))).astype(int)  # a mask of more pixels than the canvas has
+    cases = [(mask, "#888", "outline", 0) for mask in (ragged, dot, corner, wide, big)]
+    cases += [(ring, colour, "outline", 0) for colour in ("#fff", "#000")]
+    cases += [(ragged, "#888", "outline", 3), (ring, "#888", "spotlight", 0)]
+    for mask, ground, style, zoom in cases:
+        counts = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+        found = page.evaluate(CHANGED, [mask.tolist(), counts, ground, style, zoom])
+        assert found["inside"] > 0
+        assert found["changed"] == 0, (mask.shape, mask.sum(), ground, style, zoom)
+        if style == "outline":
+            assert found["far"] == 0 or zoom
+            assert (found["darkest"], found["lightest"]) == (0, 255)
 
 
 def test_masks_decode_as_pycocotools_does_and_outlines_enclose_them(open_player: Open) -> None:
@@ -417,7 +501,7 @@ def test_a_loop_goes_round(open_player: Open) -> None:
     go(page, 30)
     page.keyboard.press("]")
     assert page.inner_text(".player-notice") == "Loop from frame 20 to 30."
-    played = page.evaluate("player.setSpeed(2); player.play(); watch(1200)")
+    played = page.evaluate("player.travel.setSpeed(2); player.play(); watch(1200)")
     assert played["faults"] == []
     assert set(played["seen"]) <= set(range(20, 31))
     assert played["seen"].count(20) >= 2
@@ -437,7 +521,7 @@ def test_a_broken_chunk_is_told_and_tried_again(open_player: Open, server: Serve
     while server.asked["/chunks/key0.bin"] < 2:  # by itself
         assert time.monotonic() < until_s
         page.wait_for_timeout(50)
-    assert alert.is_visible()
+    alert.wait_for()  # it rests while it is tried
     server.behave()
     alert.get_by_role("button", name="Try again").click()
     page.wait_for_selector("body[data-ready]")
@@ -520,29 +604,29 @@ def test_the_blind_pass_points_on_annotated_frames_only(open_player: Open) -> No
     box = canvas.bounding_box()
     assert box
     canvas.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
-    page.evaluate("player.zoomIn(); player.zoomIn()")
+    page.evaluate("player.scene.zoomIn(); player.scene.zoomIn()")
     canvas.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
     first, zoomed = page.evaluate("points")
     assert first == {"frame": 8, "x": pytest.approx(0.25, abs=0.005), "y": pytest.approx(0.75, abs=0.005)}
     expected = {axis: 0.5 + (first[axis] - 0.5) / 2.25 for axis in ("x", "y")}
     assert zoomed == {"frame": 8, **{axis: pytest.approx(at, abs=0.005) for axis, at in expected.items()}}
 
-    page.evaluate("player.zoomReset(); player.play()")
+    page.evaluate("player.scene.zoomReset(); player.play()")
     page.evaluate("watch(200)")
     canvas.click()
-    assert page.evaluate("[player.playing, player.frame % 4, points.length]") == [False, 0, 2]
-    assert "now point again" in page.inner_text("[role=status]")
-    page.evaluate("presented(player.frame)")
+    assert page.evaluate("[player.playing, player.frame % 4, points.length]") == [False, 0, 3]
+    assert page.evaluate("points[2].frame === player.frame && player.presented.frame === player.frame")
+    assert "Click again if the point is beside" in page.inner_text("[role=status]")
 
     canvas.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Shift+ArrowDown"):
         page.keyboard.press(key)
     assert page.inner_text("[role=status]") == "Crosshair 52% across, 60% down."
     page.keyboard.press("Enter")
-    point = page.evaluate("points[2]")
+    point = page.evaluate("points[3]")
     assert point == {"frame": page.evaluate("player.frame"), "x": pytest.approx(0.52), "y": pytest.approx(0.6)}
     page.evaluate("player.setPoints(points)")
-    assert page.locator(".player-mark").count() == 3
+    assert page.locator(".player-mark").count() == 4
 
     page.evaluate("player.pointing(false); player.setMasks(masks); player.seek(24)")
     waits_for(page, 24)
@@ -600,7 +684,7 @@ def test_fingers_swipe_pinch_and_pan(open_player: Open) -> None:
     assert zoomed != whole
     touch([(60, 0)], [(0, 0)], [(-60, 0)])
     waits_for(page, 4)  # a drag moves the picture now
-    page.evaluate("player.zoomReset()")
+    page.evaluate("player.scene.zoomReset()")
     assert page.evaluate("wrong()") == ""
 
 

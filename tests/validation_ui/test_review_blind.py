@@ -69,8 +69,8 @@ def press(page: Page, *keys: str) -> None:
 
 
 def point_twice(page: Page, where: tuple[float, float] | None = None) -> None:
-    """Click object 0, or `where`, at frames 0 and 24."""
-    press(page, "KeyP", "Home")
+    """Click object 0, or `where`, at frames 0 and 24; a click needs no mode."""
+    press(page, "Home")
     click_at(page, *(where or place(0, 0)))
     expect(page.locator(".points li")).to_have_count(1)
     press(page, "KeyT")
@@ -87,7 +87,7 @@ def test_a_whole_pass_by_keyboard_alone_tells_nothing_before_the_answer(project:
     assert heading(page) == "Find the object that the text means"
     press(page, "KeyM", "KeyJ", "KeyL", "KeyZ")  # what they would do is to show the object
     press(page, "Enter")
-    expect(page.locator(".aim .error").first).to_have_text("Point at it, or say that several fit or none.")
+    expect(page.locator(".aim .error").first).to_have_text("Click it in the picture, or say that several fit or none.")
     press(page, "KeyP", "Home", "Tab")
     page.locator(".player-canvas").focus()
     across = round(100 * (0.5 - place(0, 0)[0]))
@@ -154,6 +154,11 @@ def test_a_miss_is_told_plainly_and_goes_to_the_adjudicator(project: Running) ->
     eve = project.review("eve", "adjudicate")
     assert "v0_o0" in text(eve)
     expect(eve.locator(".opinion")).to_have_count(2)
+    cards, form = (eve.locator(name).bounding_box() for name in (".opinions", ".review-form"))
+    assert cards
+    assert form
+    assert cards["x"] + cards["width"] <= form["x"]  # beside one another
+    assert form["y"] < cards["y"] + cards["height"] < form["y"] + form["height"] + cards["height"]
     opinion = eve.locator(".opinion").filter(has_text="looked without the mask")
     expect(opinion.locator("h2")).to_contain_text("Edited")
     expect(opinion).to_contain_text("Pointed beside the object, at frame 0 and 24.")

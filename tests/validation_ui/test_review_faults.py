@@ -1,16 +1,29 @@
 """What must not lose an answer: no connection, a lease that ran out, a text that changed, a crash, a second tab."""
 
 import contextlib
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Route, expect
+from playwright.sync_api import Browser, Error, Route, expect
 from sqlalchemy import Connection, insert, select, update
 
-from tests.validation_ui.review_driver import Running, chromium, running, text, violations, wait_for_text, watch
+from tests.validation_ui.review_driver import (
+    Running,
+    chromium,
+    eventually,
+    flag,
+    is_saved,
+    kept,
+    press,
+    running,
+    text,
+    violations,
+    wait_for_text,
+    wakes,
+    watch,
+)
 from validation_ui.schema import draft, item, judgement, session, slot, text_version
 
 
@@ -24,42 +37,6 @@ def browser() -> Iterator[Browser]:
 def project(browser: Browser, tmp_path: Path) -> Iterator[Running]:
     with running(browser, tmp_path) as project:
         yield project
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def flag(page: Page, note: str) -> None:
-    """All but the sending."""
-    press(page, "Digit1", "Digit2", "Digit3", "KeyF", "KeyN")
-    page.keyboard.type(note)
-
-
-def wakes(page: Page) -> None:
-    """As if the tab came to the front: the lease is renewed at once."""
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-
-
-def kept(page: Page) -> list[str]:
-    """Notes of the drafts in this browser."""
-    notes: list[str] = page.evaluate(
-        "async () => (await (await import('/static/review/db.js')).all('drafts')).map(d => d.body.note ?? '')"
-    )
-    return notes
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what a page does not show."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def is_saved(page: Page, note: str) -> None:
-    eventually(lambda: note in kept(page))
 
 
 def test_offline_an_answer_waits_and_is_sent_once(project: Running) -> None:
@@ -130,7 +107,7 @@ def test_a_lost_lease_keeps_the_answer_and_offers_another_item(project: Running)
     expect(page.locator(".notice")).to_contain_text("no longer yours")
     assert kept(page) == ["mine, still"]
     assert project.rows(select(judgement)) == []
-    page.get_by_role("button", name="Claim again").click()
+    page.get_by_role("button", name="Next item").click()
     page.wait_for_function("was => document.querySelector('.expression').textContent !== was", arg=was)
     expect(page.locator(".notice")).to_be_hidden()
     assert "mine, still" in kept(page)
@@ -196,7 +173,7 @@ def test_a_draft_reaches_the_server_and_another_browser(project: Running) -> Non
     page.clock.install()
     flag(page, "from the desk")
     page.clock.run_for(6000)
-    expect(page.locator(".status-line")).to_have_text("Draft saved")
+    expect(page.locator(".saved")).to_contain_text("Draft saved at")
     [saved] = project.rows(select(draft))
     assert saved.body["note"] == "from the desk"
     phone = project.review("ann")

@@ -219,10 +219,13 @@ def test_the_help_lists_every_key_and_each_may_be_changed(project: Running) -> N
             "all => all.map(d => [d.querySelector('dd').textContent, d.querySelector('kbd').textContent])"
         )
     )
-    names = page.evaluate(
-        "async () => (await import('/static/review/keys.js')).ACTIONS.map(a => [a.name, a.label, a.defaultKey])"
+    names, fixed = page.evaluate(
+        """async () => {
+            const { ACTIONS, FIXED_KEYS } = await import('/static/review/keys.js');
+            return [ACTIONS.map(a => [a.name, a.label, a.defaultKey]), FIXED_KEYS.map(k => k.label)];
+        }"""
     )
-    assert shown.keys() == {label for _, label, _ in names}
+    assert shown.keys() == {label for _, label, _ in names} | set(fixed)
     assert (shown["Accept"], shown["Play or pause"], shown["Reject"]) == ("Q", "F2", "R")
     assert len({key for _, _, key in names}) == len(names)
     assert {name for name, _, _ in names} == HOTKEY_ACTIONS
@@ -265,6 +268,15 @@ def test_narrow_it_neither_scrolls_sideways_nor_has_small_targets(project: Runni
     video = page.locator(".player-canvas").bounding_box()
     assert video
     assert video["y"] >= -1  # the picture stays in view
+    assert page.locator(".review kbd:visible").count() == 0
+    text_top, buttons_top = page.evaluate(
+        "['.expression', '.player-controls'].map((one) => document.querySelector(one).getBoundingClientRect().top)"
+    )
+    assert text_top < buttons_top
+    page.goto(f"{project.url}/me")  # a table is a card a row, whose cells say what they are
+    cell = page.locator("#keys tbody tr").first.locator("td").first
+    assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Group"'
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def test_nobody_is_given_what_another_has(project: Running) -> None:

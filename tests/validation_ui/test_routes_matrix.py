@@ -64,6 +64,7 @@ RULES = {
     ("GET", "/api/audit/verify"): Rule(ADMIN),
     ("POST", "/api/claim"): Rule(JUDGES, {"kinds": ["sighted"], "prefetch": False}),
     ("GET", "/api/slots/{slot_id}"): Rule(JUDGES, owners=ANN),
+    ("GET", "/api/slots/{slot_id}/fate"): Rule(JUDGES),
     ("GET", "/api/slots/{slot_id}/masks"): Rule(JUDGES, owners=ANN),
     ("POST", "/api/slots/{slot_id}/heartbeat"): Rule(JUDGES, {}, owners=ANN),
     ("POST", "/api/slots/{slot_id}/release"): Rule(JUDGES, {}, owners=ANN),

@@ -30,7 +30,7 @@ router = APIRouter()
 _ACTIONS = """
 play previous next back1 on1 back10 on10 home end previousChange nextChange loopStart loopEnd clearLoop speed
 mask holdMask opacity style zoomIn zoomOut zoomReset zoomToObject
-accept edit reject flag note short submit skip undo point ambiguous absent second help
+all_right accept edit reject flag note short submit skip undo point ambiguous absent second help
 pick_1 pick_2 pick_3 pick_4 pick_5 pick_6 pick_7 pick_8 pick_9
 """  # the names in static/player/actions.js and static/review/keys.js
 _NAMED_KEYS = """
@@ -82,11 +82,12 @@ class Reset(Body):
 
 
 class Preferences(Body):
-    """How the pages look and behave for a person."""
+    """How the pages look and behave for a person; in a change, what is missing stays as it is."""
 
     theme: Literal["auto", "light", "dark"] = "auto"
     light_mode: bool = False  # fetch annotated frames only
     hotkeys_off: bool = False
+    mask_style: Literal["outline", "fill", "spotlight"] = "outline"  # only the outline leaves colours as they are
 
 
 class Me(Body):
@@ -189,9 +190,16 @@ def change_me(body: Me, database: DatabaseDep, caller: SomeoneDep) -> dict[str, 
     if body.hotkeys is not None:
         new["hotkeys"] = check_hotkeys(body.hotkeys)
     if body.preferences is not None:
-        new["preferences"] = body.preferences.model_dump()
+        new["preferences"] = body.preferences.model_dump(exclude_unset=True)
+
+    def work(connection: Connection) -> None:
+        if "preferences" in new:
+            before = select(person.c.preferences).where(person.c.id == caller.id).with_for_update()
+            new["preferences"] = connection.execute(before).scalar_one() | new["preferences"]
+        connection.execute(update(person).where(person.c.id == caller.id).values(**new))
+
     if new:
-        database.write(lambda c: c.execute(update(person).where(person.c.id == caller.id).values(**new)).rowcount)
+        database.write(work)
     return me(database, caller)
 
 

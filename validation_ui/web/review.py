@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection, select
 
-from validation_ui.judging import item_views, leases, pointing, queue, submission, undoing
+from validation_ui.judging import fates, item_views, leases, pointing, queue, submission, undoing
 from validation_ui.judging.verdict import Verdict
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
@@ -72,6 +72,13 @@ def show(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[st
     """Return an item that the caller holds."""
     with database.read() as connection:
         return _found(item_views.slot_view(connection, caller.id, slot_id, database.now()))
+
+
+@router.get("/api/slots/{slot_id}/fate")
+def fate(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
+    """Tell what became of a slot that the caller held."""
+    with database.read() as connection:
+        return _found(fates.fate(connection, caller.id, slot_id))
 
 
 @router.get("/api/slots/{slot_id}/masks")

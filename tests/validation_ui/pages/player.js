@@ -3,14 +3,17 @@
 import { contours } from "/static/player/contour.js";
 import { ACTIONS, Player } from "/static/player/player.js";
 import { boxOf, fillBox, parseRuns } from "/static/player/rle.js";
+import { Track } from "/static/player/track.js";
 
 const asked = new URLSearchParams(location.search);
 const { video, masks } = await (await fetch(asked.get("clip") ?? "/clip.json")).json();
 const points = [];
+const styles = [];
 const player = new Player(document.querySelector("#player"), {
   lightMode: asked.has("light"),
   limitBytes: asked.has("limit") ? Number(asked.get("limit")) : undefined,
   onPoint: (point) => points.push(point),
+  onStyle: (style) => styles.push(style),
 });
 
 /** Numbers that the pixels of the canvas spell: the picture's bars, the column of the mask (null: no mask). */
@@ -101,7 +104,7 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("keyup", (event) => ACTIONS.find(({ defaultKey }) => defaultKey === event.code)?.release?.(player));
 
-Object.assign(window, { ACTIONS, player, video, masks, points, read, wrong, frame, presented, watch, decode, outlined });
+Object.assign(window, { ACTIONS, Track, styles, player, video, masks, points, read, wrong, frame, presented, watch, decode, outlined });
 player.load(video, asked.has("blind") ? null : masks, { view: asked.get("view") ?? undefined }).then(() => {
   document.body.dataset.ready = "yes";
 });

@@ -14,7 +14,7 @@ for (let n = 1; n <= 100; n++) {
   faults.push(wrong());
 }
 for (let n = 0; n < 10 || (seen.size <= 20 && n < 100); n++) { // a slow machine shows few frames in 150 ms
-  player.setSpeed((n % 2) + 1);
+  player.travel.setSpeed((n % 2) + 1);
   if (player.frame > 80) player.seek(0);
   player.play();
   const played = await watch(150);

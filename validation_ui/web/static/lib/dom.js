@@ -103,19 +103,25 @@ export function fill(id, ...children) {
 }
 
 /**
- * A table that scrolls by itself where the page is narrow.
+ * A table that scrolls by itself where the page is narrow; on phones every row is a card. The roles keep it a table for
+ * screen readers then.
  *
  * @param {string} caption
  * @param {{label: string, number?: boolean}[]} columns
  * @param {Child[][]} rows  the first cell names the row
  */
 export function table(caption, columns, rows) {
-  const numeric = (/** @type {number} */ n) => (columns[n]?.number ? "number" : "");
-  const head = columns.map(({ label }, n) => h("th", { scope: "col", class: numeric(n) }, label || h("span", { class: "sr" }, "Action")));
-  const body = rows.map((cells) => h("tr", {}, ...cells.map((cell, n) => (
-    n === 0 ? h("th", { scope: "row" }, cell) : h("td", { class: numeric(n) }, cell)))));
+  const cell = (/** @type {Child} */ content, /** @type {number} */ n) => {
+    const { label, number } = columns[n] ?? { label: "" };
+    const look = { class: number ? "number" : "", ...(label && { "data-label": label }) };
+    return n === 0 ? h("th", { scope: "row", role: "rowheader", ...look }, content) : h("td", { role: "cell", ...look }, content);
+  };
+  const head = columns.map(({ label, number }) =>
+    h("th", { scope: "col", role: "columnheader", class: number ? "number" : "" }, label || h("span", { class: "sr" }, "Action")));
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body)));
+    h("table", { role: "table" }, h("caption", {}, caption),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
+      h("tbody", { role: "rowgroup" }, ...rows.map((cells) => h("tr", { role: "row" }, ...cells.map(cell))))));
 }
 
 /** @param {number | null} value  0 to 1 */

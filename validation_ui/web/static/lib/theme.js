@@ -22,8 +22,7 @@ toggle?.addEventListener("click", async () => {
   const theme = name();
   document.dispatchEvent(new CustomEvent("theme", { detail: theme }));
   if (!signedIn) return;
-  const { preferences } = await api("GET", "/api/me");
-  await api("PATCH", "/api/me", { preferences: { ...preferences, theme } });
+  await api("PATCH", "/api/me", { preferences: { theme } });
 });
 
 signOut?.addEventListener("click", async () => {

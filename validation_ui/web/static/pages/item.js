@@ -1,8 +1,8 @@
-/** One item by its link: /i/{public_id}?f=<source frame>&v=fill|outline|spotlight. */
+/** One item by its link: /i/{public_id}?f=<source frame>&v=outline|fill|spotlight. */
 
 import { api } from "../lib/api.js";
 import { byId, fill, h, showError, time } from "../lib/dom.js";
-import { Player } from "../player/player.js";
+import { playerOf } from "../player/mine.js";
 
 /** @typedef {import("../player/types.js").Style} Style */
 /**
@@ -11,7 +11,6 @@ import { Player } from "../player/player.js";
  *   at: number}} Judgement
  */
 
-const STYLES = /** @type {const} */ (["fill", "outline", "spotlight"]);
 
 /** @param {Judgement} judgement */
 function row(judgement) {
@@ -35,14 +34,12 @@ async function show() {
     h("div", {}, h("dt", {}, part.name), h("dd", {}, part.text)))));
   const query = new URLSearchParams(location.search);
   const frame = Number.parseInt(query.get("f") ?? "", 10);
-  const view = STYLES.find((style) => style === query.get("v"));
+  const view = /** @type {Style | undefined} */ (query.get("v") ?? undefined); // the player knows which there are
   const { judgements } = await api("GET", `${path}/history`);
   fill("history", ...judgements.map(row));
   if (!judgements.length) fill("history", h("li", { class: "empty" }, "None that is open to you."));
   const { preferences } = await api("GET", "/api/me");
-  const player = new Player(byId("player"), {
-    lightMode: preferences.light_mode, reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
-  });
+  const player = playerOf(byId("player"), preferences);
   const at = Number.isInteger(frame) && frame >= 0 && frame < video.frame_count ? { frame } : {};
   await player.load(video, await api("GET", masks), { ...at, ...(view && { view }) });
 }

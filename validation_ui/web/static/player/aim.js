@@ -1,11 +1,5 @@
 /** Pointing at the picture without a pointer: a crosshair that arrow keys move. */
 
-/** How far an arrow key moves the crosshair, in fractions of the image: without and with Shift. */
-const FINE = 0.01;
-const COARSE = 0.1;
-/** @type {Record<string, [number, number]>} */
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
 export class Aim {
   /** Whether a click on the picture, or Enter at the crosshair, sets a point. */
   on = false;
@@ -21,13 +15,6 @@ export class Aim {
   get words() {
     return this.at ? `Crosshair ${percent(this.at.x)} across, ${percent(this.at.y)} down.` : "";
   }
-}
-
-/** Returns how far an arrow key moves the crosshair, (x, y) in fractions of the frame. @param {KeyboardEvent} event @returns {[number, number] | null} */
-export function wayOf(event) {
-  const [dx, dy] = ARROWS[event.key] ?? [];
-  const by = event.shiftKey ? COARSE : FINE;
-  return dx === undefined || dy === undefined ? null : [by * dx, by * dy];
 }
 
 /** @param {number} fraction */

@@ -4,12 +4,14 @@ import { ACTIONS, printed } from "./actions.js";
 import { build, icon } from "./build.js";
 
 /** @typedef {import("./actions.js").Action} Action */
-/** @typedef {{playing: boolean, mask: boolean, hasMasks: boolean, loops: boolean, texts: Record<string, string>}} State */
+/** @typedef {{playing: boolean, mask: boolean, hasMasks: boolean, isOpaque: boolean, loops: boolean,
+ *   texts: Record<string, string>}} State isOpaque: the mask is shown by something that has an opacity */
 
+const TRANSPORT = ["previous", "play", "next"];
 const GROUPS = [
-  ["home", "previousChange", "previous", "play", "next", "nextChange", "end"],
-  ["back1", "on1", "loopStart", "loopEnd", "clearLoop", "speed"],
-  ["mask", "opacity", "style"],
+  ["home", "previousChange", "back1", "on1", "nextChange", "end"],
+  ["loopStart", "loopEnd", "clearLoop", "speed"],
+  ["mask", "style", "opacity"],
   ["zoomOut", "zoomIn", "zoomReset", "zoomToObject"],
 ];
 
@@ -45,20 +47,26 @@ export class Controls {
 
   /** @param {(action: Action) => void} onPress */
   constructor(onPress) {
-    this.element = build("div", "player-controls", { role: "group", "aria-label": "Player" });
-    for (const names of GROUPS) {
-      const group = build("div", "player-group");
-      for (const name of names) {
-        const action = ACTIONS.find((one) => one.name === name);
-        if (!action) throw new Error(`no action is called ${name}`);
-        const button = build("button", "player-button", { type: "button", "data-action": name });
-        if (ICONS[name]) button.append(icon(ICONS[name]));
-        button.addEventListener("click", () => onPress(action));
-        this.#buttons.set(name, button);
-        group.append(button);
-      }
-      this.element.append(group);
-    }
+    const group = (/** @type {string[]} */ names) =>
+      build("div", "player-group", {}, ...names.map((name) => this.#button(name, onPress)));
+    /** Beside the strip below the picture. */
+    this.transport = group(TRANSPORT);
+    this.transport.setAttribute("role", "group");
+    this.transport.setAttribute("aria-label", "Play");
+    this.element = build("div", "player-controls", { role: "group", "aria-label": "Player" }, ...GROUPS.map(group));
+  }
+
+  /** @param {string} name @param {(action: Action) => void} onPress */
+  #button(name, onPress) {
+    const action = ACTIONS.find((one) => one.name === name);
+    if (!action) throw new Error(`no action is called ${name}`);
+    const face = build("span", "player-face");
+    if (ICONS[name]) face.append(icon(ICONS[name]));
+    const label = build("span", "player-label", {}, action.short ?? action.label);
+    const button = build("button", "player-button", { type: "button", "data-action": name }, face, label);
+    button.addEventListener("click", () => onPress(action));
+    this.#buttons.set(name, button);
+    return button;
   }
 
   /** Names the keys in the buttons' titles. @param {Record<string, string>} keys action -> key as printed, "" for none */
@@ -77,14 +85,17 @@ export class Controls {
       const button = this.#buttons.get(name);
       if (!button) continue;
       const text = state.texts[name];
-      const called = name === "play" ? (state.playing ? "Pause" : "Play") : text ? `${label} ${text}` : label;
+      const called = name === "play" ? (state.playing ? "Pause" : "Play") : text ? `${label}: ${text}` : label;
       const key = this.#keys[name];
       button.setAttribute("aria-label", called);
       button.title = key ? `${called} (${key})` : called;
-      if (text) button.textContent = text;
-      button.hidden = Boolean(needsMasks) && !state.hasMasks;
+      if (text) button.firstElementChild?.replaceChildren(text);
+      if (name === "play") {
+        button.firstElementChild?.replaceChildren(icon(state.playing ? PAUSE : ICONS.play ?? ""));
+        button.lastElementChild?.replaceChildren(called);
+      }
+      button.hidden = Boolean(needsMasks) && !(state.hasMasks && (name !== "opacity" || state.isOpaque));
     }
-    this.#buttons.get("play")?.replaceChildren(icon(state.playing ? PAUSE : ICONS.play ?? ""));
     this.#buttons.get("mask")?.setAttribute("aria-pressed", String(state.mask));
     const clear = this.#buttons.get("clearLoop");
     if (clear) clear.disabled = !state.loops;

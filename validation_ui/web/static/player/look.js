@@ -2,8 +2,8 @@
 
 /** @typedef {import("./types.js").Style} Style */
 
-/** @type {Style[]} */
-const STYLES = ["fill", "outline", "spotlight"];
+/** @type {Style[]} the outline first: it alone leaves colours, of the object and around it, as they are */
+export const STYLES = ["outline", "fill", "spotlight"];
 const OPACITIES = [0.5, 0.75, 0.95, 0.3];
 
 export class Look {
@@ -12,7 +12,7 @@ export class Look {
   held = false;
   opacity = 0.5;
   /** @type {Style} */
-  style = "fill";
+  style = "outline";
 
   get maskShown() {
     return this.on && !this.held;

@@ -7,9 +7,11 @@
  * @typedef {CanvasRenderingContext2D} Context
  */
 
-const THIN = 2; // CSS pixels
-const RIM = 1.5; // of black on either side
-const DASH = [6, 5];
+const GAP = 1; // CSS pixels between an object and its contour, so that the contour's soft edge does not reach the object
+const BAND = 2; // of white, and around it of black: one of them shows on any colour
+const DASH = [7, 6];
+/** @type {HTMLCanvasElement | null} what is painted around masks, before the masks are cut out of it */
+let sheet = null;
 
 /**
  * @param {Context} context with a transform to CSS pixels
@@ -30,12 +32,9 @@ export function paintPicture(context, bitmap, rect) {
 export function paintMask(context, shape, rect, style, opacity) {
   if (style === "fill") paintFill(context, shape, rect, opacity);
   if (style === "spotlight") {
-    inMask(context, shape, rect, () => {
-      const around = new Path2D();
-      around.rect(0, 0, shape.size[1], shape.size[0]);
-      around.addPath(shape.path);
-      context.fillStyle = `rgb(0 0 0 / ${opacity})`;
-      context.fill(around, "evenodd");
+    paintAround(context, shape, rect, { x: rect.x, y: rect.y, width: rect.width, height: rect.height }, (over) => {
+      over.fillStyle = `rgb(0 0 0 / ${opacity})`;
+      over.fillRect(0, 0, shape.size[1], shape.size[0]);
     });
   }
   paintOutline(context, shape, rect);
@@ -55,8 +54,7 @@ export function paintHeld(context, shape, rect) {
  * @param {boolean} chosen
  */
 export function paintChoice(context, shape, rect, label, chosen) {
-  if (chosen) paintFill(context, shape, rect, 0.4);
-  paintOutline(context, shape, rect, { width: chosen ? 2 * THIN : THIN });
+  paintOutline(context, shape, rect, { band: chosen ? 2 * BAND : BAND });
   const { part } = shape;
   const x = rect.x + (part.x + part.width / 2) * rect.width;
   paintNumber(context, x, rect.y + part.y * rect.height, label, chosen);
@@ -82,22 +80,70 @@ function paintFill(context, shape, rect, opacity) {
 }
 
 /**
- * White on a wider black: one of them shows on any colour.
+ * A contour around the object: white, and black around that. No pixel of the object changes; where the object touches
+ * the edge of the frame there is no room for it.
  * @param {Context} context
  * @param {Shape} shape
  * @param {Rect} rect
- * @param {{dashed?: boolean, width?: number}} look
+ * @param {{dashed?: boolean, band?: number}} look
  */
-function paintOutline(context, shape, rect, { dashed = false, width = THIN } = {}) {
-  inMask(context, shape, rect, (scale) => {
-    context.lineJoin = "round";
-    if (dashed) context.setLineDash(DASH.map((length) => length / scale));
-    for (const [colour, wide] of /** @type {const} */ ([["#000", width + 2 * RIM], ["#fff", width]])) {
-      context.strokeStyle = colour;
-      context.lineWidth = wide / scale;
-      context.stroke(shape.path);
+function paintOutline(context, shape, rect, { dashed = false, band = BAND } = {}) {
+  const { part } = shape;
+  const out = GAP + 2 * band;
+  const place = {
+    ...{ x: rect.x + part.x * rect.width - out, y: rect.y + part.y * rect.height - out },
+    ...{ width: part.width * rect.width + 2 * out, height: part.height * rect.height + 2 * out },
+  };
+  paintAround(context, shape, rect, place, (over, scale) => {
+    over.lineJoin = "round";
+    if (dashed) over.setLineDash(DASH.map((length) => length / scale));
+    for (const [colour, wide] of /** @type {const} */ ([["#000", out], ["#fff", GAP + band]])) {
+      over.strokeStyle = colour;
+      over.lineWidth = (2 * wide) / scale;
+      over.stroke(shape.path);
     }
   });
+}
+
+/**
+ * Paints on a sheet of its own, cuts the object out of it, and lays it on the picture.
+ * @param {Context} context
+ * @param {Shape} shape
+ * @param {Rect} rect where the frame lies
+ * @param {Rect} place where `paint` paints, in CSS pixels
+ * @param {(over: Context, scale: number) => void} paint in pixels of the mask
+ */
+function paintAround(context, shape, rect, place, paint) {
+  const { width, height } = context.canvas;
+  sheet ??= document.createElement("canvas");
+  if (sheet.width !== width || sheet.height !== height) [sheet.width, sheet.height] = [width, height];
+  const over = sheet.getContext("2d");
+  if (!over) return;
+  const { a: zoom } = context.getTransform();
+  const [left, top] = [Math.max(0, Math.floor(zoom * place.x)), Math.max(0, Math.floor(zoom * place.y))];
+  const wide = Math.min(width, Math.ceil(zoom * (place.x + place.width))) - left;
+  const tall = Math.min(height, Math.ceil(zoom * (place.y + place.height))) - top;
+  if (wide <= 0 || tall <= 0) return;
+  over.setTransform(1, 0, 0, 1, 0, 0);
+  over.clearRect(left, top, wide, tall);
+  over.setTransform(context.getTransform());
+  inMask(over, shape, rect, (scale) => paint(over, scale));
+  inMask(over, shape, rect, (scale) => {
+    over.globalCompositeOperation = "destination-out";
+    over.lineJoin = "round";
+    over.lineWidth = (2 * GAP) / scale;
+    over.stroke(shape.path);
+    over.fill(shape.path, "evenodd");
+    over.imageSmoothingEnabled = false;
+    const { picture, box } = shape; // the path rounds corners of pixels, which count when zoomed
+    for (const [dx, dy] of /** @type {const} */ ([[0, 0], [1, 1], [1, -1], [-1, 1], [-1, -1]])) {
+      if (picture && box) over.drawImage(picture, box.x + (dx * GAP) / 2 / scale, box.y + (dy * GAP) / 2 / scale);
+    }
+  });
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(sheet, left, top, wide, tall, left, top, wide, tall);
+  context.restore();
 }
 
 /** Paints in pixels of the mask. @param {Context} context @param {Shape} shape @param {Rect} rect @param {(scale: number) => void} paint */

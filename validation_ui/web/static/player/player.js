@@ -1,17 +1,17 @@
 /** The frame-accurate player: pictures of a video and the mask of an object, together on one canvas. */
 
-import { Aim, percent, wayOf } from "./aim.js";
-import { Clock } from "./clock.js";
+import { wayOf } from "./actions.js";
+import { percent } from "./aim.js";
+import { build } from "./build.js";
 import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
 import { listen } from "./gestures.js";
-import { Look, after } from "./look.js";
 import { Notices } from "./notices.js";
 import { Route } from "./route.js";
-import { Screen } from "./screen.js";
-import { Shape } from "./shape.js";
+import { Scene } from "./scene.js";
 import { Timeline } from "./timeline.js";
-import { Track, nearest, placeOf } from "./track.js";
+import { Track, nearest } from "./track.js";
+import { Travel } from "./travel.js";
 
 export { ACTIONS, printed } from "./actions.js";
 
@@ -21,82 +21,72 @@ export { ACTIONS, printed } from "./actions.js";
  * @typedef {import("./types.js").Point} Point
  * @typedef {import("./types.js").Outline} Outline
  * @typedef {import("./types.js").Style} Style
- * @typedef {import("./types.js").Presented} Presented
  * @typedef {import("./types.js").Options} Options
  */
 
-const SPEEDS = [1, 1.5, 2, 0.25, 0.5];
-const ZOOM = 1.5;
-/** @type {Video} before the first is loaded */
-const NOTHING = {
-  ...{ times_s: [0], frame_count: 1, height_px: 9, width_px: 16, shown_height_px: 9, shown_width_px: 16 },
-  ...{ annotated: [], chunks: [] },
-};
+const ON_POINTS = "Picture. A click sets a point. Arrow keys move a crosshair, with Shift in big steps; Enter sets a point.";
+const ON_PICTURE = "Picture. A click plays or pauses. When zoomed, arrow keys move it.";
 
 export class Player {
+  /** Where it is and goes. */
+  travel = new Travel({
+    draw: (frame) => this.#draw(frame),
+    drawn: () => this.scene.presented?.frame ?? null,
+    want: (frames) => {
+      this.#frames.want(frames);
+      this.#wait();
+    },
+    say: (text) => this.#notices.say(text),
+    changed: () => this.#refresh(),
+  });
+  /** What lies on the picture. */
+  scene = new Scene({
+    repaint: () => this.#repaint(),
+    changed: () => this.#refresh(),
+    say: (text) => this.#notices.say(text),
+    styled: (style) => this.#options.onStyle?.(style),
+  });
   #root;
   #options;
   #frames;
-  #screen = new Screen();
-  #clock = new Clock(
-    (frame) => this.#show(frame),
-    () => this.#refresh(),
-  );
   #controls = new Controls((action) => action.run(this));
   #timeline = new Timeline({
-    seek: (frame) => this.seek(frame),
-    step: (by) => this.stepAnnotated(by),
-    step10: (by) => this.step10(by),
+    seek: (frame) => this.travel.seek(frame),
+    step: (by) => this.travel.stepAnnotated(by),
+    step10: (by) => this.travel.step10(by),
   });
   #notices;
   #resizes;
-
-  #route = new Route(NOTHING, null, false);
-  #look = new Look();
-  /** The frame asked for; the canvas may still show another. */
-  #target = 0;
-  /** @type {Presented | null} */
-  #presented = null;
-  /** @type {Set<number>} places in `annotated` whose frames, up to the next annotated one, were on the canvas */
-  #watched = new Set();
-  /** @type {[number, number] | null} */
-  #loop = null;
-  #aim = new Aim();
-  /** @type {Point[]} */
-  #points = [];
-  /** @type {{choice: number, frame: number, shape: Shape}[]} */
-  #outlines = [];
-  /** @type {number | null} */
-  #chosen = null;
   /** @type {() => void} */
   #firstShown = () => {};
 
   /** @param {HTMLElement} root the player fills it @param {Options} options */
   constructor(root, options = {}) {
+    const { screen } = this.scene;
     this.#root = root;
     this.#options = options;
     this.#frames = new Frames(() => this.#arrived(), options.limitBytes);
-    this.#notices = new Notices(root, this.#screen.element, this.#frames.retry);
+    this.#notices = new Notices(root, screen.element, this.#frames.retry);
+    this.scene.look.choose(options.style);
     root.classList.add("player");
     root.classList.toggle("player-still", Boolean(options.reducedMotion));
     root.replaceChildren(
-      this.#screen.element,
-      this.#screen.counter,
-      this.#notices.line,
-      this.#timeline.element,
+      screen.element,
+      build("div", "player-transport", {}, this.#controls.transport, this.#timeline.element),
+      build("div", "player-words", {}, screen.counter, this.#notices.line),
       this.#controls.element,
     );
-    this.#screen.canvas.addEventListener("keydown", this.#key);
-    this.#screen.canvas.addEventListener("blur", () => this.#setCrosshair(null));
-    listen(this.#screen.canvas, {
-      tap: (x, y) => this.#tap(this.#screen.view.toFrame(x, y)),
-      swipe: (by) => this.stepAnnotated(by),
-      pan: (dx, dy) => this.#move((view) => view.pan(dx, dy)),
-      zoom: (factor, x, y) => this.#move((view) => view.zoomAt(factor, x, y)),
-      zoomed: () => this.#screen.view.zoom > 1,
+    screen.canvas.addEventListener("keydown", this.#key);
+    screen.canvas.addEventListener("blur", () => this.scene.setCrosshair(null));
+    listen(screen.canvas, {
+      tap: (x, y) => this.#tap(screen.view.toFrame(x, y)),
+      swipe: (by) => this.travel.stepAnnotated(by),
+      pan: (dx, dy) => this.scene.move((view) => view.pan(dx, dy)),
+      zoom: (factor, x, y) => this.scene.move((view) => view.zoomAt(factor, x, y)),
+      zoomed: () => screen.view.zoom > 1,
     });
     this.#resizes = new ResizeObserver(() => this.#resize());
-    this.#resizes.observe(this.#screen.element);
+    this.#resizes.observe(screen.element);
     addEventListener("resize", this.#resize); // a window that moves to a screen with other pixels
     this.#resize();
   }
@@ -110,53 +100,48 @@ export class Player {
    * @throws {Error} a mask is damaged
    */
   async load(video, masks, { frame, view } = {}) {
-    this.pause();
-    this.#setRoute(video, masks);
-    this.#presented = null;
-    this.#watched.clear();
-    this.#loop = null;
-    this.#points = [];
-    this.#outlines = [];
-    this.#aim.at = null;
+    const route = this.#routeOf(video, masks);
+    this.travel.begin(route);
     this.#notices.say("");
-    this.#look.choose(view);
-    const aspect = video.width_px / video.height_px;
-    this.#screen.element.style.aspectRatio = String(aspect);
-    this.#screen.element.style.setProperty("--player-aspect", String(aspect));
-    this.#screen.view.reset(aspect);
-    this.#screen.clear();
+    this.scene.look.choose(view);
+    this.scene.clear(video);
     this.#frames.open(video);
     this.#firstShown();
     const first = new Promise((resolve) => (this.#firstShown = () => resolve(undefined)));
-    this.seek(frame ?? this.#route.visible[0]);
+    this.travel.seek(frame ?? route.visible[0]);
     this.#refresh();
     await first;
   }
 
   /** Shows the object, or hides it, without moving. @param {Masks | null} masks @throws {Error} a mask is damaged */
   setMasks(masks) {
-    this.#setRoute(this.#route.video, masks);
+    this.travel.route = this.#routeOf(this.travel.route.video, masks);
     this.#repaint();
     this.#refresh();
   }
 
   /** The frame the player is at or goes to. */
   get frame() {
-    return this.#target;
+    return this.travel.target;
   }
 
   /** What is on the canvas right now; null before the first picture. */
   get presented() {
-    return this.#presented;
+    return this.scene.presented;
   }
 
   get playing() {
-    return this.#clock.running;
+    return this.travel.playing;
   }
 
   /** Decoded pictures that are kept. @returns {{bytes: number, frames: number}} */
   get used() {
     return this.#frames.used;
+  }
+
+  /** The buttons that need not stand beside the picture. */
+  get buttons() {
+    return this.#controls.element;
   }
 
   /**
@@ -165,7 +150,7 @@ export class Player {
    * @returns {number} 0 to 1
    */
   watchedFrac() {
-    return this.#route.watchedFrac(this.#watched);
+    return this.travel.watchedFrac();
   }
 
   /** Fetches the beginning of the next video. @param {Video} video */
@@ -175,162 +160,41 @@ export class Player {
   }
 
   play() {
-    if (this.playing || !this.#route.video.annotated.length) return;
-    const order = this.#route.playable(this.#loop);
-    const first = order[0] ?? 0;
-    const ended = this.#target < first || this.#target >= (order.at(-1) ?? 0);
-    this.#notices.say("");
-    this.#playFrom(ended ? first : this.#target);
-    this.#refresh();
+    this.travel.play();
   }
 
   pause() {
-    if (!this.playing) return;
-    this.#clock.stop();
-    this.seek(this.#presented?.frame ?? this.#target);
-    this.#refresh();
-  }
-
-  toggle() {
-    if (this.playing) this.pause();
-    else this.play();
+    this.travel.pause();
   }
 
   /** @param {number} frame the nearest one that can be shown is taken */
   seek(frame) {
-    const to = nearest(this.#stops, frame);
-    if (this.#aim.on && !this.playing && to !== frame) {
-      this.#notices.say(`Moved to frame ${to}: points are set on annotated frames.`);
-    }
-    if (this.playing) this.#playFrom(to);
-    else this.#show(to);
-  }
-
-  /** @param {1 | -1} by */
-  stepAnnotated(by) {
-    this.#stepOver(this.#route.video.annotated, by);
-  }
-
-  /** One frame of the source; in light mode and while pointing one annotated frame. @param {1 | -1} by */
-  step(by) {
-    this.#stepOver(this.#stops, by);
-  }
-
-  /** @param {1 | -1} by */
-  step10(by) {
-    this.#stepOver(this.#stops, by, 10);
-  }
-
-  /** To the first frame where the object is seen. */
-  home() {
-    this.pause();
-    this.seek(this.#route.visible[0]);
-  }
-
-  /** To the last annotated frame where the object is seen. */
-  end() {
-    this.pause();
-    this.seek(this.#route.visible[1]);
-  }
-
-  /** @param {1 | -1} by */
-  nextVisibilityChange(by) {
-    const changes = this.#route.track?.changes ?? [];
-    const at = this.#target;
-    const to = by > 0 ? changes.find((frame) => frame > at) : changes.findLast((frame) => frame < at);
-    this.pause();
-    if (to === undefined) this.#notices.say(`The object's visibility does not change ${by > 0 ? "after" : "before"} this frame.`);
-    else this.seek(to);
-  }
-
-  setLoopStart() {
-    const { frame_count } = this.#route.video;
-    const end = this.#loop?.[1] ?? frame_count - 1;
-    this.#setLoop([this.#target, end > this.#target ? end : frame_count - 1]);
-  }
-
-  setLoopEnd() {
-    const start = this.#loop?.[0] ?? 0;
-    this.#setLoop([start < this.#target ? start : 0, this.#target]);
-  }
-
-  clearLoop() {
-    this.#setLoop(null);
-  }
-
-  /** @param {number} speed 0.25 to 2 */
-  setSpeed(speed) {
-    this.#clock.speed = Math.min(2, Math.max(0.25, speed));
-    this.#refresh();
-  }
-
-  cycleSpeed() {
-    this.setSpeed(after(SPEEDS, this.#clock.speed));
-  }
-
-  toggleMask() {
-    this.#look.on = !this.#look.on;
-    this.#restyle();
-  }
-
-  /** @param {boolean} hidden as long as a key is held */
-  holdMask(hidden) {
-    this.#look.held = hidden;
-    this.#restyle();
-  }
-
-  cycleOpacity() {
-    this.#look.cycleOpacity();
-    this.#restyle();
-  }
-
-  cycleStyle() {
-    this.#look.cycleStyle();
-    this.#restyle();
-  }
-
-  zoomIn() {
-    this.#move((view) => view.zoomAt(ZOOM));
-  }
-
-  zoomOut() {
-    this.#move((view) => view.zoomAt(1 / ZOOM));
-  }
-
-  zoomReset() {
-    this.#move((view) => view.reset());
-  }
-
-  zoomToObject() {
-    const shape = this.#presented && this.#route.track?.at(this.#presented.frame).shape;
-    if (shape) this.#move((view) => view.fit(shape.part));
-    else this.#notices.say("The object is not visible here.");
+    this.travel.seek(frame);
   }
 
   /** Whether a click on the picture, or Enter at the crosshair, sets a point. @param {boolean} on */
   pointing(on) {
-    this.#aim.on = on;
-    this.#setCrosshair(null);
-    if (on && !this.playing) this.seek(this.#target);
+    this.scene.aim.on = this.travel.annotatedOnly = on;
+    this.scene.setCrosshair(null);
+    if (on && !this.playing && this.presented) this.travel.seek(this.frame);
     this.#refresh();
+  }
+
+  /** Puts the keyboard on the picture. */
+  focus() {
+    this.scene.screen.canvas.focus();
   }
 
   /** Numbered from 1, each shown on its frame. @param {Point[]} points */
   setPoints(points) {
-    this.#points = points;
+    this.scene.points = points;
     this.#repaint();
     this.#refresh();
   }
 
   /** Numbered by choice + 1, each shown on its frame. @param {Outline[] | null} outlines @param {number | null} [chosen] */
   setOutlines(outlines, chosen = null) {
-    this.#outlines = (outlines ?? []).map(({ choice, frame, size, counts }) => ({
-      choice,
-      frame,
-      shape: new Shape(counts, size),
-    }));
-    this.#chosen = chosen;
-    this.#repaint();
+    this.scene.setOutlines(outlines, chosen);
   }
 
   /** Names the keys in the buttons' titles. @param {Record<string, string>} keys action -> key as printed, "" for none */
@@ -340,11 +204,16 @@ export class Player {
 
   destroy() {
     this.#firstShown();
-    this.#clock.destroy();
+    this.travel.destroy();
     this.#frames.destroy();
     this.#resizes.disconnect();
     removeEventListener("resize", this.#resize);
     this.#root.replaceChildren();
+  }
+
+  /** @param {Video} video @param {Masks | null} masks */
+  #routeOf(video, masks) {
+    return new Route(video, masks && new Track(masks), Boolean(this.#options.lightMode));
   }
 
   /** Paints frame k if its picture is there. @param {number} k */
@@ -352,129 +221,67 @@ export class Player {
     const bitmap = this.#frames.get(k);
     if (!bitmap) return false;
     this.#frames.pinned = k;
-    const { shown, text } = this.#screen.draw(k, bitmap, {
-      video: this.#route.video,
-      track: this.#route.track,
-      look: this.#look,
-      points: this.#points,
-      outlines: this.#outlines,
-      chosen: this.#chosen,
-      crosshair: this.#aim.at,
-    });
-    this.#presented = shown;
-    this.#watched.add(placeOf(this.#route.video.annotated, k));
+    const text = this.scene.draw(k, bitmap, this.travel.route);
+    this.travel.saw(k);
     this.#timeline.show(k, text);
     this.#firstShown();
-    this.#options.onFrame?.(shown);
+    if (this.presented) this.#options.onFrame?.(this.presented);
     return true;
   }
 
   #repaint() {
-    if (this.#presented) this.#draw(this.#presented.frame);
-  }
-
-  /** Goes to a frame: paints it, or waits for it with the one before left as it is. @param {number} frame */
-  #show(frame) {
-    this.#target = frame;
-    const shown = this.#draw(frame);
-    this.#frames.want(this.playing ? this.#route.coming(frame, this.#loop) : this.#route.near(frame));
-    this.#wait();
-    return shown;
-  }
-
-  /** @param {number} frame */
-  #playFrom(frame) {
-    const order = this.#route.playable(this.#loop);
-    this.#clock.start(order, this.#route.edges(order), placeOf(order, frame), this.#loop !== null);
-    this.#show(order[placeOf(order, frame)] ?? 0);
+    if (this.presented) this.#draw(this.presented.frame);
   }
 
   /** A picture came or a chunk failed. */
   #arrived() {
     // while playing the clock comes back for it
-    if (!this.playing && this.#presented?.frame !== this.#target) this.#draw(this.#target);
+    if (!this.playing && this.presented?.frame !== this.frame) this.#draw(this.frame);
     this.#wait();
   }
 
   #wait() {
-    const there = this.#presented?.frame === this.#target;
-    this.#notices.wait(there ? null : this.#target, there ? null : this.#frames.error(this.#target));
-  }
-
-  /** Frames one can stop at, ascending. */
-  get #stops() {
-    return this.#route.stops(this.#aim.on && !this.playing);
-  }
-
-  /** @param {Video} video @param {Masks | null} masks */
-  #setRoute(video, masks) {
-    this.#route = new Route(video, masks && new Track(masks), Boolean(this.#options.lightMode));
-  }
-
-  /** @param {number[]} list @param {1 | -1} by @param {number} [frames] at least so many */
-  #stepOver(list, by, frames = 1) {
-    this.pause();
-    const goal = this.#target + by * frames;
-    const to = by > 0 ? list.find((frame) => frame >= goal) : list.findLast((frame) => frame <= goal);
-    this.#notices.say("");
-    this.seek(to ?? (by > 0 ? list.at(-1) : list[0]) ?? 0);
-  }
-
-  /** @param {[number, number] | null} loop */
-  #setLoop(loop) {
-    this.#loop = loop;
-    this.#notices.say(loop ? `Loop from frame ${loop[0]} to ${loop[1]}.` : "No loop.");
-    if (this.playing) this.seek(this.#target);
-    this.#refresh();
-  }
-
-  #restyle() {
-    this.#repaint();
-    this.#refresh();
-  }
-
-  /** @param {(view: import("./view.js").View) => void} change */
-  #move(change) {
-    change(this.#screen.view);
-    this.#screen.canvas.classList.toggle("player-zoomed", this.#screen.view.zoom > 1);
-    this.#repaint();
+    const there = this.presented?.frame === this.frame;
+    this.#notices.wait(there ? null : this.frame, there ? null : this.#frames.error(this.frame));
   }
 
   #resize = () => {
-    this.#screen.resize();
-    this.#move((view) => view.pan(0, 0));
+    this.scene.screen.resize();
+    this.scene.move((view) => view.pan(0, 0));
   };
 
-  /** @param {{x: number, y: number}} at fractions of the frame */
+  /**
+   * A click sets a point; while it plays it is stopped for that, at the annotated frame nearest to what was seen. Where
+   * no points are wanted, a click plays or pauses.
+   * @param {{x: number, y: number}} at fractions of the frame
+   */
   #tap({ x, y }) {
-    if (!this.#aim.on || x < 0 || x > 1 || y < 0 || y > 1) return;
+    if (!this.scene.aim.on) this.travel.toggle();
+    if (!this.scene.aim.on || x < 0 || x > 1 || y < 0 || y > 1) return;
     if (this.playing) {
+      const to = nearest(this.travel.route.video.annotated, this.presented?.frame ?? this.frame);
       this.pause();
-      this.#notices.say(`Stopped at frame ${this.#target}: now point again.`);
-    } else if (this.#presented?.frame === this.#target) {
-      this.#options.onPoint?.({ frame: this.#target, x, y });
+      this.seek(to);
+      this.#notices.say(`Stopped at frame ${to}. Click again if the point is beside the object.`);
     }
-  }
-
-  /** @param {{x: number, y: number} | null} at */
-  #setCrosshair(at) {
-    this.#aim.at = at;
-    this.#repaint();
+    if (this.presented?.frame === this.frame) this.#options.onPoint?.({ frame: this.frame, x, y });
+    else this.#notices.say(`Frame ${this.frame} is not loaded yet: point again when it is.`);
   }
 
   /** @param {KeyboardEvent} event */
   #key = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const way = wayOf(event);
-    const { canvas, view } = this.#screen;
-    if (way && this.#aim.on) {
-      this.#aim.nudge(...way);
+    const { aim, screen } = this.scene;
+    if (way && aim.on) {
+      aim.nudge(...way);
       this.#repaint();
-      this.#notices.say(this.#aim.words);
-    } else if (way && view.zoom > 1) {
-      this.#move(() => view.pan(-5 * way[0] * canvas.clientWidth, -5 * way[1] * canvas.clientHeight));
-    } else if (event.key === "Enter" && this.#aim.on && this.#aim.at) {
-      this.#tap(this.#aim.at);
+      this.#notices.say(aim.words);
+    } else if (way && screen.view.zoom > 1) {
+      const { clientWidth, clientHeight } = screen.canvas;
+      this.scene.move((view) => view.pan(-5 * way[0] * clientWidth, -5 * way[1] * clientHeight));
+    } else if (event.key === "Enter" && aim.on && aim.at) {
+      this.#tap(aim.at);
     } else {
       return;
     }
@@ -483,25 +290,26 @@ export class Player {
   };
 
   #refresh() {
-    this.#timeline.mark(this.#route.video.frame_count, {
-      spans: this.#route.spans,
-      loop: this.#loop,
-      points: this.#points.map(({ frame }) => frame),
+    const { travel, scene } = this;
+    this.#timeline.mark(travel.route.video.frame_count, {
+      spans: travel.route.spans,
+      loop: travel.loop,
+      points: scene.points.map(({ frame }) => frame),
     });
     this.#controls.show({
       playing: this.playing,
-      mask: this.#look.on,
-      hasMasks: this.#route.track !== null,
-      loops: this.#loop !== null,
+      mask: scene.look.on,
+      hasMasks: travel.route.track !== null,
+      isOpaque: scene.look.style !== "outline",
+      loops: travel.loop !== null,
       texts: {
-        speed: `${this.#clock.speed}×`,
-        opacity: percent(this.#look.opacity),
-        style: this.#look.style,
+        speed: `${travel.speed}×`,
+        opacity: percent(scene.look.opacity),
+        style: scene.look.style,
       },
     });
-    const { canvas } = this.#screen;
-    const pointing = "Picture. Arrow keys move a crosshair, with Shift in big steps; Enter sets a point.";
-    canvas.setAttribute("aria-label", this.#aim.on ? pointing : "Picture. When zoomed, arrow keys move it.");
-    canvas.classList.toggle("player-pointing", this.#aim.on);
+    const { canvas } = scene.screen;
+    canvas.setAttribute("aria-label", scene.aim.on ? ON_POINTS : ON_PICTURE);
+    canvas.classList.toggle("player-pointing", scene.aim.on);
   }
 }

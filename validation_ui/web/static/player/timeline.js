@@ -1,5 +1,6 @@
 /** The strip below the picture: where the object is seen, the loop, the points, the position. It is a slider for mouse, touch and keyboard. */
 
+import { STRIP_KEYS } from "./actions.js";
 import { build } from "./build.js";
 
 /** @typedef {{spans: [number, number][], loop: [number, number] | null, points: number[]}} Marks */
@@ -67,21 +68,10 @@ export class Timeline {
   /** @param {KeyboardEvent} event */
   #key = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    /** @type {Record<string, () => void>} */
-    const moves = {
-      ArrowLeft: () => this.moves.step(-1),
-      ArrowDown: () => this.moves.step(-1),
-      ArrowRight: () => this.moves.step(1),
-      ArrowUp: () => this.moves.step(1),
-      PageDown: () => this.moves.step10(-1),
-      PageUp: () => this.moves.step10(1),
-      Home: () => this.moves.seek(0),
-      End: () => this.moves.seek(this.#count - 1),
-    };
-    const move = moves[event.key];
+    const move = STRIP_KEYS.find(({ key }) => key === event.key);
     if (!move) return;
     event.preventDefault();
     event.stopPropagation(); // Home and End mean something else to the page
-    move();
+    move.run({ ...this.moves, last: this.#count - 1 });
   };
 }

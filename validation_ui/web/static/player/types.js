@@ -8,10 +8,12 @@
  * @typedef {{size: [number, number], annotated: number[], rles: (string | null)[]}} Masks size is [height, width]
  * @typedef {{frame: number, x: number, y: number}} Point
  * @typedef {{choice: number, frame: number, size: [number, number], counts: string}} Outline
- * @typedef {"fill" | "outline" | "spotlight"} Style
+ * @typedef {"outline" | "fill" | "spotlight"} Style
  * @typedef {{frame: number, mask: number | null, exact: boolean}} Presented what the canvas shows right now: `mask` is
  *   the annotated frame whose mask was painted, null where none was; `exact` says that `frame` itself is annotated
- * @typedef {{lightMode?: boolean, reducedMotion?: boolean, limitBytes?: number, onFrame?: (shown: Presented) => void,
- *   onPoint?: (point: Point) => void}} Options limitBytes: decoded pictures kept, 256 MiB by default
+ * @typedef {{lightMode?: boolean, reducedMotion?: boolean, limitBytes?: number, style?: string,
+ *   onStyle?: (style: Style) => void, onFrame?: (shown: Presented) => void, onPoint?: (point: Point) => void}} Options
+ *   limitBytes: decoded pictures kept, 256 MiB by default; style: how masks are shown at first; onStyle: the person
+ *   chose another way
  */
 export {};

@@ -1,4 +1,4 @@
-/** Adjudication: what the others said, without their names, beside the item; then a decision of one's own. */
+/** Adjudication: what the others said, without their names, beside the form for one's own decision. */
 
 import { h } from "./build.js";
 import { showDiff } from "./diff.js";
@@ -30,9 +30,9 @@ export class Adjudicate {
     const { item, opinions } = context.view;
     this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: false, keys: context.keys,
       decisions: ["accept", "edit", "reject"], onChange: context.changed });
-    this.root = h("div", {}, this.verdicts.root);
-    this.verdicts.expression.after(h("section", { class: "opinions", "aria-label": "What the others said" },
-      ...opinions.map((opinion) => this.opinion(opinion, item.parts))));
+    this.root = this.verdicts.root;
+    this.aside = h("section", { class: "opinions", "aria-label": "What the others said" },
+      ...opinions.map((opinion) => this.opinion(opinion, item.parts)));
   }
 
   /**
@@ -76,6 +76,10 @@ export class Adjudicate {
     return actOn(this.verdicts, name);
   }
 
+  plays() {
+    return true;
+  }
+
   async submit() {
     if (this.verdicts.check()) await this.context.send(this.verdicts.submission(this.context.player.watchedFrac()));
   }
@@ -91,7 +95,7 @@ export class Adjudicate {
 
   /** @param {Record<string, string>} fields */
   refused(fields) {
-    this.verdicts.setErrors(fields);
+    return this.verdicts.refused(fields);
   }
 
   onFrame() {}

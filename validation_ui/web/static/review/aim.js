@@ -27,7 +27,8 @@ export class AimForm {
     ], (value) => this.choose(/** @type {Aim["answer"]} */ (value)));
     this.answer.root.classList.add("aim-answer");
 
-    this.first = h("p", { class: "hint" }, "Watch first. To point, choose “Point at it”, then click the object.");
+    this.first = h("p", { class: "hint" }, "Watch, then click the object in the picture, on two frames at least 1 second apart. ",
+      h("span", { class: "by-key" }, keys.badge("point"), " points with the arrow keys."));
     this.hint = h("p", { class: "hint" });
     this.points = h("ol", { class: "points" });
     this.second = h("button", { type: "button", onclick: () => this.goOn() }, "1 second on ", keys.badge("second"));
@@ -41,30 +42,28 @@ export class AimForm {
     this.counting = h("div", { class: "field counting" }, h("label", { for: id }, "How many objects fit the text?"),
       this.candidates);
     this.root = h("div", { class: "aim" }, this.answer.root, this.first, this.pointing, this.counting);
-    this.isOn = false;
     this.show();
   }
 
   /** @param {Aim["answer"]} answer */
   choose(answer) {
     this.set({ answer });
-    this.turn(answer === "pointed");
     if (answer === "ambiguous") this.candidates.focus();
     else if (answer === "absent") this.answer.focus();
     return true;
   }
 
-  /** Pointing on or off; off, a click on the picture does what the player does with it. */
-  toggle() {
-    if (this.aim.answer !== "pointed") return this.choose("pointed");
-    this.turn(!this.isOn);
-    this.context.say(this.isOn ? "Pointing is on" : "Pointing is off");
+  /** Point with the arrow keys: the picture takes the focus. */
+  byKeyboard() {
+    this.set({ answer: "pointed" });
+    this.context.player.pause();
+    this.context.player.focus();
+    this.context.say("Arrow keys move a crosshair, with Shift in big steps. Enter sets the point.");
     return true;
   }
 
-  /** @param {boolean} on */
+  /** Whether a click on the picture points. @param {boolean} on */
   turn(on) {
-    this.isOn = on;
     this.context.player.pointing(on);
     this.show();
   }
@@ -124,7 +123,7 @@ export class AimForm {
     const missing = (brief ? 1 : MOST_POINTS) - points.length;
     this.hint.textContent = missing <= 0 ? "Done. Click again to move a point."
       : points.length ? "Click it once more, at least 1 second away."
-        : "Click the object on two frames at least 1 second apart. Arrow keys move a crosshair.";
+        : "Click the object on two frames at least 1 second apart.";
     this.second.hidden = points.length !== 1 || brief;
     fill(this.points, ...points.map((point, n) => h("li", {},
       h("button", { type: "button", onclick: () => this.context.player.seek(point.frame) },
@@ -139,9 +138,11 @@ export class AimForm {
     const { answer, points, candidates, brief } = this.aim;
     const [input] = this.answer.inputs.values();
     const wants = brief ? 1 : MOST_POINTS;
-    if (input) setError(input, this.answer.root, answer ? null : "Point at it, or say that several fit or none.");
+    if (input) setError(input, this.answer.root, answer ? null : "Click it in the picture, or say that several fit or none.");
     const few = answer === "pointed" && points.length < wants;
     setError(this.brief, this.pointing, few ? `${wants - points.length === 1 ? "One more point" : "Two points"}, please.` : null);
+    if (!answer) this.answer.focus();
+    if (few) (this.second.hidden ? this.brief : this.second).focus();
     const uncounted = answer === "ambiguous" && !(candidates !== null && Number.isInteger(candidates) && candidates >= 2);
     setError(this.candidates, this.counting, uncounted ? "Two or more." : null);
     if (uncounted) this.candidates.focus();

@@ -35,10 +35,8 @@ export class Blind {
     this.sends = "Answer";
     this.head = h("div", {});
     this.body = h("div", {});
-    this.error = h("p", { class: "error", role: "alert", hidden: true });
-    this.root = h("div", {}, this.head, this.body, this.error);
+    this.root = h("div", {}, this.head, this.body);
     this.busy = false;
-    this.isRevealed = false; // also while the outlines are shown: the object is one of them
     this.enter(this.view.pointing);
   }
 
@@ -48,16 +46,16 @@ export class Blind {
    * @param {Pointing | null} pointing
    */
   enter(pointing) {
-    this.isRevealed = pointing !== null; // or answered, which is as final
-    this.error.hidden = true;
     const expression = h("p", { class: "expression", lang: "en" },
       this.view.item.parts.map(({ text }) => text).join(" "));
     if (pointing?.waits) {
       this.context.goOn("Answered. The object is shown when the other texts of this video are answered too");
       return;
     }
-    if (!pointing) fill(this.body, expression, this.aim.root);
-    else if (pointing.revealed) this.reveal(pointing);
+    if (!pointing) {
+      fill(this.body, expression, this.aim.root);
+      this.aim.turn(true);
+    } else if (pointing.revealed) this.reveal(pointing);
     else {
       this.aim.turn(false);
       this.extent = new ExtentForm(this.context, pointing.outlines);
@@ -84,9 +82,16 @@ export class Blind {
     fill(this.head, head);
     fill(this.body, verdicts.root);
     head.focus();
-    const masks = await api("GET", `/api/slots/${id}/masks`);
-    showMasks(masks);
-    player.setPoints(this.aim.aim.points);
+    try {
+      showMasks(await api("GET", `/api/slots/${id}/masks`));
+      player.setPoints(pointing.hit ? [] : this.aim.aim.points); // a mark on the object hides what is judged now
+    } catch (error) {
+      this.context.trouble(error, () => this.reveal(pointing));
+    }
+  }
+
+  plays() {
+    return !this.verdicts && !this.extent && this.aim.aim.answer === "";
   }
 
   /** @param {string} name */
@@ -94,7 +99,7 @@ export class Blind {
     if (this.verdicts) return actOn(this.verdicts, name);
     const number = /^pick_([1-9])$/.exec(name)?.[1];
     if (this.extent) return number !== undefined && this.extent.choose(Number(number) - 1);
-    if (name === "point") return this.aim.toggle();
+    if (name === "point") return this.aim.byKeyboard();
     if (name === "ambiguous" || name === "absent") return this.aim.choose(name);
     return name === "second" && this.aim.goOn();
   }
@@ -126,10 +131,7 @@ export class Blind {
       // the answer may have arrived although its confirmation did not: ask what the server has
       const now = error.status === 409 ? await api("GET", `/api/slots/${id}`).catch(() => null) : null;
       if (now?.pointing) this.enter(now.pointing);
-      else {
-        this.error.textContent = error.message;
-        this.error.hidden = false;
-      }
+      else this.context.trouble(error, () => this.submit());
     } finally {
       this.busy = false;
     }
@@ -144,12 +146,12 @@ export class Blind {
     this.judged = { ...blank(), ...draft };
     this.verdicts?.restore(draft);
     this.aim.aim = { ...NO_AIM, ...draft.aim };
-    if (!this.verdicts && !this.extent) this.aim.turn(this.aim.aim.answer === "pointed");
+    if (!this.verdicts && !this.extent) this.aim.show();
   }
 
   /** @param {Record<string, string>} fields */
   refused(fields) {
-    this.verdicts?.setErrors(fields);
+    return this.verdicts?.refused(fields) ?? false;
   }
 
   onFrame() {}

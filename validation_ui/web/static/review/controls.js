@@ -21,8 +21,9 @@ export class Segmented {
    * @param {Node | string} legend
    * @param {{value: V, label: string, badge?: Node | null, key?: string}[]} options
    * @param {(value: V) => void} onChange  by the person, not by `value = …`
+   * @param {Node[]} between  what stands between the legend and the bar
    */
-  constructor(legend, options, onChange) {
+  constructor(legend, options, onChange, ...between) {
     const name = newId("choice");
     /** @type {Map<V, HTMLInputElement>} */
     this.inputs = new Map();
@@ -32,7 +33,7 @@ export class Segmented {
       this.inputs.set(value, input);
       this.bar.append(h("label", { class: `segment is-${value}` }, input, h("span", {}, label, badge)));
     }
-    this.root = h("fieldset", { class: "segmented" }, h("legend", {}, legend), this.bar);
+    this.root = h("fieldset", { class: "segmented" }, h("legend", {}, legend), ...between, this.bar);
   }
 
   get value() {

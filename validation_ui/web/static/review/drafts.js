@@ -6,24 +6,27 @@
  */
 
 import { ApiError, api } from "../lib/api.js";
-import { get, put, remove } from "./db.js";
+import { all, get, put, putNow, remove, tabMemory } from "./db.js";
 
 /** @typedef {import("./types.js").Draft} Draft */
 /** @typedef {import("./types.js").SlotView} SlotView */
 /** @typedef {{body: Draft, version: number}} Stored */
-/** @typedef {{key: string, body: Draft, version: number, dirty: boolean}} Local */
+/** @typedef {{key: string, slot: number, title: string, body: Draft, version: number, dirty: boolean}} Local */
 
 const LOCAL_MS = 300;
 const SERVER_MS = 5_000;
+const AGAIN_MS = 15_000; // after the server did not take it
 
-/** Which tab this is; survives a reload, not a crash. */
-const tab = sessionStorage.getItem("tab") ?? crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-sessionStorage.setItem("tab", tab);
+/** Which tab this is; survives a reload, not a crash. A tab that is a copy of another gets a name of its own. */
+const tab = tabMemory.get("tab") ?? crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+tabMemory.set("tab", null);
+addEventListener("pagehide", () => tabMemory.set("tab", tab));
+addEventListener("pageshow", () => tabMemory.set("tab", null));
 
 export class Drafts {
   /**
    * @param {number} person
-   * @param {{onSaved: () => void, choose: (mine: Draft, theirs: Draft) => Promise<"mine" | "theirs">,
+   * @param {{onSaved: () => void, onTrouble: (error: ApiError, isKept: boolean) => void, choose: (mine: Draft, theirs: Draft) => Promise<"mine" | "theirs">,
    *   onTheirs: (body: Draft) => void}} calls
    */
   constructor(person, calls) {
@@ -35,6 +38,13 @@ export class Drafts {
     this.localTimer = undefined;
     /** @type {number | undefined} */
     this.serverTimer = undefined;
+    this.isKept = true; // by this browser, when the page is closed
+    addEventListener("beforeunload", (event) => { if (this.atRisk) event.preventDefault(); });
+  }
+
+  /** Whether something would be lost if the page were closed now. */
+  get atRisk() {
+    return Boolean(this.current?.local.dirty) && !this.isKept;
   }
 
   /** @param {number} slot */
@@ -53,10 +63,11 @@ export class Drafts {
     const slot = view.slot.id;
     const key = this.key(slot);
     /** @type {Local | undefined} */
-    const local = await get("drafts", key).catch(() => undefined);
+    const local = await get("drafts", key);
     const server = view.draft;
     const version = server?.version ?? 0;
-    this.current = { slot, local: { key, body: local?.body ?? {}, version, dirty: false } };
+    const title = view.item.parts.map(({ text }) => text).join(" ");
+    this.current = { slot, local: { key, slot, title, body: local?.body ?? {}, version, dirty: false } };
     if (!server) return local?.body ?? null;
     if (!local?.dirty) return server.body;
     const isMine = local.version === version || server.body.tab === local.body.tab;
@@ -83,20 +94,31 @@ export class Drafts {
     await this.saveLocal();
   }
 
+  /** Save at once, here and on the server, as the page may go away. */
+  keep() {
+    if (this.current && this.localTimer !== undefined) {
+      clearTimeout(this.localTimer);
+      this.localTimer = undefined;
+      this.isKept = putNow("drafts", this.current.local);
+    }
+    this.saveServer(true);
+  }
+
   async saveLocal() {
     clearTimeout(this.localTimer);
     this.localTimer = undefined;
-    if (this.current) await put("drafts", this.current.local).catch(() => {}); // private windows may forbid it
+    if (this.current) this.isKept = await put("drafts", this.current.local);
   }
 
-  async saveServer() {
+  /** @param {boolean} [keepalive] the page is going away */
+  async saveServer(keepalive = false) {
     clearTimeout(this.serverTimer);
     this.serverTimer = undefined;
     if (!this.current?.local.dirty) return;
     const { slot, local } = this.current;
     const sent = local.body;
     try {
-      const { version } = await api("PUT", `/api/slots/${slot}/draft`, { body: sent, version: local.version });
+      const { version } = await api("PUT", `/api/slots/${slot}/draft`, { body: sent, version: local.version }, { keepalive });
       local.version = version;
       local.dirty = local.body !== sent;
       this.calls.onSaved();
@@ -107,15 +129,22 @@ export class Drafts {
   }
 
   /**
-   * Another tab saved first: ask. Anything else (offline, lease lost): the browser's own copy stays, and the next
-   * change tries again.
+   * Another tab saved first: ask. Anything else (offline, slot gone): the browser's own copy stays, the person is told,
+   * and it is tried again.
    *
    * @param {number} slot
    * @param {Local} local
    * @param {unknown} error
    */
   async refused(slot, local, error) {
-    if (!(error instanceof ApiError) || error.code !== "draft_conflict") return;
+    if (!(error instanceof ApiError)) return;
+    if (error.code !== "draft_conflict") {
+      if (this.current?.slot !== slot) return;
+      await this.saveLocal();
+      if (error.code !== "lease_lost") this.serverTimer ??= setTimeout(() => this.saveServer(), AGAIN_MS);
+      this.calls.onTrouble(error, this.isKept);
+      return;
+    }
     const theirs = /** @type {Stored} */ (error.error.theirs);
     local.version = theirs.version;
     const keep = theirs.body.tab === tab ? "mine" : await this.calls.choose(local.body, theirs.body);
@@ -133,7 +162,23 @@ export class Drafts {
     if (!this.current) return;
     const { key } = this.current.local;
     this.leave();
-    await remove("drafts", key).catch(() => {});
+    await remove("drafts", key);
+  }
+
+  /**
+   * Drafts of this person that are not the one that is open.
+   *
+   * @returns {Promise<Local[]>}
+   */
+  async others() {
+    /** @type {Local[]} */
+    const kept = await all("drafts");
+    return kept.filter(({ key, slot }) => key === this.key(slot) && slot !== this.current?.slot);
+  }
+
+  /** @param {Local} local */
+  async forget(local) {
+    await remove("drafts", local.key);
   }
 
   /** Stop saving; what is saved stays. */

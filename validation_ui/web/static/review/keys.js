@@ -1,6 +1,6 @@
 /** Every key of the screen, in one table: dispatch, help and remapping read it. */
 
-import { ACTIONS as PLAYER_ACTIONS } from "../player/actions.js";
+import { ACTIONS as PLAYER_ACTIONS, PICTURE_KEYS, STRIP_KEYS } from "../player/actions.js";
 import { h, kbd } from "./build.js";
 
 /**
@@ -10,20 +10,21 @@ import { h, kbd } from "./build.js";
 
 /** @type {Action[]} */
 const REVIEW_ACTIONS = [
+  { name: "all_right", label: "All parts are right: accept", defaultKey: "KeyY", group: "Decide" },
   { name: "accept", label: "Accept", defaultKey: "KeyA", group: "Decide" },
   { name: "edit", label: "Edit the text", defaultKey: "KeyE", group: "Decide" },
   { name: "reject", label: "Reject", defaultKey: "KeyR", group: "Decide" },
   { name: "flag", label: "Flag for the adjudicator", defaultKey: "KeyF", group: "Decide" },
   { name: "note", label: "Write a note", defaultKey: "KeyN", group: "Decide" },
   { name: "short", label: "Write the short expression", defaultKey: "KeyW", group: "Decide" },
-  { name: "submit", label: "Send (Ctrl+Enter while typing)", defaultKey: "Enter", group: "Decide" },
+  { name: "submit", label: "Send", defaultKey: "Enter", group: "Decide" },
   { name: "skip", label: "Skip this item", defaultKey: "KeyX", group: "Decide" },
   { name: "undo", label: "Undo my last answer", defaultKey: "KeyU", group: "Decide" },
   ...[1, 2, 3].map((n) => ({ name: `pick_${n}`, label: `Change the verdict of part ${n}, or choose outline ${n}`,
     defaultKey: `Digit${n}`, group: "Verdicts" })),
   ...[4, 5, 6, 7, 8, 9].map((n) => ({ name: `pick_${n}`, label: `Choose outline ${n}`,
     defaultKey: `Digit${n}`, group: "Verdicts" })),
-  { name: "point", label: "Pointing on or off", defaultKey: "KeyP", group: "Point" },
+  { name: "point", label: "Point with the arrow keys: go to the picture", defaultKey: "KeyP", group: "Point" },
   { name: "ambiguous", label: "Several objects fit", defaultKey: "KeyG", group: "Point" },
   { name: "absent", label: "No such object", defaultKey: "KeyB", group: "Point" },
   { name: "second", label: "One second on, for the second point", defaultKey: "KeyT", group: "Point" },
@@ -34,6 +35,17 @@ const REVIEW_ACTIONS = [
 export const ACTIONS = [
   ...REVIEW_ACTIONS,
   ...PLAYER_ACTIONS.map(({ name, label, defaultKey }) => ({ name, label, defaultKey, group: "Video" })),
+];
+
+/**
+ * Keys that are as the browser or a control has them, and cannot be changed: where they work, and what they do there.
+ * @type {{key: string, label: string}[]}
+ */
+export const FIXED_KEYS = [
+  { key: "Ctrl+Enter", label: "While typing: send" },
+  { key: "Escape", label: "Leave a text field; close a window" },
+  { key: "Tab", label: "To the next control; with Shift to the one before" },
+  ...[...STRIP_KEYS, ...PICTURE_KEYS].map(({ key, label }) => ({ key, label })),
 ];
 
 const SHOWN = new Map(Object.entries({ Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Slash: "/",
@@ -83,7 +95,7 @@ export class Keys {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const target = event.target instanceof Element ? event.target : document.body;
     if (target.matches(TYPED_IN)) {
-      if (event.key === "Escape" && target instanceof HTMLElement) target.blur();
+      if (event.key === "Escape" && target instanceof HTMLElement) target.blur(); // FIXED_KEYS says so
       else if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       else if (this.run("submit")) event.preventDefault();
       return;
@@ -111,6 +123,11 @@ export class Keys {
   /** Show all keys. */
   help() {
     const groups = [...new Set(ACTIONS.map((action) => action.group))];
+    const row = (/** @type {string[]} */ keys, /** @type {string} */ label) =>
+      h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, label));
+    /** @type {Map<string, string[]>} keys that do the same */
+    const fixed = new Map();
+    for (const { key, label } of FIXED_KEYS) fixed.set(label, [...(fixed.get(label) ?? []), keyLabel(key)]);
     const dialog = h("dialog", { class: "ask help", "aria-labelledby": "help-title" },
       h("form", { method: "dialog", class: "help-head" }, h("h2", { id: "help-title" }, "Keys"),
         h("button", { class: "primary" }, "Close")),
@@ -118,7 +135,9 @@ export class Keys {
         : "They rest while you type. Change them, or turn them off, in your account."),
       h("div", { class: "help-groups" }, ...groups.map((group) => h("section", {}, h("h3", {}, group),
         h("dl", {}, ...ACTIONS.filter((action) => action.group === group).map(({ name, label }) =>
-          h("div", {}, h("dt", {}, h("kbd", {}, keyLabel(this.bindings.get(name) ?? ""))), h("dd", {}, label))))))));
+          row([keyLabel(this.bindings.get(name) ?? "")], label))))),
+        h("section", { class: "fixed" }, h("h3", {}, "Always the same"),
+          h("dl", {}, ...[...fixed].map(([label, keys]) => row(keys, label))))));
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();

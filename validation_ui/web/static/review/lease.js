@@ -1,5 +1,5 @@
 /**
- * The reservation of an item: renewed while somebody works on it, given back when the page is left.
+ * The reservation of an item: renewed while somebody works on it. It outlives the page, which may be opened again.
  *
  * Only the server's clock counts: a lease is good for `lease_until - server_now` seconds from the moment of the response.
  */
@@ -19,7 +19,8 @@ export const endOf = (times) => performance.now() + (times.lease_until - times.s
 
 export class Lease {
   /**
-   * @param {{onLost: (message: string) => void, onRenewed: () => void}} calls
+   * @param {{onTrouble: (error: ApiError) => void, onRenewed: () => void}} calls  onTrouble: the slot is lost, or the
+   *   server does not know the person any more
    */
   constructor(calls) {
     this.calls = calls;
@@ -57,9 +58,9 @@ export class Lease {
       await api("POST", `/api/slots/${slot}/heartbeat`, {});
       this.calls.onRenewed();
     } catch (error) {
-      if (slot !== this.slot || !(error instanceof ApiError) || error.code !== "lease_lost") return;
-      this.lost = true;
-      this.calls.onLost(error.message);
+      if (slot !== this.slot || !(error instanceof ApiError) || error.status < 400 || error.status >= 500) return;
+      this.lost = error.code === "lease_lost";
+      this.calls.onTrouble(error);
     }
   }
 

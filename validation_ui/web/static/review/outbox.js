@@ -16,25 +16,34 @@ import { all, put, remove } from "./db.js";
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
 const AGAIN = new Set(["signed_out", "csrf", "wait", "failure", "timeout"]); // the answer itself is fine
+const LATER = new Set([408, 425, 429]); // as above, from whatever stands before the server
 
 /** A key that no other answer has; plain HTTP pages have no randomUUID. */
 function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** What this page itself could not do. @param {unknown} error */
+const ofPage = (error) => new ApiError(0, { code: "failure", message: `This page failed at sending it: ${error}` });
+
 export class Outbox {
   /**
    * @param {number} person  entries of somebody else who used this browser are left alone
    * @param {() => void} onChange
+   * @param {(slot: number) => void} onSent
    */
-  constructor(person, onChange) {
+  constructor(person, onChange, onSent) {
     this.person = person;
     this.onChange = onChange;
+    this.onSent = onSent;
+    /** @type {Set<string>} keys of entries that are lost when the page is closed */
+    this.loose = new Set();
+    addEventListener("beforeunload", (event) => { if (this.atRisk) event.preventDefault(); });
     /** @type {Entry[]} */
     this.entries = [];
     /** @type {Map<string, Outcome>} key -> the outcome, as this page knows it */
     this.outcomes = new Map();
-    this.trouble = ""; // why the server takes nothing now
+    this.trouble = { code: "", message: "" }; // why the server takes nothing now
     this.retryMs = FIRST_RETRY_MS;
     /** @type {number | undefined} */
     this.timer = undefined;
@@ -46,10 +55,15 @@ export class Outbox {
   /** Load the answers that an earlier page left unsent. */
   async start() {
     /** @type {Entry[]} */
-    const kept = await all("outbox").catch(() => []);
+    const kept = await all("outbox");
     this.entries = kept.filter((entry) => entry.person === this.person).sort((a, b) => a.at - b.at);
     this.onChange();
     if (this.waiting.length) this.flush();
+  }
+
+  /** Whether an answer would be lost if the page were closed now. */
+  get atRisk() {
+    return this.entries.some(({ key }) => this.loose.has(key));
   }
 
   get waiting() {
@@ -69,7 +83,7 @@ export class Outbox {
    */
   async send(answer, patienceMs) {
     const entry = { ...answer, key: newKey(), person: this.person, at: Date.now(), refusal: null };
-    await put("outbox", entry).catch(() => {});
+    if (!(await put("outbox", entry))) this.loose.add(entry.key);
     this.entries.push(entry);
     const waited = new Promise((resolve) => setTimeout(resolve, patienceMs));
     await Promise.race([this.flush(), waited]);
@@ -82,8 +96,9 @@ export class Outbox {
     this.sending = this.sending.then(async () => {
       clearTimeout(this.timer);
       for (const entry of this.waiting) {
-        if (!(await this.sendOne(entry))) {
-          this.timer = setTimeout(() => this.flush(), this.retryMs);
+        const after_s = await this.sendOne(entry);
+        if (after_s !== null) {
+          this.timer = setTimeout(() => this.flush(), Math.max(this.retryMs, 1000 * after_s));
           this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
           break;
         }
@@ -96,7 +111,7 @@ export class Outbox {
 
   /**
    * @param {Entry} entry
-   * @returns {Promise<boolean>} false: the server cannot take answers now
+   * @returns {Promise<number | null>} seconds to wait at least, if the server takes no answers now
    */
   async sendOne(entry) {
     const headers = { "Idempotency-Key": entry.key, "If-Match": `"${entry.version}"` };
@@ -104,16 +119,18 @@ export class Outbox {
       const answer = await api("POST", entry.path, entry.body, { headers });
       this.outcomes.set(entry.key, { state: "sent", answer });
       await this.forget(entry);
+      this.onSent(entry.slot);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status >= 500 || error.status < 400 || AGAIN.has(error.code)) {
-        this.trouble = error instanceof Error ? error.message : String(error);
-        return false;
+      const { status, code, message, error: more } = error instanceof ApiError ? error : ofPage(error);
+      if (status >= 500 || status < 400 || AGAIN.has(code) || LATER.has(status)) {
+        this.trouble = { code, message };
+        return Number(more.retry_after_s) || 0;
       }
-      entry.refusal = { code: error.code, message: error.message, status: error.status, error: error.error };
+      entry.refusal = { code, message, status, error: more };
       this.outcomes.set(entry.key, { state: "refused", refusal: entry.refusal });
-      await put("outbox", entry).catch(() => {});
+      await put("outbox", entry);
     }
-    return true;
+    return null;
   }
 
   /**
@@ -123,7 +140,8 @@ export class Outbox {
    */
   async forget(entry) {
     this.entries = this.entries.filter((other) => other !== entry);
-    await remove("outbox", entry.key).catch(() => {});
+    this.loose.delete(entry.key);
+    await remove("outbox", entry.key);
     this.onChange();
   }
 }

@@ -54,19 +54,15 @@ export class Queue {
   }
 
   /**
-   * The item that this tab showed before it was reloaded, if nobody took it meanwhile.
+   * An item that this person had before, if nobody took it meanwhile.
    *
    * @param {number} slot
-   * @returns {Promise<Loaded | null>}
+   * @returns {Promise<Loaded>}
+   * @throws {ApiError} it is not theirs any more (409, 404), or the server cannot be reached
    */
   async again(slot) {
-    try {
-      await api("POST", `/api/slots/${slot}/heartbeat`, {});
-      const loaded = await withMasks(await api("GET", `/api/slots/${slot}`));
-      return this.kinds.includes(loaded.view.slot.kind) ? loaded : null;
-    } catch {
-      return null;
-    }
+    await api("POST", `/api/slots/${slot}/heartbeat`, {});
+    return withMasks(await api("GET", `/api/slots/${slot}`));
   }
 
   /**

@@ -2,16 +2,21 @@
 
 import { BASE } from "../lib/address.js";
 import { ApiError, api } from "../lib/api.js";
-import { ACTIONS as PLAYER_ACTIONS, Player } from "../player/player.js";
+import { ACTIONS as PLAYER_ACTIONS } from "../player/actions.js";
+import { playerOf, wantsStillness } from "../player/mine.js";
 import { Adjudicate } from "./adjudicate.js";
+import { askDraft, askSkip } from "./asks.js";
 import { Blind } from "./blind.js";
-import { ask, fill, h } from "./build.js";
+import { fill, h } from "./build.js";
 import { settleConflict } from "./conflict.js";
+import { asText, copyButton } from "./copy.js";
+import { tabMemory } from "./db.js";
 import { Drafts } from "./drafts.js";
 import { emptyPage } from "./empty.js";
 import { Frame } from "./frame.js";
 import { Keys, keyLabel } from "./keys.js";
 import { Lease } from "./lease.js";
+import { wayOut } from "./notice.js";
 import { Outbox } from "./outbox.js";
 import { Queue, withMasks } from "./queue.js";
 import { Sighted } from "./sighted.js";
@@ -26,7 +31,8 @@ import { DECIDED } from "./words.js";
 const PATIENCE_MS = 2_500; // a server slower than this is not waited for: the outbox goes on by itself
 const HERE = `slot${BASE}`; // in the tab's own storage: what it shows
 const PASSES = { sighted: Sighted, blind: Blind, adjudicate: Adjudicate };
-const SKIPS = ["I cannot tell", "I do not know the words", "It upsets me", "The video does not play"];
+const AGAIN_MS = 5_000; // how often it is tried whether the server is back
+const WAITS = new Set(["offline", "foreign", "failure", "signed_out", "csrf"]); // the item is there when this is over
 
 class Screen {
   /**
@@ -41,64 +47,107 @@ class Screen {
     this.status = new Status(root.parentElement ?? document.body);
     this.keys = new Keys({ hotkeys: me.hotkeys, off: me.preferences.hotkeys_off === true },
       (name) => this.act(name), (name) => PLAYER_ACTIONS.find((action) => action.name === name)?.release?.(this.player));
-    this.outbox = new Outbox(me.id, () => this.unsent?.show());
-    this.unsent = new Unsent(this.outbox, (entry) => this.settle(entry));
+    this.outbox = new Outbox(me.id, () => this.counted(), (slot) => this.tabs.postMessage(slot));
     this.drafts = new Drafts(me.id, {
-      onSaved: () => this.status.say("Draft saved"),
-      choose: (mine, theirs) => this.chooseDraft(mine, theirs),
+      onSaved: () => this.saved(),
+      onTrouble: (error, isKept) => this.unsaved(error, isKept),
+      choose: askDraft,
       onTheirs: (draft) => this.pass?.restore(draft),
     });
-    this.lease = new Lease({ onRenewed: () => {}, onLost: (message) => this.leaseLost(message) });
+    this.unsent = new Unsent(this.outbox, this.drafts, (entry) => this.settle(entry));
+    this.lease = new Lease({ onRenewed: () => this.frame.notice.hide("session"), onTrouble: (error) => this.trouble(error) });
     this.frame = new Frame({ keys: this.keys, unsent: this.unsent.badge, submit: () => this.submit(),
       skip: () => this.skip(), undo: () => this.undo() });
-    this.player = new Player(this.frame.player, {
-      lightMode: me.preferences.light_mode === true,
-      reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
+    this.notice = this.frame.notice;
+    this.player = playerOf(this.frame.player, me.preferences, {
       onFrame: () => this.pass?.onFrame(),
       onPoint: (point) => this.pass?.onPoint(point),
     });
+    this.frame.place(this.player.buttons);
     this.player.setKeys(Object.fromEntries(PLAYER_ACTIONS.map(({ name }) =>
       [name, this.keys.off ? "" : keyLabel(this.keys.bindings.get(name) ?? "")])));
+    this.tabs = new BroadcastChannel(`refsav${BASE}`); // slots that were answered in this browser
+    this.tabs.onmessage = ({ data }) => { if (this.view && data === this.view.slot.id) this.gone(this.view, ""); };
     /** @type {import("./sighted.js").Pass | null} */
     this.pass = null;
     /** @type {SlotView | null} */
     this.view = null;
     this.busy = false;
     this.hasMasks = false; // keys that would show or hide them rest until they are there
+    this.emptyOf = ""; // why there was no item the last time
+    /** @type {number | undefined} */
+    this.timer = undefined; // until it is tried again whether the server is back
     this.answered = 0; // of the entry test: what was fetched ahead does not know of the last answer
     addEventListener("pagehide", () => this.leave());
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.drafts.keep(); });
     addEventListener("pageshow", (event) => { if (/** @type {PageTransitionEvent} */ (event).persisted) location.reload(); });
   }
 
   async start() {
     await this.outbox.start();
-    const before = sessionStorage.getItem(HERE);
-    const loaded = before && (await this.queue.again(Number(before)));
-    if (loaded) await this.show(loaded);
-    else await this.next();
+    await this.resume();
+  }
+
+  /** What this tab had before, if it is still there; else the next item. */
+  async resume() {
+    const before = Number(tabMemory.get(HERE));
+    if (!before) await this.next();
+    else {
+      try {
+        const loaded = await this.queue.again(before);
+        if (this.queue.kinds.includes(loaded.view.slot.kind)) await this.show(loaded);
+        else await this.next();
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (WAITS.has(error.code)) this.showEmpty(error);
+        else await this.next();
+      }
+    }
+    await this.unsent.look();
+    const stray = this.unsent.strays.find(({ draft }) => draft.slot === before);
+    if (stray) {
+      const written = asText(stray.draft.body);
+      this.notice.show(`What you had begun before: ${stray.message}`, [], { about: "stray" });
+      this.notice.root.append(h("p", { class: "kept" }, written), copyButton(written));
+    }
   }
 
   /** On to the next item, or to the page that says why there is none. */
   async next() {
+    clearTimeout(this.timer);
     try {
       const next = await this.queue.next(this.view);
       if ("loaded" in next) await this.show(next.loaded);
       else this.showEmpty(next.why);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.showEmpty({ code: error.code, message: error.message });
+      this.showEmpty(error);
     }
   }
 
   /** @param {import("./types.js").Why} why */
-  showEmpty(why) {
+  showEmpty({ code, message, counts }) {
+    const isShown = this.view === null && this.emptyOf === code && this.root.querySelector(".empty") !== null;
     this.view = this.pass = null;
-    sessionStorage.removeItem(HERE);
+    this.emptyOf = code;
+    if (WAITS.has(code)) this.timer = setTimeout(() => this.look(), AGAIN_MS);
+    else tabMemory.set(HERE, null);
+    if (isShown) return; // it has the focus, or what the person went on to
     this.lease.letGo();
     this.drafts.leave();
-    const { root, heading } = emptyPage(why, { kinds: this.queue.kinds, allowed: this.allowed, again: () => this.next() });
-    fill(this.root, this.unsent.badge, root);
+    this.notice.hide();
+    const { root, heading } = emptyPage({ code, message, ...(counts && { counts }) },
+      { kinds: this.queue.kinds, allowed: this.allowed, again: () => this.look(true) });
+    fill(this.root, this.unsent.badge, this.notice.root, root);
     heading.focus();
+  }
+
+  /** Look whether there is something now: what this tab had before comes first. */
+  async look(asked = false) {
+    clearTimeout(this.timer);
+    this.outbox.flush();
+    if (this.view === null) await this.resume();
+    if (this.view === null && asked) this.status.say("Nothing has changed");
   }
 
   /**
@@ -107,11 +156,14 @@ class Screen {
   async show({ view, masks }) {
     this.view = view;
     this.pass = null;
-    sessionStorage.setItem(HERE, String(view.slot.id));
+    const draft = await this.drafts.open(view); // before anything can be entered
+    if (this.view !== view) return;
+    tabMemory.set(HERE, String(view.slot.id));
     this.lease.hold(view.slot.id);
     if (!this.frame.split.isConnected) {
       this.frame.bar.querySelector(".review-tools")?.prepend(this.unsent.badge);
-      fill(this.root, this.frame.bar, this.frame.notice, this.frame.split);
+      this.frame.send.before(this.notice.root);
+      fill(this.root, this.frame.bar, this.frame.split);
     }
     this.hasMasks = masks !== null;
     this.player.pointing(false);
@@ -127,17 +179,18 @@ class Screen {
         this.hasMasks = true;
         this.player.setMasks(revealed);
       },
+      trouble: (error, again) => this.trouble(error, again),
       stageChanged: () => { if (this.pass && this.view === view) this.frame.name(this.pass); },
     });
     this.pass = pass;
     if (view.slot.entry) view.slot.entry.done = Math.max(view.slot.entry.done, this.answered);
+    if (draft) pass.restore(draft);
     this.frame.show(view, pass);
     this.frame.heading.focus({ preventScroll: true });
     scrollTo({ top: 0 });
-    const draft = await this.drafts.open(view);
-    if (draft && this.pass === pass) pass.restore(draft);
     this.lease.beat();
     await shown;
+    if (this.pass === pass && pass.plays() && !wantsStillness() && !document.hidden) this.player.play();
     if (this.pass === pass) this.queue.prefetch((video) => this.player.prefetch(video), view.slot.id);
   }
 
@@ -162,6 +215,7 @@ class Screen {
   async submit() {
     if (this.busy || !this.pass) return;
     this.busy = true;
+    this.notice.hide();
     this.frame.send.disabled = true;
     try {
       await this.pass.submit();
@@ -186,8 +240,22 @@ class Screen {
     const said = DECIDED[String(body.decision)] ?? "";
     if (slot.entry) this.answered = slot.entry.done + 1;
     if (outcome.state === "sent") this.status.offer(`${said} and sent`, "Undo", () => this.undo());
-    else this.status.say(`${said} and kept here. ${this.outbox.trouble || "The server is slow; it is sent as soon as it goes."}`);
     await this.next();
+    if (outcome.state === "waiting") this.waits(said);
+  }
+
+  /** The outbox has more or fewer answers. */
+  counted() {
+    this.unsent?.show();
+    if (!this.outbox?.waiting.length) this.notice?.hide("unsent");
+  }
+
+  /** Say of the last answer that it is not sent yet, and why. @param {string} said */
+  waits(said) {
+    const { code, message } = this.outbox.trouble;
+    const kept = this.outbox.atRisk ? "It is kept by this page only: do not close it." : "It is kept in this browser and sent by itself.";
+    const why = message || "The server is slow.";
+    this.notice.show(`${said}, but not sent yet. ${why} ${kept}`, wayOut(code, () => this.outbox.flush()), { about: "unsent" });
   }
 
   /**
@@ -198,13 +266,13 @@ class Screen {
    */
   async refused(entry, refusal) {
     if (refusal.code === "text_changed") await this.settle(entry);
-    else if (refusal.code === "lease_lost") {
+    else {
       await this.outbox.forget(entry); // it is still in the form and in the draft
-      this.leaseLost(refusal.message);
-    } else {
-      await this.outbox.forget(entry);
-      this.pass?.refused(refusal.error?.fields ?? {});
-      this.warn(refusal.message);
+      if (refusal.code === "lease_lost" && this.view) await this.gone(this.view, refusal.message);
+      else if (!this.pass?.refused(refusal.error?.fields ?? {})) {
+        const fields = Object.values(refusal.error?.fields ?? {});
+        this.notice.show([refusal.message, ...fields].join(" "), wayOut(refusal.code));
+      }
     }
   }
 
@@ -230,48 +298,80 @@ class Screen {
     await this.next();
   }
 
-  /** @param {string} message */
-  warn(message) {
-    fill(this.frame.notice, h("p", {}, message));
-    this.frame.notice.hidden = false;
+  /** The draft is on the server. */
+  saved() {
+    this.notice.hide("session");
+    this.frame.tell(`Draft saved at ${new Date().toLocaleTimeString(undefined, { timeStyle: "short" })}`);
   }
 
-  /** @param {string} message */
-  leaseLost(message) {
+  /**
+   * The server did not take the draft. The person is typing, so nothing takes the focus.
+   *
+   * @param {ApiError} error
+   * @param {boolean} isKept
+   */
+  unsaved(error, isKept) {
+    if (error.code === "lease_lost" && this.view) this.gone(this.view, error.message);
+    else {
+      this.frame.tell(`Draft not saved on the server: ${error.message} ${isKept ? "It is kept in this browser."
+        : "It is kept by this page only: do not close it."}`, true);
+      if (wayOut(error.code).length) this.notice.show(error.message, wayOut(error.code), { focus: false, about: "session" });
+    }
+  }
+
+  /**
+   * Something other than sending an answer failed.
+   *
+   * @param {unknown} error
+   * @param {() => unknown} [again]  what the person asked for; without it, nothing
+   */
+  trouble(error, again) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.code === "lease_lost" && this.view) this.gone(this.view, error.message, again !== undefined);
+    else this.notice.show(error.message, wayOut(error.code, again), { focus: again !== undefined, about: "session" });
+  }
+
+  /**
+   * The item is not the person's any more: say what happened to it, and keep what they wrote.
+   *
+   * @param {SlotView} view
+   * @param {string} message  if the server cannot say
+   * @param {boolean} [focus]
+   */
+  async gone(view, message, focus = true) {
     this.lease.lost = true;
-    this.drafts.saveLocal();
-    fill(this.frame.notice,
-      h("p", {}, message),
-      h("button", { type: "button", onclick: () => this.claimAgain() }, "Claim again"));
-    this.frame.notice.hidden = false;
+    await this.drafts.saveLocal();
+    const fate = await api("GET", `/api/slots/${view.slot.id}/fate`).catch(() => ({ code: "", message }));
+    if (this.view !== view) return;
+    const written = this.pass && asText(this.pass.draft());
+    const over = fate.code === "answered" || fate.code === "skipped";
+    this.notice.show(fate.message, [{ label: "Next item", run: () => this.leaveItem(over), primary: true }], { focus });
+    if (written && !over) this.notice.root.querySelector(".choices")?.prepend(copyButton(written));
   }
 
-  /** The same item if nobody has it, else another. */
-  async claimAgain() {
-    await this.drafts.flush();
+  /** To another item; the draft of this one stays unless there is nothing left to keep. @param {boolean} over */
+  async leaveItem(over) {
+    if (over) await this.drafts.drop();
+    else await this.drafts.saveLocal();
+    this.drafts.leave();
     this.queue.putAside();
     await this.next();
+    await this.unsent.look();
   }
 
   async skip() {
     const { view } = this;
     if (!view) return;
-    let chosen = SKIPS[0] ?? "";
-    const reasons = SKIPS.map((reason) => h("label", { class: "check" }, h("input", { type: "radio", name: "skip",
-      checked: reason === chosen, onchange: () => { chosen = reason; } }), h("span", {}, reason)));
-    const reason = await ask("Skip this item?", [h("p", {}, "It goes to somebody else and never comes back to you."),
-      h("fieldset", {}, h("legend", { class: "sr" }, "Why"), ...reasons)], [
-      { label: "Keep it", value: () => "" },
-      { label: "Skip", value: () => chosen, primary: true },
-    ], "");
+    const reason = await askSkip();
     if (!reason) return;
     try {
       await this.queue.skip(view.slot.id, reason);
+      this.tabs.postMessage(view.slot.id);
       await this.drafts.drop();
       this.status.say("Skipped");
       await this.next();
     } catch (error) {
-      this.warn(error instanceof ApiError ? error.message : String(error));
+      this.trouble(error, () => this.skip());
     }
   }
 
@@ -289,42 +389,35 @@ class Screen {
       this.queue.putAside();
       if (slot) await this.show(await withMasks(slot));
     } catch (error) {
-      this.status.say(error instanceof ApiError ? error.message : String(error));
+      if (!(error instanceof ApiError)) throw error;
+      this.notice.show(error.message, wayOut(error.code));
     }
   }
 
   /**
-   * @param {import("./types.js").Draft} mine
-   * @param {import("./types.js").Draft} theirs
-   * @returns {Promise<"mine" | "theirs">}
-   */
-  async chooseDraft(mine, theirs) {
-    /** @param {import("./types.js").Draft} draft */
-    const shown = ({ decision = "", text, short, note }) => h("p", { class: "kept" },
-      [DECIDED[decision] ?? "Not decided", ...Object.values(text ?? {}), short, note].filter(Boolean).join(" · "));
-    return ask("This item was also worked on elsewhere", [
-      h("h3", {}, "Here"), shown(mine), h("h3", {}, "Elsewhere, saved later"), shown(theirs),
-    ], [
-      { label: "Take the other", value: () => /** @type {const} */ ("theirs") },
-      { label: "Keep this one", value: () => /** @type {const} */ ("mine"), primary: true },
-    ], /** @type {const} */ ("mine"));
-  }
-
-  /**
-   * The page goes: others may have what is not answered; drafts and unsent answers stay. Who has seen the answer of a
-   * blind item keeps it, as nobody is given one whose object they saw.
+   * The page goes, maybe to come back: the item stays this person's until its lease ends, so that the guide, a reload or
+   * a closed laptop loses neither it nor its draft. Others may have what was fetched ahead.
    */
   leave() {
-    this.drafts.flush();
-    const current = this.pass?.isRevealed ? null : this.view;
-    const unsent = new Set(this.outbox.waiting.map(({ slot }) => slot));
-    const held = [this.queue.ahead?.loaded.view, current].flatMap((view) => view?.slot.id ?? []);
-    this.lease.release(held.filter((slot) => !unsent.has(slot)));
+    this.drafts.keep();
+    const ahead = this.queue.ahead?.loaded.view.slot.id;
+    if (ahead !== undefined) this.lease.release([ahead]);
   }
 }
 
 const root = document.getElementById("review");
 if (root) {
-  const screen = new Screen(root, await api("GET", "/api/me"));
-  await screen.start();
+  await open(root);
+}
+
+/** @param {HTMLElement} root */
+async function open(root) {
+  try {
+    await new Screen(root, await api("GET", "/api/me")).start();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const { root: page, heading } = emptyPage(error, { kinds: [], allowed: [], again: () => open(root) });
+    fill(root, page);
+    heading.focus();
+  }
 }

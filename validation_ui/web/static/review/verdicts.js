@@ -27,12 +27,13 @@ export class Verdicts {
     this.keys = keys;
     this.onChange = onChange;
     this.judged = blank();
+    this.shown = false; // whether the last errors have a place in the form
 
-    this.sentences = parts.map(({ text }, n) => h("span", { class: "part", onclick: () => this.rows[n]?.focus() }, text));
-    this.expression = h("p", { class: "expression", lang: "en" });
-    this.sentences.forEach((sentence, n) => this.expression.append(n ? " " : "", sentence));
-
-    this.rows = parts.map(({ name }, n) => this.row(name, n));
+    this.rows = parts.map((part, n) => this.row(part, n));
+    this.expression = h("div", { class: "expression", role: "group", "aria-label": "The text, part by part" },
+      ...this.rows.map((row) => row.root));
+    this.allRight = h("button", { type: "button", class: "all-right", onclick: () => this.judgeAllRight() },
+      parts.length > 1 ? "All right: accept" : "Right: accept", keys.badge("all_right"));
     this.decision = new Segmented(h("span", { class: "sr" }, "Decision"), decisions.map((value) =>
       ({ value, label: DECISIONS[value] ?? value, badge: keys.badge(value) })), (value) => this.decide(value));
     this.decision.root.classList.add("decision");
@@ -58,9 +59,8 @@ export class Verdicts {
     this.addNote = h("button", { type: "button", class: "quiet", onclick: () => this.writeNote() }, "Add a note ",
       keys.badge("note"));
 
-    this.root = h("div", { class: "verdicts" }, this.expression,
-      h("div", { class: "part-rows" }, ...this.rows.map((row) => row.root)),
-      this.short.root, this.decision.root, this.editing, this.reasons, this.note.root, this.addNote);
+    this.root = h("div", { class: "verdicts" }, this.expression, this.allRight, this.decision.root,
+      this.short.root, this.editing, this.reasons, this.note.root, this.addNote);
     this.show();
   }
 
@@ -70,21 +70,17 @@ export class Verdicts {
   }
 
   /**
-   * @param {string} name
+   * A part's text, with its verdict beside it.
+   *
+   * @param {Part} part
    * @param {number} n
    */
-  row(name, n) {
-    const legend = h("span", {}, h("b", {}, PART_NAMES[name] ?? name), h("small", {}, PART_HINTS[name] ?? ""));
-    const badge = this.keys.badge(`pick_${n + 1}`);
-    if (badge) legend.prepend(badge);
+  row({ name, text }, n) {
+    const legend = h("span", {}, this.keys.badge(`pick_${n + 1}`), h("b", {}, PART_NAMES[name] ?? name),
+      h("small", {}, PART_HINTS[name] ?? ""));
     const row = new Segmented(legend, VERDICTS.map((value) => ({ value, label: VERDICT_NAMES[value] ?? value })),
-      (value) => this.judge(name, value));
+      (value) => this.judge(name, value), h("p", { class: "part", lang: "en" }, text));
     row.root.classList.add("row");
-    const light = (/** @type {boolean} */ on) => this.sentences[n]?.classList.toggle("is-focused", on);
-    row.root.addEventListener("focusin", () => light(true));
-    row.root.addEventListener("focusout", () => light(false));
-    row.root.addEventListener("pointerenter", () => light(true));
-    row.root.addEventListener("pointerleave", () => light(row.root.matches(":focus-within")));
     return row;
   }
 
@@ -111,6 +107,12 @@ export class Verdicts {
    */
   judge(name, verdict) {
     this.set({ parts: { ...this.judged.parts, [name]: verdict } });
+  }
+
+  /** Every part is right, and the text is accepted; it is not sent yet. */
+  judgeAllRight() {
+    this.set({ parts: Object.fromEntries(this.parts.map(({ name }) => [name, "right"])) });
+    return this.decide("accept");
   }
 
   /**
@@ -175,7 +177,7 @@ export class Verdicts {
     this.parts.forEach(({ name }, n) => {
       const row = this.rows[n];
       if (row) row.value = parts[name] ?? "";
-      this.sentences[n]?.setAttribute("data-verdict", parts[name] ?? "");
+      row?.root.setAttribute("data-verdict", parts[name] ?? "");
     });
     this.editing.hidden = decision !== "edit";
     for (const { before, area, diff } of this.edits) {
@@ -229,16 +231,29 @@ export class Verdicts {
     const places = [
       ...this.rows.map((row, n) => /** @type {[HTMLElement, HTMLElement, string | null]} */
         ([[...row.inputs.values()][0] ?? row.root, row.root, whole(`parts.${this.parts[n]?.name}`)])),
-      [this.short.area, this.short.root, whole("short")],
       [[...this.decision.inputs.values()][0] ?? this.root, this.decision.root, whole("decision")],
+      [this.short.area, this.short.root, whole("short")],
       ...this.edits.map(({ area, root, name }, n) => /** @type {[HTMLElement, HTMLElement, string | null]} */
         ([area, root, whole(`text.${name}`) ?? (n ? null : fields["text.0"] ?? fields.text ?? null)])),
       [[...this.boxes.values()][0]?.box ?? this.root, this.reasons, whole("reasons")],
       [this.note.area, this.note.root, whole("note")],
     ];
     for (const [field, root, message] of places) setError(field, root, message);
-    places.find(([, , message]) => message !== null)?.[0].focus();
+    const first = places.find(([, root, message]) => message !== null && !root.hidden)?.[0];
+    first?.focus();
+    this.shown = first !== undefined;
     return Object.keys(fields).length === 0;
+  }
+
+  /**
+   * Show what the server refused.
+   *
+   * @param {Record<string, string>} fields
+   * @returns {boolean} false if none of it is a field of this form
+   */
+  refused(fields) {
+    this.setErrors(fields);
+    return this.shown;
   }
 
   /**
