@@ -99,7 +99,7 @@ export function fill(id, ...children) {
 }
 
 /**
- * A table that scrolls by itself where the page is narrow.
+ * A table; on phones every row is a card, with the column's name before each value.
  *
  * @param {string} caption
  * @param {{label: string, number?: boolean}[]} columns
@@ -107,11 +107,15 @@ export function fill(id, ...children) {
  */
 export function table(caption, columns, rows) {
   const numeric = (/** @type {number} */ n) => (columns[n]?.number ? "number" : "");
-  const head = columns.map(({ label }, n) => h("th", { scope: "col", class: numeric(n) }, label || h("span", { class: "sr" }, "Action")));
-  const body = rows.map((cells) => h("tr", {}, ...cells.map((cell, n) => (
-    n === 0 ? h("th", { scope: "row" }, cell) : h("td", { class: numeric(n) }, cell)))));
+  // the roles are written out, as browsers drop those of a table that is displayed as cards
+  const head = columns.map(({ label }, n) => (
+    h("th", { scope: "col", role: "columnheader", class: numeric(n) }, label || h("span", { class: "sr" }, "Action"))));
+  const body = rows.map((cells) => h("tr", { role: "row" }, ...cells.map((cell, n) => (n === 0
+    ? h("th", { scope: "row", role: "rowheader" }, cell)
+    : h("td", { role: "cell", class: numeric(n), "data-label": columns[n]?.label ?? "" }, cell)))));
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body)));
+    h("table", { role: "table" }, h("caption", {}, caption),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)), h("tbody", { role: "rowgroup" }, ...body)));
 }
 
 /** @param {number | null} value  0 to 1 */
