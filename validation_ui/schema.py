@@ -198,7 +198,7 @@ item = Table(
     Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
     Column("kind", String(5), nullable=False),  # long: written by the pipeline, short: written by a person
     Column("gold", String(7), nullable=False, default=""),
-    Column("retired", Boolean, nullable=False, default=False),  # a gold item that an admin found to be wrong
+    Column("retired", Boolean, nullable=False, default=False),  # an admin took it out: a bad gold item, or a withdrawn one
     Column("state", String(10), nullable=False),
     Column("priority", Integer, nullable=False),  # small ones are judged first: the seeded order over the strata
     Column("overlap", Boolean, nullable=False, default=False),  # needs a second, independent sighted judgement
@@ -298,7 +298,7 @@ judgement = Table(
     Column("watched_frac", Float, nullable=False, default=0.0),  # fraction of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
-    Column("undone_by", String(12), nullable=True),  # person, gold_gate
+    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin
     _is_one_of("decision", Decision),
     Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),

@@ -3,6 +3,7 @@
 import { api } from "../lib/api.js";
 import { byId, fill, h, showError, time } from "../lib/dom.js";
 import { Player } from "../player/player.js";
+import { itemPath, mayLook, showDesk } from "./item_desk.js";
 
 /** @typedef {import("../player/types.js").Style} Style */
 /**
@@ -28,17 +29,18 @@ function row(judgement) {
 }
 
 async function show() {
-  const path = `/api/items/${encodeURIComponent(location.pathname.split("/").at(-1) ?? "")}`;
+  const publicId = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
+  const path = itemPath(publicId);
   const { item, video, masks } = await api("GET", path);
   byId("item").hidden = false;
   fill("text", ...item.parts.map((/** @type {{name: string, text: string}} */ part) => (
     h("div", {}, h("dt", {}, part.name), h("dd", {}, part.text)))));
+  await prepare(publicId);
   const query = new URLSearchParams(location.search);
   const frame = Number.parseInt(query.get("f") ?? "", 10);
   const view = STYLES.find((style) => style === query.get("v"));
   const { judgements } = await api("GET", `${path}/history`);
-  fill("history", ...judgements.map(row));
-  if (!judgements.length) fill("history", h("li", { class: "empty" }, "None that is open to you."));
+  fillHistory(judgements);
   const { preferences } = await api("GET", "/api/me");
   const player = new Player(byId("player"), {
     lightMode: preferences.light_mode, reducedMotion: matchMedia("(prefers-reduced-motion: reduce)").matches,
@@ -47,4 +49,31 @@ async function show() {
   await player.load(video, await api("GET", masks), { ...at, ...(view && { view }) });
 }
 
-await show().catch(showError);
+/**
+ * Show the text, and for admins the steps; ask those who judge before anything is shown that uses them up.
+ *
+ * @param {string} publicId
+ */
+async function prepare(publicId) {
+  const role = byId("item").dataset.role;
+  if (role === "reviewer") return;
+  const desk = await api("GET", `${itemPath(publicId)}/desk`);
+  const renew = async () => {
+    const { admin } = await api("GET", `${itemPath(publicId)}/desk`);
+    showDesk(publicId, admin, renew);
+    fillHistory((await api("GET", `${itemPath(publicId)}/history`)).judgements);
+  };
+  if (desk.admin) showDesk(publicId, desk.admin, renew);
+  await mayLook(publicId, desk.uses_up, role === "admin");
+}
+
+/** @param {Judgement[]} judgements */
+function fillHistory(judgements) {
+  fill("history", ...judgements.map(row));
+  if (!judgements.length) fill("history", h("li", { class: "empty" }, "None that is open to you."));
+}
+
+await show().catch((error) => {
+  document.getElementById("desk")?.removeAttribute("aria-busy");
+  showError(error);
+});
