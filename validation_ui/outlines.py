@@ -27,9 +27,7 @@ def outlined(connection: Connection, data: Path, about: Row[Any]) -> bytes | Non
         data: the data folder of the project.
         about: the row of the item.
     """
-    shape = connection.execute(
-        select(masklet.c.areas_px, masklet.c.rles).where(masklet.c.id == about.masklet_id)
-    ).one()
+    shape = connection.execute(select(masklet.c.areas_px, masklet.c.rles).where(masklet.c.id == about.masklet_id)).one()
     clip = connection.execute(select(video).where(video.c.id == about.video_id)).one()
     place = int(np.argmax(shape.areas_px))
     frame = stored_masks.annotated(clip.frame_count)[place]

@@ -20,7 +20,9 @@ def as_lines(judgements: pa.Table) -> Iterator[str]:
     """
     yield _line(judgements.column_names)
     for batch in judgements.to_batches(max_chunksize=_TOGETHER):
-        yield "".join(_line([_cell(value) for value in row.values()]) for row in batch.to_pylist(maps_as_pydicts="strict"))
+        yield "".join(
+            _line([_cell(value) for value in row.values()]) for row in batch.to_pylist(maps_as_pydicts="strict")
+        )
 
 
 def _line(cells: list[Any]) -> str:

@@ -87,7 +87,9 @@ def download(request: Request, exports: ExportsDep, caller: AdminDep) -> Respons
         raise Problem(404, "no_export", "There is no export to download. Make one on the page Export.")
     etag = f'"{last.ended_at:.6f}-{last.bytes}"'
     response = files.answer(exports.file, "application/zip", request.headers, etag=etag, immutable=False)
-    response.headers["Content-Disposition"] = f'attachment; filename="refsav_split{"" if last.final else "_partial"}.zip"'
+    response.headers["Content-Disposition"] = (
+        f'attachment; filename="refsav_split{"" if last.final else "_partial"}.zip"'
+    )
     return response
 
 

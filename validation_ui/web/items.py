@@ -197,9 +197,7 @@ def _admin_view(connection: Connection, row: Any, now: float) -> dict[str, Any]:
     return {
         "mark": interventions.mark(connection, row),
         "number": row.id,
-        "object_id": connection.execute(
-            select(masklet.c.object_id).where(masklet.c.id == row.masklet_id)
-        ).scalar_one(),
+        "object_id": connection.execute(select(masklet.c.object_id).where(masklet.c.id == row.masklet_id)).scalar_one(),
         "video_id": row.video_id,
         "state": row.state,
         "kind": row.kind,
