@@ -185,9 +185,7 @@ def _why(known: Gold, answer: str | None, *, right: bool) -> str:
     if right:
         return reason
     if answer is None:
-        return (
-            f"{reason} You skipped it, which counts as a wrong answer: flag what you cannot decide only in real work."
-        )
+        return f"{reason} You skipped it, which counts as a wrong answer in the test."
     if answer == "flag":
         return f"{reason} You flagged it. A flag leaves it to an adjudicator; here an answer was possible."
     if known == Gold.GOOD:

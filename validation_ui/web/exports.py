@@ -95,7 +95,7 @@ def download(request: Request, exports: ExportsDep, caller: AdminDep) -> Respons
 
 @router.get("/api/judgements.csv")
 def judgements(database: DatabaseDep, caller: AdminDep) -> StreamingResponse:
-    """Send all judgements as CSV, a part at a time; people are r1, r2, …"""
+    """Send all judgements as CSV, a part at a time; people have pseudonyms."""
     with database.read() as connection:
         table = judgements_table(connection, pseudonyms(connection))
     headers = {"Content-Disposition": 'attachment; filename="judgements.csv"'}

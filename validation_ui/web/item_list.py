@@ -202,20 +202,18 @@ def _details(connection: Connection, ids: list[int], *, names: bool, now: float)
             .where(item.c.id.in_(ids))
         )
     }
-    judged = dict(
-        connection.execute(
-            select(judgement.c.item_id, func.count())
-            .where(judgement.c.item_id.in_(ids), judgement.c.undone_at.is_(None))
-            .group_by(judgement.c.item_id)
-        ).all()
+    counts = (
+        select(judgement.c.item_id, func.count())
+        .where(judgement.c.item_id.in_(ids), judgement.c.undone_at.is_(None))
+        .group_by(judgement.c.item_id)
     )
-    holders = dict(
-        connection.execute(
-            select(slot.c.item_id, person.c.name)
-            .join_from(slot, person, person.c.id == slot.c.holder_id)
-            .where(slot.c.item_id.in_(ids), slot.c.state == SlotState.LEASED, slot.c.lease_until >= now)
-        ).all()
+    leased = (
+        select(slot.c.item_id, person.c.name)
+        .join_from(slot, person, person.c.id == slot.c.holder_id)
+        .where(slot.c.item_id.in_(ids), slot.c.state == SlotState.LEASED, slot.c.lease_until >= now)
     )
+    judged: dict[int, int] = dict(connection.execute(counts).tuples().all())
+    holders: dict[int, str] = dict(connection.execute(leased).tuples().all())
     return [
         {
             "public_id": row.public_id,

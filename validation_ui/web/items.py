@@ -76,7 +76,7 @@ def list_items(
     sort: Sort = Sort.QUEUE,
     after: Annotated[str, Query(max_length=120)] = "",
 ) -> dict[str, Any]:
-    """List items, 50 at a time: `{"items": [{"public_id", "number", "video_id", "kind", "state", …}], "total", "next"}`.
+    """List items, 50 at a time: `{"items": [{"public_id", "video_id", "kind", "state", …}], "total", "next"|null}`.
 
     Admins may use every filter. Readers see no gold items and no names. Adjudicators, who may still have to settle an
     item, may not look for it by what others said of it.
