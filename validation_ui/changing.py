@@ -193,6 +193,18 @@ class Changed:
     notes: list[str]
 
 
+def facts(connection: Connection, now: float) -> dict[str, str]:
+    """Return what this project's own figures say about some settings, name -> sentence: their real limits."""
+    quotas = progress(connection, now).quotas
+    found = {
+        name: f"Accepted: {quota.accepted}; this project's candidates can fill {quota.reachable} at most."
+        for name, quota in quotas.items()
+    }
+    count = _gold_in_use(connection)
+    found["entry_items"] = f"There are {count} gold items in use, so the test has {count} at most."
+    return found
+
+
 def tag(settings: Settings) -> str:
     """Return what changes whenever a setting does, for If-Match."""
     return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:32]
@@ -287,9 +299,7 @@ def _follow(connection: Connection, old: Settings, new: Settings, now: float) ->
             )
         elif quota.reachable < quota.quota:
             notes.append(f"{name}={quota.quota} cannot be filled: there are candidates for {quota.reachable}")
-    there = connection.execute(
-        select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
-    ).scalar_one()
+    there = _gold_in_use(connection)
     if new.entry_items != old.entry_items and new.entry_items > there:
         notes.append(f"there are {there} gold items in use, so the entry test has {there}")
     if (new.gold_right_frac, new.gold_window) != (old.gold_right_frac, old.gold_window):
@@ -301,3 +311,9 @@ def _follow(connection: Connection, old: Settings, new: Settings, now: float) ->
             else "nobody who works now is below the gate"
         )
     return notes
+
+
+def _gold_in_use(connection: Connection) -> int:
+    wanted = select(func.count()).where(item.c.state == ItemState.GOLD, item.c.retired.is_(False))
+    count: int = connection.execute(wanted).scalar_one()
+    return count

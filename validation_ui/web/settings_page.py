@@ -26,9 +26,11 @@ def show(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Return the settings: `{"tag", "settings": [{"name", "value", "default", "whole", "group", "label", …}]}`."""
     with database.read() as connection:
         settings = Settings.load(connection)
+        facts = changing.facts(connection, database.now())
     values, defaults = settings.as_dict(), Settings().as_dict()
     rows = [
         {"name": name, "value": values[name], "default": defaults[name], "whole": isinstance(values[name], int)}
+        | {"fact": facts.get(name)}
         | vars(rule)
         for name, rule in changing.RULES.items()
     ]

@@ -22,7 +22,7 @@ function state({ state, withdrawn, exported, holder }) {
 
 /** @param {Item} item */
 function row(item) {
-  const cells = [h("a", { href: `/i/${encodeURIComponent(item.public_id)}` }, item.public_id, h("span", { class: "hint" }, ` no. ${item.number}`)),
+  const cells = [h("a", { class: "open", href: `/i/${encodeURIComponent(item.public_id)}` }, `No. ${item.number}`, h("span", { class: "hint" }, item.public_id)),
     item.video_id, `${item.kind}`, state(item), h("span", { class: "clip" }, item.text)];
   return item.judgements === null ? cells : [...cells, item.judgements];
 }
@@ -43,6 +43,8 @@ function link(id, href) {
 }
 
 async function show() {
+  const narrow = matchMedia("(max-width: 44rem)").matches; // there the filters would hide the list
+  /** @type {HTMLDetailsElement} */ (byId("find")).open = !narrow || !FILTERS.some((name) => asked.has(name));
   const person = /** @type {HTMLSelectElement | null} */ (document.getElementById("person"));
   if (person) {
     const { people } = await api("GET", "/api/people");

@@ -6,7 +6,7 @@ import { confirmed } from "./confirm.js";
 
 /**
  * @typedef {{name: string, value: number, default: number, whole: boolean, group: string, label: string, meaning: string,
- *   least: number, most: number, fixed: string | null}} Setting
+ *   least: number, most: number, fixed: string | null, fact: string | null}} Setting
  */
 
 const form = /** @type {HTMLFormElement} */ (byId("settings"));
@@ -23,11 +23,11 @@ function input(setting) {
 
 /** @param {Setting} setting */
 function row(setting) {
-  const { name, label, meaning, fixed, least, most } = setting;
+  const { name, label, meaning, fixed, least, most, fact } = setting;
   const limits = fixed === null ? `From ${least} to ${most.toLocaleString()}; at first ${setting.default}.` : `Cannot change. ${fixed}`;
   return h("div", { class: "setting" },
     h("label", { for: name }, label, h("code", { class: "hint" }, ` ${name}`)), input(setting),
-    h("p", { class: "hint", id: `${name}-hint` }, `${meaning} ${limits}`), h("p", { class: "fault", id: `${name}-fault` }));
+    h("p", { class: "hint", id: `${name}-hint` }, [meaning, limits, fact].filter(Boolean).join(" ")), h("p", { class: "fault", id: `${name}-fault` }));
 }
 
 async function show() {
