@@ -226,12 +226,13 @@ def check(settings: Settings, given: Mapping[str, Any]) -> Settings:
             continue
         is_whole = isinstance(now[name], int)
         kind = "a whole number" if is_whole else "a number"
-        if isinstance(value, bool) or not isinstance(value, int | float) or (is_whole and value != int(value)):
-            fields[name] = f"{name} must be {kind} from {rule.least:g} to {rule.most:g}."
+        limits = f"{name} must be {kind} from {rule.least:,.12g} to {rule.most:,.12g}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or (is_whole and value % 1 != 0):
+            fields[name] = f"{limits}."
         elif value != now[name] and rule.fixed is not None:
             fields[name] = f"{name} stays {now[name]}. {rule.fixed}"
         elif value != now[name] and not rule.least <= value <= rule.most:
-            fields[name] = f"{name} must be {kind} from {rule.least:g} to {rule.most:g}, got {value:g}."
+            fields[name] = f"{limits}, got {value:,.12g}."
         else:
             new[name] = int(value) if is_whole else float(value)
     if not fields:

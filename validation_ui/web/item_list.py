@@ -5,6 +5,7 @@ leaked password hashes through filters that a client could build). Pages are fou
 their number, so the last page takes as long as the first.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -121,10 +122,10 @@ _OPEN = (ItemState.SIGHTED, ItemState.BLIND, ItemState.ADJUDICATE)
 
 def _cursor(query: Query) -> tuple[Any, int]:
     value, _, last_id = query.after.rpartition("~")
-    try:
-        return (value if query.sort is Sort.VIDEO else int(value)), int(last_id)
-    except ValueError:
-        raise Problem(422, "invalid", "This is not where a page begins: go back to the first page.") from None
+    numbers = [last_id] if query.sort is Sort.VIDEO else [value, last_id]
+    if not all(re.fullmatch("[0-9]{1,10}", number) and int(number) < 2**31 for number in numbers):
+        raise Problem(422, "invalid", "This is not where a page begins: go back to the first page.")
+    return (value if query.sort is Sort.VIDEO else int(value)), int(last_id)
 
 
 def _conditions(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
@@ -212,8 +213,8 @@ def _details(connection: Connection, ids: list[int], *, names: bool, now: float)
         .join_from(slot, person, person.c.id == slot.c.holder_id)
         .where(slot.c.item_id.in_(ids), slot.c.state == SlotState.LEASED, slot.c.lease_until >= now)
     )
-    judged: dict[int, int] = dict(connection.execute(counts).tuples().all())
-    holders: dict[int, str] = dict(connection.execute(leased).tuples().all())
+    judged: dict[int, int] = dict(connection.execute(counts).all())
+    holders: dict[int, str] = dict(connection.execute(leased).all())
     return [
         {
             "public_id": row.public_id,

@@ -27,6 +27,7 @@ from validation_ui.web.requests import AdminDep, Body, DatabaseDep
 from validation_ui.web.review import PublicId
 
 router = APIRouter()
+_PRINTABLE = r"^[^\x00-\x1f]*$"  # PostgreSQL takes no NUL
 ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 
@@ -66,15 +67,15 @@ class Correct(Step):
 def list_items(
     database: DatabaseDep,
     caller: ObserverDep,
-    id: Annotated[str, Query(max_length=120)] = "",
-    video: Annotated[str, Query(max_length=80)] = "",
+    id: Annotated[str, Query(max_length=120, pattern=_PRINTABLE)] = "",
+    video: Annotated[str, Query(max_length=80, pattern=_PRINTABLE)] = "",
     state: StateFilter | None = None,
     person: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     reason: Annotated[str | None, Query(max_length=40)] = None,
     pass_: Annotated[SlotKind | None, Query(alias="pass")] = None,
     disagreement: Disagreement | None = None,
     sort: Sort = Sort.QUEUE,
-    after: Annotated[str, Query(max_length=120)] = "",
+    after: Annotated[str, Query(max_length=120, pattern=_PRINTABLE)] = "",
 ) -> dict[str, Any]:
     """List items, 50 at a time: `{"items": [{"public_id", "video_id", "kind", "state", …}], "total", "next"|null}`.
 

@@ -43,8 +43,10 @@ function link(id, href) {
 }
 
 async function show() {
-  const narrow = matchMedia("(max-width: 44rem)").matches; // there the filters would hide the list
-  /** @type {HTMLDetailsElement} */ (byId("find")).open = !narrow || !FILTERS.some((name) => asked.has(name));
+  const narrow = matchMedia("(max-width: 44rem)"); // there the filters would hide the list that they found
+  const details = /** @type {HTMLDetailsElement} */ (byId("find"));
+  details.open = !narrow.matches || !FILTERS.some((name) => asked.has(name));
+  narrow.addEventListener("change", () => (details.open = true));
   const person = /** @type {HTMLSelectElement | null} */ (document.getElementById("person"));
   if (person) {
     const { people } = await api("GET", "/api/people");
