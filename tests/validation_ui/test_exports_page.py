@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from tests.validation_ui.judged import accept, judge
-from tests.validation_ui.rows import fill
 from tests.validation_ui.site import Site, make_site
 from tests.validation_ui.test_exporting import write_source
 from validation_ui.exporting import export

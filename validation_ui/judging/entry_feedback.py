@@ -70,7 +70,7 @@ def feedback(connection: Connection, person_id: int) -> Feedback | None:
         right=sum(answer.right for answer in counted),
         of=len(counted),
         needed_frac=settings.entry_right_frac,
-        items=answers if _stay_away(connection, me, settings) else None,
+        items=_safe(connection, me, answers) if _stay_away(connection, me, settings) else None,
     )
 
 
@@ -155,16 +155,21 @@ def _answers(connection: Connection, person_id: int, entry_round: int) -> list[A
             ),
         )
         for row in passed
-        if not _may_come_again(connection, person_id, row.id)
     ]
     return [answer for _, answer in sorted(found, key=lambda one: one[0])]
 
 
-def _may_come_again(connection: Connection, person_id: int, item_id: int) -> bool:
-    """Return whether a skipped item can be given to the person in another test: in a later round it is a fresh one."""
-    standing = connection.execute(select(person.c.standing).where(person.c.id == person_id)).scalar_one()
-    had = select(judgement.c.id).where(judgement.c.item_id == item_id, judgement.c.person_id == person_id)
-    return standing != Standing.ACTIVE and connection.execute(had).first() is None
+def _safe(connection: Connection, me: Row[Any], answers: list[AnsweredItem]) -> list[AnsweredItem]:
+    """Leave out what the person skipped, if another test may follow: there it counts as an item that they never had."""
+    if me.standing == Standing.ACTIVE:
+        return answers
+    had = (
+        select(item.c.public_id)
+        .join_from(judgement, item, item.c.id == judgement.c.item_id)
+        .where(judgement.c.person_id == me.id, judgement.c.gold_right.is_not(None))
+    )
+    judged = set(connection.execute(had).scalars())
+    return [answer for answer in answers if answer.public_id in judged]
 
 
 def _parts(connection: Connection, text_id: int, kind: str) -> list[dict[str, str]]:
