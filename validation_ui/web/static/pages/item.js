@@ -58,13 +58,16 @@ async function prepare(publicId) {
   const role = byId("item").dataset.role;
   if (role === "reviewer") return;
   const desk = await api("GET", `${itemPath(publicId)}/desk`);
-  const renew = async () => {
+  const showSteps = async () => {
     const { admin } = await api("GET", `${itemPath(publicId)}/desk`);
-    showDesk(publicId, admin, renew);
-    fillHistory((await api("GET", `${itemPath(publicId)}/history`)).judgements);
+    showDesk(publicId, admin, async () => {
+      await showSteps();
+      fillHistory((await api("GET", `${itemPath(publicId)}/history`)).judgements);
+    });
   };
-  if (desk.admin) showDesk(publicId, desk.admin, renew);
+  if (desk.admin) await showSteps();
   await mayLook(publicId, desk.uses_up, role === "admin");
+  if (desk.admin) await showSteps(); // from now on the admin is not among those who may judge it
 }
 
 /** @param {Judgement[]} judgements */
