@@ -75,7 +75,7 @@ def test_the_file_is_what_the_command_writes_and_a_trial_fixes_nothing(site: Sit
     assert shown["last"]["error"] is None, shown
     assert not shown["complete"]
     assert shown["missing"][0].startswith(
-        "998 long expressions are missing; waiting for a judgement: 3 sighted, 1 blind"
+        "998 long expressions are missing; waiting for a judgement: 3 in the sighted pass, 1 in the blind pass"
     )
     assert shown["last"]["report"].startswith("2 long and 0 short expressions of 2 videos, 24 frames")
     assert exported(site) == 0

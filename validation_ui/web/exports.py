@@ -19,7 +19,11 @@ from validation_ui.web.export_job import Exports, as_json
 from validation_ui.web.requests import AdminDep, Body, DatabaseDep
 
 router = APIRouter()
-_WAITING = (ItemState.SIGHTED, ItemState.BLIND, ItemState.ADJUDICATE)
+_WAITING = {
+    ItemState.SIGHTED: "the sighted pass",
+    ItemState.BLIND: "the blind pass",
+    ItemState.ADJUDICATE: "adjudication",
+}
 
 
 def exports_of(request: Request) -> Exports:
@@ -57,7 +61,9 @@ def show(database: DatabaseDep, exports: ExportsDep, caller: AdminDep) -> dict[s
         lacking = quota.quota - quota.accepted
         if lacking <= 0:
             continue
-        waiting = ", ".join(f"{states[kind][state]} {state}" for state in _WAITING if states[kind][state])
+        waiting = ", ".join(
+            f"{states[kind][state]} in {name}" for state, name in _WAITING.items() if states[kind][state]
+        )
         nobody = states[kind][NO_PERSON_LEFT]
         missing.append(
             f"{lacking} {kind} expressions are missing; waiting for a judgement: {waiting or 'none'}"
