@@ -113,7 +113,7 @@ export function table(caption, columns, rows) {
   const body = rows.map((cells) => h("tr", { role: "row" }, ...cells.map((cell, n) => (n === 0
     ? h("th", { scope: "row", role: "rowheader" }, cell)
     : h("td", { role: "cell", class: numeric(n), "data-label": columns[n]?.label ?? "" }, cell)))));
-  return h("div", { class: columns.length > 5 ? "scroll wide" : "scroll", tabindex: 0, role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     h("table", { role: "table" }, h("caption", {}, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)), h("tbody", { role: "rowgroup" }, ...body)));
 }
