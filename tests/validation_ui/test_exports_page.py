@@ -136,6 +136,7 @@ def test_the_judgements_as_csv_hold_no_formula(site: Site) -> None:
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     assert json.loads(rows[0]["text"])["object"] == "The object text of v2_o0."
     assert {row["rater"] for row in rows} == {"r1", "r2", "r3"}
+    assert not list(exports(site).folder.glob("*.csv"))  # made for one download
     for who in ("ann", "eve", "rea"):
         assert site.client(who).get("/api/judgements.csv").status_code == 403
 

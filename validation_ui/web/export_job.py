@@ -1,6 +1,7 @@
-"""Makes an export in a process of its own, so that the server goes on answering; the last one is kept for download.
+"""Makes files for download in processes of their own, so that the server goes on answering.
 
-`data/exports/` has `split.zip` and `split.json`, which tells what it is. One export runs at a time.
+Of exports the last one is kept: `data/exports/` has `split.zip` and `split.json`, which tells what it is. One export
+runs at a time. The judgements as CSV are made for one download.
 """
 
 import json
@@ -8,7 +9,9 @@ import logging
 import multiprocessing
 import os
 import shutil
+import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +24,8 @@ from manifests.outputs import TRAIN_FILE
 from validation_ui.database import Database
 from validation_ui.exporting import export
 from validation_ui.exporting.archive import pack
+from validation_ui.exporting.judgements import judgements_table, pseudonyms
+from validation_ui.exporting.judgements_csv import as_lines
 from validation_ui.problem import Problem
 from validation_ui.schema import meta
 
@@ -116,17 +121,29 @@ class Exports:
                 actor=actor,
                 started_at=self._database.now(),
             )
-            # spawn, not fork: a child must not get a copy of the database's writer thread; the order goes by a pipe,
-            # as the list of processes would show a password
-            process = multiprocessing.get_context("spawn").Process(target=make, args=(order,), daemon=True)
-            process.start()
-            self._running = process, order
+            self._running = _begin(make, order), order
 
     def wait(self, timeout_s: float) -> None:
         """Wait until no export is being made, at most some time."""
         running = self._running
         if running is not None:
             running[0].join(timeout_s)
+
+    def judgements_csv(self) -> Path:
+        """Write all judgements into a new CSV file, wait until it is there, and return its path; the caller removes it.
+
+        Raises:
+            Problem: 503 it could not be made.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, name = tempfile.mkstemp(suffix=".csv", dir=self.folder)
+        os.close(descriptor)
+        process = _begin(write_judgements, self._database.url.render_as_string(hide_password=False), Path(name))
+        process.join()
+        if process.exitcode == 0:
+            return Path(name)
+        Path(name).unlink(missing_ok=True)
+        raise Problem(503, "not_made", "The table could not be made: memory or disk of the server may be full.")
 
     def _since(self) -> float | None:
         if self._running is None:
@@ -147,6 +164,26 @@ class Exports:
             out = _run_folder(connection)
         places = [*([Path(out)] if out and "://" not in out else []), self._data.parent]
         return next((place / TRAIN_FILE for place in places if (place / TRAIN_FILE).is_file()), None)
+
+
+def _begin(work: Callable[..., None], *order: object) -> BaseProcess:
+    """Start a process for `work`; it ends with the server at the latest."""
+    # spawn, not fork: a child must not get a copy of the database's writer thread; the order goes by a pipe, as the
+    # list of processes would show a password
+    process = multiprocessing.get_context("spawn").Process(target=work, args=order, daemon=True)
+    process.start()
+    return process
+
+
+def write_judgements(database_url: str, path: Path) -> None:
+    """Write all judgements as CSV; runs in a process of its own."""
+    os.nice(_NICENESS)
+    database = Database(database_url)
+    with database.read() as connection:
+        table = judgements_table(connection, pseudonyms(connection))
+    database.close()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(as_lines(table))
 
 
 def _run_folder(connection: Connection) -> str | None:

@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse
 
 from validation_ui.exporting import agreement_texts
 from validation_ui.exporting.benchmark import read_chosen
-from validation_ui.exporting.judgements import judgements_table, pseudonyms
-from validation_ui.exporting.judgements_csv import as_lines
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import ItemState, Role
@@ -100,12 +99,12 @@ def download(request: Request, exports: ExportsDep, caller: AdminDep) -> Respons
 
 
 @router.get("/api/judgements.csv")
-def judgements(database: DatabaseDep, caller: AdminDep) -> StreamingResponse:
-    """Send all judgements as CSV, a part at a time; people have pseudonyms."""
-    with database.read() as connection:
-        table = judgements_table(connection, pseudonyms(connection))
+def judgements(exports: ExportsDep, caller: AdminDep) -> FileResponse:
+    """Send all judgements as CSV; people have pseudonyms."""
+    path = exports.judgements_csv()
     headers = {"Content-Disposition": 'attachment; filename="judgements.csv"'}
-    return StreamingResponse(as_lines(table), media_type="text/csv; charset=utf-8", headers=headers)
+    done = BackgroundTask(path.unlink, missing_ok=True)
+    return FileResponse(path, media_type="text/csv; charset=utf-8", headers=headers, background=done)
 
 
 @router.get("/api/agreement.md")

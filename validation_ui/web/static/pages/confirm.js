@@ -27,8 +27,8 @@ export function confirmed(title, notes, { yes, note = false }) {
   });
 }
 
-/** @param {string} text */
+/** A text as a sentence; the name of a setting at its beginning stays as it is. @param {string} text */
 export function sentence(text) {
-  const first = `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
-  return /[.!?]$/.test(first) ? first : `${first}.`;
+  const first = /^\w+=/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return /[.!?:]$/.test(first) ? first : `${first}.`;
 }

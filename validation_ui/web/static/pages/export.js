@@ -42,7 +42,10 @@ async function show() {
   if (busy) {
     fill("last", h("p", { class: "notice" }, `An export is being made, since ${new Date(1000 * (now.running_since ?? 0)).toLocaleTimeString()}. You may leave this page.`));
     setTimeout(() => show().catch(showError), EVERY_MS);
-  } else fill("last", ...(now.last ? ended(now.last, now.has_file) : []));
+  } else {
+    say("");
+    fill("last", ...(now.last ? ended(now.last, now.has_file) : []));
+  }
 }
 
 form.addEventListener("submit", (event) => {
@@ -59,8 +62,8 @@ form.addEventListener("submit", (event) => {
     if (now?.has_file) notes.push("The file of the export before is replaced.");
     if (await confirmed(final ? "Make the final export?" : "Export what is ready?", notes, { yes: "Make the export" }) === null) return;
     await api("POST", "/api/exports", { final, rewrite_train: data.get("rewrite_train") !== null });
-    say("Begun.");
     await show();
+    say("Begun.");
   });
 });
 
