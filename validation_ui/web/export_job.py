@@ -103,7 +103,7 @@ class Exports:
             return None
 
     def start(self, *, final: bool, rewrite_train: bool, actor: str) -> None:
-        """Begin an export.
+        """Begin an export in a process of its own.
 
         Raises:
             Problem: 409 one is being made already.
