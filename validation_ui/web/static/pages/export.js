@@ -22,7 +22,7 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : bytes < 
 /** @param {Last} last @param {boolean} hasFile */
 function ended(last, hasFile) {
   const what = last.final ? "The final export" : "The export of what is ready";
-  if (last.error !== null) return [h("div", { class: "notice bad", role: "alert" }, h("p", {}, `${what} was not made, and changed nothing. ${last.error}`))];
+  if (last.error !== null) return [h("div", { class: "notice bad", role: "alert" }, h("p", {}, `${what} was not made. ${last.error}`))];
   const [first = "", ...more] = last.report.split("\n");
   return [h("div", { class: "notice good" },
     h("p", {}, h("b", {}, `${what} is ready.`), ` ${first}. Made in ${duration(last.ended_at - last.started_at)}, `, time(last.ended_at), "."),
