@@ -138,7 +138,7 @@ def test_the_picture_has_the_outline_and_is_for_the_person_alone(site: Site) -> 
     assert [one["public_id"] for one in ben.get("/api/entry").json()["test"]["items"]] == [public_id]
     answer = ben.get(f"/api/entry/{public_id}/picture.jpg")
     assert answer.headers["content-type"] == "image/jpeg"
-    bgr_HW3 = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    bgr_HW3 = np.asarray(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     assert bgr_HW3.shape == (HEIGHT_PX, WIDTH_PX, 3)
     light = cv2.cvtColor(bgr_HW3, cv2.COLOR_BGR2GRAY)[45].astype(int)  # the bar of object 0 covers x = 5 to 14 here
     assert min(light[3:5].min(), light[15:17].min()) > 180  # a light line, and a dark one around it
