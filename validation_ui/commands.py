@@ -16,18 +16,16 @@ import uvicorn
 from sqlalchemy import Connection
 
 from manifests.outputs import TRAIN_FILE
-from validation_ui import audit, backups
+from validation_ui import audit, backups, changing
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
 from validation_ui.importing import import_run as read_run
-from validation_ui.importing.sample import set_overlap
-from validation_ui.judging.items import promote
 from validation_ui.people import accounts
+from validation_ui.problem import Problem
 from validation_ui.project import Project, is_imported
 from validation_ui.schema import Role
 from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
-from validation_ui.statistics.progress import progress
 from validation_ui.web.app import create_app
 from validation_ui.web.connections import allow_many_files, server_options
 
@@ -57,33 +55,18 @@ def import_run(project: Project, options: argparse.Namespace) -> None:
 def change(project: Project, options: argparse.Namespace) -> None:
     """Change settings of an imported project, also while people judge, and print all of them."""
     with _imported(project) as database:
-        notes: list[str] = []
 
-        def work(connection: Connection) -> Settings:
-            notes.clear()
+        def work(connection: Connection) -> changing.Changed:
             old = Settings.load(connection)
-            new = old.changed(options.set)
-            if new.seed != old.seed:
-                raise ValueError("the seed has chosen the split of the videos: it cannot change after the import")
-            new.save(connection)
-            if new.overlap_frac != old.overlap_frac:
-                set_overlap(connection, new.overlap_frac, now=database.now())
-            if promoted := promote(connection, new, now=database.now()):
-                notes.append(f"{promoted} items that were accepted beyond the old quotas are in the split now")
-            for name, quota in progress(connection, database.now()).quotas.items():
-                if quota.accepted > quota.quota:
-                    notes.append(
-                        f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted, "
-                        "nothing new is begun, and the export is refused until the quota is raised again"
-                    )
-                elif quota.reachable < quota.quota:
-                    notes.append(f"{name}={quota.quota} cannot be filled: there are candidates for {quota.reachable}")
-            body = {"set": options.set}
-            audit.append(connection, at=database.now(), actor="cli", action="settings", subject="project", body=body)
-            return new
+            given = {name: getattr(old.changed([pair]), name) for pair in options.set for name in [pair.split("=")[0]]}
+            return changing.change(connection, given, actor="cli", now=database.now())
 
-        _say(json.dumps(database.write(work).as_dict(), indent=1))
-        for note in notes:
+        try:
+            changed = database.write(work)
+        except Problem as problem:
+            raise ValueError(problem.message) from problem
+        _say(json.dumps(changed.settings.as_dict(), indent=1))
+        for note in changed.notes:
             logger.warning("%s", note)
 
 

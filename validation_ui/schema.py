@@ -210,7 +210,7 @@ item = Table(
     Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
     Column("kind", String(5), nullable=False),  # long: written by the pipeline, short: written by a person
     Column("gold", String(7), nullable=False, default=""),
-    Column("retired", Boolean, nullable=False, default=False),  # a gold item that an admin found to be wrong
+    Column("retired", Boolean, nullable=False, default=False),  # an admin took it out
     Column("state", String(10), nullable=False),
     Column("priority", Integer, nullable=False),  # small ones are judged first: the seeded order over the strata
     Column("overlap", Boolean, nullable=False, default=False),  # needs a second, independent sighted judgement

@@ -189,7 +189,7 @@ def test_settings_change_in_mid_run_but_for_the_seed(demo_project: Project, call
         assert connection.execute("SELECT min(overlap) FROM item WHERE gold = '' AND kind = 'long'").fetchone() == (1,)
     refused = call("set", demo_project, "seed=1")
     assert refused.returncode == 2
-    assert "the seed has chosen the split" in refused.told
+    assert "seed stays 0. The seed has chosen the split" in refused.told
 
 
 def test_a_backup_is_a_whole_database_and_overwrites_nothing(demo_project: Project, tmp_path: Path, call: Call) -> None:

@@ -17,6 +17,11 @@ EVIL = '"><svg onload="window.hacked=1"><img src=x onerror="window.hacked=1"><sc
 PAGES = {
     "/": "ada",
     "/dashboard": "ada",
+    "/items": "ada",
+    "/items?state=gold&sort=latest": "ada",
+    "/settings": "ada",
+    "/export": "ada",
+    "/entry": "ben",
     "/people": "ada",
     "/gold": "ada",
     "/log": "ada",
@@ -108,7 +113,7 @@ def test_accessible_narrow_and_in_both_themes(context: BrowserContext, site: Sit
 def test_markup_in_data_is_text(context: BrowserContext, site: Site, url: str) -> None:
     sign_in(context, site, url, "ada")
     page = context.new_page()
-    for path, times in {"/people": 1, "/gold": 6, "/i/p_v2_o0": 5, "/dashboard": 1}.items():
+    for path, times in {"/people": 1, "/gold": 6, "/i/p_v2_o0": 5, "/dashboard": 1, "/items": 8}.items():
         open_page(page, url + path)
         page.wait_for_function(
             """([text, times]) => document.querySelector("main").innerText.split(text).length > times""",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from tests.validation_ui import rows
 from tests.validation_ui.review_driver import (
@@ -21,7 +21,7 @@ from tests.validation_ui.review_driver import (
     wait_for_text,
 )
 from tests.validation_ui.review_driver import watch as see_it_all
-from validation_ui.schema import SlotKind, Standing, item, judgement, person, slot, text_version
+from validation_ui.schema import SlotKind, Standing, item, judgement, meta, person, slot, text_version
 from validation_ui.web.account import HOTKEY_ACTIONS, HOTKEY_CODES
 
 SMALL_TARGETS = """() =>
@@ -176,6 +176,7 @@ def test_the_entry_test_says_how_far_it_is(browser: Browser, tmp_path: Path) -> 
         ids = rows.fill(connection, gold=3)
         replace(rows.SMALL, entry_items=3).save(connection)
         connection.execute(update(person).where(person.c.name == "ann").values(standing=Standing.ENTRY))
+        connection.execute(insert(meta).values(key=f"guide:{ids['ann']}", value={}))  # has been through the guide
         return ids
 
     with running(browser, tmp_path, fill) as project:

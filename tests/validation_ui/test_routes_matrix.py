@@ -36,6 +36,9 @@ class Rule:
 
 ANN = frozenset({"reviewer"})
 SUBMIT = {"Idempotency-Key": "0123456789abcdef", "If-Match": '"1"'}
+STEP = {"mark": "as it was long ago"}
+CONFLICT = frozenset({409})
+OLD = {"If-Match": f'"{"0" * 32}"'}
 RULES = {
     ("POST", "/api/login"): Rule(NOBODY_TOO, {"name": "ann", "password": "wrong"}, statuses=frozenset({401, 429})),
     ("POST", "/api/logout"): Rule(EVERYBODY),
@@ -80,6 +83,23 @@ RULES = {
     ("GET", "/api/items/{public_id}"): Rule(EVERYBODY, owners=EVERYBODY - {"other"}),
     ("GET", "/api/items/{public_id}/masks"): Rule(EVERYBODY, owners=EVERYBODY - {"other"}),
     ("GET", "/api/items/{public_id}/history"): Rule(EVERYBODY),
+    ("GET", "/api/items"): Rule(WATCHERS),
+    ("GET", "/api/items/{public_id}/desk"): Rule(WATCHERS),
+    ("POST", "/api/items/{public_id}/look"): Rule(ADMIN, {}),
+    ("POST", "/api/items/{public_id}/reopen"): Rule(ADMIN, STEP | {"since": "last"}, statuses=CONFLICT),
+    ("POST", "/api/items/{public_id}/withdraw"): Rule(ADMIN, STEP | {"withdrawn": True}, statuses=CONFLICT),
+    ("POST", "/api/items/{public_id}/assign"): Rule(ADMIN, STEP | {"person_id": 1}, statuses=CONFLICT),
+    ("POST", "/api/items/{public_id}/answer"): Rule(ADMIN, STEP | {"answer": "reject"}, statuses=CONFLICT),
+    ("GET", "/api/settings"): Rule(ADMIN),
+    ("PUT", "/api/settings"): Rule(ADMIN, {"values": {"long": 5}}, headers=OLD, statuses=frozenset({412})),
+    ("GET", "/api/exports"): Rule(ADMIN),
+    ("POST", "/api/exports"): Rule(ADMIN, {"final": False}, statuses=frozenset({202})),
+    ("GET", "/api/exports/split.zip"): Rule(ADMIN, statuses=frozenset({404})),
+    ("GET", "/api/judgements.csv"): Rule(ADMIN),
+    ("GET", "/api/agreement.md"): Rule(WATCHERS),
+    ("POST", "/api/guide/read"): Rule(EVERYBODY, {}),
+    ("GET", "/api/entry"): Rule(JUDGES),
+    ("GET", "/api/entry/{public_id}/picture.jpg"): Rule(JUDGES, statuses=frozenset({404})),
     ("GET", "/media/frames/{name}.bin"): Rule(EVERYBODY),
     ("GET", "/media/videos/{media_id}"): Rule(EVERYBODY),
     ("GET", "/api/progress"): Rule(EVERYBODY),
@@ -96,6 +116,10 @@ RULES = {
     ("GET", "/me"): Rule(EVERYBODY),
     ("GET", "/dashboard"): Rule(WATCHERS),
     ("GET", "/people"): Rule(ADMIN),
+    ("GET", "/entry"): Rule(JUDGES),
+    ("GET", "/items"): Rule(WATCHERS),
+    ("GET", "/settings"): Rule(ADMIN),
+    ("GET", "/export"): Rule(ADMIN),
     ("GET", "/gold"): Rule(ADMIN),
     ("GET", "/log"): Rule(ADMIN),
     ("GET", "/static/{name:path}"): Rule(NOBODY_TOO),

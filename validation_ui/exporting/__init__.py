@@ -38,7 +38,7 @@ from validation_ui.settings import Settings
 from validation_ui.statistics.agreement import agreement
 from validation_ui.statistics.progress import progress, reviewers
 
-__all__ = ["ExportError", "ExportReport", "export"]
+__all__ = ["ExportError", "ExportReport", "agreement_texts", "export"]
 
 _TOGETHER = 500  # ids in one statement
 
@@ -71,9 +71,17 @@ class ExportReport:
 
 
 def export(
-    database: Database, sav_root: Path, out: Path, *, train: Path | None, rewrite_train: bool, now: float
+    database: Database,
+    sav_root: Path,
+    out: Path,
+    *,
+    train: Path | None,
+    rewrite_train: bool,
+    now: float,
+    final: bool = True,
+    actor: str = "cli",
 ) -> ExportReport:
-    """Write the accepted expressions as a split, and mark them as exported.
+    """Write the accepted expressions as a split and, if it is final, mark them as exported.
 
     Args:
         database: the project's database.
@@ -82,6 +90,8 @@ def export(
         train: the `Ref-SAV.json` that the split must not overlap with; None = there is none.
         rewrite_train: also write that file without the videos of the split.
         now: seconds since 1970; it goes into the audit log only, not into the files.
+        final: whether the judgements of these expressions are fixed from now on; the files are the same.
+        actor: who exports, for the log.
 
     Raises:
         ExportError: a rule is broken; nothing was written or marked.
@@ -102,7 +112,7 @@ def export(
         frames = write_frames(clips, sav_root, build / "videos")
         _write_sums(build)
         build.chmod(0o755)
-        database.write(lambda connection: _mark(connection, chosen, out, now))
+        database.write(lambda connection: _mark(connection, chosen, out, now, final=final, actor=actor))
         if out.exists():
             out.rename(Path(scratch, "old"))
         build.rename(out)
@@ -119,17 +129,29 @@ def _write_texts(
     warnings: Sequence[str],
 ) -> list[Gate]:
     """Write all files but the frames and the checksums; return the gates."""
-    raters, people, figures = pseudonyms(connection), reviewers(connection), agreement(connection)
-    checks = gates(figures, people, raters, settings.gold_right_frac)
-    project = progress(connection, 0.0)
+    raters = pseudonyms(connection)
+    checks, text, table = agreement_texts(connection, settings, chosen, warnings)
     _write_json(build / SPLIT_EXPRESSIONS, meta_expressions(clips, chosen))
     write_masks(connection, clips, chosen, build / SPLIT_MASKS)
     pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
-    text = markdown(figures, people, raters, project, checks, warnings, chosen)
     (build / "agreement.md").write_text(text, encoding="utf-8")
-    (build / "agreement.csv").write_text(as_csv(figures, people, raters), encoding="utf-8")
+    (build / "agreement.csv").write_text(table, encoding="utf-8")
     _write_json(build / SPLIT_INFO, _split(connection, settings, clips, chosen))
     return checks
+
+
+def agreement_texts(
+    connection: Connection, settings: Settings, chosen: Sequence[BenchmarkExpression], notes: Sequence[str]
+) -> tuple[list[Gate], str, str]:
+    """Return the gates, and the texts of `agreement.md` and `agreement.csv`, of the expressions in `chosen`."""
+    raters, people, figures = pseudonyms(connection), reviewers(connection), agreement(connection)
+    checks = gates(figures, people, raters, settings.gold_right_frac)
+    project = progress(connection, 0.0)
+    return (
+        checks,
+        markdown(figures, people, raters, project, checks, notes, chosen),
+        as_csv(figures, people, raters),
+    )
 
 
 def _split(
@@ -153,7 +175,15 @@ def _split(
     }
 
 
-def _mark(connection: Connection, chosen: Sequence[BenchmarkExpression], out: Path, now: float) -> None:
+def _mark(
+    connection: Connection,
+    chosen: Sequence[BenchmarkExpression],
+    out: Path,
+    now: float,
+    *,
+    final: bool,
+    actor: str,
+) -> None:
     """Mark the expressions as exported; raise ExportError if one was undone while the files were written."""
     accepted = select(item.c.id, item.c.text_id).where(item.c.state == ItemState.ACCEPTED)
     still = {(row.id, row.text_id) for row in connection.execute(accepted)}
@@ -164,13 +194,14 @@ def _mark(connection: Connection, chosen: Sequence[BenchmarkExpression], out: Pa
         )
     ids = [expression.item_id for expression in chosen]
     marked = 0
-    for first in range(0, len(ids), _TOGETHER):
+    for first in range(0, len(ids) if final else 0, _TOGETHER):
         some = item.c.id.in_(ids[first : first + _TOGETHER])
         marked += connection.execute(
             update(item).where(some, item.c.exported_at.is_(None)).values(exported_at=now)
         ).rowcount
     body = {"expressions": len(ids), "first_time": marked, "folder": out.name}
-    audit.append(connection, at=now, actor="cli", action="export", subject="project", body=body)
+    action = "export" if final else "export_partial"
+    audit.append(connection, at=now, actor=actor, action=action, subject="project", body=body)
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -92,6 +92,18 @@ def pack(images: Sequence[tuple[int, bytes]]) -> bytes:
     return struct.pack("<I", len(images)) + head + b"".join(jpeg for _, jpeg in images)
 
 
+def unpack(chunk: bytes, frame: int) -> bytes | None:
+    """Return the JPEG of one source frame of a chunk, or None if the chunk does not have it."""
+    (count,) = struct.unpack_from("<I", chunk)
+    at = 4 + 8 * count
+    for n in range(count):
+        index, size = struct.unpack_from("<II", chunk, 4 + 8 * n)
+        if index == frame:
+            return chunk[at : at + size]
+        at += size
+    return None
+
+
 def _decode(clip: Clip, sav_root: Path, frames: Path | None, sample_fps: float) -> Decoded:
     path = inside(sav_root, clip.path)
     with path.open("rb") as file:

@@ -106,8 +106,9 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
 
 def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFacts:
     if row.kind == "long":
-        return ItemFacts(first_text_id, 2 if row.overlap else 1)
-    return ItemFacts(first_text_id, 0, withdrawn=connection.execute(_SOURCE, {"item": row.id}).first() is None)
+        return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired)
+    is_undone = connection.execute(_SOURCE, {"item": row.id}).first() is None
+    return ItemFacts(first_text_id, 0, withdrawn=row.retired or is_undone)
 
 
 def _hashes(connection: Connection, item_id: int) -> dict[int, str]:

@@ -33,7 +33,8 @@ class ItemFacts:
     Attributes:
         first_text_id: id of the text that the item started with.
         sighted: how many sighted judgements it needs: 0 (short expression), 1, or 2 (overlap).
-        withdrawn: it is a short expression whose author undid the judgement that it was written with.
+        withdrawn: an admin took it out, or it is a short expression whose author undid the judgement that it was
+            written with.
     """
 
     first_text_id: int

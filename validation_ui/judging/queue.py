@@ -93,7 +93,7 @@ def claim(
     in_entry = me.standing == Standing.ENTRY
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
-    held = _held(connection, person_id, asked)
+    held = _held(connection, person_id, asked, now, settings.lease_s)
     who = asker(connection, me, settings, now, held, prefetch=prefetch)
     resumed = _resume(connection, who, asked)
     if resumed is not None:
@@ -133,15 +133,18 @@ def _begin(connection: Connection, who: Asker, slot_id: int) -> int:
     return slot_id
 
 
-def _held(connection: Connection, person_id: int, asked: Collection[SlotKind]) -> list[Row[Any]]:
+def _held(
+    connection: Connection, person_id: int, asked: Collection[SlotKind], now: float, leased_s: float
+) -> list[Row[Any]]:
     """Return the person's leases, also those that have run out; the one that they look at comes first.
 
     Two sorts of leases are put back here: prefetched slots of a kind that is no longer asked for, and blind slots whose
-    video the person has seen a mask of since, e.g. by a link.
+    video the person has seen a mask of since, e.g. by a link. What an admin gave to the person stays theirs.
     """
     held = []
     for row in connection.execute(_LEASES, {"me": person_id}).all():
-        if row.spoilt or (row.claimed_at is None and row.kind not in asked):
+        is_prefetched = row.claimed_at is None and (row.lease_until or 0.0) <= now + leased_s
+        if row.spoilt or (is_prefetched and row.kind not in asked):
             with suppress(Problem):  # somebody took it meanwhile
                 give_up(connection, person_id, row.id)
         else:

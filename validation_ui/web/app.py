@@ -18,7 +18,20 @@ from validation_ui.people.access import SAFE_METHODS
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving, load_secret
-from validation_ui.web import account, admin, files, pages, people, review, stats
+from validation_ui.web import (
+    account,
+    admin,
+    entry,
+    exports,
+    files,
+    items,
+    pages,
+    people,
+    review,
+    settings_page,
+    stats,
+)
+from validation_ui.web.export_job import Exports
 from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
 
@@ -42,15 +55,9 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    for module in (
-        review,
-        files,
-        account,
-        admin,
-        people,
-        stats,
-        pages,
-    ):  # routes are searched in order: frequent ones first
+    app.state.exports = Exports(database, data, sav_root)
+    own = review, files, account, admin, people, items, settings_page, exports, entry, stats, pages
+    for module in own:  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])
     _check_base(serving.base)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2.ext import Extension
 from sqlalchemy import select
@@ -20,6 +20,7 @@ from validation_ui.people.access import Caller, caller_of, csrf_token, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, person
 from validation_ui.settings import REASONS
+from validation_ui.web.entry import needs_guide
 from validation_ui.web.requests import AdminDep, SomeoneDep
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -68,8 +69,11 @@ def home(request: Request, caller: SomeoneDep) -> HTMLResponse:
 
 
 @router.get("/review")
-def review(request: Request, caller: JudgeDep) -> HTMLResponse:
-    """Show the page on which items are judged."""
+def review(request: Request, caller: JudgeDep) -> Response:
+    """Show the page on which items are judged; newcomers are led through the guide first, once."""
+    with request.app.state.database.read() as connection:
+        if needs_guide(connection, caller):
+            return RedirectResponse(f"{request.scope.get('root_path', '')}/guide", 303)
     return _page(request, "review.html", caller)
 
 
@@ -81,8 +85,16 @@ def item(request: Request, public_id: str, caller: SomeoneDep) -> HTMLResponse:
 
 @router.get("/guide")
 def guide(request: Request, caller: SomeoneDep) -> HTMLResponse:
-    """Show the guide for reviewers."""
-    return _page(request, "guide.html", caller)
+    """Show the guide for reviewers; to newcomers it ends with the way to the entry test."""
+    with request.app.state.database.read() as connection:
+        is_first = needs_guide(connection, caller)
+    return _page(request, "guide.html", caller, is_first=is_first)
+
+
+@router.get("/entry")
+def entry(request: Request, caller: JudgeDep) -> HTMLResponse:
+    """Show the page of the person's entry test: their answers beside the right ones."""
+    return _page(request, "entry.html", caller)
 
 
 @router.get("/me")
@@ -101,6 +113,24 @@ def dashboard(request: Request, caller: ObserverDep) -> HTMLResponse:
 def people(request: Request, caller: AdminDep) -> HTMLResponse:
     """Show the page of people's roles, standings and invites."""
     return _page(request, "people.html", caller)
+
+
+@router.get("/items")
+def items(request: Request, caller: ObserverDep) -> HTMLResponse:
+    """Show the page on which items are found."""
+    return _page(request, "items.html", caller)
+
+
+@router.get("/settings")
+def settings(request: Request, caller: AdminDep) -> HTMLResponse:
+    """Show the page of quotas and other settings."""
+    return _page(request, "settings.html", caller)
+
+
+@router.get("/export")
+def export(request: Request, caller: AdminDep) -> HTMLResponse:
+    """Show the page on which the split is exported."""
+    return _page(request, "export.html", caller)
 
 
 @router.get("/gold")

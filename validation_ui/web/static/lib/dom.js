@@ -103,25 +103,23 @@ export function fill(id, ...children) {
 }
 
 /**
- * A table that scrolls by itself where the page is narrow; on phones every row is a card. The roles keep it a table for
- * screen readers then.
+ * A table; where it is too wide every row is a card, with the column's name before each value.
  *
  * @param {string} caption
  * @param {{label: string, number?: boolean}[]} columns
  * @param {Child[][]} rows  the first cell names the row
  */
 export function table(caption, columns, rows) {
-  const cell = (/** @type {Child} */ content, /** @type {number} */ n) => {
-    const { label, number } = columns[n] ?? { label: "" };
-    const look = { class: number ? "number" : "", ...(label && { "data-label": label }) };
-    return n === 0 ? h("th", { scope: "row", role: "rowheader", ...look }, content) : h("td", { role: "cell", ...look }, content);
-  };
-  const head = columns.map(({ label, number }) =>
-    h("th", { scope: "col", role: "columnheader", class: number ? "number" : "" }, label || h("span", { class: "sr" }, "Action")));
+  const numeric = (/** @type {number} */ n) => (columns[n]?.number ? "number" : "");
+  // the roles are written out, as browsers drop those of a table that is displayed as cards
+  const head = columns.map(({ label }, n) => (
+    h("th", { scope: "col", role: "columnheader", class: numeric(n) }, label || h("span", { class: "sr" }, "Action"))));
+  const body = rows.map((cells) => h("tr", { role: "row" }, ...cells.map((cell, n) => (n === 0
+    ? h("th", { scope: "row", role: "rowheader" }, cell)
+    : h("td", { role: "cell", class: numeric(n), "data-label": columns[n]?.label ?? "" }, cell)))));
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     h("table", { role: "table" }, h("caption", {}, caption),
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
-      h("tbody", { role: "rowgroup" }, ...rows.map((cells) => h("tr", { role: "row" }, ...cells.map(cell))))));
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)), h("tbody", { role: "rowgroup" }, ...body)));
 }
 
 /** @param {number | null} value  0 to 1 */

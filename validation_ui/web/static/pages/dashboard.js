@@ -62,7 +62,7 @@ async function showUnstaffed() {
   if (!document.getElementById("unstaffed")) return;
   /** @type {{items: {public_id: string, video_id: string, kind: string, state: string, reason: string, way_out: string}[]}} */
   const { items } = await api("GET", "/api/unstaffed");
-  fill("unstaffed", ...(items.length ? [table("Items that nobody of the team may judge any more",
+  fill("unstaffed", ...(items.length ? [h("p", {}, h("a", { href: "/items?state=stuck" }, "Look for them among the items"), ", where each can be given to somebody or withdrawn."), table("Items that nobody of the team may judge any more",
     [{ label: "Item" }, { label: "Video" }, { label: "Waits in" }, { label: "Why" }, { label: "Way out" }],
     items.map((item) => [h("a", { href: `/i/${encodeURIComponent(item.public_id)}` }, item.public_id), item.video_id,
       `${item.state} pass, ${item.kind}`, sentence(item.reason), sentence(item.way_out)]))] : []));

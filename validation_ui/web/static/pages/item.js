@@ -3,6 +3,7 @@
 import { api } from "../lib/api.js";
 import { byId, fill, h, showError, time } from "../lib/dom.js";
 import { playerOf } from "../player/mine.js";
+import { itemPath, mayLook, showDesk } from "./item_desk.js";
 
 /** @typedef {import("../player/types.js").Style} Style */
 /**
@@ -27,21 +28,52 @@ function row(judgement) {
 }
 
 async function show() {
-  const path = `/api/items/${encodeURIComponent(location.pathname.split("/").at(-1) ?? "")}`;
+  const publicId = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
+  const path = itemPath(publicId);
   const { item, video, masks } = await api("GET", path);
   byId("item").hidden = false;
   fill("text", ...item.parts.map((/** @type {{name: string, text: string}} */ part) => (
     h("div", {}, h("dt", {}, part.name), h("dd", {}, part.text)))));
+  await prepare(publicId);
   const query = new URLSearchParams(location.search);
   const frame = Number.parseInt(query.get("f") ?? "", 10);
   const view = /** @type {Style | undefined} */ (query.get("v") ?? undefined); // the player knows which there are
   const { judgements } = await api("GET", `${path}/history`);
-  fill("history", ...judgements.map(row));
-  if (!judgements.length) fill("history", h("li", { class: "empty" }, "None that is open to you."));
+  fillHistory(judgements);
   const { preferences } = await api("GET", "/api/me");
   const player = playerOf(byId("player"), preferences);
   const at = Number.isInteger(frame) && frame >= 0 && frame < video.frame_count ? { frame } : {};
   await player.load(video, await api("GET", masks), { ...at, ...(view && { view }) });
 }
 
-await show().catch(showError);
+/**
+ * Show the text, and for admins the steps; ask those who judge before anything is shown that uses them up.
+ *
+ * @param {string} publicId
+ */
+async function prepare(publicId) {
+  const role = byId("item").dataset.role;
+  if (role === "reviewer") return;
+  const desk = await api("GET", `${itemPath(publicId)}/desk`);
+  const showSteps = async () => {
+    const { admin } = await api("GET", `${itemPath(publicId)}/desk`);
+    showDesk(publicId, admin, async () => {
+      await showSteps();
+      fillHistory((await api("GET", `${itemPath(publicId)}/history`)).judgements);
+    });
+  };
+  if (desk.admin) await showSteps();
+  await mayLook(publicId, desk.uses_up, role === "admin");
+  if (desk.admin) await showSteps(); // from now on the admin is not among those who may judge it
+}
+
+/** @param {Judgement[]} judgements */
+function fillHistory(judgements) {
+  fill("history", ...judgements.map(row));
+  if (!judgements.length) fill("history", h("li", { class: "empty" }, "None that is open to you."));
+}
+
+await show().catch((error) => {
+  document.getElementById("desk")?.removeAttribute("aria-busy");
+  showError(error);
+});

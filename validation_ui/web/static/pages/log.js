@@ -7,6 +7,12 @@ const ROWS = 100;
 let after = 0;
 let last = 0;
 
+/** @type {Map<string, string>} "person:3" -> their name */
+const names = new Map();
+
+/** @param {string} who */
+const named = (who) => names.get(who) ?? who;
+
 async function show() {
   const answer = await api("GET", `/api/audit?after=${after}&limit=${ROWS}`);
   last = answer.last;
@@ -14,7 +20,7 @@ async function show() {
   field("newer").disabled = after + ROWS >= last;
   fill("log", table(`Rows ${Math.min(after + 1, last)} to ${Math.min(after + ROWS, last)} of ${last}`,
     [{ label: "Row" }, { label: "When" }, { label: "Who" }, { label: "What" }, { label: "Of" }, { label: "More" }],
-    answer.rows.toReversed().map((/** @type {any} */ row) => [row.id, time(row.at), row.actor, row.action, row.subject,
+    answer.rows.toReversed().map((/** @type {any} */ row) => [row.id, time(row.at), named(row.actor), row.action.replaceAll("_", " "), named(row.subject),
       h("code", {}, row.body === "{}" ? "" : row.body)])));
 }
 
@@ -33,6 +39,7 @@ byId("verify").addEventListener("click", () => attempt(async () => {
 }));
 
 try {
+  for (const { id, name } of (await api("GET", "/api/people")).people) names.set(`person:${id}`, name);
   last = (await api("GET", "/api/audit?limit=1")).last;
   after = Math.max(0, last - ROWS);
   await show();
