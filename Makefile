@@ -70,6 +70,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.train_step
 	$(PY) -m benchmarks.validation_load --quick
+	$(PY) -m benchmarks.import_quality
 
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev

@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +23,7 @@ from manifests.row_results import FatalError
 from manifests.text_tables import text_table
 from pipeline.importers.names import video_ids
 from pipeline.importers.protocol import SOURCES, ImportOptions, ImportTask, LeftOut, source
-from pipeline.importers.shard import Outcome, ShardImport, import_videos, write_summary
+from pipeline.importers.shard import SOURCE_FILE, Outcome, ShardImport, import_videos, write_summary
 from stages.shard import shard_names
 
 logger = logging.getLogger("refsav")
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        logger.error("stopped. What is done is kept; give the same command again.")
+        return EXIT_FATAL
     except BrokenProcessPool:
         logger.error(
             "stopped: a worker was killed, perhaps for want of memory. What is done is kept; try fewer --workers."
@@ -105,8 +109,9 @@ def _job(options: argparse.Namespace) -> ShardImport:
     check_out(options.out)
     folder = options.out / "sav_train" / names[0]
     check_apart("PATH", options.path, [folder])
-    given = ImportOptions(options.fps, options.images, options.first_frame)
-    return ShardImport(options.source, options.path, given, folder, options.crf)
+    images = options.images.resolve() if options.images else None
+    given = ImportOptions(options.fps, images, options.first_frame)
+    return ShardImport(options.source, options.path.resolve(), given, folder, options.crf)
 
 
 def _found(job: ShardImport) -> Sequence[ImportTask]:
@@ -116,7 +121,12 @@ def _found(job: ShardImport) -> Sequence[ImportTask]:
         ValueError: there are none; the source that fits is named.
     """
     chosen = source(job.name)
+    if job.path.is_file() and zipfile.is_zipfile(job.path):
+        raise ValueError(f"{job.path} is a zip archive: unpack it, and give the folder")
     tasks = chosen.find(job.path, job.options)
+    twice = [one for one, number in Counter(task.source_id for task in tasks).items() if number > 1]
+    if twice:
+        raise ValueError(f"{job.path} must have every video once, got two called {', '.join(map(repr, twice[:5]))}")
     if tasks:
         return tasks
     others = [name for name in SOURCES if name != job.name and source(name).fits(job.path)]
@@ -146,7 +156,7 @@ def _report(videos: Sequence[dict[str, Any]], failed: Sequence[Outcome], job: Sh
         )
         detail = first.detail if len(first.detail) <= _DETAIL_CHARACTERS else first.detail[:_DETAIL_CHARACTERS] + "…"
         rows.append((kind, reason, f"{number:,}", f"{where}: {detail}"))
-    lines = text_table(rows, left=4) if left else []
+    lines = [*text_table(rows, left=4), f"all of them: {job.folder / SOURCE_FILE}"] if left else []
     single = sum(line["members"] is None for video in videos for line in video["objects"])
     joint = sum(line["members"] is not None for video in videos for line in video["objects"])
     texts = sum(len(video["texts"]) for video in videos)

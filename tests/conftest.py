@@ -20,6 +20,7 @@ _LONG = (
     *(
         "test_three_nodes.py",
         "test_endpoints.py",
+        "test_imported_run.py",
         "test_text.py",
         "test_run.py",
         "test_player.py",

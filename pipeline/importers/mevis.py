@@ -53,7 +53,7 @@ class MevisSource:
             labels = {} if masks is not None else categories(base)
             for video_id, video in videos.items():
                 if video_id in tasks:
-                    raise ValueError(f"{path} has video {video_id} in two files of expressions: name the folder of one")
+                    raise ValueError(f"{path} has video {video_id} in two files of expressions: name one of them")
                 frames = video.get("frames") if isinstance(video, dict) else None
                 files = [_picture(root / video_id, str(name)) for name in frames] if isinstance(frames, list) else []
                 own = {one: masks.get(one) for one in _ids(video)} if isinstance(masks, dict) else None

@@ -30,12 +30,12 @@ class PngSource:
 
     def fits(self, path: Path) -> bool:
         """Tell whether it has both folders."""
-        return any(True for _ in _pairs(path))
+        return any(True for _ in _pairs(path, None))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
         """Return a task for every folder of masks; see `Source`."""
         tasks: dict[str, ImportTask] = {}
-        for masks, pictures in _pairs(path):
+        for masks, pictures in _pairs(path, options.images):
             labels = categories(masks.parent)
             for folder in _video_folders(masks, pictures):
                 video_id = folder.relative_to(masks).as_posix()
@@ -71,12 +71,20 @@ class PngSource:
         return SourceVideo(files, [SourceObject(one, labels.get(one)) for one in object_ids(masks)], masks)
 
 
-def _pairs(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Give every folder of masks with its folder of pictures: beside each other, in `path` or one level below."""
+def _pairs(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Give every folder of masks with its folder of pictures: beside each other, in `path` or one level below.
+
+    `path` may be the folder of masks itself, where there are several.
+    """
+    if path.name.startswith("Annotations") and path.is_dir():
+        beside = sorted(one for one in path.parent.iterdir() if one.is_dir() and one.name.startswith("JPEGImages"))
+        yield from ((path, one) for one in ([images] if images else beside[:1]))
+        return
     for place in (path, *(sorted(one for one in path.iterdir() if one.is_dir()) if path.is_dir() else ())):
         below = {one.name: one for one in sorted(place.glob("*")) if one.is_dir()}
         masks = [one for name, one in below.items() if name.startswith("Annotations")]
         pictures = [one for name, one in below.items() if name.startswith(("JPEGImages", "images", "frames"))]
+        pictures = [images] if images else pictures
         if len(masks) == 1 and len(pictures) == 1:
             yield masks[0], pictures[0]
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -79,7 +78,7 @@ class ShardImport:
         """Return a hash of all that the files of a video depend on."""
         stats = [(str(one), (stat := one.stat()).st_size, stat.st_mtime_ns) for one in task.files if one.exists()]
         parts = (_VERSION, self.name, self.crf, self.options, task.source_id, [str(one) for one in task.files], stats)
-        return hashlib.sha256(repr(parts).encode() + pickle.dumps(task.entry, protocol=4)).hexdigest()
+        return hashlib.sha256(repr((*parts, task.entry)).encode("utf-8", "surrogatepass")).hexdigest()
 
     def is_done(self, task: ImportTask, video_id: str) -> bool | None:
         """Tell whether a video is done; None if it is, but its source has changed."""

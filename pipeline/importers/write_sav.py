@@ -89,6 +89,10 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
     timeline = plan(pictures.times, sorted(video.masks), names)
     even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
     masklets, texts, left_out = _masklets(video, timeline, size, even)
+    objects_out = {one.object_id for one in left_out} - {one.object_id for one in video.left_out}
+    singles = sum(masklet.members is None for masklet in masklets)
+    assert singles + len(objects_out - {None}) == len(video.objects), "every object is written or left out"
+    assert len(texts) + sum(one.text_id is not None for one in left_out[len(video.left_out) :]) == len(video.texts)
     if not masklets:
         whys = "; ".join(f"{one.object_id}: {one.detail}" for one in left_out if one.object_id) or "it has none"
         raise ImportFailedError(ImportReason.NO_OBJECT, f"there must be an object with a mask: {whys}")

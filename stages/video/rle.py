@@ -12,7 +12,7 @@ Shapes: N masks; S strings, R runs of all strings one after the other, C charact
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import cv2
 import numpy as np
@@ -98,8 +98,9 @@ def from_coco(entry: object, height_px: int, width_px: int) -> Rle:
             return empty(height_px, width_px)
         case [float() | int(), *_]:
             return from_coco([entry], height_px, width_px)  # a polygon without the list around it
-        case [list(), *_] as polygons if all(map(_is_polygon, polygons)):
-            return from_polygons([[float(x) for x in polygon] for polygon in polygons], height_px, width_px)
+        case [list(), *_] if all(map(_is_polygon, entry)):
+            polygons_P = [[float(number) for number in polygon] for polygon in cast(list[list[float]], entry)]
+            return from_polygons(polygons_P, height_px, width_px)
         case {"size": [h, w], "counts": list(lengths)}:
             whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (h, w, *lengths))
             if not whole or sum(lengths) != h * w or not 0 < h * w <= MAX_PX:

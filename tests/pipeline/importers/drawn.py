@@ -21,7 +21,7 @@ from pycocotools import mask as coco
 from pipeline.demo import cutouts
 from pipeline.demo.scene import DrawnScene, render
 from stages.video.frames import read_frames
-from stages.video.video_writer import VideoWriter
+from stages.video.video_writer import VideoWriter as VideoWriter
 
 WIDTH_PX, HEIGHT_PX = 320, 240
 NAMES = ("horse", "ball")

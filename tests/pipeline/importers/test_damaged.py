@@ -230,6 +230,18 @@ def test_wrong_settings_are_told_in_a_sentence_and_write_nothing(
     assert not (tmp_path / "sav").exists()
 
 
+def test_archives_and_videos_of_one_name_are_told(sets: dict[str, Path], tmp_path: Path, run: Run) -> None:
+    shutil.make_archive(str(tmp_path / "task"), "zip", sets["cvat"])
+    code, told = run("cvat", tmp_path / "task.zip")
+    assert code == 2
+    assert "is a zip archive: unpack it" in told
+    shutil.copytree(sets["ytvis"], tmp_path / "twice")
+    edit(tmp_path / "twice/instances.json", lambda c: c["videos"].append(dict(c["videos"][0])))
+    code, told = run("ytvis", tmp_path / "twice", "--fps", "6")
+    assert code == 2
+    assert "must have every video once, got two called '3'" in told
+
+
 def test_cut_json_that_all_videos_need_stops_the_command(sets: dict[str, Path], tmp_path: Path, run: Run) -> None:
     for name, file in (("ytvis", "instances.json"), ("mevis", "meta_expressions.json"), ("mevis", "mask_dict.json")):
         root = tmp_path / f"{name}_{file}"

@@ -240,5 +240,6 @@ def test_the_same_clip_through_three_layouts_gives_the_same_shard(tmp_path: Path
             for names in (("1", "11", "0"), ("2", "12", "group 4 ball"))
         )
         masks = [(of_frame[horse], of_frame[ball]) for of_frame in content["masklet"]]
-        found[source] = (digests(folder)["v.mp4"], masks, content["video_frame_count"])
+        pictures = shown(folder / "v.mp4", range(int(content["video_frame_count"])))
+        found[source] = (pictures, masks, content["video_frame_count"], content["video_height"])
     assert found["png"] == found["mevis"] == found["cvat"]

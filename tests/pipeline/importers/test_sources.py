@@ -203,3 +203,48 @@ def test_own_videos_with_masks_that_are_numbered_from_one(tmp_path: Path) -> Non
     for path in sorted((tmp_path / "clip").iterdir(), reverse=True):
         shutil.move(path, path.with_name(f"{int(path.stem) + 1:05d}.png"))
     equal(opened("video", tmp_path, first_frame=1), drawing, {"1": "horse", "2": "ball"})
+
+
+def test_png_of_several_folders_of_masks_one_is_named(tmp_path: Path) -> None:
+    drawn.write_png_set(tmp_path, clip("6"), middle="480p")
+    shutil.copytree(tmp_path / "Annotations", tmp_path / "Annotations_unsupervised")
+    assert not source("png").find(tmp_path, ImportOptions(fps=Fraction(6)))
+    video = opened("png", tmp_path / "Annotations_unsupervised", fps=Fraction(6))
+    equal(video, clip("6"), {"1": "horse", "2": "ball"})
+
+
+def test_ytvis_pictures_beside_below_and_elsewhere(tmp_path: Path) -> None:
+    path = drawn.write_ytvis(tmp_path / "a", clip("6", 4.0))
+    places = (tmp_path / "b/ovis/Images/train", tmp_path / "elsewhere")
+    shutil.copytree(path.parent / "JPEGImages", places[0])
+    ovis = tmp_path / "b/ovis/annotations_train.json"
+    shutil.copy(path, ovis)
+    assert len(opened("ytvis", ovis.parent, fps=Fraction(6)).objects) == 3
+    places[0].rename(places[1])
+    with pytest.raises(ValueError, match=r"names 0a1b/00000\.jpg, which is not beside it: give the folder"):
+        source("ytvis").find(ovis, ImportOptions(fps=Fraction(6)))
+    assert len(opened("ytvis", ovis, fps=Fraction(6), images=places[1]).objects) == 3
+
+
+def test_rotated_videos_of_phones_are_upright(tmp_path: Path) -> None:
+    drawing = clip("24")
+    with drawn.VideoWriter(
+        tmp_path / "clip.mp4", time_base=Fraction(1, 24), encoding={"crf": "10"}, rotation_deg=90
+    ) as video:
+        for n, image_HW3 in enumerate(drawing.images):
+            video.write(image_HW3, n)
+    for n in range(drawing.count):
+        drawn.write_indexed(tmp_path / f"clip/{n}.png", drawn.index_image(drawing.masks[n], {"horse": 1}))
+    opened_video = opened("video", tmp_path)
+    assert opened_video.pictures.size == drawing.size
+    assert [drawn.number_of(image_HW3) for _, image_HW3 in opened_video.pictures.read({0, 5, 40})] == [0, 5, 40]
+
+
+def test_cvat_masks_of_some_frames_only_count_as_annotated_there(tmp_path: Path) -> None:
+    drawing = clip("30")
+    path = drawn_cvat.write_cvat(tmp_path, drawing, every=5)
+    text = path.read_text()
+    start, end = text.index('<track id="1" '), text.index('<track id="2" ')
+    path.write_text(text[:start] + text[end:])  # without polygons
+    video = opened("cvat", tmp_path, fps=Fraction(30))
+    assert sorted(video.masks) == list(range(0, drawing.count, 5)), "nobody looked at the frames between"
