@@ -236,15 +236,16 @@ def _size(value: str, facts: Facts) -> State:
     ratio = max(facts.size_ratio, 1e-9)
     measured = f"{facts.size_change} on the screen: its area at the end is {ratio:.2f} of that at the start"
     times_s = [_first_s(facts), _last_s(facts)]
-    whole = (
-        not facts.occluded_spans and _inside(facts, facts.centre_start_frac) and _inside(facts, facts.centre_end_frac)
-    )
-    changes = facts.size_change if max(ratio, 1 / ratio) >= _GROWS_RATIO else ""
+    whole = all(_inside(facts, centre_frac) for centre_frac in (facts.centre_start_frac, facts.centre_end_frac))
+    changes = facts.size_change != "stable" and max(ratio, 1 / ratio) >= _GROWS_RATIO
     steady = facts.size_change == "stable" and max(ratio, 1 / ratio) <= _STEADY_RATIO and whole
-    now = changes or ("steady" if steady else "")
-    if not now or now == "stable":
+    # What is covered, or cut off by the border, more and more looks smaller and smaller, and is not.
+    cut = any(
+        min(*at, *(1 - x for x in at)) < _reach_frac(facts) for at in (facts.centre_start_frac, facts.centre_end_frac)
+    )
+    if facts.occluded_spans or cut or not (changes or steady):
         return UNKNOWN, measured, times_s
-    return (TRUE if now == value else RULED_OUT), measured, times_s
+    return (TRUE if value == ("steady" if steady else facts.size_change) else RULED_OUT), measured, times_s
 
 
 _JUDGES: dict[str, Callable[[str, Facts], State]] = {
@@ -263,9 +264,14 @@ def _gaps(facts: Facts) -> bool:
 
 
 def _inside(facts: Facts, centre_frac: list[float]) -> bool:
-    """Return whether the object, with its centre there, is well within the frame; its extent is taken from its area."""
-    least_frac = _BORDER_FRAC + math.sqrt(facts.area_best_frac) / 2
+    """Return whether the object, with its centre there, is well within the frame."""
+    least_frac = _BORDER_FRAC + _reach_frac(facts)
     return min(*centre_frac, *(1 - at for at in centre_frac)) > least_frac
+
+
+def _reach_frac(facts: Facts) -> float:
+    """Return how far it reaches from its centre, as a share of the frame: half the side of a square of its area."""
+    return math.sqrt(facts.area_best_frac) / 2
 
 
 def _first_s(facts: Facts) -> float:
