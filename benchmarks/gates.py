@@ -175,7 +175,7 @@ def ranked(one: DrawnObject, video: DrawnVideo) -> str:
 
 
 def _singled_out(one: DrawnObject, said: Sequence[Claim], rank: str, video: DrawnVideo) -> bool:
-    """Return whether a text fits no other object by the drawing: it has a rank, or each other one differs in a claim."""
+    """Return whether a text fits no other object by the drawing: it has a rank, or every other differs in a claim."""
     return bool(rank) or all(
         any(_clearly_otherwise(other, made) for made in said) for other in video.objects.values() if other is not one
     )
