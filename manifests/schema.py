@@ -151,6 +151,9 @@ class Facts(_Model):
     colour_drift_frac: float = Field(description="share of sampled frames whose colours are not those of the best one")
     camouflage_frac: float = Field(description="share of its surface in the colours of its surroundings, best frame")
     neighbours: list[Neighbour] = Field(description="other objects of the video, nearest first, at most 3")
+    unseen_twin_possible: bool = Field(
+        default=False, description="true if a region outside all masks has its colour and area, and moves along with it"
+    )
 
 
 class Contradiction(_Model):

@@ -34,6 +34,7 @@ def measure(
     camera_steps: Sequence[NDArray[np.float64] | None],
     trails: Sequence[Trail],
     colours: Mapping[str, ColourSampler],
+    twins: Mapping[str, bool] | None = None,
 ) -> list[Facts]:
     """Return the facts of all separate objects of one video, in the order of `tracks`.
 
@@ -45,6 +46,7 @@ def measure(
         camera_steps: `CameraTracker.steps` of the video, one fewer than annotated frames.
         trails: `CameraTracker.trails` of the video.
         colours: object_id -> the colours of its pixels.
+        twins: object_id -> whether something without a mask looks and moves like it; None if nobody looked.
 
     Raises:
         ValueError: a track is never visible, or its length does not fit `camera_steps`.
@@ -72,6 +74,7 @@ def measure(
             camera_zoom_ratio=camera.zoom_ratio,
             camera="travels" if travel and travel.travels(camera, float(times.annotated_s[-1])) else camera.label,
             **colours[track.object_id].facts(),
+            unseen_twin_possible=bool(twins and twins[track.object_id]),
             neighbours=neighbours(sights, number, float(np.hypot(*size_px))),
         )
         for number, (track, sight) in enumerate(zip(tracks, sights, strict=True))

@@ -24,6 +24,7 @@ from stages.video.frames import Frame, probe, walk
 from stages.video.images import BgrImage, bounded, fit, shrink_mask
 from stages.video.masklets import VideoObject, load_objects, union_mask
 from stages.video.source_file import readable
+from stages.video.twins import TwinWatch
 from stages.video.views import ObjectViews, ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # long side of the frames that the camera is tracked in: it needs no more, and this saves time
@@ -75,6 +76,7 @@ class RenderViews(Stage):
             camera_steps=camera.steps,
             trails=camera.trails,
             colours={subject.object.object_id: subject.colours for subject in subjects},
+            twins={subject.object.object_id: subject.twins.possible() for subject in subjects},
         )
         facts_of = {of_object.object_id: of_object for of_object in measured}
         views = {subject.object.object_id: subject.views for subject in subjects if subject.views}
@@ -111,9 +113,10 @@ class RenderViews(Stage):
     def _draw(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
         full_HW3 = frame.bgr()
         small_HW3 = bounded(full_HW3, self.config.video_long_px)
+        masked_HW = shrink_mask(union_mask([one.object for one in subjects], index), small_HW3.shape[1::-1]) > 0
         for subject in subjects:
             if slot is not None or subject.object.best_index == index:
-                subject.add(full_HW3, small_HW3, index, slot)
+                subject.add(full_HW3, small_HW3, masked_HW, index, slot)
 
 
 def _track_camera(
@@ -128,18 +131,19 @@ class _Subject:
 
     def __init__(self, video_object: VideoObject, config: ViewConfig | None) -> None:
         self.object = video_object
-        self.colours = ColourSampler()
+        self.colours, self.twins = ColourSampler(), TwinWatch()
         self.views = None if config is None else ObjectViews(config)
 
-    def add(self, full_HW3: BgrImage, small_HW3: BgrImage, index: int, slot: int | None) -> None:
+    def add(
+        self, full_HW3: BgrImage, small_HW3: BgrImage, all_HW: NDArray[np.bool_], index: int, slot: int | None
+    ) -> None:
         """Measure and draw the object in an annotated frame: its best one, a uniform one (`slot`), or both."""
         best = index == self.object.best_index
         mask_HW = self.object.mask(index)
         small_HW = shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
         self.colours.add(small_HW3, small_HW > 0, best=best)
-        if self.views is None:
-            return
-        if slot is not None:
+        self.twins.add(small_HW3, small_HW > 0, all_HW)
+        if self.views and slot is not None:
             self.views.add_uniform(small_HW3, small_HW, slot)
-        if best:
+        if self.views and best:
             self.views.add_best(full_HW3, mask_HW, self.object.track.boxes_px[index])

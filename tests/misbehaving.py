@@ -31,6 +31,7 @@ EXPRESSION = (
     "Throughout the video, it sniffs at the ground for a while, lifts its head as if it had heard something, and then "
     "goes on sniffing with its tail wagging."
 )
+SHORT_TEXTS = ("the dog beside the bench", "the dog that sniffs at the ground")
 TEXTS = {
     "caption": "A dog with a short coat that wears a collar.",
     "conflict": "",
@@ -268,7 +269,7 @@ def good_text(prompt: str, schema: dict[str, Any]) -> str:
 
 def _value(prompt: str, name: str, schema: dict[str, Any]) -> Any:
     if schema.get("type") == "array":
-        return []
+        return list(SHORT_TEXTS) if name == "texts" else []
     if "enum" in schema:
         return "consistent" if "consistent" in schema["enum"] else schema["enum"][0]
     return TEXTS[name] if name in TEXTS else TEXTS[prompt]

@@ -267,7 +267,7 @@ def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
             if len(files) > 1:
                 raise ValueError(f"a video has one {kind} file, got {' and '.join(files)} for {video_id}")
         expressions.sort(key=lambda one: (one.masklet_type != "manual", one.column))
-        absent = tuple(dict.fromkeys(text for part in group for text in part.absent))
+        absent = tuple(sorted({text for part in group for text in part.absent}))  # one order, whatever the source
         videos.append(replace(group[0], expressions=tuple(expressions), absent=absent))
     return videos
 

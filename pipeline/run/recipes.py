@@ -21,7 +21,7 @@ _COMMON: dict[str, Any] = {
 # The views have at most one megapixel. Qwen3-VL's own limit is 16, for which vLLM would reserve memory.
 _QWEN3_VL = _COMMON | {"mm_processor_kwargs": {"size": {"shortest_edge": 256**2, "longest_edge": 1024**2}}}
 
-TOKENS_PER_OBJECT = (5_600, 560)  # in and out, for a model without figures of its own: those of `modern`
+TOKENS_PER_OBJECT = (6_100, 610)  # in and out, for a model without figures of its own: those of `modern`
 
 
 def demo() -> RunConfig:
@@ -107,7 +107,7 @@ def small() -> RunConfig:
         model="Qwen/Qwen3-VL-2B-Instruct",
         gpu_memory_gib=0,
         context_tokens=8192,
-        tokens_per_object=(3_900, 560),
+        tokens_per_object=(4_400, 610),
         engine_kwargs=_QWEN3_VL,
     )
     return RunConfig(

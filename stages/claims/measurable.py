@@ -32,6 +32,7 @@ _OTHER_FRAC = 0.2  # by this much another colour must exceed a claimed one to be
 _CLEAR_FRAC, _STILL_FRAC = 0.15, 0.05  # nobody takes a longer move for one the other way, a shorter one for a move
 _CLEAR_S, _CLEAR_OF_FRAC = 1.0, 0.08  # the least time out of sight that everybody notices, or of the duration
 _GROWS_RATIO, _STEADY_RATIO = 1.4, 1.15  # of areas: nobody takes a larger change for none, or a smaller one for one
+_TOUCHING_FRAC = 0.02  # median gap to another object / diagonal of the frame
 _WITHIN_S = 0.05  # a span ends when the next annotated frame appears, a sixth of a second after its last one
 _BORDER_FRAC = 0.15  # an object whose edge is nearer to the border of the frame may come in or go out in part
 _AXES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1), "up": (1, -1), "down": (1, 1)}
@@ -236,15 +237,12 @@ def _size(value: str, facts: Facts) -> State:
     ratio = max(facts.size_ratio, 1e-9)
     measured = f"{facts.size_change} on the screen: its area at the end is {ratio:.2f} of that at the start"
     times_s = [_first_s(facts), _last_s(facts)]
-    whole = (
-        not facts.occluded_spans and _inside(facts, facts.centre_start_frac) and _inside(facts, facts.centre_end_frac)
-    )
-    changes = facts.size_change if max(ratio, 1 / ratio) >= _GROWS_RATIO else ""
+    whole = all(_inside(facts, centre_frac) for centre_frac in (facts.centre_start_frac, facts.centre_end_frac))
+    changes = facts.size_change != "stable" and max(ratio, 1 / ratio) >= _GROWS_RATIO
     steady = facts.size_change == "stable" and max(ratio, 1 / ratio) <= _STEADY_RATIO and whole
-    now = changes or ("steady" if steady else "")
-    if not now or now == "stable":
+    if not _seen_whole(facts) or not (changes or steady):
         return UNKNOWN, measured, times_s
-    return (TRUE if now == value else RULED_OUT), measured, times_s
+    return (TRUE if value == ("steady" if steady else facts.size_change) else RULED_OUT), measured, times_s
 
 
 _JUDGES: dict[str, Callable[[str, Facts], State]] = {
@@ -263,9 +261,21 @@ def _gaps(facts: Facts) -> bool:
 
 
 def _inside(facts: Facts, centre_frac: list[float]) -> bool:
-    """Return whether the object, with its centre there, is well within the frame; its extent is taken from its area."""
+    """Return whether the object, with its centre there, is well within the frame."""
     least_frac = _BORDER_FRAC + math.sqrt(facts.area_best_frac) / 2
     return min(*centre_frac, *(1 - at for at in centre_frac)) > least_frac
+
+
+def _seen_whole(facts: Facts) -> bool:
+    """Return whether changes of its size are its own: what is covered or cut off bit by bit looks smaller, and is not.
+
+    A slow cover is not found as such, so nothing is sure of what another object touches, nor of what reaches the border
+    of the frame at first or at last.
+    """
+    ends = [*facts.centre_start_frac, *facts.centre_end_frac]
+    cut = min(*ends, *(1 - at for at in ends)) < math.sqrt(facts.area_best_frac) / 2
+    touched = any(one.gap_frac < _TOUCHING_FRAC for one in facts.neighbours)
+    return not (facts.occluded_spans or touched or cut)
 
 
 def _first_s(facts: Facts) -> float:

@@ -31,12 +31,12 @@ def minimal_texts(object_id: str, facts_by_object: Mapping[str, Facts]) -> list[
     """
     claims = sharpest(true_claims(facts_by_object[object_id]))
     everybody = frozenset(facts_by_object)
-    out = {made.value: everybody.difference(objects_that_fit([made], facts_by_object)) for made in claims}
+    out = {id(made): everybody.difference(objects_that_fit([made], facts_by_object)) for made in claims}
     for of_all in (False, True):
         for count in range(1, _MAX_CLAIMS + 1):
             sets = [chosen for chosen in combinations(claims, count) if _fit_together(chosen) and not of_all]
             single = [
-                made for made in sets if everybody - frozenset().union(*(out[c.value] for c in made)) == {object_id}
+                made for made in sets if everybody - frozenset().union(*(out[id(c)] for c in made)) == {object_id}
             ]
             single += _ranked(object_id, claims, count, facts_by_object, of_all=of_all)
             found = [text for chosen in single if (text := _minimal(object_id, chosen, facts_by_object))]
@@ -47,16 +47,14 @@ def minimal_texts(object_id: str, facts_by_object: Mapping[str, Facts]) -> list[
 
 def sharpest(claims: Sequence[Claim]) -> list[Claim]:
     """Leave out what another of the claims says more sharply: 'mostly red' if 'red', 'left at first' if 'left'."""
-    values = {made.value for made in claims}
+    values = {(made.kind, made.value) for made in claims}
+    sharper = {"mostly": ("all",), "partly": ("all", "mostly")}
 
     def said(made: Claim) -> bool:
         first, _, rest = made.value.partition(" ")
         if made.kind == "colour":
-            return any(
-                f"{degree} {rest}" in values
-                for degree in {"mostly": ("all",), "partly": ("all", "mostly")}.get(first, ())
-            )
-        return made.kind == "side" and bool(rest) and first in values
+            return any(("colour", f"{degree} {rest}") in values for degree in sharper.get(first, ()))
+        return made.kind == "side" and bool(rest) and ("side", first) in values
 
     return [made for made in claims if not said(made)]
 

@@ -76,6 +76,7 @@ def _changed(
                 claim=after.words,
                 target=target,
                 rulings=[_decisive(rulings) for rulings in heard.values()],
+                unseen_twin_possible=facts_by_object[object_id].unseen_twin_possible,
             )
 
 

@@ -45,16 +45,8 @@ def superlatives(facts: Facts, others: Sequence[Facts], *, counted: bool) -> Ite
 
 def read_ranks(text: str) -> list[Claim]:
     """Return the claims of rank in a text, in order; each one narrows down what the one before has left."""
-    found: list[tuple[int, Claim]] = []
-    taken: list[tuple[int, int]] = []
-    for words, trait, counts in _phrases():
-        for match in re.finditer(rf"\b{re.escape(words)}\b", text, re.IGNORECASE):
-            if any(start < match.end() and match.start() < end for start, end in taken):
-                continue
-            taken.append(match.span())
-            value = f"{trait}:{':'.join(counts)}"
-            found.append((match.start(), Claim(kind="rank", value=value, words=match.group())))
-    return [made for _, made in sorted(found, key=lambda pair: pair[0])]
+    found = _pattern().finditer(text)
+    return [Claim(kind="rank", value=_values()[match.group().lower()], words=match.group()) for match in found]
 
 
 def outranked(of: Claim, among: Mapping[str, Facts], certain: frozenset[str]) -> set[str]:
@@ -91,17 +83,23 @@ def outranked(of: Claim, among: Mapping[str, Facts], certain: frozenset[str]) ->
 
 
 @cache
-def _phrases() -> list[tuple[str, str, tuple[str, str, str]]]:
-    """Return (words, trait, counts) of every claim of rank that `distinguish` may write, the longest words first."""
-    made: list[tuple[str, str, tuple[str, str, str]]] = []
+def _pattern() -> re.Pattern[str]:
+    longest_first = sorted(_values(), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
+
+
+@cache
+def _values() -> dict[str, str]:
+    """Return the words of every claim of rank that `distinguish` may write -> its value."""
+    values: dict[str, str] = {}
     for trait in TRAITS:
         for low, high in (trait.ends, trait.pair):
-            made += [(low, trait.name, ("0", "0", "*")), (high, trait.name, ("*", "0", "0"))]
+            values |= {low: f"{trait.name}:0:0:*", high: f"{trait.name}:*:0:0"}
         for first in range(2, _MANY):
             for last in range(first, _MANY):
                 words = trait.middle.format(nth=ordinal_words(first, last))
-                made.append((words, trait.name, (str(first - 1), str(last - first), "*")))
+                values[words] = f"{trait.name}:{first - 1}:{last - first}:*"
         for count in range(2, _MANY):
             low, high = (f"one of the {count_word(count)} that {many}" for many in trait.many)
-            made += [(low, trait.name, ("0", str(count - 1), "*")), (high, trait.name, ("*", str(count - 1), "0"))]
-    return sorted(made, key=lambda phrase: -len(phrase[0]))
+            values |= {low: f"{trait.name}:0:{count - 1}:*", high: f"{trait.name}:*:{count - 1}:0"}
+    return values

@@ -87,6 +87,12 @@ def _table() -> NDArray[np.intp]:
     return term_indices(bgr_N3).reshape(32, 32, 32)
 
 
+def term_map(bgr_HW3: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return the index in TERMS of the colour name of every pixel of an image, (H, W)."""
+    blue, green, red = np.moveaxis(bgr_HW3 >> 3, -1, 0)
+    return _table()[blue, green, red]
+
+
 def common_frac(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the share of the surface, at most 1, that two sets of shares of TERMS have in the same or near colours."""
     return min(1.0, float((np.minimum(a[:, None], b) * _near()).sum()))

@@ -180,6 +180,21 @@ EXAMPLES = (
     ),
 )
 
+EXAMPLES += (
+    Example(
+        "shorten_expression",
+        GOAT,
+        (
+            "- sav_000001/manual/1: black, tiny, at first bottom right, own motion: none",
+            "which it never climbs.",
+        ),
+        {"texts": ["the larger black goat", "the goat with a blue collar", "the black goat that walks to the right"]},
+        "texts",
+        (8, 60),
+        kept_out=("kid", "second"),
+    ),
+)
+
 _LONG = " ".join(["It is a brown dog with a red collar."] * 40)
 UNUSABLE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("caption_crop", {"caption": "  "}, "must not be empty"),
@@ -199,6 +214,10 @@ UNUSABLE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("compose_expression", {"expression": "The object is " + _LONG[:1000], "ambiguous_with": []}, "at most 1000"),
     ("compose_expression", {"expression": "The object is x.", "ambiguous_with": ["v/1"] * 9}, "at most 8 ids"),
     ("compose_expression", {"ambiguous_with": []}, "Field required"),
+    ("shorten_expression", {"texts": ["the goat", "the black goat", "it", "the goat on a slope"]}, "at most 3 texts"),
+    ("shorten_expression", {"texts": ["the black goat", " "]}, "must not be empty"),
+    ("shorten_expression", {"texts": [_LONG]}, "at most 240 characters"),
+    ("shorten_expression", {"texts": "the black goat"}, "valid array"),
     ("repair_expression", {"expression": "Here is the text: The object is a car."}, "begin with 'The object is '"),
     ("repair_expression", {"expression": "The object is a car.", "ambiguous_with": "none"}, "valid array"),
 )

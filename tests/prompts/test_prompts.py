@@ -18,6 +18,7 @@ from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.repair_expression import RepairExpression
 from stages.repair_object import RepairObject
+from stages.shorten_expression import ShortenExpression
 from tests.pipeline.facts_factory import make_facts, make_row
 from tests.prompts.examples import CAR, GOAT, SLEEVE
 
@@ -29,6 +30,7 @@ STAGES = (
     DescribeVideo,
     ComposeExpression,
     RepairExpression,
+    ShortenExpression,
 )
 FIRST_PICTURE = {
     "caption_crop": "crop",
@@ -132,7 +134,8 @@ WORDS_SENT_BY = {
     "part": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
     "whole": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
     **dict.fromkeys(
-        ["other", "motion", "no_other", "two_colours", "no_colour"], {"compose_expression", "repair_expression"}
+        ["other", "motion", "no_other", "two_colours", "no_colour"],
+        {"compose_expression", "repair_expression", "shorten_expression"},
     ),
     "wrong": {"repair_expression"},
     "moment": {"describe_video"},
@@ -220,6 +223,8 @@ def test_times_are_told_in_order() -> None:
     assert "0.0 s, 9.5 s" in prompts.load("describe_video").render(**prompts.values_of(GOAT)).user
 
 
-@pytest.mark.parametrize("name", ["describe_scene", "describe_video", "compose_expression", "repair_expression"])
+@pytest.mark.parametrize(
+    "name", ["describe_scene", "describe_video", "compose_expression", "repair_expression", "shorten_expression"]
+)
 def test_prompts_forbid_what_would_leak(name: str) -> None:
     assert marker_leak(prompts.load(name).text), "the prompt must say which words are not wanted"

@@ -1,6 +1,7 @@
 """The order of stages is checked before anything starts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,18 @@ def test_every_recipe_fits_together(recipe: str) -> None:
         "compose_expression",
         "check_facts",
         *(["repair_expression"] if config.repair else []),
+        "shorten_expression",
+        "make_negatives",
     ]
+
+
+def test_the_paper_has_no_short_texts_unless_they_cost_nothing() -> None:
+    asking = replace(RECIPES["paper"](), engine="http", engine_url="http://host:8000/v1")
+    names = [stage.name for stage in graph.build(asking, Folder("/nowhere"), MeasuredWriter())]
+    assert "shorten_expression" not in names
+    assert "make_negatives" in names
+    asking = replace(RECIPES["modern"](), engine="http", engine_url="http://host:8000/v1")
+    assert "shorten_expression" in [stage.name for stage in graph.build(asking, Folder("/nowhere"), MeasuredWriter())]
 
 
 def test_reading_what_nobody_wrote_is_named() -> None:

@@ -54,6 +54,24 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(whole: Path, settings: Settings,
     assert weights(tmp_path) == weights(whole)
 
 
+def test_a_run_with_texts_that_fit_nothing_goes_on_as_if_it_had_not_stopped(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half of all texts; the same ones are drawn after the stop, and another share is another run."""
+    caplog.set_level("INFO")
+    short, whole = settings(tmp_path / "stopped"), settings(tmp_path / "whole")
+    data, optim = replace(short.data, negatives_frac=0.5), replace(short.optim, epochs=1)
+    short, whole = (replace(config, data=data, optim=optim) for config in (short, whole))
+    run(whole)
+    assert "% of the texts are without a target, asked for 50.0 %" in caplog.text
+    run(replace(short, stop_after=1))
+    with pytest.raises(ValueError, match=r"data.negatives_frac was 0.5, is 0.1"):
+        run(replace(short, data=replace(data, negatives_frac=0.1)))
+    run(short)
+    assert curve(short_out := Path(short.out)) == curve(Path(whole.out))
+    assert weights(short_out) == weights(Path(whole.out))
+
+
 def test_a_run_that_is_asked_to_stop_ends_after_its_step_with_a_checkpoint(
     whole: Path, settings: Settings, tmp_path: Path
 ) -> None:
