@@ -68,7 +68,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"decision": "edit", "text": None}, "text"),
     ({"decision": "edit", "text": {"object": " The object text of v0_o0. "}}, "text"),
     ({"decision": "edit", "text": {"object": "a\u202eb"}}, "text.object"),
-    ({"decision": "edit", "text": {"object": "two\nlines"}}, "text.object"),
     ({"decision": "edit", "text": {"object": " "}}, "text.object"),
     ({"decision": "edit", "text": {"object": "a" * 2001}}, "text.object"),
     ({"decision": "edit", "text": {"short": "of another kind"}}, "text"),

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from validation_ui.people.access import SAFE_METHODS
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving
+from validation_ui.strict_json import parse
 
 MAX_BODY = 64 * 1024
 MAX_RANGE_HEADER = 64  # CVE-2025-62727: many ranges cost quadratic time
@@ -30,8 +31,8 @@ _HEADERS = {
 class Guard:
     """The outermost ASGI layer: refuses unsafe requests and puts the security headers on every response.
 
-    Refused are foreign host names, long Range headers, bodies that are too large or not JSON, and writes that come from
-    another site.
+    Refused are foreign host names, long Range headers, bodies that are too large or not strict JSON, and writes that come
+    from another site.
     """
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
@@ -56,6 +57,8 @@ class Guard:
             await send(message)
 
         try:
+            if "\0" in scope["path"]:
+                raise Problem(400, "path", "An address has no character U+0000.")
             self._check(scope["method"], Headers(scope=scope))
             body = await _read(receive)
             _check_type(Headers(scope=scope), body)
@@ -110,6 +113,11 @@ async def _read(receive: Receive) -> bytes:
 def _check_type(headers: Headers, body: bytes) -> None:
     if body and headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise Problem(415, "not_json", "Requests with a body are JSON: Content-Type: application/json.")
+    if body:
+        try:
+            parse(body)
+        except ValueError as error:
+            raise Problem(400, "bad_json", f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -212,7 +212,7 @@ async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerD
 
 @router.get("/api/items/{public_id}/history")
 def history(
-    public_id: Annotated[str, Path(max_length=24)],
+    public_id: PublicId,
     database: DatabaseDep,
     caller: Annotated[Caller, Depends(need(Role.READER, Role.REVIEWER))],
 ) -> dict[str, Any]:
