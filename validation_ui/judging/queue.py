@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, fu
 
 from validation_ui.judging import batches, gold, items, undoing
 from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
-from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
+from validation_ui.judging.leases import end_left, give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -87,6 +87,7 @@ def claim(
         return ClaimResult(None, _barred(Standing(me.standing)))
     if me.standing == Standing.ENTRY and gold.finish_entry(connection, person_id, me.entry_round, settings, now):
         return claim(connection, person_id=person_id, role=role, kinds=kinds, now=now, prefetch=prefetch)
+    end_left(connection, person_id, now)
     in_entry = me.standing == Standing.ENTRY
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked

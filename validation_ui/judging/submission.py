@@ -181,6 +181,9 @@ def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
     if pointed is None or pointed.hit is None:
         message = "First point at the object, or say that it is ambiguous or not there."
         raise Problem(422, "invalid", message, fields={"pointing": message})
+    if pointed.revealed_at is None:
+        message = "First answer the other blind items of this video: the objects are shown together, then judged."
+        raise Problem(422, "invalid", message, fields={"pointing": message})
     return pointed
 
 
@@ -203,7 +206,7 @@ def _keep(
     short_item_id = None
     if checked.short is not None and not about.gold:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
-    started = (pointed.revealed_at or pointed.created_at) if pointed else row.claimed_at
+    started = pointed.revealed_at if pointed else row.claimed_at
     values = {
         "slot_id": row.id,
         "item_id": about.id,
