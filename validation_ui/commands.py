@@ -21,14 +21,15 @@ from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
 from validation_ui.importing import import_run as read_run
-from validation_ui.importing.sample import set_overlap
+from validation_ui.importing.more import draw_more, is_raised
+from validation_ui.importing.sample import OVERLAPS, set_overlap
 from validation_ui.judging.items import promote
 from validation_ui.people import accounts
 from validation_ui.project import Project, is_imported
 from validation_ui.schema import Role
 from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
-from validation_ui.statistics.progress import progress
+from validation_ui.statistics.quota_notes import quota_notes
 from validation_ui.web.app import create_app
 
 logger = logging.getLogger("refsav")
@@ -56,6 +57,7 @@ def change(project: Project, options: argparse.Namespace) -> None:
     """Change settings of an imported project, also while people judge, and print all of them."""
     with _imported(project) as database:
         notes: list[str] = []
+        raised: list[bool] = []
 
         def work(connection: Connection) -> Settings:
             notes.clear()
@@ -64,25 +66,33 @@ def change(project: Project, options: argparse.Namespace) -> None:
             if new.seed != old.seed:
                 raise ValueError("the seed has chosen the split of the videos: it cannot change after the import")
             new.save(connection)
-            if new.overlap_frac != old.overlap_frac:
-                set_overlap(connection, new.overlap_frac, now=database.now())
+            for column in OVERLAPS:
+                frac = getattr(new, f"{column}_frac")
+                if frac != getattr(old, f"{column}_frac"):
+                    set_overlap(connection, frac, now=database.now(), column=column)
             if promoted := promote(connection, new, now=database.now()):
                 notes.append(f"{promoted} items that were accepted beyond the old quotas are in the split now")
-            for name, quota in progress(connection, database.now()).quotas.items():
-                if quota.accepted > quota.quota:
-                    notes.append(
-                        f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted, "
-                        "nothing new is begun, and the export is refused until the quota is raised again"
-                    )
-                elif quota.reachable < quota.quota:
-                    notes.append(f"{name}={quota.quota} cannot be filled: there are candidates for {quota.reachable}")
             body = {"set": options.set}
             audit.append(connection, at=database.now(), actor="cli", action="settings", subject="project", body=body)
+            raised.append(is_raised(old, new))
             return new
 
         _say(json.dumps(database.write(work).as_dict(), indent=1))
+        if raised[-1]:
+            notes += _draw_more(project, database)
+        with database.read() as connection:
+            notes += quota_notes(connection)
         for note in notes:
             logger.warning("%s", note)
+
+
+def _draw_more(project: Project, database: Database) -> list[str]:
+    """Draw what raised quotas need; return what came of it, as sentences without their full stops."""
+    try:
+        more = draw_more(project.out, project.sav_root, project.data, database, workers=os.cpu_count() or 1)
+    except ValueError as error:
+        return [f"no new candidates were drawn: {error}"]
+    return [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
 
 
 def export(project: Project, options: argparse.Namespace) -> None:

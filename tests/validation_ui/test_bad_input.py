@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,8 @@ class Project(Desk):
 
 
 @pytest.fixture
-def project(store: Database, tmp_path: Path) -> Iterator[Project]:
-    yield Project(store, tmp_path)
+def project(store: Database, tmp_path: Path) -> Project:
+    return Project(store, tmp_path)
 
 
 def send(client: TestClient, method: str, address: str, body: str | bytes) -> Any:

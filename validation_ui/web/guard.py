@@ -31,8 +31,8 @@ _HEADERS = {
 class Guard:
     """The outermost ASGI layer: refuses unsafe requests and puts the security headers on every response.
 
-    Refused are foreign host names, long Range headers, bodies that are too large or not strict JSON, and writes that come
-    from another site.
+    Refused are foreign host names, long Range headers, bodies that are too large or not strict JSON, and writes that
+    come from another site.
     """
 
     def __init__(self, app: ASGIApp, serving: Serving) -> None:
