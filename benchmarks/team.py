@@ -47,7 +47,7 @@ from validation_ui.schema import (
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
 
-SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, gold_frac=0.0, entry_items=0)
+SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, per_video=10**6, gold_frac=0.0, entry_items=0)
 OVERLAP_FRAC, SHORT_EVERY = 0.15, 6
 QUALITY = {"good": 0.70, "fixable": 0.12, "bad": 0.18}
 EDIT_IS_GOOD = 0.9
