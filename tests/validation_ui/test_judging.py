@@ -262,11 +262,11 @@ def test_an_edit_sets_the_level_of_length_anew(store: Database) -> None:
     assert short.strata["length"] == "short"
     for slot_id in (desk.claim("ben", "blind"), desk.claim("ben", "blind", prefetch=True)):
         desk.point("ben", slot_id)
-    while (slot_id := desk.ask("ben", "blind").slot_id) is not None:
-        if desk.row(slot_id).item_kind == "short":
-            desk.judge("ben", slot_id, "edit", text={"short": "the bar that " + "moves " * 12})
+    while (next_id := desk.ask("ben", "blind").slot_id) is not None:
+        if desk.row(next_id).item_kind == "short":
+            desk.judge("ben", next_id, "edit", text={"short": "the bar that " + "moves " * 12})
         else:
-            desk.judge("ben", slot_id)
+            desk.judge("ben", next_id)
     assert desk.item(short.id).strata["length"] == "long"
     desk.undo("ben")
     if desk.item(short.id).text_id != short.text_id:

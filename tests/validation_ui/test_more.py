@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from manifests.io import Folder
 from tests.validation_ui.conftest import SETTINGS
@@ -80,8 +80,12 @@ def test_a_lowered_quota_is_explained(tmp_path: Path) -> None:
     store = Database(f"sqlite:///{tmp_path}/v.sqlite3")
     store.create()
     ids = store.write(lambda c: fill(c, videos=2, objects=2))
-    for name in ("v0_o0", "v0_o1", "v1_o0"):
-        store.write(lambda c, name=name: accept(c, ids[name], ids["ann"], ids["ben"]))
+
+    def work(connection: Connection) -> None:
+        for name in ("v0_o0", "v0_o1", "v1_o0"):
+            accept(connection, ids[name], ids["ann"], ids["ben"])
+
+    store.write(work)
     store.write(replace(SMALL, videos=2, long=2, short=0, per_video=1).save)
     with store.read() as connection:
         long, per_video = quota_notes(connection)

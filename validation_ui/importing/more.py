@@ -6,6 +6,7 @@ as far as people have not seen the videos: those of gold items stay in train. Wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, wo
             more.unusable[decoded.clip.id] = decoded.fault
             continue
         before = _count(database)
-        database.write(lambda c, one=decoded: insert_videos(c, plan, [one], database.now()))
+        database.write(partial(insert_videos, plan=plan, videos=[decoded], now=database.now()))
         more.videos, more.items = more.videos + 1, more.items + _count(database) - before
 
     def finish(connection: Connection) -> None:

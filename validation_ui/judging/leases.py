@@ -171,6 +171,8 @@ def end_left(connection: Connection, person_id: int, now: float) -> None:
     for left in connection.execute(_LEFT, {"me": person_id, "now": now}).all():
         pointed = _revealed(connection, left.holder_id, left.slot_id)
         with suppress(Problem):
+            if pointed is None:
+                raise lease_lost()
             _flag(connection, pointed, "the lease ran out", now)
             log(connection, now, left.holder_id, "left", left.slot_id)
 

@@ -122,10 +122,10 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
     elif verdict.decision != Decision.ACCEPT:
         return Outcome(ItemState.DROPPED, text_id)
     if not is_found:
-        blind = take(SlotKind.BLIND)
-        if blind is None:
+        found = take(SlotKind.BLIND)
+        if found is None:
             return Outcome(ItemState.BLIND, text_id, 1)
-        is_found = bool(blind.hit)
+        is_found = bool(found.hit)
     return Outcome(ItemState.ACCEPTED if is_found else ItemState.DROPPED, text_id)
 
 
