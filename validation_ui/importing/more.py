@@ -28,7 +28,7 @@ QUOTAS = ("videos", "long", "short", "per_video")
 
 @dataclass
 class More:
-    """What was drawn.
+    """Holds what a draw added to the project.
 
     Attributes:
         items: new expressions to be judged.

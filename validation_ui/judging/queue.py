@@ -187,7 +187,7 @@ def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> 
 
 
 def _best(connection: Connection, who: Asker, asked: Sequence[SlotKind]) -> int | None:
-    is_due = gold.is_due(who.settings, who.id, *_given(connection, who))
+    is_due = who.settings.gold_frac > 0 and gold.is_due(who.settings, who.id, *_given(connection, who))
     among = seen_lately(connection, who) if SlotKind.SIGHTED in asked else []
     for turn in Turn:
         if turn.kind not in asked or (turn is Turn.SIGHTED_KNOWN and not among):
