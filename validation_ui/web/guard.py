@@ -58,7 +58,7 @@ class Guard:
 
         try:
             if "\0" in scope["path"]:
-                raise Problem(400, "path", "An address has no character U+0000.")
+                raise Problem(404, "not_found", "There is nothing at this address: it has a character U+0000.")
             self._check(scope["method"], Headers(scope=scope))
             body = await _read(receive)
             _check_type(Headers(scope=scope), body)
