@@ -74,9 +74,14 @@ def pictures(data: Path) -> list[dict[str, Any]]:
     return [{"first": first, "key": names[0], "rest": names[1]} for first in range(0, FRAMES, CHUNK)]
 
 
-def items(store: Database, chunks: list[dict[str, Any]], count: int, *, first: int, together: int) -> Iterator[None]:
-    """Add expressions `first` to `first + count`, `together` in a transaction; yields after each."""
-    masks = [_masks(n) for n in range(OBJECTS)]
+def items(
+    store: Database, chunks: list[dict[str, Any]], count: int, *, first: int, together: int, objects: int = OBJECTS
+) -> Iterator[None]:
+    """Add expressions `first` to `first + count`, `together` in a transaction; yields after each.
+
+    `together` and `first` are multiples of `objects`, the number of objects of a video.
+    """
+    masks = [_masks(n) for n in range(objects)]
     for start in range(first, first + count, together):
         ids = range(start, min(start + together, first + count))
         store.write(partial(_insert, ids=ids, chunks=chunks, masks=masks))
@@ -85,7 +90,7 @@ def items(store: Database, chunks: list[dict[str, Any]], count: int, *, first: i
 
 def centre(n: int) -> tuple[float, float]:
     """Where object n of a video is, as shares of width and height; its text says so."""
-    return 0.2 + 0.3 * n, 0.5
+    return 0.2 + 0.3 * (n % 3), 0.5
 
 
 def _masks(n: int) -> dict[str, Any]:
@@ -103,8 +108,8 @@ def _masks(n: int) -> dict[str, Any]:
 
 def _insert(connection: Connection, ids: range, chunks: list[dict[str, Any]], masks: list[dict[str, Any]]) -> None:
     """Items by number; a video's rows come with its first one."""
-    now = 0.0
-    videos = [n // OBJECTS for n in ids if n % OBJECTS == 0]
+    now, objects_each = 0.0, len(masks)
+    videos = [n // objects_each for n in ids if n % objects_each == 0]
     clip = {
         "split": "benchmark",
         "sha256": "",
@@ -121,15 +126,15 @@ def _insert(connection: Connection, ids: range, chunks: list[dict[str, Any]], ma
     if videos:
         rows = [clip | {"id": f"v{v}", "media_id": f"m{v}", "path": f"sav_train/v{v}.mp4"} for v in videos]
         connection.execute(insert(video), rows)
-        objects = [(v, n) for v in videos for n in range(OBJECTS)]
+        objects = [(v, n) for v in videos for n in range(objects_each)]
         rows = [
-            masks[n] | {"id": OBJECTS * v + n + 1, "object_id": f"v{v}/manual/{n}", "video_id": f"v{v}"}
+            masks[n] | {"id": objects_each * v + n + 1, "object_id": f"v{v}/manual/{n}", "video_id": f"v{v}"}
             for v, n in objects
         ]
         connection.execute(insert(masklet), rows)
     items, texts, slots = [], [], []
     for n in ids:
-        x, y = centre(n % OBJECTS)
+        x, y = centre(n % objects_each)
         parts = {"object": f"The disk at {x} {y}.", "scene": f"Scene {n}.", "video": "It stays where it is."}
         sha256 = hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         items.append(
@@ -137,7 +142,7 @@ def _insert(connection: Connection, ids: range, chunks: list[dict[str, Any]], ma
                 "id": n + 1,
                 "public_id": f"p{n}",
                 "masklet_id": n + 1,
-                "video_id": f"v{n // OBJECTS}",
+                "video_id": f"v{n // objects_each}",
                 "kind": "long",
                 "state": ItemState.SIGHTED,
                 "priority": n,

@@ -3,9 +3,12 @@
 Every text has a known quality (good, fixable or bad), on which the chances of all answers depend, so the figures of two
 releases compare. People work side by side in simulated time, reserve the next item as the page does, and stop when
 nothing came for them for hours. Printed per team: `stuck` = judgements that somebody of the team could still give but
-never gets; `no_person_left` = items for which nobody of the team is left; judgements per accepted item.
+never gets; `no_person_left` = items for which nobody of the team is left; judgements per accepted item, and
+`without_final_blind`: the same without the blind judgement of what an adjudicator accepted, which the first release
+did not ask for.
 
     python -m benchmarks.team 3+1 5+1 12+1 --videos 100
+    python -m benchmarks.team 3+1 --objects 6 --slow --leave
 """
 
 import argparse
@@ -15,6 +18,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,7 @@ from benchmarks import load_project
 from validation_ui.database import Database
 from validation_ui.judging import pointing, queue, submission
 from validation_ui.judging.verdict import Verdict
+from validation_ui.problem import Problem
 from validation_ui.schema import (
     ItemState,
     Role,
@@ -42,7 +47,7 @@ from validation_ui.schema import (
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
 
-SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, gold_frac=0.0, entry_items=0)
+SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, per_video=10**6, gold_frac=0.0, entry_items=0)
 OVERLAP_FRAC, SHORT_EVERY = 0.15, 6
 QUALITY = {"good": 0.70, "fixable": 0.12, "bad": 0.18}
 EDIT_IS_GOOD = 0.9
@@ -66,7 +71,9 @@ DECIDES: dict[str, dict[str, dict[str, float]]] = {  # pass -> quality of the te
 }
 SPENT_S = {"sighted": 75.0, "blind": 45.0, "adjudicate": 60.0}
 RETRY_S = 120.0  # who gets nothing looks again after this time
-GIVE_UP_S = 4 * 3600.0  # the work is over if nobody got anything for this time
+GIVE_UP_S = 8 * 3600.0  # the work is over if nobody got anything for this time
+SLOW = 8.0
+LEAVE_FRAC, AWAY_S = 0.03, 3 * 3600.0
 
 
 @dataclass
@@ -83,6 +90,7 @@ class Result:
     judgements: dict[str, int]
     hours: float
     unfound: int = 0  # accepted texts without a hit on their final wording
+    without_final_blind: float = 0.0  # judgements per accepted item
     stuck_by_pass: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -110,11 +118,26 @@ class Team:
         folder: where the database is made; a RAM disk is faster.
         reviewers: number of people with the role reviewer.
         adjudicators: number of people with the role adjudicator.
-        videos: number of videos, with three objects each.
+        videos: number of videos.
         seed: of all answers.
+        objects: number of objects of a video.
+        slow: the first reviewer takes SLOW times as long as the others.
+        leave: people come and go: with the chance LEAVE_FRAC they leave an item as it is, and come back after hours.
     """
 
-    def __init__(self, folder: Path, reviewers: int, adjudicators: int, videos: int, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reviewers: int,
+        adjudicators: int,
+        videos: int,
+        seed: int,
+        *,
+        objects: int = load_project.OBJECTS,
+        slow: bool = False,
+        leave: bool = False,
+    ) -> None:
+        self.objects, self.slow, self.leave = objects, slow, leave
         self.rng, self.seed = random.Random(seed), seed
         self.now = 1e9
         self.name, self.videos = f"{reviewers}+{adjudicators}", videos
@@ -126,7 +149,9 @@ class Team:
         self.quality: dict[int, str] = {}  # text id -> quality
         self.keys = 0
         self.database.write(self._people)
-        for _ in load_project.items(self.database, [], 3 * videos, first=0, together=300):
+        for _ in load_project.items(
+            self.database, [], objects * videos, first=0, together=60 * objects, objects=objects
+        ):
             pass
         self.database.write(self._order)
 
@@ -141,8 +166,8 @@ class Team:
     def _order(self, connection: Connection) -> None:
         """Sort the items as `sample.draw` does: the first objects of all videos, then the second ones."""
         order: list[int] = []
-        for n in range(load_project.OBJECTS):
-            round_ = list(range(n + 1, 3 * self.videos + 1, load_project.OBJECTS))
+        for n in range(self.objects):
+            round_ = list(range(n + 1, self.objects * self.videos + 1, self.objects))
             self.rng.shuffle(round_)
             order += round_
         for priority, item_id in enumerate(order):
@@ -161,15 +186,22 @@ class Team:
         heapq.heapify(events)
         while events:
             self.now, who, held = heapq.heappop(events)
+            if held is not None and self.leave and self.rng.random() < LEAVE_FRAC:
+                heapq.heappush(events, (self.now + AWAY_S * self.rng.uniform(0.5, 1.5), who, None))
+                last_at = self.now
+                continue
             if held is not None:
-                self._answer(who, held)
+                # who was away for hours may have lost the item
+                with suppress(Problem) if self.leave else nullcontext():
+                    self._answer(who, held)
             slot_id = self._claim(who, prefetch=False)
             if slot_id is not None:
                 last_at = self.now
                 self._claim(who, prefetch=True)
                 with self.database.read() as connection:
                     kind = connection.execute(select(slot.c.kind).where(slot.c.id == slot_id)).scalar_one()
-                heapq.heappush(events, (self.now + SPENT_S[kind] * self.rng.uniform(0.5, 1.5), who, slot_id))
+                spent_s = SPENT_S[kind] * self.rng.uniform(0.5, 1.5) * (SLOW if self.slow and who == 1 else 1)
+                heapq.heappush(events, (self.now + spent_s, who, slot_id))
             elif self.now - last_at < GIVE_UP_S:
                 heapq.heappush(events, (self.now + RETRY_S, who, None))
         return self._count((last_at - start) / 3600)
@@ -248,17 +280,20 @@ class Team:
             stuck = [row for row in pending if self._could_be_done(connection, row)]
             left = {row.item_id for row in pending} - {row.item_id for row in stuck}
             unfound = self._unfound(connection)
+            extra, lost = self._final_blind(connection)
+        accepted = states[ItemState.ACCEPTED]
         return Result(
             team=self.name,
             videos=self.videos,
             items=sum(states.values()),
-            accepted=states[ItemState.ACCEPTED],
+            accepted=accepted,
             dropped=states[ItemState.DROPPED],
             stuck=len(stuck),
             no_person_left=len(left),
             judgements=dict(kinds),
             hours=round(hours, 1),
             unfound=unfound,
+            without_final_blind=round((sum(kinds.values()) - extra) / max(1, accepted + lost), 3),
             stuck_by_pass=dict(Counter(row.kind for row in stuck)),
         )
 
@@ -275,6 +310,20 @@ class Team:
             barred |= set(connection.execute(select(seen.c.person_id).where(seen.c.video_id == row.video_id)).scalars())
         may = (who for who, role in self.roles.items() if row.kind != SlotKind.ADJUDICATE or role != Role.REVIEWER)
         return any(who not in barred for who in may)
+
+    def _final_blind(self, connection: Connection) -> tuple[int, int]:
+        """Return how many blind judgements came after an adjudicator's accept, and how many items ended by a miss."""
+        last: dict[int, Any] = {}
+        extra = lost = 0
+        rows = select(judgement.c.item_id, judgement.c.kind, judgement.c.decision, pointings.c.hit).outerjoin(
+            pointings, pointings.c.id == judgement.c.pointing_id
+        )
+        for row in connection.execute(rows.order_by(judgement.c.id)):
+            before = last.get(row.item_id)
+            if before is not None and (before.kind, before.decision) == ("adjudicate", "accept"):
+                extra, lost = extra + 1, lost + (not row.hit)
+            last[row.item_id] = row
+        return extra, lost
 
     def _unfound(self, connection: Connection) -> int:
         """Return how many accepted items have no blind hit on the text that would be exported."""
@@ -296,10 +345,10 @@ def _one_of(chances: dict[str, float], rng: random.Random) -> str:
     return rng.choices(list(chances), list(chances.values()))[0]
 
 
-def run(reviewers: int, adjudicators: int, *, videos: int, seed: int = 1) -> Result:
-    """Simulate one team on one project and return what it made of it."""
+def run(reviewers: int, adjudicators: int, *, videos: int, seed: int = 1, **how: Any) -> Result:
+    """Simulate one team on one project and return what it made of it; `how` has the other arguments of `Team`."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        team = Team(Path(folder), reviewers, adjudicators, videos, seed)
+        team = Team(Path(folder), reviewers, adjudicators, videos, seed, **how)
         try:
             return team.work()
         finally:
@@ -310,12 +359,16 @@ def main() -> None:
     """Print the figures of several teams as JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("teams", nargs="+", help="reviewers+adjudicators, e.g. 3+1")
-    parser.add_argument("--videos", type=int, default=100, help="videos with three objects each")
+    parser.add_argument("--videos", type=int, default=100, help="number of videos")
+    parser.add_argument("--objects", type=int, default=load_project.OBJECTS, help="objects of a video")
+    parser.add_argument("--slow", action="store_true", help=f"the first reviewer takes {SLOW:.0f} times as long")
+    parser.add_argument("--leave", action="store_true", help="people leave in mid-item and come back after hours")
     parser.add_argument("--seed", type=int, default=1, help="seed of the answers")
     options = parser.parse_args()
     for team in options.teams:
         reviewers, adjudicators = map(int, team.split("+"))
-        result = run(reviewers, adjudicators, videos=options.videos, seed=options.seed)
+        how = {"objects": options.objects, "slow": options.slow, "leave": options.leave}
+        result = run(reviewers, adjudicators, videos=options.videos, seed=options.seed, **how)
         sys.stdout.write(json.dumps(result.as_dict()) + "\n")
         sys.stdout.flush()
 

@@ -13,13 +13,15 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from validation_ui import audit
-from validation_ui.importing.sample import set_overlap
+from validation_ui.importing.more import QUOTAS, is_raised
+from validation_ui.importing.sample import OVERLAPS, set_overlap
 from validation_ui.judging import gold
 from validation_ui.judging.items import promote
 from validation_ui.problem import Problem
 from validation_ui.schema import ItemState, Standing, item, person
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import progress
+from validation_ui.statistics.quota_notes import quota_notes
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ RULES = {
         "Judged twice",
         "The share of the long items with a second sighted judgement, from which agreement is measured. Items past the "
         "sighted pass stay as they are.",
+        0,
+        1,
+    ),
+    "blind_overlap_frac": Rule(
+        "Queue",
+        "Found twice",
+        "The share of the items that two people find independently in the blind pass. It takes a team of one reviewer "
+        "more. Items past the blind pass stay as they are.",
         0,
         1,
     ),
@@ -186,11 +196,15 @@ RULES = {
 
 @dataclass(frozen=True)
 class Changed:
-    """What a change of settings did: the new settings, name -> (old, new), and sentences for people."""
+    """What a change of settings did: the new settings, name -> (old, new), and sentences for people.
+
+    `raised`: a quota was raised, so that more candidates should be drawn (`importing.more.draw_more`).
+    """
 
     settings: Settings
     values: dict[str, tuple[Any, Any]]
     notes: list[str]
+    raised: bool = False
 
 
 def facts(connection: Connection, now: float) -> dict[str, str]:
@@ -278,28 +292,22 @@ def change(
     notes = _follow(connection, old, new, now)
     body = {"set": {name: value for name, (_, value) in values.items()}, "from": {n: v for n, (v, _) in values.items()}}
     audit.append(connection, at=now, actor=actor, action="settings", subject="project", body=body)
-    return Changed(new, values, notes)
+    return Changed(new, values, notes, is_raised(old, new))
 
 
 def _follow(connection: Connection, old: Settings, new: Settings, now: float) -> list[str]:
     """Do what follows from new settings, and return sentences about it."""
     notes: list[str] = []
-    if new.overlap_frac != old.overlap_frac:
-        count = set_overlap(connection, new.overlap_frac, now=now)
-        way = "get a second sighted judgement" if new.overlap_frac > old.overlap_frac else "need one judgement only"
-        notes.append(f"{count} items {way}")
+    for column, judged in zip(OVERLAPS, ("sighted", "blind"), strict=True):
+        before, after = (getattr(settings, f"{column}_frac") for settings in (old, new))
+        if after != before:
+            count = set_overlap(connection, after, now=now, column=column)
+            way = f"get a second {judged} judgement" if after > before else f"need one {judged} judgement only"
+            notes.append(f"{count} items {way}")
     if promoted := promote(connection, new, now=now):
         notes.append(f"{promoted} items that were accepted beyond the old quotas are in the split now")
-    for name, quota in progress(connection, now).quotas.items():
-        if getattr(old, name) == quota.quota and new.per_video == old.per_video:
-            continue
-        if quota.accepted > quota.quota:
-            notes.append(
-                f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted, "
-                "nothing new is begun, and the export is refused until the quota is raised again"
-            )
-        elif quota.reachable < quota.quota:
-            notes.append(f"{name}={quota.quota} cannot be filled: there are candidates for {quota.reachable}")
+    if any(getattr(new, name) != getattr(old, name) for name in QUOTAS):
+        notes += quota_notes(connection)
     there = _gold_in_use(connection)
     if new.entry_items != old.entry_items and new.entry_items > there:
         notes.append(f"there are {there} gold items in use, so the entry test has {there}")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -20,6 +21,7 @@ from validation_ui import audit, backups, changing
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
 from validation_ui.importing import import_run as read_run
+from validation_ui.importing.more import draw_more
 from validation_ui.people import accounts
 from validation_ui.problem import Problem
 from validation_ui.project import Project, is_imported
@@ -66,8 +68,23 @@ def change(project: Project, options: argparse.Namespace) -> None:
         except Problem as problem:
             raise ValueError(problem.message) from problem
         _say(json.dumps(changed.settings.as_dict(), indent=1))
-        for note in changed.notes:
+        for note in [*changed.notes, *(_draw_more(project, database) if changed.raised else [])]:
             logger.warning("%s", note)
+
+
+def _draw_more(project: Project, database: Database) -> list[str]:
+    """Draw what raised quotas need; return what came of it, as sentences without their full stops."""
+    try:
+        more = draw_more(project.out, project.sav_root, project.data, database, workers=os.cpu_count() or 1)
+    except ValueError as error:
+        return [f"no new candidates were drawn: {error}"]
+    return [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
+
+
+def _log_drawn(project: Project, database: Database) -> None:
+    """Draw what quotas need that were raised in the page."""
+    for line in _draw_more(project, database):
+        logger.info("%s", line)
 
 
 def export(project: Project, options: argparse.Namespace) -> None:
@@ -203,7 +220,7 @@ def _run_server(project: Project, database: Database, listen: ListenOptions, soc
     url = listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}"
     serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
     config = uvicorn.Config(
-        create_app(database, project.data, project.sav_root, serving),
+        create_app(database, project.data, project.sav_root, serving, partial(_log_drawn, project, database)),
         **server_options(),
         proxy_headers=listen.public_url is not None,  # else anyone could say where they come from
         ssl_certfile=listen.tls_cert,

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -214,6 +215,8 @@ item = Table(
     Column("state", String(10), nullable=False),
     Column("priority", Integer, nullable=False),  # small ones are judged first: the seeded order over the strata
     Column("overlap", Boolean, nullable=False, default=False),  # needs a second, independent sighted judgement
+    # needs two independent answers in the blind pass, if this is the first text that comes to it
+    Column("blind_overlap", Boolean, nullable=False, default=False, server_default=false()),
     Column("wants_short", Boolean, nullable=False, default=False),  # the reviewer is asked for a short expression
     Column("strata", JSON, nullable=False, default=dict),  # {size, length, motion, camera, occlusion, look_alikes}
     Column("author_id", ForeignKey("person.id"), nullable=True),  # who wrote the short expression
@@ -266,6 +269,12 @@ slot = Table(
         postgresql_where=text("state IN ('open', 'leased')"),
     ),
     Index("ix_slot_holder_id", "holder_id"),
+    Index(  # for the query of leases that have run out
+        "ix_slot_lease_until",
+        "lease_until",
+        sqlite_where=text("state = 'leased'"),
+        postgresql_where=text("state = 'leased'"),
+    ),
 )
 
 pointing = Table(  # the answer of a person in the blind pass, given before the object was revealed

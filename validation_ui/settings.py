@@ -43,7 +43,8 @@ class Settings:
     per_video: int = 3  # most objects of one video in the split
     pass_frac: float = 0.65  # fraction of candidates expected to be accepted: decides how many more are drawn
     overlap_frac: float = 0.15  # fraction of items with a second sighted judgement
-    gold_frac: float = 0.05  # fraction of sighted claims that are gold items
+    blind_overlap_frac: float = 0.0  # fraction of items that two people find: takes a team of one reviewer more
+    gold_frac: float = 0.05  # fraction of all items that a person is given, outside of the entry test
     entry_items: int = 20  # gold items of the entry test
     entry_right_frac: float = 0.85  # fraction of right answers that passes the entry test
     gold_right_frac: float = 0.85  # of the last `gold_window` gold answers; below it the person is stopped

@@ -10,6 +10,7 @@ from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.judging import leases, pointing, queue, submission, undoing
 from validation_ui.judging.items import _facts, _hashes, _judgements, count_accepted
+from validation_ui.judging.lengths import length_level
 from validation_ui.judging.protocol import derive
 from validation_ui.judging.verdict import Verdict
 from validation_ui.schema import Role, SlotKind, item, judgement, masklet, person, slot, text_version
@@ -187,6 +188,17 @@ def check(store: Database) -> None:
                 ]
                 assert all(answer.created_at <= at for at in saw), "pointed in a video whose masks they had seen"
         accepted = [row for row in items.values() if row.state == "accepted"]
+        for row in items.values():
+            if row.state in ("accepted", "surplus"):
+                final = texts[row.text_id].sha256
+                found = [
+                    each.person_id
+                    for each in live
+                    if each.item_id == row.id and each.pointing_id and texts[each.text_id].sha256 == final
+                    if answers[each.pointing_id].hit
+                ]
+                assert set(found) - {row.author_id, texts[row.text_id].author_id}, "nobody found the final wording"
+            assert row.kind == "long" or row.strata["length"] == length_level("short", texts[row.text_id].parts)
         assert count_accepted(connection).videos == len({row.video_id for row in accepted}) <= settings.videos
         for kind, most in (("long", settings.long), ("short", settings.short)):
             assert sum(row.kind == kind for row in accepted) <= most

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -218,19 +219,30 @@ def test_every_judgement_is_in_the_table(case: Case) -> None:
 
 
 @on_sqlite
-def test_report_and_gates(case: Case) -> None:
+@pytest.mark.parametrize("few", [False, True])
+def test_report_and_gates(case: Case, few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if few:
+        monkeypatch.setattr("validation_ui.exporting.agreement_report.TOO_FEW", 1)
     report = case.export()
     text = (case.folder / "split/agreement.md").read_text()
     assert "ann" not in text.split()
     assert [(gate.name.split()[0], gate.n, gate.passed) for gate in report.gates] == [
-        ("agreement", 3, True),  # all three agree: AC1 is 1, though kappa and alpha are not defined
-        ("blind", 4, True),
+        ("agreement", 3, few),  # all three agree: AC1 is 1, though kappa and alpha are not defined
+        ("blind", 4, few),
         ("gold", 2, False),  # cy was given none
         ("final", 4, False),  # ben gave them all
     ]
-    assert "| blind hits before adjudication | >= 90% | 100.0% of 4 (51.0% to 100.0%) | 4 | yes |" in text
-    assert "below or untested: r3" in text
-    assert "100.0% (r2)" in text
+    if few:
+        assert "| blind hits before adjudication | >= 90% | 100.0% of 4 (51.0% to 100.0%) | 4 | yes |" in text
+        assert "below: r3" in text
+        assert "100.0% (r2)" in text
+    else:
+        assert "| agreement of two sighted reviewers | alpha or AC1 >= 0.8 | too few (n = 3) | 3 | **no** |" in text
+        assert "| blind hits before adjudication | >= 90% | too few (n = 4) | 4 | **no** |" in text
+        assert "too few answers: r1 (1), r2 (1), r3 (0)" in text
+        assert "%" not in text.split("## By stratum")[1].split("## Reviewer time")[0]
+    assert "| reviewer | hours | judgements | an hour | median s, sighted" in text
+    assert re.search(r"3 people worked [0-9.]+ hours in all.*: [0-9.]+ minutes for an exported text", text)
     rows = list(csv.DictReader(io.StringIO((case.folder / "split/agreement.csv").read_text())))
     (ac1,) = (row for row in rows if (row["section"], row["what"], row["figure"]) == ("sighted", "decision", "ac1"))
     assert (ac1["value"], ac1["n"]) == ("1.000000", "3")

@@ -1,19 +1,22 @@
 """Entry test, hidden gold items, and the gate."""
 
+import random
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from tests.validation_ui.desk import Desk, check
-from tests.validation_ui.rows import SMALL, fill
+from tests.validation_ui.rows import SMALL, add_item, add_masklet, fill
 from validation_ui.database import Database
 from validation_ui.judging import gold, item_views
 from validation_ui.problem import Problem
-from validation_ui.schema import Decision, Standing, item, judgement, person, slot
+from validation_ui.schema import Decision, Gold, Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
 
 ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
@@ -202,7 +205,7 @@ def test_to_skip_a_gold_item_counts_and_the_entry_test_ends(store: Database) -> 
 
 def test_who_skips_the_hidden_ones_is_stopped(store: Database) -> None:
     desk = project(store, replace(HIDDEN, gold_frac=1.0), videos=6, objects=1, gold=16)
-    for _ in range(gold.MIN_ANSWERS):
+    for _ in range(gold.MIN_ANSWERS + 1):  # the first is a real one
         desk.skip("ann", desk.claim("ann"))
     assert desk.why("ann")["code"] == "stopped"
     check(store)
@@ -246,3 +249,117 @@ def test_gold_comes_in_the_blind_pass_too(store: Database) -> None:
         ).scalars()
         assert all(rights)
     assert not gold.is_right("good", Decision.ACCEPT, hit=False)
+
+
+def together(store: Database, settings: Settings, mates: int, **kwargs: Any) -> Desk:
+    """A project whose gold items are `mates` of a video, as an import makes them."""
+    desk = project(store, settings, **kwargs)
+
+    def add(c: Connection) -> None:
+        videos = c.execute(select(item.c.video_id).where(item.c.state == "gold").distinct()).scalars().all()
+        for video_id in videos:
+            for n in range(1, mates):
+                at = add_masklet(c, video_id, n)
+                add_item(c, at, video_id, f"{video_id}_{n}", gold=Gold.GOOD if n % 2 else Gold.SWAPPED)
+
+    store.write(add)
+    return desk
+
+
+def test_blind_gold_comes_together_as_real_items_do(store: Database) -> None:
+    desk = together(store, SMALL, 3, videos=4, objects=2, gold=4)
+    for _ in range(8):
+        desk.do("ben", "accept", "sighted")
+    store.write(replace(HIDDEN, gold_frac=1.0).save)
+    sizes = {True: Counter[str](), False: Counter[str]()}
+    for _ in range(10):
+        next_id = desk.ask("ann", "blind").slot_id
+        if next_id is None:
+            break
+        row = desk.row(next_id)
+        sizes[bool(row.gold)][row.video_id] += 1
+        with store.read() as connection:
+            view = item_views.slot_view(connection, desk.ids["ann"], next_id, 0.0)
+        assert view is not None
+        if view["pointing"] is None:
+            desk.point("ann", next_id)
+        else:
+            assert view["pointing"]["revealed"]
+            sizes[bool(row.gold)][row.video_id] -= 1
+            desk.judge("ann", next_id, known(desk, next_id) if row.gold else "accept")
+    assert set(sizes[False].values()) == {2}
+    assert set(sizes[True].values()) == {3}
+    check(store)
+
+
+def test_blind_gold_that_was_let_go_is_answered_before_the_reveal(store: Database) -> None:
+    desk = together(store, SMALL, 2, videos=4, objects=1, gold=4)
+    for _ in range(2):
+        desk.do("ben", "accept", "sighted")
+    store.write(replace(HIDDEN, gold_frac=1.0).save)
+    desk.do("ann", "accept", "blind")  # a real one comes first
+    first = desk.claim("ann", "blind")
+    assert desk.row(first).gold
+    desk.release("ann", first)  # the page is loaded again
+    other = desk.claim("ann", "blind")
+    assert desk.row(other).video_id == desk.row(first).video_id
+    assert other != first
+    desk.point("ann", other)
+    with pytest.raises(Problem, match="other blind items|missing"):
+        desk.judge("ann", other)
+    assert desk.claim("ann", "blind") == first
+    desk.point("ann", first)
+    desk.judge("ann", other, known(desk, other))
+
+
+def test_gold_follows_gold_of_its_video_in_the_sighted_pass(store: Database) -> None:
+    desk = together(store, replace(HIDDEN, gold_frac=0.4), 4, videos=12, objects=3, gold=6)
+    videos, golds = [], []
+    for _ in range(30):
+        slot_id = desk.claim("ann", "sighted")
+        row = desk.row(slot_id)
+        videos.append(row.video_id)
+        golds.append(bool(row.gold))
+        desk.claim("ann", "sighted", prefetch=True)
+        desk.judge("ann", slot_id, known(desk, slot_id) if row.gold else "accept")
+    runs = [(video, len(list(group))) for video, group in groupby(videos)]
+    assert max(length for video, length in runs if video.startswith("g")) > 1
+    assert {length for video, length in runs[:-1] if video.startswith("v")} == {3}  # never torn apart by a gold item
+    assert sum(golds) / 30 == pytest.approx(0.4, abs=0.1)
+
+
+def test_no_gold_where_no_real_item_waits(store: Database) -> None:
+    desk = project(store, replace(HIDDEN, gold_frac=1.0), videos=2, objects=1, gold=8)
+    desk.skip("ann", desk.claim("ann"))
+    assert desk.why("ann", "blind")["code"] == "all_done"  # a blind item could only be gold
+
+
+def test_an_entry_test_is_always_finished(store: Database) -> None:
+    """Whatever somebody does with the items: let go, skip, take back, lose them; and whatever an admin retires."""
+    desk = project(store, replace(ENTRY, entry_items=6), gold=9)
+    rng = random.Random(1)
+
+    def retire(connection: Connection) -> None:
+        some = connection.execute(select(item.c.id).where(item.c.state == "gold").limit(4)).scalars().all()
+        connection.execute(update(item).where(item.c.id.in_(some)).values(retired=True))
+
+    for _ in range(3):
+        start(desk, "ann")
+        for turn in range(60):
+            if desk.standing("ann") != "entry" or desk.ask("ann").why:
+                break
+            slot_id = desk.claim("ann")
+            assert desk.row(slot_id).gold
+            desk.claim("ann", prefetch=True) if desk.ask("ann", prefetch=True).slot_id else None
+            act = rng.choice(["release", "skip", "judge", "judge", "undo"])
+            if act == "judge":
+                desk.judge("ann", slot_id, known(desk, slot_id, right=rng.random() < 0.5))
+            elif act == "undo":
+                with suppress(Problem):
+                    desk.undo("ann")
+            else:
+                getattr(desk, act)("ann", slot_id)
+            if turn == 3:
+                store.write(retire)
+        assert desk.standing("ann") in ("active", "failed")
+    check(store)

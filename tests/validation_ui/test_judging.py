@@ -11,8 +11,11 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui import audit
 from validation_ui.database import Database
+from validation_ui.importing.sample import set_overlap
+from validation_ui.judging.leases import put_back_all
 from validation_ui.problem import Problem
 from validation_ui.schema import draft, item, judgement, slot, text_version
+from validation_ui.statistics.agreement import agreement
 
 RIGHT = {"object": "right", "scene": "right", "video": "right"}
 
@@ -68,7 +71,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"decision": "edit", "text": None}, "text"),
     ({"decision": "edit", "text": {"object": " The object text of v0_o0. "}}, "text"),
     ({"decision": "edit", "text": {"object": "a\u202eb"}}, "text.object"),
-    ({"decision": "edit", "text": {"object": "two\nlines"}}, "text.object"),
     ({"decision": "edit", "text": {"object": " "}}, "text.object"),
     ({"decision": "edit", "text": {"object": "a" * 2001}}, "text.object"),
     ({"decision": "edit", "text": {"short": "of another kind"}}, "text"),
@@ -249,3 +251,50 @@ def test_the_log_names_what_was_done_and_no_text(desk: Desk) -> None:
     assert [row["action"] for row in rows] == ["claim", "submit", "undo"]
     assert {row["actor"] for row in rows} == {f"person:{desk.ids['ann']}"}
     assert "Secret" not in "".join(row["body"] for row in rows)
+
+
+def test_an_edit_sets_the_level_of_length_anew(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=1, objects=1, wants_short=True)))
+    long = desk.do("ann", "edit", "sighted", text={"object": "word " * 70}, short="the left red bar")
+    assert long.strata["length"] == "medium"
+    with store.read() as connection:
+        short = connection.execute(select(item).where(item.c.kind == "short")).one()
+    assert short.strata["length"] == "short"
+    for slot_id in (desk.claim("ben", "blind"), desk.claim("ben", "blind", prefetch=True)):
+        desk.point("ben", slot_id)
+    while (next_id := desk.ask("ben", "blind").slot_id) is not None:
+        if desk.row(next_id).item_kind == "short":
+            desk.judge("ben", next_id, "edit", text={"short": "the bar that " + "moves " * 12})
+        else:
+            desk.judge("ben", next_id)
+    assert desk.item(short.id).strata["length"] == "long"
+    desk.undo("ben")
+    if desk.item(short.id).text_id != short.text_id:
+        desk.undo("ben")
+    assert desk.item(short.id).strata["length"] == "short"
+    check(store)
+
+
+def test_two_people_find_what_is_in_the_overlap_of_the_blind_pass(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=1, objects=2, wants_short=True)))
+    store.write(lambda c: set_overlap(c, 1.0, now=1.0, column="blind_overlap"))
+    desk.judge("ann", desk.claim("ann", "sighted"), short="the left red bar")
+    desk.judge("ann", desk.claim("ann", "sighted"), "reject")
+    for who in ("ben", "cy"):
+        first = desk.claim(who, "blind")
+        second = desk.claim(who, "blind", prefetch=True)
+        assert desk.row(first).item_id != desk.row(second).item_id  # never both answers to one item
+        assert desk.ask("dan", "blind").slot_id is None or who == "ben"
+        for slot_id in (first, second):
+            desk.point(who, slot_id)
+        for slot_id in (first, second):
+            desk.judge(who, slot_id)
+        with store.read() as connection:
+            states = connection.execute(select(item.c.state).order_by(item.c.id)).scalars().all()
+        assert states == ["accepted" if who == "cy" else "blind", "dropped", "accepted" if who == "cy" else "blind"]
+        if who == "ben":
+            desk.store.write(lambda c: put_back_all(c, desk.ids["dan"]))
+    with store.read() as connection:
+        pairs = agreement(connection).blind_pairs
+    assert (pairs["hit"].n, pairs["hit"].figures["raw"].value) == (2, 1)
+    check(store)

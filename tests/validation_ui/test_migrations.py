@@ -43,10 +43,11 @@ def test_accepted_texts_that_nobody_found_go_back_to_the_blind_pass(empty_store:
     """A database of the first release, in which an adjudicator's accept went straight in."""
 
     def first_release(connection: Connection) -> dict[str, int]:
-        command.upgrade(migrations.config(connection), "0001")
+        migrations.upgrade(connection)
         ids = fill(connection, videos=2, objects=1)
         accept(connection, ids["v0_o0"], ids["ann"], ids["ben"])
         accept(connection, ids["v1_o0"], ids["ann"], ids["ben"], hit=False)
+        command.downgrade(migrations.config(connection), "0001")
         return ids
 
     ids = empty_store.write(first_release)

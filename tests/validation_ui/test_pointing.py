@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import select, update
 
 from tests.validation_ui.conftest import Clock
-from tests.validation_ui.desk import Desk
+from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
 from validation_ui import stored_masks
 from validation_ui.database import Database
@@ -267,3 +267,64 @@ def test_what_comes_to_the_blind_pass_meanwhile_is_answered_too(store: Database)
 def has_seen(desk: Desk, who: str, video_id: str) -> bool:
     with desk.store.read() as connection:
         return leases.has_seen(connection, desk.ids[who], video_id)
+
+
+def flagged(desk: Blind) -> Any:
+    with desk.store.read() as connection:
+        return connection.execute(select(judgement).where(judgement.c.decision == "flag")).all()
+
+
+@pytest.mark.parametrize("leaves", ["lease", "page"])
+def test_who_leaves_after_the_reveal_has_answered(store: Database, clock: Clock, leaves: str) -> None:
+    desk = Blind(store)
+    desk.answer(points=NOWHERE)
+    store.write(
+        lambda c: leases.save_draft(
+            c, person_id=desk.ids["ben"], slot_id=desk.slot_id, body={"note": "mine"}, version=0, now=clock.now
+        )
+    )
+    if leaves == "page":
+        desk.release("ben", desk.slot_id)
+        assert desk.ask("cy", "blind").slot_id is None  # it may be a reload
+        assert desk.claim("ben", "blind") == desk.slot_id
+        desk.release("ben", desk.slot_id)
+    clock.now += 10_000
+    assert desk.ask("cy", "blind").slot_id is None  # nobody else is asked in place of ben
+    [row] = flagged(desk)
+    assert (row.person_id, row.pointing_id, desk.item(row.item_id).state) == (desk.ids["ben"], 1, "adjudicate")
+    with pytest.raises(Problem) as lost:
+        desk.judge("ben", desk.slot_id)
+    assert lost.value.code == "lease_lost"
+    _, again = desk.undo("ben")
+    assert again == desk.slot_id
+    with store.read() as connection:
+        kept = leases.draft_view(connection, desk.ids["ben"], desk.slot_id)
+    assert kept is not None
+    assert kept["body"] == {"note": "mine"}
+    desk.judge("ben", desk.slot_id, "reject")
+    check(store)
+
+
+def test_who_comes_back_late_before_anybody_else_goes_on(store: Database, clock: Clock) -> None:
+    desk = Blind(store)
+    desk.answer(points=ON_0)
+    clock.now += 10_000
+    assert desk.claim("ben", "blind") == desk.slot_id
+    desk.judge("ben", desk.slot_id)
+    assert not flagged(desk)
+    check(store)
+
+
+def test_no_verdict_before_the_reveal(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=1, objects=2)))
+    desk.do("ann", "accept", "sighted")
+    desk.do("ann", "accept", "sighted")
+    first = desk.claim("ben", "blind")
+    desk.point("ben", first)
+    with pytest.raises(Problem) as early:
+        desk.judge("ben", first)
+    assert list(early.value.extra["fields"]) == ["pointing"]
+    second = desk.claim("ben", "blind")
+    desk.point("ben", second)
+    desk.judge("ben", first)
+    check(store)

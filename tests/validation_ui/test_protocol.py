@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +7,7 @@ from validation_ui.judging.protocol import ItemFacts, Judgement, Outcome, derive
 from validation_ui.schema import Decision, ItemState, SlotKind
 
 HASHES = {0: "a", 1: "b", 2: "c", 3: "d", 4: "e", 10: "a", 11: "b"}  # 10 says what 0 says, 11 what 1 says
-LONG, TWICE, SHORT = ItemFacts(0, 1), ItemFacts(0, 2), ItemFacts(0, 0)
+LONG, TWICE, SHORT, PAIR = ItemFacts(0, 1), ItemFacts(0, 2), ItemFacts(0, 0), ItemFacts(0, 1, blind=2)
 
 
 def said(text: str) -> list[Judgement]:
@@ -59,6 +60,19 @@ def said(text: str) -> list[Judgement]:
         (LONG, "S edit 0>1, B+ edit 1>2, B+ edit 2>3", "adjudicate", 2),
         (LONG, "S edit 0>1, B+ edit 1>2, B+ edit 2>3, A edit 2>3", "blind", 3),
         (LONG, "S accept 0, B+ edit 0>1, B+ edit 1>2, B+ accept 2", "accepted", 2),
+        # the overlap of the blind pass: two people find the first text; a later wording is found by one
+        (PAIR, "S accept 0", "blind", 0),
+        (PAIR, "S accept 0, B+ accept 0", "blind", 0),
+        (PAIR, "S accept 0, B- reject 0", "blind", 0),
+        (PAIR, "S accept 0, B+ accept 0, B+ accept 0", "accepted", 0),
+        (PAIR, "S accept 0, B+ accept 0, B- accept 0", "adjudicate", 0),
+        (PAIR, "S accept 0, B+ accept 0, B+ reject 0", "adjudicate", 0),
+        (PAIR, "S accept 0, B+ accept 0, B+ edit 0>1", "blind", 1),
+        (PAIR, "S accept 0, B+ accept 0, B+ edit 0>1, B+ accept 1", "accepted", 1),
+        (PAIR, "S accept 0, B+ edit 0>1, B+ edit 0>2", "adjudicate", 0),
+        (PAIR, "S accept 0, B+ edit 0>1, B+ edit 0>11", "blind", 1),
+        (PAIR, "S accept 0, B- accept 0, B+ accept 0, A accept 0", "accepted", 0),
+        (PAIR, "S accept 0, B- accept 0, B- accept 0, A accept 0", "blind", 0),
         # the adjudicator drops it, or leaves a text that must still be found by its final wording
         (LONG, "S flag 0, A reject 0", "dropped", 0),
         (LONG, "S flag 0, A accept 0", "blind", 0),
@@ -91,7 +105,8 @@ def test_derive(item: ItemFacts, judgements: str, state: str, text_id: int) -> N
     outcome = derive(item, HASHES, said(judgements), max_edits=2)
     assert (outcome.state, outcome.text_id) == (state, text_id)
     settled = outcome.state in (ItemState.ACCEPTED, ItemState.DROPPED)
-    assert outcome.wanted == (0 if settled else item.sighted - len(said(judgements)) if state == "sighted" else 1)
+    asked = item.blind if item is PAIR and judgements == "S accept 0" else 1
+    assert outcome.wanted == (0 if settled else item.sighted - len(said(judgements)) if state == "sighted" else asked)
 
 
 def test_no_edits_are_followed_if_none_are_allowed() -> None:
@@ -99,10 +114,11 @@ def test_no_edits_are_followed_if_none_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("first", ["S accept 0", "S edit 0>1", "S flag 0", "S accept 0, S accept 0"])
-def test_nothing_is_accepted_without_a_hit_on_its_final_wording(first: str) -> None:
+@pytest.mark.parametrize("asked", [1, 2])
+def test_nothing_is_accepted_without_a_hit_on_its_final_wording(first: str, asked: int) -> None:
     """Every sequence of four later judgements: whatever is accepted was found by exactly its last text."""
     later = ["B- accept", "B- edit", "B+ accept", "B+ edit", "B+ reject", "A accept", "A edit", "A reject"]
-    item = TWICE if first.count("S") == 2 else LONG
+    item = replace(TWICE if first.count("S") == 2 else LONG, blind=asked)
     accepted = 0
     for steps in itertools.product(later, repeat=4):
         judgements = said(first)

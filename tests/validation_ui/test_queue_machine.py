@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,6 +17,7 @@ from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
+from validation_ui.judging import pointing
 from validation_ui.problem import Problem
 from validation_ui.schema import Standing, item, person, slot
 
@@ -50,6 +52,7 @@ def _project() -> tuple[Path, dict[str, int]]:
                 settings=SETTINGS,
             )
             connection.execute(item.update().where(item.c.id.in_([ids["v0_o0"], ids["v1_o1"]])).values(overlap=True))
+            connection.execute(item.update().where(item.c.id % 3 == 1, item.c.gold == "").values(blind_overlap=True))
             connection.execute(slot.insert(), [_second(ids["v0_o0"]), _second(ids["v1_o1"])])
             connection.execute(person.update().where(person.c.name == "dan").values(standing=Standing.ENTRY))
             return ids
@@ -123,6 +126,12 @@ class People(RuleBasedStateMachine):
         if row.kind == "blind":
             with suppress(Problem):  # they answered before an undo, which does not undo that
                 self.desk.point(who, slot_id, "pointed" if answer == "missed" else answer, hit=answer != "missed")
+            with self.store.read() as connection:
+                view = pointing.view(connection, self.desk.ids[who], slot_id)
+            if view is not None and not view["revealed"]:
+                with pytest.raises(Problem):
+                    self.desk.judge(who, slot_id, decision)
+                return  # the other blind items of the video come first
         if row.kind == "adjudicate" and decision == "flag":
             decision = "reject"
         wants_short = row.kind == "sighted" and not row.gold and decision in ("accept", "edit")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk
@@ -95,9 +95,15 @@ def test_an_item_from_the_claim_to_the_split(project: Project) -> None:
     assert [row["can_undo"] for row in ben.get("/api/mine").json()] == [True]
     undone = ben.post("/api/undo", json={}).json()
     assert (undone["undone"], undone["slot"]["draft"]["body"]["decision"]) == (2, "accept")
-    assert ben.post(f"{url}/release", json={}).status_code == 204
-    assert ben.post(f"{url}/release", json={}).status_code == 409
-    assert ben.get(url).status_code == 404
+    for _ in range(2):  # after the reveal it stays ben's: nobody else is asked for what ben answered
+        assert ben.post(f"{url}/release", json={}).status_code == 204
+        assert ben.get(url).status_code == 200
+    view = claim(project.client("cy"), "sighted")
+    url = f"/api/slots/{view['slot']['id']}"
+    cy = project.client("cy")
+    assert cy.post(f"{url}/release", json={}).status_code == 204
+    assert cy.post(f"{url}/release", json={}).status_code == 409
+    assert cy.get(url).status_code == 404
 
 
 def test_nothing_before_the_click_tells_the_object(project: Project) -> None:
@@ -222,3 +228,29 @@ def test_opinions_have_no_names(project: Project) -> None:
     assert not any(name in raw.text for name in ('"ann"', '"ben"', "person"))
     assert "opinions" in claim(project.client("cy"))
     assert claim(project.client("cy"))["opinions"] == []
+
+
+def test_a_link_does_not_tell_gold_items_to_an_adjudicator(project: Project) -> None:
+    """Whatever is done with an item, its link answers as that of a real item does."""
+    eve = project.client("eve")
+    told: dict[bool, list[Any]] = {True: [], False: []}
+    for name, is_gold in (("v0_o0", False), ("gold_0", True)):
+        item_id, public_id = project.ids[name], f"p_{name}"
+        held = {"item_id": item_id, "kind": "sighted", "n": 9, "state": "leased", "holder_id": project.ids["eve"]}
+        row = {"priority": 0, "version": 2, "lease_until": project.store.now() + 900, "claimed_at": project.store.now()}
+        project.change(insert(slot).values(**held, **row))
+        with project.store.read() as connection:
+            slot_id = connection.execute(select(slot.c.id).where(slot.c.item_id == item_id, slot.c.n == 9)).scalar_one()
+        if not is_gold:
+            project.change(update(slot).where(slot.c.item_id == item_id, slot.c.n == 1).values(state="void"))
+        link = f"/api/items/{public_id}"
+        told[is_gold].append(eve.get(link).status_code)  # before the answer
+        body = {"decision": "edit", "text": {"object": "New words."}, "watched_frac": 1.0}
+        headers = {"Idempotency-Key": f"key-{item_id:06}", "If-Match": '"1"'}
+        assert eve.post(f"/api/slots/{slot_id}/submit", json=body, headers=headers).status_code == 200
+        shown = eve.get(link).json()["item"]
+        told[is_gold] += [sorted(shown), shown["version"], shown["parts"][0]["text"]]
+        history = eve.get(f"{link}/history").json()["judgements"]
+        told[is_gold] += [[(one["mine"], one["decision"]) for one in history]]
+    assert told[True] == told[False]
+    assert told[True][:1] == [404]

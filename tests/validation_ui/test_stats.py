@@ -24,13 +24,14 @@ from validation_ui.statistics.agreement import agreement
 from validation_ui.statistics.coefficients import cohen_kappa, gwet_ac1, krippendorff_alpha
 from validation_ui.statistics.progress import progress, reviewers, work_of
 from validation_ui.statistics.unstaffed import unstaffed
-from validation_ui.web.stats import router
+from validation_ui.web.stats import SNAPSHOT_S, router
 
 ACCEPT, EDIT, REJECT, FLAG = Decision
 AsRole = Callable[..., TestClient]
 
 
-def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
+def test_progress_counts_items_and_slots(store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("validation_ui.statistics.progress.TOO_FEW", 5)
     ids = store.write(lambda c: fill(c, videos=4, objects=2, gold=2, settings=replace(SMALL, long=10, short=0)))
 
     def work(c: Connection) -> int:
@@ -80,6 +81,22 @@ def test_progress_counts_items_and_slots(store: Database, clock: Clock) -> None:
     # 7 are wanted, but only 3 items are open, and 5 have ended so far
     assert found.quotas["long"].reachable == 6
     assert found.eta_s == pytest.approx(3 / 5 * hours * 3600)
+    monkeypatch.setattr("validation_ui.statistics.progress.TOO_FEW", 6)
+    with store.read() as connection:
+        few = progress(connection, clock.now)
+    assert (few.ended, few.per_h, few.eta_s) == (5, None, None)
+
+
+def test_what_can_be_reached_keeps_to_the_limits_of_a_video_and_of_all_videos(store: Database) -> None:
+    settings = replace(SMALL, per_video=2, videos=3, short=9)
+    ids = store.write(lambda c: fill(c, videos=4, objects=3, settings=settings, wants_short=True))
+    store.write(lambda c: accept(c, ids["v3_o0"], ids["ann"], ids["ben"], at=1.0))
+    store.write(lambda c: settle(c, ids["v0_o0"], ItemState.DROPPED))
+    store.write(lambda c: settle(c, ids["v0_o1"], ItemState.DROPPED))
+    with store.read() as connection:
+        quotas = progress(connection, 1.0).quotas
+    # of v3, which is in the split, and of two of the others: two objects each; v0 has one left
+    assert {name: quota.reachable for name, quota in quotas.items()} == {"videos": 3, "long": 6, "short": 6}
 
 
 def test_items_that_nobody_may_judge_are_counted_and_the_team_is_told_what_it_lacks(store: Database) -> None:
@@ -116,7 +133,7 @@ def test_an_untouched_project_has_no_estimate(store: Database, clock: Clock) -> 
     store.write(fill)
     with store.read() as connection:
         found = progress(connection, clock.now)
-        assert (found.per_h, found.eta_s) == (0, None)
+        assert (found.ended, found.per_h, found.eta_s) == (0, None, None)
         assert reviewers(connection) == []
         assert work_of(connection, 1).per_h is None
 
@@ -293,3 +310,25 @@ def test_a_reader_sees_the_states(store: Database, as_role: AsRole) -> None:
     project = as_role(Role.READER).get("/api/progress").json()["project"]
     assert project["states"]["long"]["sighted"] == 6
     assert project["slots"]["sighted"] == {"open": 6, "leased": 0}
+
+
+@pytest.mark.parametrize("role", [Role.REVIEWER, Role.ADJUDICATOR])
+def test_who_judges_sees_figures_that_do_not_move_with_an_answer(
+    store: Database, as_role: AsRole, clock: Clock, role: Role
+) -> None:
+    """Else a blind accept that moves the quota was no gold item."""
+    ids = store.write(fill)
+    judge_, admin = as_role(role, ids["ann"]), as_role(Role.ADMIN)
+
+    def accepted(client: TestClient) -> int:
+        return int(client.get("/api/progress").json()["project"]["quotas"]["long"]["accepted"])
+
+    assert (accepted(judge_), accepted(admin)) == (0, 0)
+    store.write(lambda c: accept(c, ids["v0_o0"], ids["ann"], ids["ben"], at=clock.now))
+    assert (accepted(judge_), accepted(admin)) == (0, 1)
+    if role == Role.ADJUDICATOR:
+        before = judge_.get("/api/stats").json()
+        store.write(lambda c: judge(c, ids["v1_o0"], ids["ann"]))
+        assert judge_.get("/api/stats").json() == before
+    clock.now += SNAPSHOT_S
+    assert accepted(judge_) == 1

@@ -42,10 +42,10 @@ SPAN = {"start_s": 1.0, "end_s": 2.0}
     ],
 )
 def test_a_level_follows_from_one_fact(changed: dict[str, Any], facet: str, level: str) -> None:
-    found = levels(facts(**changed), "one two three", [])
+    found = levels(facts(**changed), {"object": "one two three"}, [])
     assert tuple(found) == FACETS
     assert found[facet] == level
-    rest = levels(facts(), "one two three", []) | {facet: level}
+    rest = levels(facts(), {"object": "one two three"}, []) | {facet: level}
     assert found == rest
 
 
@@ -53,7 +53,7 @@ def test_a_level_follows_from_one_fact(changed: dict[str, Any], facet: str, leve
     ("words", "level"), [(1, "short"), (65, "short"), (66, "medium"), (80, "medium"), (81, "long")]
 )
 def test_length_counts_words(words: int, level: str) -> None:
-    assert levels(facts(), "word " * words, [])["length"] == level
+    assert levels(facts(), {"object": "word " * words}, [])["length"] == level
 
 
 def test_look_alikes_share_main_colour_and_size() -> None:
@@ -61,10 +61,10 @@ def test_look_alikes_share_main_colour_and_size() -> None:
     second_colour_only = facts("v/manual/2", colours=[{"name": "blue", "share_frac": 0.9}])
     larger = facts("v/manual/3", size="large")
     none = facts("v/manual/4", colours=[])
-    assert levels(facts(), "", [second_colour_only, larger, none])["look_alikes"] == "none"
-    assert levels(facts(), "", [twin, larger])["look_alikes"] == "one"
-    assert levels(facts(), "", [twin, facts("v/manual/5"), facts("v/manual/6")])["look_alikes"] == "several"
-    assert levels(facts(colours=[]), "", [none])["look_alikes"] == "none"
+    assert levels(facts(), {}, [second_colour_only, larger, none])["look_alikes"] == "none"
+    assert levels(facts(), {}, [twin, larger])["look_alikes"] == "one"
+    assert levels(facts(), {}, [twin, facts("v/manual/5"), facts("v/manual/6")])["look_alikes"] == "several"
+    assert levels(facts(colours=[]), {}, [none])["look_alikes"] == "none"
 
 
 def test_the_most_easily_confused_object_comes_first() -> None:

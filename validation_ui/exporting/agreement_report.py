@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from manifests.text_tables import markdown_table
 from validation_ui.exporting.benchmark import BenchmarkExpression
+from validation_ui.schema import SlotKind
 from validation_ui.statistics.agreement import Agreement, Comparison
-from validation_ui.statistics.progress import Progress, Reviewer, Share
+from validation_ui.statistics.progress import IDLE_S, TOO_FEW, Progress, Reviewer, Share
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
 
@@ -51,7 +52,8 @@ def markdown(
         "# How far people agree on this split",
         "Intervals are 95%: of figures of agreement by resampling videos, of rates after Wilson. Raters differ by "
         "item, so Cohen's kappa is of the first against the second judgement. An edit counts as keeping the text, "
-        "a flag as no verdict. Gold items and judgements that were undone are not in these figures.",
+        "a flag as no verdict. Gold items and judgements that were undone are not in these figures. A figure from "
+        f"fewer than {TOO_FEW} answers says nothing: it is shown as too few.",
         "## Gates",
         markdown_table(
             ("gate", "rule", "got", "n", "passed"),
@@ -72,11 +74,13 @@ def markdown(
                 (
                     str(blind.hit.n),
                     share_text(blind.hit),
-                    percent_text(blind.chance_area_frac),
-                    percent_text(blind.chance_object_frac),
+                    percent_text(blind.chance_area_frac, blind.hit.n),
+                    percent_text(blind.chance_object_frac, blind.hit.n),
                 )
             ],
         ),
+        "Two people who were asked to find the same text, apart from each other:",
+        markdown_table(_COMPARISON_HEAD, _comparisons(figures.blind_pairs)),
         f"Of {len(chosen)} exported texts, {sum(one.blind_hits > 0 for one in chosen)} were found by somebody from "
         "exactly their final wording. Answers on the final wording, by text:",
         markdown_table(
@@ -92,7 +96,7 @@ def markdown(
             (
                 (
                     *(name, value, str(stratum.items), share_text(stratum.accepted), str(stratum.sighted.n)),
-                    *(number_text(stratum.sighted.figures[figure].value) for figure in ("raw", "ac1")),
+                    *(coefficient_text(stratum.sighted, figure, interval=False) for figure in ("raw", "ac1")),
                     share_text(stratum.blind_hit),
                 )
                 for name, values in figures.strata.items()
@@ -101,23 +105,44 @@ def markdown(
         ),
         "## Reviewers",
         markdown_table(
-            ("reviewer", "role", "judged", "an hour", "accepted", "edited", "gold right", "blind hit", "final accepts"),
+            ("reviewer", "role", "judged", "accepted", "edited", "gold right", "blind hit", "final accepts"),
             (
                 (
-                    *(raters[who.id], who.role, str(who.judged), number_text(who.work.per_h, 1)),
-                    *(
-                        percent_text(who.accept_frac),
-                        percent_text(who.edit_frac),
-                        share_text(who.gold),
-                        share_text(who.blind_hit),
-                    ),
-                    f"{who.final_accepts} ({percent_text(who.final_frac)})",
+                    *(raters[who.id], who.role, str(who.judged)),
+                    *(percent_text(frac, who.judged) for frac in (who.accept_frac, who.edit_frac)),
+                    *(share_text(who.gold), share_text(who.blind_hit)),
+                    f"{who.final_accepts} ({percent_text(who.final_frac, sum(each.final_accepts for each in people))})",
                 )
                 for who in sorted(people, key=lambda who: who.id)
             ),
         ),
+        "## Reviewer time",
+        *_time(people, raters, chosen),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _time(
+    people: Sequence[Reviewer], raters: Mapping[int, str], chosen: Sequence[BenchmarkExpression]
+) -> Iterator[str]:
+    """Yield how long people worked: all together, for an exported text, and for a judgement of each pass."""
+    hours = sum(who.work.hours for who in people)
+    each = f"{60 * hours / len(chosen):.1f} minutes for an exported text" if chosen else "nothing was exported"
+    yield (
+        f"{len(people)} people worked {hours:.1f} hours in all, gold items and dropped ones included: {each}. A gap of "
+        f"more than {IDLE_S / 60:g} minutes is no work. The median is from the claim to the answer."
+    )
+    yield markdown_table(
+        ("reviewer", "hours", "judgements", "an hour", *(f"median s, {kind}" for kind in SlotKind)),
+        (
+            (
+                *(raters[who.id], f"{who.work.hours:.1f}", str(who.work.judged)),
+                too_few_text(who.work.judged) or number_text(who.work.per_h, 1),
+                *(f"{who.work.median_s[kind]:.0f}" if kind in who.work.median_s else "none" for kind in SlotKind),
+            )
+            for who in sorted(people, key=lambda who: who.id)
+        ),
+    )
 
 
 def as_csv(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> str:
@@ -137,7 +162,8 @@ def safe_cell(text: str) -> str:
 
 
 def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[ReportRow]:
-    for section, comparisons in (("sighted", figures.sighted), ("sighted_blind", figures.sighted_blind)):
+    compared = {"sighted": figures.sighted, "sighted_blind": figures.sighted_blind, "blind_pairs": figures.blind_pairs}
+    for section, comparisons in compared.items():
         for what, comparison in comparisons.items():
             yield from _figure_rows(section, what, comparison)
     yield _share_row("blind", "first answer", "hit", figures.blind.hit)
@@ -172,12 +198,7 @@ _COMPARISON_HEAD = ("question", "items", "videos", "raw", "Cohen's kappa", "Krip
 
 def _comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, ...]]:
     for name, comparison in comparisons.items():
-        figures = (
-            number_text(figure.value)
-            if figure.low is None
-            else f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
-            for figure in comparison.figures.values()
-        )
+        figures = (coefficient_text(comparison, figure) for figure in comparison.figures)
         yield (name, str(comparison.n), str(comparison.videos), *figures)
 
 
@@ -190,21 +211,23 @@ MAX_FINAL_FRAC = 0.25
 def gates(
     figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str], gold_right_frac: float
 ) -> list[Gate]:
-    """Evaluate the gates of the protocol; a gate without data is not passed."""
+    """Evaluate the gates of the protocol; a gate with fewer than TOO_FEW answers is not passed."""
     decision = figures.sighted["decision"]
     alpha, ac1 = (decision.figures[name].value for name in ("alpha", "ac1"))
-    best = max((value for value in (alpha, ac1) if value is not None), default=None)
+    best = max((value for value in (alpha, ac1) if value is not None and decision.n >= TOO_FEW), default=None)
     advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
     hit = figures.blind.hit
     tested = [who for who in people if who.judged]
     weak = [raters[who.id] for who in tested if who.gold.frac is None or who.gold.frac < gold_right_frac]
+    untested = [f"{raters[who.id]} ({who.gold.n})" for who in tested if who.gold.n < TOO_FEW]
     top = max(people, key=lambda who: who.final_accepts, default=None)
     most = top.final_frac if top else None
+    finals = sum(who.final_accepts for who in people)
     return [
         Gate(
             "agreement of two sighted reviewers",
             f"alpha or AC1 >= {RELIABLE}",
-            f"alpha {number_text(alpha)}, AC1 {number_text(ac1)}{advice}",
+            too_few_text(decision.n) or f"alpha {number_text(alpha)}, AC1 {number_text(ac1)}{advice}",
             decision.n,
             best is not None and best >= RELIABLE,
         ),
@@ -213,35 +236,53 @@ def gates(
             f">= {BLIND_HIT_FRAC:.0%}",
             share_text(hit),
             hit.n,
-            hit.frac is not None and hit.frac >= BLIND_HIT_FRAC,
+            hit.n >= TOO_FEW and hit.frac is not None and hit.frac >= BLIND_HIT_FRAC,
         ),
         Gate(
             "gold items of each reviewer",
             f">= {gold_right_frac:.0%} of their last ones",
-            f"below or untested: {', '.join(weak)}" if weak else "all reviewers",
+            "; ".join(
+                f"{what}: {', '.join(who)}" for what, who in (("below", weak), ("too few answers", untested)) if who
+            )
+            or "all reviewers",
             sum(who.gold.n for who in tested),
-            bool(tested) and not weak,
+            bool(tested) and not weak and not untested,
         ),
         Gate(
             "final accepts of one reviewer",
             f"<= {MAX_FINAL_FRAC:.0%}",
-            "none" if top is None or most is None else f"{most:.1%} ({raters[top.id]})",
-            sum(who.final_accepts for who in people),
-            most is not None and most <= MAX_FINAL_FRAC,
+            "none" if top is None or most is None else too_few_text(finals) or f"{most:.1%} ({raters[top.id]})",
+            finals,
+            finals >= TOO_FEW and most is not None and most <= MAX_FINAL_FRAC,
         ),
     ]
+
+
+def too_few_text(n: int) -> str | None:
+    """Return what stands in place of a figure from `n` answers, or None if these are enough."""
+    return f"too few (n = {n})" if n < TOO_FEW else None
 
 
 def share_text(share: Share) -> str:
     """Format a rate with its interval."""
     if share.frac is None or share.low is None or share.high is None:
         return "no data"
-    return f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
+    return too_few_text(share.n) or f"{share.frac:.1%} of {share.n} ({share.low:.1%} to {share.high:.1%})"
 
 
-def percent_text(value: float | None) -> str:
-    """Format a fraction as a percentage."""
-    return "no data" if value is None else f"{value:.1%}"
+def coefficient_text(comparison: Comparison, name: str, *, interval: bool = True) -> str:
+    """Format a coefficient of agreement, with its interval if that is wanted and known."""
+    figure = comparison.figures[name]
+    if comparison.n and (few := too_few_text(comparison.n)):
+        return few
+    if figure.low is None or not interval:
+        return number_text(figure.value)
+    return f"{number_text(figure.value)} ({number_text(figure.low)} to {number_text(figure.high)})"
+
+
+def percent_text(value: float | None, n: int = TOO_FEW) -> str:
+    """Format a fraction of `n` answers as a percentage."""
+    return "no data" if value is None else too_few_text(n) or f"{value:.1%}"
 
 
 def number_text(value: float | None, digits: int = 3) -> str:

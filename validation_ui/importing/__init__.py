@@ -1,23 +1,19 @@
 """Imports an annotation run: draws the candidates, decodes their videos into images, writes all into the database."""
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 from sqlalchemy import Connection, insert, select, update
-from tqdm import tqdm
 
 from manifests.io import Folder
 from validation_ui import audit
 from validation_ui.database import Database
-from validation_ui.importing import fingerprint, sample
-from validation_ui.importing.candidates import Clip, Run, read_run
+from validation_ui.importing import sample
+from validation_ui.importing.candidates import Run, read_run
+from validation_ui.importing.decoding import decode_all
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
-from validation_ui.importing.source_video import Decoded, decode
+from validation_ui.importing.source_video import Decoded
 from validation_ui.schema import meta, video
 from validation_ui.settings import Settings
 
@@ -54,7 +50,7 @@ def import_run(
     clips.sort(key=lambda clip: not plan.needs_images(clip.id))  # people can begin as soon as the first are there
     faults: dict[str, str] = {}
     waiting: list[Decoded] = []
-    for decoded in _decode_all(clips, plan, sav_root, data / "frames", workers):
+    for decoded in decode_all(clips, plan, sav_root, data / "frames", workers):
         if decoded.fault is not None:
             faults[decoded.clip.id] = decoded.fault
             continue
@@ -95,26 +91,6 @@ def _plan(run: Run, settings: Settings) -> Plan:
         drawn=sample.draw([c for c in run.candidates if c.video_id in chosen], settings),
         gold=sample.choose_gold(run.candidates, train, settings),
     )
-
-
-def _decode_all(clips: list[Clip], plan: Plan, sav_root: Path, folder: Path, workers: int) -> Iterator[Decoded]:
-    if not clips:
-        return
-    # spawn, not fork: a child must not get a copy of the database's writer thread
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(clips)), context, initializer=cv2.setNumThreads, initargs=(1,))
-
-    def submit(clip: Clip) -> Future[Decoded]:
-        frames = folder if plan.needs_images(clip.id) else None
-        sample_fps = fingerprint.DENSE_FPS if clip.id in plan.benchmark else fingerprint.SPARSE_FPS
-        return pool.submit(decode, clip, sav_root, frames, sample_fps)
-
-    try:
-        futures = map(submit, clips)
-        for future in tqdm(as_completed(futures), total=len(clips), desc="import", unit="video", disable=None):
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write(database: Database, plan: Plan, waiting: list[Decoded]) -> None:

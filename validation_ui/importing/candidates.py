@@ -113,7 +113,7 @@ def read_run(out: Folder) -> Run:
                     object_id=row["object_id"],
                     video_id=row["video_id"],
                     parts=parts,
-                    strata=strata.levels(row["facts"], " ".join(parts.values()), near),
+                    strata=strata.levels(row["facts"], parts, near),
                     clean=not row["contradictions"],
                     alike=tuple(strata.by_likeness(row["facts"], texts)),
                 )

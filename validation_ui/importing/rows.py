@@ -15,7 +15,7 @@ from validation_ui.judging import items
 from validation_ui.judging.team import advice, read_team
 from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
 from validation_ui.settings import Settings
-from validation_ui.statistics.progress import progress
+from validation_ui.statistics.quota_notes import quota_notes
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Plan:
                 "state": ItemState.SIGHTED,
                 "priority": drawn.priority,
                 "overlap": drawn.overlap,
+                "blind_overlap": drawn.blind_overlap,
                 "wants_short": drawn.wants_short,
                 "parts": drawn.candidate.parts,
             }
@@ -86,6 +87,7 @@ class Plan:
                 "gold": planted.gold,
                 "state": ItemState.GOLD,
                 "priority": planted.priority,
+                "wants_short": planted.wants_short,
                 "parts": planted.parts,
             }
             by_video.setdefault(planted.candidate.video_id, []).append((planted.candidate, columns))
@@ -97,35 +99,42 @@ class Plan:
 
 
 def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded], now: float) -> None:
-    """Insert videos with their masklets and items, in one transaction, so that no video is ever there in part."""
+    """Insert videos with their masklets and items, in one transaction, so that no video is ever there in part.
+
+    A video that is there without images, as one of train, is replaced.
+    """
     for decoded in videos:
         clip = decoded.clip
-        connection.execute(
-            insert(video).values(
-                id=clip.id,
-                media_id=secrets.token_hex(12),
-                split="benchmark" if clip.id in plan.benchmark else "train",
-                path=clip.path,
-                sha256=decoded.sha256,
-                height_px=clip.height_px,
-                width_px=clip.width_px,
-                shown_height_px=decoded.shown_px[0],
-                shown_width_px=decoded.shown_px[1],
-                fps=clip.fps,
-                frame_count=clip.frame_count,
-                pts_s=decoded.pts_s,
-                chunks=decoded.chunks,
-                fingerprints=decoded.fingerprints,
-            )
-        )
+        values = {
+            "split": "benchmark" if clip.id in plan.benchmark else "train",
+            "path": clip.path,
+            "sha256": decoded.sha256,
+            "height_px": clip.height_px,
+            "width_px": clip.width_px,
+            "shown_height_px": decoded.shown_px[0],
+            "shown_width_px": decoded.shown_px[1],
+            "fps": clip.fps,
+            "frame_count": clip.frame_count,
+            "pts_s": decoded.pts_s,
+            "chunks": decoded.chunks,
+            "fingerprints": decoded.fingerprints,
+        }
+        if not connection.execute(update(video).where(video.c.id == clip.id).values(**values)).rowcount:
+            connection.execute(insert(video).values(id=clip.id, media_id=secrets.token_hex(12), **values))
         if decoded.masklets:
             rows = [vars(data) | {"video_id": clip.id} for data in decoded.masklets]
             connection.execute(insert(masklet), rows)
-        of_video = select(masklet.c.object_id, masklet.c.id).where(masklet.c.video_id == clip.id)
-        ids = dict(connection.execute(of_video).all())
-        for candidate, columns in plan.items.get(clip.id, []):
-            if candidate.object_id in ids:
-                _insert_item(connection, candidate, ids[candidate.object_id], columns, now)
+        insert_items(connection, plan, clip.id, now)
+
+
+def insert_items(connection: Connection, plan: Plan, video_id: str, now: float) -> int:
+    """Insert the items that are planned for a video whose masklets are there; return how many."""
+    of_video = select(masklet.c.object_id, masklet.c.id).where(masklet.c.video_id == video_id)
+    ids = dict(connection.execute(of_video).all())
+    there = [planned for planned in plan.items.get(video_id, []) if planned[0].object_id in ids]
+    for candidate, columns in there:
+        _insert_item(connection, candidate, ids[candidate.object_id], columns, now)
+    return len(there)
 
 
 def _insert_item(
@@ -185,6 +194,4 @@ def _notes(connection: Connection) -> Iterator[str]:
     settings = Settings.load(connection)
     if lack := advice(read_team(connection), settings):
         yield lack
-    for name, quota in progress(connection, 0.0).quotas.items():
-        if quota.reachable < quota.quota:
-            yield f"the quota {name}={quota.quota} cannot be filled: this run has candidates for {quota.reachable}"
+    yield from quota_notes(connection)

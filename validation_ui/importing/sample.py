@@ -22,6 +22,7 @@ from validation_ui.judging.items import settle
 from validation_ui.schema import Gold, ItemState, item, masklet
 from validation_ui.settings import Settings, seeded_frac
 
+OVERLAPS = ("overlap", "blind_overlap")  # columns of `item`; the settings of the same names end in _frac
 SPARE_PER_VIDEO = 2  # candidates of a video beyond `per_video`, to replace dropped ones
 _GOLD_VIDEOS_FRAC = 0.25  # at most this fraction of the videos is kept for gold items if the benchmark needs all
 _FEWEST_VIDEOS = 3  # with fewer videos there are no gold items
@@ -36,6 +37,7 @@ class Drawn:
     candidate: Candidate
     priority: int
     overlap: bool
+    blind_overlap: bool
     wants_short: bool
 
 
@@ -76,10 +78,17 @@ def gold_wanted(settings: Settings) -> int:
 def draw(candidates: Sequence[Candidate], settings: Settings) -> list[Drawn]:
     """Return the items of the benchmark videos in the order in which they are to be judged."""
     chosen = order(candidates, settings)
-    overlap = _spread(sorted(_by_video(settings.seed, c.video_id, c.object_id) for c in chosen), settings.seed)
+    spread = sorted(_by_video(settings.seed, c.video_id, c.object_id) for c in chosen)
+    ranks = {name: _spread(spread, settings.seed, name) for name in OVERLAPS}
     short = _asked_for_short(chosen, settings)
     return [
-        Drawn(c, priority, overlap[c.object_id] < settings.overlap_frac, c.object_id in short)
+        Drawn(
+            c,
+            priority,
+            ranks["overlap"][c.object_id] < settings.overlap_frac,
+            ranks["blind_overlap"][c.object_id] < settings.blind_overlap_frac,
+            c.object_id in short,
+        )
         for priority, c in enumerate(chosen)
     ]
 
@@ -114,16 +123,17 @@ def order(candidates: Sequence[Candidate], settings: Settings) -> list[Candidate
     return queue
 
 
-def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
-    """Change which items get a second sighted judgement; items that are past the sighted pass stay as they are.
+def set_overlap(connection: Connection, frac: float, *, now: float, column: str = "overlap") -> int:
+    """Change which items get a second judgement; items that are past the sighted pass stay as they are.
 
     A larger fraction adds items and a smaller one removes some; no item is exchanged for another. Slots are opened or
     voided to match.
 
     Args:
         connection: in a transaction.
-        frac: fraction of the items that get a second sighted judgement.
+        frac: fraction of the items that get a second judgement.
         now: the time of the server's clock.
+        column: the pass of the second judgement: overlap = the sighted one, blind_overlap = the blind one.
 
     Returns:
         How many items changed.
@@ -135,15 +145,16 @@ def set_overlap(connection: Connection, frac: float, *, now: float) -> int:
         raise ValueError(f"the share of items judged twice must be in [0, 1], got {frac}")
     settings = Settings.load(connection)
     rows = connection.execute(
-        select(item.c.id, item.c.state, item.c.overlap, item.c.video_id, masklet.c.object_id)
+        select(item.c.id, item.c.state, item.c[column], item.c.video_id, masklet.c.object_id)
         .join_from(item, masklet)
         .where(item.c.kind == "long", item.c.gold == Gold.NONE)
     ).all()
-    ranks = _spread(sorted(_by_video(settings.seed, row.video_id, row.object_id) for row in rows), settings.seed)
+    spread = sorted(_by_video(settings.seed, row.video_id, row.object_id) for row in rows)
+    ranks = _spread(spread, settings.seed, column)
     wanted = {row.id: ranks[row.object_id] < frac for row in rows if row.state == ItemState.SIGHTED}
-    changed = [row.id for row in rows if wanted.get(row.id, row.overlap) != row.overlap]
+    changed = [row.id for row in rows if row.id in wanted and wanted[row.id] != row._mapping[column]]
     for item_id in changed:
-        connection.execute(update(item).where(item.c.id == item_id).values(overlap=wanted[item_id]))
+        connection.execute(update(item).where(item.c.id == item_id).values({column: wanted[item_id]}))
         settle(connection, item_id, settings=settings, now=now)
     return len(changed)
 
@@ -152,9 +163,9 @@ def _by_video(seed: int, video_id: str, object_id: str) -> tuple[float, float, s
     return seeded_frac(seed, "video", video_id), seeded_frac(seed, "object", object_id), object_id
 
 
-def _spread(ordered: Sequence[tuple[float, float, str]], seed: int) -> Mapping[str, float]:
+def _spread(ordered: Sequence[tuple[float, float, str]], seed: int, name: str) -> Mapping[str, float]:
     """Return object id -> a number in [0, 1), such that the ids below any bound are spread evenly over the videos."""
-    start = seeded_frac(seed, "overlap")
+    start = seeded_frac(seed, name)
     return {object_id: (start + n * _GOLDEN) % 1 for n, (_, _, object_id) in enumerate(ordered)}
 
 
@@ -185,6 +196,7 @@ class GoldItem:
     gold: Gold
     parts: dict[str, str]
     priority: int
+    wants_short: bool  # as often as real items, though nobody needs it: else the question would tell them apart
 
 
 def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings: Settings) -> list[GoldItem]:
@@ -209,4 +221,8 @@ def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings
             elif len(chosen) % 2 == 0 and candidate.clean:
                 chosen.append((turn, candidate, Gold.GOOD, candidate.parts))
     chosen.sort(key=lambda entry: entry[0])  # in seeded order, so that people cannot learn a pattern
-    return [GoldItem(candidate, gold, parts, n) for n, (_, candidate, gold, parts) in enumerate(chosen)]
+    short_frac = min(1.0, settings.short / max(settings.long, 1))
+    return [
+        GoldItem(candidate, gold, parts, n, seeded_frac(settings.seed, "short", candidate.object_id) < short_frac)
+        for n, (_, candidate, gold, parts) in enumerate(chosen)
+    ]

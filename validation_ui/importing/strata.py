@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FACETS = ("size", "length", "motion", "camera", "occlusion", "look_alikes")
-# Upper ends, words. The measured writer's expressions have 50 to 93 words, 12 of 29 up to 65 (demo and a real-looking
-# shard); a model is asked for more, see manifests/expression.py.
-_LENGTHS = ((65, "short"), (80, "medium"))
+from validation_ui.judging.lengths import length_level
 
+FACETS = ("size", "length", "motion", "camera", "occlusion", "look_alikes")
 _MOTIONS = {"none": "still", "complex": "complex", "unknown": "unknown"}
 
 
-def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def levels(facts: Mapping[str, Any], parts: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return facet -> level for one object.
 
     - size: tiny, small, medium or large, by median area.
@@ -23,14 +21,13 @@ def levels(facts: Mapping[str, Any], expression: str, others: Sequence[Mapping[s
 
     Args:
         facts: the measured facts of the object (`manifests.schema.Facts`).
-        expression: the complete expression.
+        parts: the texts of the expression, part name -> text.
         others: the facts of the other measured objects of the video.
     """
-    words = len(expression.split())
     alike = sum(_look_alike(facts, other) for other in others)
     return {
         "size": facts["size"],
-        "length": next((name for limit, name in _LENGTHS if words <= limit), "long"),
+        "length": length_level("long", parts),
         "motion": _MOTIONS.get(facts["motion"], "moves"),
         "camera": facts["camera"] if facts["camera"] in ("static", "unknown") else "moving",
         "occlusion": _occlusion(facts),

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, select, update
 
-from validation_ui.judging import leases
+from validation_ui.judging import gold, leases
 from validation_ui.judging.eligibility import asker, lease_batch
 from validation_ui.schema import SlotKind, SlotState, item, person, pointing, slot
 from validation_ui.settings import Settings
@@ -38,7 +38,7 @@ def reveal(connection: Connection, person_id: int, video_id: str, now: float) ->
         me = connection.execute(_PERSON, {"me": person_id}).one()
         held = connection.execute(_HELD, {"me": person_id}).all()
         who = asker(connection, me, Settings.load(connection), now, held, prefetch=False)
-        if lease_batch(connection, who, video_id):
+        if lease_batch(connection, who, video_id) or gold.lease_released(connection, me.id, video_id, who.until):
             return False
     if any(row.hit is None for row in rows):
         return False

@@ -208,8 +208,12 @@ def _lease_best(turn: Turn, videos_full: bool, adjudicates: bool, is_large: bool
 
 @cache
 def _lease_batch(adjudicates: bool) -> Any:
-    free = slot.alias("free")
+    free, twin = slot.alias("free"), slot.alias("twin")
     rules = [_may_judge(SlotKind.BLIND), *([_is_spared(SlotKind.BLIND)] if adjudicates else [])]
+    of_item = select(twin.c.id).where(twin.c.item_id == free.c.item_id, twin.c.kind == free.c.kind)
+    mine = and_(twin.c.state == SlotState.LEASED, twin.c.holder_id == _ME)
+    first = and_(twin.c.n < free.c.n, _is_free(twin))
+    rules.append(~of_item.where(or_(mine, first)).correlate(free).exists())  # one slot of an item
     found = (
         select(free.c.id)
         .join_from(free, item, item.c.id == free.c.item_id)

@@ -1,12 +1,15 @@
 """Gold items, whose right answer is known: the entry test, and hidden checks among the real items.
 
-The slot of a gold item is made when it is handed out and looks like any other slot. Answers to retired gold items are
-never counted.
+The slot of a gold item is made when it is handed out and looks like any other slot. It comes where a real item of the
+same pass would have come, and like real items those of a video come together: in the blind pass at once, in the sighted
+pass one after the other. Answers to retired gold items are never counted.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, select, update
 
 from validation_ui import audit
 from validation_ui.schema import (
@@ -27,6 +30,7 @@ from validation_ui.settings import Settings, seeded_frac
 
 GATE = "gold_gate"  # value of judgement.undone_by
 MIN_ANSWERS = 10  # with fewer answers the gate is not applied: one wrong answer would weigh too much
+_MORE_FRAC = 0.6  # chance that one more gold item of the video follows in the sighted pass
 _LAST = 2**31 - 1  # priority of the slots of gold items: after all others
 _RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
 
@@ -39,79 +43,128 @@ def is_right(gold: str, decision: Decision, hit: bool | None = None) -> bool:
     return decision in _RIGHT[Gold(gold)] and not (gold == Gold.GOOD and hit is False)
 
 
-def is_due(settings: Settings, person_id: int, claims: int) -> bool:
-    """Return whether the person's next sighted claim gets a gold item; it depends on the seed and the count alone."""
-    return seeded_frac(settings.seed, "due", person_id, claims) < settings.gold_frac
+def is_due(settings: Settings, person_id: int, claims: int, given: int) -> bool:
+    """Return whether the person's next video is one of gold items, so that `gold_frac` of all their items are gold.
+
+    One gold item falls due at a random place in every 1 / `gold_frac` claims, by the seed and the counts alone.
+
+    Args:
+        settings: the settings of the project.
+        person_id: the person who asks.
+        claims: how many items they were given so far, outside of the entry test.
+        given: how many of these were gold.
+    """
+    rounds = int(claims * settings.gold_frac)
+    place = claims * settings.gold_frac - rounds
+    return (
+        rounds + (place >= seeded_frac(settings.seed, "due", person_id, rounds)) > given
+        if settings.gold_frac
+        else False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """The person who is given gold items, and how they get them.
+
+    Attributes:
+        id: the person.
+        kind: the pass, sighted or blind; a blind item is of a video that the person has not seen.
+        settings: the settings of the project.
+        not_items: ids of items that the person holds.
+        entry_round: the round of the entry test; items of earlier rounds may come again, after all others. None = the
+            items are hidden among real ones, and never come again.
+    """
+
+    id: int
+    kind: SlotKind
+    settings: Settings
+    not_items: Collection[int] = ()
+    entry_round: int | None = None
 
 
 def lease_gold(
-    connection: Connection,
-    *,
-    person_id: int,
-    kind: SlotKind,
-    until: float,
-    started: float | None,
-    settings: Settings,
-    not_items: Collection[int],
-    not_videos: Collection[str],
-    entry_round: int | None = None,
+    connection: Connection, who: Taker, *, until: float, started: float | None, not_videos: Collection[str]
 ) -> int | None:
     """Lease a gold item that the person has not had yet; return the slot's id, or None if there is none left.
 
     Args:
         connection: in a transaction that has locked the person's row.
-        person_id: the person who gets the item.
-        kind: the pass, sighted or blind; a blind one is of a video that the person has not seen.
+        who: the person who gets the item.
         until: end of the lease.
         started: when the person begins to look at the item, None if it is prefetched.
-        settings: the settings of the project.
-        not_items: ids of items that the person holds.
-        not_videos: ids of the videos of the person's blind slots.
-        entry_round: the round of the entry test; items of earlier rounds may come again, after all others.
+        not_videos: ids of videos that the item must not be of.
     """
-    mine = and_(judgement.c.item_id == item.c.id, judgement.c.person_id == person_id)
-    here = and_(mine, judgement.c.entry_round == entry_round, judgement.c.undone_at.is_(None))
+    rows = connection.execute(_left(who).where(item.c.video_id.not_in(not_videos))).all()
+    if not rows:
+        return None
+    given = select(func.count()).where(judgement.c.person_id == who.id, judgement.c.gold_right.is_not(None))
+    number = connection.execute(given).scalar_one() + len(who.not_items)
+    seed = who.settings.seed
+    answer = Gold.SWAPPED if seeded_frac(seed, "kind", who.id, number) < 0.5 else Gold.GOOD
+    best = min(rows, key=lambda row: (row.had, row.gold != answer, seeded_frac(seed, "order", who.id, row.id)))
+    return _lease(connection, who, best.id, until, started)
+
+
+def lease_mates(connection: Connection, who: Taker, *, item_id: int, video_id: str, until: float) -> int:
+    """Lease gold items of the same video for later, as real items of a video come together; return how many.
+
+    In the blind pass these are at most as many as real ones; in the sighted pass one, or none by chance.
+    """
+    if who.kind == SlotKind.SIGHTED and seeded_frac(who.settings.seed, "more", who.id, item_id) >= _MORE_FRAC:
+        return 0
+    rows = connection.execute(_left(who).where(item.c.video_id == video_id).order_by(item.c.priority)).all()
+    rows = rows[: 1 if who.kind == SlotKind.SIGHTED else max(0, who.settings.per_video - 1)]
+    for row in rows:
+        _lease(connection, who, row.id, until, None)
+    return len(rows)
+
+
+def lease_released(connection: Connection, person_id: int, video_id: str, until: float) -> int:
+    """Lease again the blind gold items of a video that the person let go; return how many."""
+    gold_items = select(item.c.id).where(item.c.video_id == video_id, item.c.state == ItemState.GOLD)
+    mine = slot.c.holder_id == person_id, slot.c.state == SlotState.OPEN, slot.c.kind == SlotKind.BLIND
+    again = update(slot).where(slot.c.item_id.in_(gold_items), *mine)
+    return connection.execute(again.values(state=SlotState.LEASED, lease_until=until)).rowcount
+
+
+def _left(who: Taker) -> Select[Any]:
+    """Build the query of the gold items that the person may be given."""
+    mine = and_(judgement.c.item_id == item.c.id, judgement.c.person_id == who.id)
+    here = and_(mine, judgement.c.entry_round == who.entry_round, judgement.c.undone_at.is_(None))
     had = select(judgement.c.id).where(mine).exists()
-    had_now = had if entry_round is None else select(judgement.c.id).where(here).exists()
-    passed = select(skipped.c.item_id).where(skipped.c.person_id == person_id, skipped.c.item_id == item.c.id)
-    if entry_round is not None:  # in a later round of the entry test they may come again
-        passed = passed.where(skipped.c.entry_round == entry_round)
-    saw = select(seen.c.at).where(seen.c.person_id == person_id, seen.c.video_id == item.c.video_id)
+    had_now = had if who.entry_round is None else select(judgement.c.id).where(here).exists()
+    passed = select(skipped.c.item_id).where(skipped.c.person_id == who.id, skipped.c.item_id == item.c.id)
+    if who.entry_round is not None:  # in a later round of the entry test they may come again
+        passed = passed.where(skipped.c.entry_round == who.entry_round)
+    saw = select(seen.c.at).where(seen.c.person_id == who.id, seen.c.video_id == item.c.video_id)
     left = select(item.c.id, item.c.gold, had.label("had")).where(
         item.c.state == ItemState.GOLD,
         item.c.retired.is_(False),
         ~had_now,
         ~passed.exists(),
-        item.c.id.not_in(not_items),
-        item.c.video_id.not_in(not_videos),
+        item.c.id.not_in(who.not_items),
     )
-    if kind == SlotKind.BLIND:
-        left = left.where(~saw.exists())
-    rows = connection.execute(left).all()
-    if not rows:
-        return None
-    given = select(func.count()).where(judgement.c.person_id == person_id, judgement.c.gold_right.is_not(None))
-    number = connection.execute(given).scalar_one() + len(not_items)
-    answer = Gold.SWAPPED if seeded_frac(settings.seed, "kind", person_id, number) < 0.5 else Gold.GOOD
-    best = min(
-        rows, key=lambda row: (row.had, row.gold != answer, seeded_frac(settings.seed, "order", person_id, row.id))
-    )
+    return left.where(~saw.exists()) if who.kind == SlotKind.BLIND else left
+
+
+def _lease(connection: Connection, who: Taker, item_id: int, until: float, started: float | None) -> int:
     lease = {"state": SlotState.LEASED, "lease_until": until, "claimed_at": started}
-    released = slot.c.item_id == best.id, slot.c.holder_id == person_id, slot.c.state == SlotState.OPEN
-    again = update(slot).where(*released, slot.c.kind == kind).values(**lease).returning(slot.c.id)
+    released = slot.c.item_id == item_id, slot.c.holder_id == who.id, slot.c.state == SlotState.OPEN
+    again = update(slot).where(*released, slot.c.kind == who.kind).values(**lease).returning(slot.c.id)
     if (kept := connection.execute(again).scalar()) is not None:
         return int(kept)
-    connection.execute(select(item.c.id).where(item.c.id == best.id).with_for_update(key_share=True))
-    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == best.id, slot.c.kind == kind)
+    connection.execute(select(item.c.id).where(item.c.id == item_id).with_for_update(key_share=True))
+    last = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == item_id, slot.c.kind == who.kind)
     values = lease | {
-        "item_id": best.id,
-        "kind": kind,
+        "item_id": item_id,
+        "kind": who.kind,
         "n": connection.execute(last).scalar_one() + 1,
-        "holder_id": person_id,
+        "holder_id": who.id,
         "priority": _LAST,
         "version": 2,  # that of a real slot which was claimed for the first time
     }
-    if (place := _place(connection, kind)) is not None:
+    if (place := _place(connection, who.kind)) is not None:
         values["id"] = place
     return int(connection.execute(insert(slot).values(**values).returning(slot.c.id)).scalar_one())
 

@@ -20,6 +20,7 @@ from validation_ui.schema import (
     judgement,
     masklet,
     person,
+    skipped,
     slot,
     text_version,
     video,
@@ -92,7 +93,9 @@ def item_view(connection: Connection, person_id: int, role: Role, public_id: str
     if about is None:
         return None
     return {
-        "item": _item(about) | ({"state": about.state} if role != Role.REVIEWER else {}),
+        "item": _item(about)
+        | _own_edit(connection, about, person_id, role)
+        | ({"state": about.state} if role in (Role.READER, Role.ADMIN) else {}),
         "video": _video(about),
         "masks": f"/api/items/{about.public_id}/masks",
     }
@@ -107,8 +110,9 @@ def item_masks(connection: Connection, person_id: int, role: Role, public_id: st
 def _open_item(connection: Connection, person_id: int, role: Role, public_id: str) -> Row[Any] | None:
     """Return the item's row if the person may open it by its link, else None.
 
-    That is allowed to people who judged it and to admins, and, if it is not gold, to adjudicators and readers. Other
-    reviewers may not, as they may still be asked to find the object in the blind pass.
+    That is allowed to people who judged it and to admins, to readers if it is not gold, and to adjudicators if it is
+    not gold and was never given to them in another pass: as they may not open a gold item before they judged it, they
+    may not open any such item. Other reviewers may not, as they may still be asked to find the object.
     """
     about = connection.execute(_BY_NAME, {"name": public_id}).first()
     if about is None:
@@ -116,9 +120,38 @@ def _open_item(connection: Connection, person_id: int, role: Role, public_id: st
     judged = select(judgement.c.id).where(
         judgement.c.item_id == about.id, judgement.c.person_id == person_id, judgement.c.undone_at.is_(None)
     )
-    if connection.execute(judged).first() is not None or role == Role.ADMIN:
+    if role == Role.ADMIN or connection.execute(judged).first() is not None:
         return about
-    return about if role in (Role.ADJUDICATOR, Role.READER) and not about.gold else None
+    if about.gold or role not in (Role.ADJUDICATOR, Role.READER):
+        return None
+    return None if role == Role.ADJUDICATOR and _was_given(connection, person_id, about.id) else about
+
+
+def _was_given(connection: Connection, person_id: int, item_id: int) -> bool:
+    """Return whether the person was given an item in the sighted or the blind pass and has not judged it."""
+    held = select(slot.c.id).where(
+        slot.c.item_id == item_id, slot.c.holder_id == person_id, slot.c.kind != SlotKind.ADJUDICATE
+    )
+    passed = select(skipped.c.item_id).where(skipped.c.item_id == item_id, skipped.c.person_id == person_id)
+    return any(connection.execute(query).first() is not None for query in (held, passed))
+
+
+def _own_edit(connection: Connection, about: Row[Any], person_id: int, role: Role) -> dict[str, Any]:
+    """Return what differs in a gold item for somebody who edited it: a real item would have their text now."""
+    if not about.gold or role == Role.ADMIN:
+        return {}
+    wrote = select(judgement.c.new_text_id).where(
+        judgement.c.item_id == about.id,
+        judgement.c.person_id == person_id,
+        judgement.c.undone_at.is_(None),
+        judgement.c.new_text_id.is_not(None),
+    )
+    text_id = connection.execute(wrote.order_by(judgement.c.id.desc())).scalar()
+    if text_id is None:
+        return {}
+    parts = items.text_parts(connection, text_id)
+    shown = [{"name": name, "text": parts[name]} for name in PARTS[about.kind]]
+    return {"version": about.version + 1, "parts": shown}
 
 
 def _held(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from validation_ui.judging.lengths import length_level
 from validation_ui.judging.protocol import ItemFacts, Judgement, Outcome, derive
 from validation_ui.schema import (
     Decision,
@@ -74,7 +75,8 @@ def lock_item(connection: Connection, item_id: int) -> Row[Any]:
 def settle(connection: Connection, item_id: int, *, settings: Settings, now: float) -> ItemState:
     """Derive the item's state and text from its live judgements, open or void slots to match, return the state.
 
-    If the text changes, the item's version is raised by one. The holder of a voided lease loses it but keeps the draft.
+    If the text changes, the item's version is raised by one and its level of length is that of the new text. The holder
+    of a voided lease loses it but keeps the draft.
     """
     before = lock_item(connection, item_id)
     if before.gold:
@@ -93,22 +95,25 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     elif state is ItemState.ACCEPTED and not has_room(connection, item_id, before.kind, settings):
         state = ItemState.SURPLUS
     settled_at = None if state not in _FINAL else before.settled_at if state == before.state else now
-    after = {
+    after: dict[str, Any] = {
         "state": state,
         "text_id": outcome.text_id,
         "version": before.version + (outcome.text_id != before.text_id),
         "settled_at": settled_at,
     }
+    if outcome.text_id != before.text_id:
+        after["strata"] = before.strata | {"length": length_level(before.kind, text_parts(connection, outcome.text_id))}
     connection.execute(_CHANGE, {"item": item_id, **after})
     _slots(connection, before, first_text_id, outcome)
     return state
 
 
 def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFacts:
+    blind = 2 if row.blind_overlap else 1
     if row.kind == "long":
-        return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired)
+        return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired, blind=blind)
     is_undone = connection.execute(_SOURCE, {"item": row.id}).first() is None
-    return ItemFacts(first_text_id, 0, withdrawn=row.retired or is_undone)
+    return ItemFacts(first_text_id, 0, withdrawn=row.retired or is_undone, blind=blind)
 
 
 def _hashes(connection: Connection, item_id: int) -> dict[int, str]:

@@ -5,6 +5,7 @@ then is the lease lost.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -44,6 +46,7 @@ from validation_ui.schema import (
     slot,
 )
 from validation_ui.settings import Settings
+from validation_ui.strict_json import fault
 
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
 _ME: BindParameter[int] = bindparam("me")
@@ -91,6 +94,15 @@ _GIVE_UP = _RELEASE.values(  # a gold item's slot is for this person only
 _REVEALED = select(pointing).where(
     pointing.c.slot_id == _SLOT, pointing.c.person_id == _ME, pointing.c.revealed_at.is_not(None)
 )
+_LEFT = (
+    select(slot.c.id.label("slot_id"), slot.c.holder_id)
+    .join(pointing, (pointing.c.slot_id == slot.c.id) & (pointing.c.person_id == slot.c.holder_id))
+    # a literal, not a parameter: the planner uses the partial index ix_slot_lease_until only if it sees this value
+    .where(slot.c.state == literal_column("'leased'"), slot.c.lease_until < bindparam("now"))
+    .where(slot.c.holder_id != _ME, pointing.c.revealed_at.is_not(None))
+    .order_by(slot.c.id)
+    .with_for_update(of=slot, skip_locked=True)
+)
 
 
 def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: float) -> float:
@@ -114,10 +126,16 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
 def release(connection: Connection, *, person_id: int, slot_id: int, now: float) -> None:
     """Release a slot to others. Until somebody claims it, the person can still save its draft or answer it.
 
+    A blind item whose object was revealed stays theirs until the lease ends: nobody else is asked for the answer that
+    they gave (`end_left`).
+
     Raises:
         Problem: 409 lease_lost.
     """
-    put_back(connection, person_id, slot_id)
+    if _revealed(connection, person_id, slot_id) is None:
+        put_back(connection, person_id, slot_id)
+    else:
+        kept_slot(connection, person_id, slot_id)
     log(connection, now, person_id, "release", slot_id)
 
 
@@ -131,9 +149,11 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
         Problem: 409 lease_lost.
     """
     me = lock_person(connection, person_id)
-    pointed = connection.execute(_REVEALED, {"slot": slot_id, "me": person_id}).first()
+    pointed = _revealed(connection, person_id, slot_id)
     if pointed is not None:
-        _flag(connection, kept_slot(connection, person_id, slot_id), pointed, me, reason, now)
+        kept_slot(connection, person_id, slot_id)
+        _flag(connection, pointed, reason, now)
+        connection.execute(delete(draft).where(draft.c.slot_id == slot_id, draft.c.person_id == person_id))
     else:
         row = give_up(connection, person_id, slot_id)
         connection.execute(delete(skipped).where(skipped.c.person_id == person_id, skipped.c.item_id == row.item_id))
@@ -143,16 +163,37 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
     log(connection, now, person_id, "skip", slot_id, {"reason": reason})
 
 
-def _flag(connection: Connection, row: Row[Any], pointed: Row[Any], me: Row[Any], reason: str, now: float) -> None:
+def end_left(connection: Connection, person_id: int, now: float) -> None:
+    """Count the answers of everybody but this person who saw the object and let their lease run out, as flagged.
+
+    Their draft is kept, and an undo gives them the item back.
+    """
+    for left in connection.execute(_LEFT, {"me": person_id, "now": now}).all():
+        pointed = _revealed(connection, left.holder_id, left.slot_id)
+        with suppress(Problem):
+            if pointed is None:
+                raise lease_lost()
+            _flag(connection, pointed, "the lease ran out", now)
+            log(connection, now, left.holder_id, "left", left.slot_id)
+
+
+def _revealed(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:
+    """Return the person's answer to a blind item if the object was shown to them."""
+    return connection.execute(_REVEALED, {"slot": slot_id, "me": person_id}).first()
+
+
+def _flag(connection: Connection, pointed: Row[Any], reason: str, now: float) -> None:
     """Store the blind answer of somebody who leaves the item after they saw the object."""
+    row = slot_row(connection, pointed.slot_id)
     about = items.lock_item(connection, row.item_id)
+    who = {"slot": row.id, "me": pointed.person_id}
     done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}
-    if connection.execute(CHANGE_KEPT, {"slot": row.id, "me": me.id, **done}).rowcount != 1:
+    if connection.execute(CHANGE_KEPT, {**who, **done}).rowcount != 1:
         raise lease_lost()
     values = {
         "slot_id": row.id,
         "item_id": row.item_id,
-        "person_id": me.id,
+        "person_id": pointed.person_id,
         "kind": row.kind,
         "text_id": about.text_id,
         "decision": Decision.FLAG,
@@ -164,7 +205,6 @@ def _flag(connection: Connection, row: Row[Any], pointed: Row[Any], me: Row[Any]
         "created_at": now,
     }
     connection.execute(insert(judgement).values(**values))
-    connection.execute(delete(draft).where(draft.c.slot_id == row.id, draft.c.person_id == me.id))
     items.settle(connection, row.item_id, settings=Settings.load(connection), now=now)
 
 
@@ -287,6 +327,11 @@ def save_draft(
 
 
 def draft_view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """Return the person's draft of a slot as the page gets it, or None."""
+    """Return the person's draft of a slot as the page gets it, or None.
+
+    A draft that an earlier release took in and that cannot be sent is left out, so that the item can be judged.
+    """
     kept = connection.execute(_DRAFT, {"slot": slot_id, "person": person_id}).first()
+    if kept and fault(kept.body) is not None:
+        return {"body": {}, "version": kept.version, "saved_at": kept.saved_at}
     return {"body": kept.body, "version": kept.version, "saved_at": kept.saved_at} if kept else None

@@ -33,9 +33,9 @@ class Point(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: int = Field(ge=0)
-    x: float = Field(ge=0, le=1)
-    y: float = Field(ge=0, le=1)
+    frame: int = Field(ge=0, le=2**31 - 1)
+    x: float = Field(ge=0, le=1, allow_inf_nan=False)
+    y: float = Field(ge=0, le=1, allow_inf_nan=False)
 
 
 class PointAnswer(BaseModel):

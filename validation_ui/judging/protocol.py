@@ -6,9 +6,10 @@ those that are left. The rules (docs/validation.md, "What is asked of people"):
 - Sighted pass: one person sees the mask, two if the item is in the overlap. If all reject, the item is dropped. If they
   disagree or one of them flags, it goes to the adjudicator. Otherwise the edit, if there is one, becomes the text and
   the blind pass begins.
-- Blind pass: another person finds the object from the text alone. The item is accepted only if they hit the object and
-  accept. An edit after a hit makes a new text, to which earlier judgements do not apply. Everything else goes to the
-  adjudicator, and so does the edit after `max_edits`.
+- Blind pass: another person finds the object from the text alone, two if the item is in the overlap of this pass and it
+  is the first text that comes here. The item is accepted only if they hit the object and accept. An edit after a hit
+  makes a new text, to which earlier judgements do not apply. Everything else goes to the adjudicator, and so does the
+  edit after `max_edits`.
 - Adjudication, at most once: drop, or accept or edit. The text that the adjudicator leaves is right by their word, but
   it is accepted only with a blind hit on exactly this wording: an earlier one, or that of a new person in the blind
   pass. If the new person misses, the item is dropped.
@@ -35,11 +36,13 @@ class ItemFacts:
         sighted: how many sighted judgements it needs: 0 (short expression), 1, or 2 (overlap).
         withdrawn: an admin took it out, or it is a short expression whose author undid the judgement that it was
             written with.
+        blind: how many people find the first text that comes to the blind pass: 1, or 2 (overlap of this pass).
     """
 
     first_text_id: int
     sighted: int
     withdrawn: bool = False
+    blind: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +96,21 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
         return None
 
     state, text_id = _sighted(item, hashes, sighted)
-    edits = int(text_id != item.first_text_id)
+    edits, asked = int(text_id != item.first_text_id), item.blind
     is_found = False  # whether there is a blind hit on the current text
     while state is ItemState.BLIND:
-        blind = take(SlotKind.BLIND)
-        if blind is None:
-            return Outcome(ItemState.BLIND, text_id, 1)
-        is_found = bool(blind.hit)
-        if is_found and blind.decision == Decision.ACCEPT:
+        blind = [one for _ in range(asked) if (one := take(SlotKind.BLIND)) is not None]
+        if len(blind) < asked:
+            return Outcome(ItemState.BLIND, text_id, asked - len(blind))
+        asked, is_found = 1, any(one.hit for one in blind)
+        is_kept = all(one.hit and one.decision in _FOR for one in blind)
+        # of equal wordings the first
+        new = {hashes[one.new_text_id]: one.new_text_id for one in reversed(blind) if one.new_text_id is not None}
+        if is_kept and not new:
             return Outcome(ItemState.ACCEPTED, text_id)
-        if is_found and blind.new_text_id is not None and edits < max_edits:
-            text_id, edits, is_found = blind.new_text_id, edits + 1, False
+        if is_kept and len(new) == 1 and edits < max_edits:
+            [text_id] = new.values()
+            edits, is_found = edits + 1, False
         else:
             state = ItemState.ADJUDICATE
     if state is ItemState.DROPPED:
@@ -116,10 +123,10 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
     elif verdict.decision != Decision.ACCEPT:
         return Outcome(ItemState.DROPPED, text_id)
     if not is_found:
-        blind = take(SlotKind.BLIND)
-        if blind is None:
+        found = take(SlotKind.BLIND)
+        if found is None:
             return Outcome(ItemState.BLIND, text_id, 1)
-        is_found = bool(blind.hit)
+        is_found = bool(found.hit)
     return Outcome(ItemState.ACCEPTED if is_found else ItemState.DROPPED, text_id)
 
 

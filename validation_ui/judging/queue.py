@@ -14,11 +14,12 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, fu
 
 from validation_ui.judging import batches, gold, items, undoing
 from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
-from validation_ui.judging.leases import give_up, lock_person, log, mark_seen, slot_row
+from validation_ui.judging.leases import end_left, give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
     Account,
+    ItemState,
     Role,
     SlotKind,
     SlotState,
@@ -38,6 +39,7 @@ _SAW = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == item.
 _LEASES = (
     select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, slot.c.lease_until, item.c.video_id)
     .add_columns(
+        item.c.state,
         pointing.c.id.label("pointing_id"),
         pointing.c.hit,
         pointing.c.revealed_at,
@@ -49,9 +51,15 @@ _LEASES = (
     .order_by(slot.c.claimed_at.is_(None), slot.c.claimed_at.desc(), slot.c.id)
 )
 _LEASE = update(slot).where(slot.c.id == bindparam("slot"), slot.c.holder_id == _ME, slot.c.state == SlotState.LEASED)
-_JUDGED = select(func.count()).where(judgement.c.person_id == _ME).scalar_subquery()
-_PASSED = select(func.count()).where(skipped.c.person_id == _ME).scalar_subquery()
-_ENDED = select(_JUDGED + _PASSED)
+_GOLD = select(item.c.id).where(item.c.state == ItemState.GOLD)
+_JUDGED = select(func.count()).where(judgement.c.person_id == _ME, judgement.c.entry_round.is_(None))
+_PASSED = select(func.count()).where(skipped.c.person_id == _ME, skipped.c.entry_round.is_(None))
+_ENDED = select(
+    _JUDGED.scalar_subquery().label("judged"),
+    _PASSED.scalar_subquery().label("passed"),
+    _JUDGED.where(judgement.c.gold_right.is_not(None)).scalar_subquery().label("judged_gold"),
+    _PASSED.where(skipped.c.item_id.in_(_GOLD)).scalar_subquery().label("passed_gold"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ def claim(
         return ClaimResult(None, _barred(Standing(me.standing)))
     if me.standing == Standing.ENTRY and gold.finish_entry(connection, person_id, me.entry_round, settings, now):
         return claim(connection, person_id=person_id, role=role, kinds=kinds, now=now, prefetch=prefetch)
+    if not prefetch:  # that is often enough
+        end_left(connection, person_id, now)
     in_entry = me.standing == Standing.ENTRY
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
@@ -97,7 +107,7 @@ def claim(
     who = asker(connection, me, settings, now, held, prefetch=prefetch)
     resumed = _resume(connection, who, asked)
     if resumed is not None:
-        return ClaimResult(_begin(connection, who, resumed))
+        return ClaimResult(_begin(connection, who, resumed, in_entry=in_entry))
     if prefetch and sum(row.claimed_at is not None for row in who.held) > 1:
         return ClaimResult(None, _reason("begun"))
     if in_entry:
@@ -118,17 +128,24 @@ def claim(
         slot_id,
         {"item": slot_row(connection, slot_id).public_id},
     )
-    return ClaimResult(_begin(connection, who, slot_id))
+    return ClaimResult(_begin(connection, who, slot_id, in_entry=in_entry))
 
 
-def _begin(connection: Connection, who: Asker, slot_id: int) -> int:
-    """Note what the person sees from now on; of a blind item, lease the other ones of its video too."""
+def _begin(connection: Connection, who: Asker, slot_id: int, *, in_entry: bool) -> int:
+    """Note what the person sees from now on; of a blind or gold item, lease the ones that come with it too."""
     if who.prefetch:
         return slot_id
     row = slot_row(connection, slot_id)
     if row.kind != SlotKind.BLIND:
         mark_seen(connection, who.id, row.video_id, who.now)
-    elif not row.gold and not any(one.video_id == row.video_id and one.id != slot_id for one in who.held):
+    if any(one.video_id == row.video_id and one.id != slot_id for one in who.held):
+        return slot_id
+    if row.gold and not in_entry:
+        taker = gold.Taker(who.id, SlotKind(row.kind), who.settings, [*who.items, row.item_id])
+        is_blind = row.kind == SlotKind.BLIND
+        until = who.now + (who.settings.lease_s if is_blind else who.settings.prefetch_lease_s)
+        gold.lease_mates(connection, taker, item_id=row.item_id, video_id=row.video_id, until=until)
+    elif row.kind == SlotKind.BLIND:
         lease_batch(connection, who, row.video_id)
     return slot_id
 
@@ -177,38 +194,38 @@ def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> 
 
 
 def _best(connection: Connection, who: Asker, asked: Sequence[SlotKind]) -> int | None:
-    is_due = gold.is_due(who.settings, who.id, _claims(connection, who))
+    is_due = who.settings.gold_frac > 0 and gold.is_due(who.settings, who.id, *_given(connection, who))
     among = seen_lately(connection, who) if SlotKind.SIGHTED in asked else []
     for turn in Turn:
         if turn.kind not in asked or (turn is Turn.SIGHTED_KNOWN and not among):
             continue
-        if is_due and turn.kind != SlotKind.ADJUDICATE:
-            slot_id = _gold(connection, who, turn.kind)
-            if slot_id is not None:
-                return slot_id
+        may_be_gold = is_due and turn not in (Turn.ADJUDICATE, Turn.SIGHTED_KNOWN)
+        place = connection.begin_nested() if may_be_gold else None
         slot_id = lease_best(connection, who, turn, among)
+        if place is not None and slot_id is not None:
+            place.rollback()  # the real item waits: a gold item comes in its place
+            return _gold(connection, who, turn.kind) or lease_best(connection, who, turn, among)
+        if place is not None:
+            place.commit()
         if slot_id is not None:
             return slot_id
     return None
 
 
-def _claims(connection: Connection, who: Asker) -> int:
-    """Count the items that the person was given so far: judged, skipped or held."""
-    ended: int = connection.execute(_ENDED, {"me": who.id}).scalar_one()
-    return ended + len(who.held)
+def _given(connection: Connection, who: Asker) -> tuple[int, int]:
+    """Count the items that the person was given outside of the entry test, judged, skipped or held; and gold ones."""
+    ended = connection.execute(_ENDED, {"me": who.id}).one()
+    held = sum(row.state == ItemState.GOLD for row in who.held)
+    return ended.judged + ended.passed + len(who.held), ended.judged_gold + ended.passed_gold + held
 
 
 def _gold(connection: Connection, who: Asker, kind: SlotKind, entry_round: int | None = None) -> int | None:
     return gold.lease_gold(
         connection,
-        person_id=who.id,
-        kind=kind,
+        gold.Taker(who.id, kind, who.settings, who.items, entry_round),
         until=who.until,
         started=who.started,
-        settings=who.settings,
-        not_items=who.items,
         not_videos=[row.video_id for row in who.held],
-        entry_round=entry_round,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert
 from validation_ui import audit
 from validation_ui.judging import gold, items, leases, undoing
 from validation_ui.judging.items import lock_item, settle
+from validation_ui.judging.lengths import length_level
 from validation_ui.judging.verdict import CheckedVerdict, Task, Verdict, check
 from validation_ui.problem import Problem
 from validation_ui.schema import (
@@ -182,6 +183,9 @@ def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
     if pointed is None or pointed.hit is None:
         message = "First point at the object, or say that it is ambiguous or not there."
         raise Problem(422, "invalid", message, fields={"pointing": message})
+    if pointed.revealed_at is None:
+        message = "First answer the other blind items of this video: the objects are shown together, then judged."
+        raise Problem(422, "invalid", message, fields={"pointing": message})
     return pointed
 
 
@@ -204,7 +208,7 @@ def _keep(
     short_item_id = None
     if checked.short is not None and not about.gold:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
-    started = (pointed.revealed_at or pointed.created_at) if pointed else row.claimed_at
+    started = pointed.revealed_at if pointed else row.claimed_at
     values = {
         "slot_id": row.id,
         "item_id": about.id,
@@ -239,29 +243,22 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         "gold": Gold.NONE,
         "state": ItemState.BLIND,
         "priority": about.priority,
-        "strata": about.strata | {"length": _short_length(text)},
+        "blind_overlap": about.blind_overlap,
+        "strata": about.strata | {"length": length_level("short", {"short": text})},
         "author_id": author_id,
     }
     item_id = int(connection.execute(insert(item).values(**values).returning(item.c.id)).scalar_one())
     text_id = items.add_text(connection, item_id, {"short": text}, author_id=author_id, parent_id=None, now=now)
     connection.execute(update(item).where(item.c.id == item_id).values(text_id=text_id))
-    connection.execute(
-        insert(slot).values(
-            item_id=item_id,
-            kind=SlotKind.BLIND,
-            n=1,
-            state=SlotState.OPEN,
-            priority=about.priority,
-            text_id=text_id,
-        )
-    )
+    first = {
+        "item_id": item_id,
+        "kind": SlotKind.BLIND,
+        "state": SlotState.OPEN,
+        "priority": about.priority,
+        "text_id": text_id,
+    }
+    connection.execute(insert(slot), [first | {"n": n} for n in range(1, 3 if about.blind_overlap else 2)])
     return item_id
-
-
-def _short_length(text: str) -> str:
-    """Return the level of the facet length for a short expression, by its own words (3 to 20 are allowed)."""
-    words = len(text.split())
-    return "short" if words <= 6 else "medium" if words <= 12 else "long"
 
 
 def _score(connection: Connection, me: Row[Any], settings: Settings, now: float) -> None:

@@ -51,7 +51,7 @@ def read_team(connection: Connection, me: Row[Any] | None = None) -> Team:
 
 def needed_reviewers(settings: Settings) -> int:
     """Return how many reviewers a project needs beside one adjudicator."""
-    return NEEDED_REVIEWERS + (settings.overlap_frac > _MUCH_OVERLAP_FRAC)
+    return NEEDED_REVIEWERS + (settings.overlap_frac > _MUCH_OVERLAP_FRAC) + (settings.blind_overlap_frac > 0)
 
 
 def is_enough(reviewers: int, adjudicators: int, needed: int) -> bool:

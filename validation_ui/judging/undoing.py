@@ -259,7 +259,12 @@ def _judgements(what: Table | Column[Any]) -> Select[Any]:
 
 
 def _save_draft(connection: Connection, row: Row[Any], now: float) -> None:
-    """Store an undone judgement as a draft, in the form in which the review page keeps it."""
+    """Store an undone judgement as a draft, in the form in which the review page keeps it, unless there is one.
+
+    There is one if the person had not sent an answer, and their lease ran out after the reveal.
+    """
+    if leases.draft_view(connection, row.person_id, row.slot_id) is not None:
+        return
     body: dict[str, Any] = {key: getattr(row, key) for key in ("decision", "parts", "reasons", "note", "watched_frac")}
     for key, text_id in (("text", row.new_text_id), ("short", _short_text(connection, row.short_item_id))):
         parts = (

@@ -28,7 +28,7 @@ class Verdict(BaseModel):
     note: str = Field(default="", max_length=_MAX_SENT_CHARS)
     text: dict[str, Annotated[str, Field(max_length=_MAX_SENT_CHARS)]] | None = Field(default=None, max_length=3)
     short: str | None = Field(default=None, max_length=_MAX_SENT_CHARS)
-    watched_frac: float = Field(default=0.0, ge=0, le=1)
+    watched_frac: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,10 @@ def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None
 
 
 def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
-    """Return a text as it is stored: normalised to NFC, without white space around it.
+    """Return a text as it is stored: normalised to NFC, with single blanks, and without any around it.
+
+    Pasted line breaks of all kinds, tabs and wide blanks become blanks; in a text of several lines each kind of line
+    break becomes a newline.
 
     Args:
         text: the text as it was sent.
@@ -159,7 +162,9 @@ def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
     Raises:
         ValueError: it is empty, too long, or has a character that cannot be seen.
     """
-    kept = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    whole = unicodedata.normalize("NFC", text)
+    kept = "\n".join(" ".join(line.split()) for line in whole.splitlines()) if lines else " ".join(whole.split())
+    kept = kept.strip()
     for character in kept:
         if unicodedata.category(character) in _HIDDEN and not (lines and character == "\n"):
             raise ValueError(f"must have visible characters only, got U+{ord(character):04X}; remove it")

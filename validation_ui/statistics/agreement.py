@@ -4,7 +4,7 @@ Only live judgements of real items count. Two sighted judgements of an item are 
 measure how reliable the reviewers are. A sighted and a blind judgement of the same text are compared too, but the blind
 reviewer only gets texts that the sighted one accepted, so kappa and alpha of their decisions are near 0 by
 construction. What the blind pass measures is the hit rate; the first blind answer to an item counts, before any
-adjudication.
+adjudication. Two people who found the same text are compared if a project asks for that (`blind_overlap_frac`).
 """
 
 import math
@@ -71,6 +71,7 @@ class Agreement:
 
     sighted: dict[str, Comparison]  # of the decision and of every part
     sighted_blind: dict[str, Comparison]
+    blind_pairs: dict[str, Comparison]  # two people who were asked to find the same text
     blind: Blind
     strata: dict[str, dict[str, Stratum]]  # kind, size, length, … -> value -> figures
 
@@ -89,6 +90,8 @@ def agreement(connection: Connection) -> Agreement:
     return Agreement(
         sighted=_questions([answer.sighted for answer in answers if answer.sighted], seed),
         sighted_blind=_questions([answer.crossed for answer in answers if answer.crossed], seed),
+        blind_pairs=_questions([answer.pair for answer in answers if answer.pair], seed)
+        | {"hit": _compare([_hit_pair(answer.pair) for answer in answers if answer.pair], 2, seed)},
         blind=_blind(connection, [answer.blind for answer in answers if answer.blind]),
         strata={
             name: {value: _stratum(group, seed) for value, group in sorted(values.items())}
@@ -105,12 +108,13 @@ class _Answers:
     sighted: Pair | None  # the two sighted judgements, if the item is in the overlap
     crossed: Pair | None  # the first sighted and the first blind judgement, if they are of the same text
     blind: Judged | None  # the first blind judgement
+    pair: Pair | None  # the first two blind judgements of the same text, if the item is in the overlap of this pass
 
     @classmethod
     def of(cls, rows: Sequence[Judged]) -> Self:
         first, video = rows[0], rows[0].video_id
         sighted = [row for row in rows if row.kind == SlotKind.SIGHTED]
-        blind = next((row for row in rows if row.kind == SlotKind.BLIND), None)
+        blind, second = _two(row for row in rows if row.kind == SlotKind.BLIND)
         same = next((row for row in sighted if blind and row.text_id == blind.text_id), None)
         return cls(
             first=first,
@@ -119,14 +123,26 @@ class _Answers:
             else None,
             crossed=(video, same, blind) if same else None,
             blind=blind,
+            pair=(video, blind, second) if first.blind_overlap and blind else None,
         )
+
+
+def _two(rows: Iterable[Judged]) -> tuple[Judged | None, Judged | None]:
+    """Return the first judgement, and the second one if it is of the same text."""
+    first, second = (*rows, None, None)[:2]
+    return first, second if first and second and first.text_id == second.text_id else None
+
+
+def _hit_pair(pair: Pair) -> RatingPair:
+    video, first, second = pair
+    return video, int(bool(first.hit)), int(bool(second.hit)) if second else -1
 
 
 def _judgements(connection: Connection) -> Sequence[Judged]:
     query = (
         select(
             *(judgement.c.item_id, judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.parts),
-            *(item.c.video_id, item.c.kind.label("item_kind"), item.c.strata, item.c.overlap),
+            *(item.c.video_id, item.c.kind.label("item_kind"), item.c.strata, item.c.overlap, item.c.blind_overlap),
             *(judgement.c.pointing_id, pointing.c.hit, pointing.c.chance_frac),
         )
         .join(item, item.c.id == judgement.c.item_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from validation_ui.judging.team import NEEDED_ADJUDICATORS, advice, needed_reviewers, read_team
 from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item, judgement, person, pointing, slot
@@ -60,6 +60,7 @@ class PersonWork:
     """The work of a person, gold items included."""
 
     judged: int
+    hours: float  # working time: without gaps of more than IDLE_S
     per_h: float | None  # judgements per hour of working time
     median_s: dict[str, float]  # pass -> median time from the claim to the answer
 
@@ -80,8 +81,9 @@ class Progress:
     """How far the project is."""
 
     quotas: dict[str, Quota]  # videos, long, short
-    per_h: float  # accepted expressions per hour, over the last PACE_S
-    eta_s: float | None  # time until the quotas are filled or nothing is left to judge; None if nothing ended lately
+    ended: int  # items that ended in the last PACE_S; per_h and eta_s are None if there are fewer than TOO_FEW
+    per_h: float | None  # accepted expressions per hour, over the last PACE_S
+    eta_s: float | None  # time until the quotas are filled or nothing is left that somebody may judge
     team: TeamSize
     # long, short -> state of item -> number; "no_person_left": of its pass, but nobody of the team may judge it
     states: dict[str, dict[str, int]] | None
@@ -130,8 +132,9 @@ def progress(connection: Connection, now: float) -> Progress:
     to_end = sum(_to_end(states[kind], quotas[kind], settings) for kind in KINDS)
     return Progress(
         quotas=quotas,
-        per_h=lately / _hours(first_at, now),
-        eta_s=to_end / ended_per_h * 3600 if ended_per_h else None,
+        ended=ended,
+        per_h=lately / _hours(first_at, now) if ended >= TOO_FEW else None,
+        eta_s=to_end / ended_per_h * 3600 if ended >= TOO_FEW else None,
         team=TeamSize(
             len(team.reviewers),
             len(team.adjudicators),
@@ -164,32 +167,49 @@ def _quotas(
     connection: Connection, settings: Settings, states: dict[str, dict[str, int]], left: Sequence[Unstaffed]
 ) -> dict[str, Quota]:
     """Return how far each quota is filled, and how far this project's candidates can fill it."""
-    to_write = connection.execute(
-        select(func.count()).where(item.c.state == ItemState.SIGHTED, item.c.wants_short)
-    ).scalar_one()  # short expressions that are still asked for
-    reachable = {kind: counts[ItemState.ACCEPTED] + _open(counts) for kind, counts in states.items()}
-    reachable["short"] += to_write
-    rows = connection.execute(
-        select(item.c.video_id, func.max(case((item.c.state == ItemState.ACCEPTED, 1), else_=0)), func.count())
-        .where(item.c.state.in_([ItemState.ACCEPTED, *_OPEN]))
-        .group_by(item.c.video_id)
-    ).all()
-    nobody: dict[str, int] = defaultdict(int)
-    for one in left:
-        nobody[one.video_id] += 1
-    videos = Quota(
-        sum(accepted for _, accepted, _ in rows),
-        settings.videos,
-        reachable=sum(count > nobody.get(video_id, 0) for video_id, _, count in rows),
-    )
+    rows = _by_video(connection, left)
+    # videos that are in the split already, then those with most to give, as far as the quota of videos goes
+    rows.sort(key=lambda row: (-row["accepted"], -min(row["long"], settings.per_video)))
+    rows = rows[: max(settings.videos, sum(row["accepted"] for row in rows))]
+    reachable = {kind: sum(min(row[kind], settings.per_video) for row in rows) for kind in KINDS}
+    videos = Quota(sum(row["accepted"] for row in rows), settings.videos, reachable=len(rows))
     return {"videos": videos} | {
-        kind: Quota(counts[ItemState.ACCEPTED], getattr(settings, kind), counts[ItemState.SURPLUS], reachable[kind])
+        kind: Quota(
+            counts[ItemState.ACCEPTED],
+            getattr(settings, kind),
+            counts[ItemState.SURPLUS],
+            max(counts[ItemState.ACCEPTED], reachable[kind]),
+        )
         for kind, counts in states.items()
     }
 
 
-def _open(counts: dict[str, int]) -> int:
-    return sum(counts[state] for state in _OPEN)
+def _by_video(connection: Connection, left: Sequence[Unstaffed]) -> list[dict[str, int]]:
+    """Return for every video that can give something: whether it is in the split, and its objects of each kind.
+
+    These are objects with an expression that is accepted, or open and somebody may judge it; for short ones also those
+    whose reviewer will be asked for one.
+    """
+    nobody = {one.public_id for one in left}
+    rows = connection.execute(
+        select(
+            item.c.video_id, item.c.masklet_id, item.c.public_id, item.c.kind, item.c.state, item.c.wants_short
+        ).where(item.c.state.in_([ItemState.ACCEPTED, *_OPEN]))
+    ).all()
+    objects: dict[str, dict[str, set[int]]] = defaultdict(lambda: {"accepted": set(), "long": set(), "short": set()})
+    for row in rows:
+        if row.public_id in nobody:
+            continue
+        of_video = objects[row.video_id]
+        of_video[row.kind].add(row.masklet_id)
+        if row.state == ItemState.ACCEPTED:
+            of_video["accepted"].add(row.masklet_id)
+        if row.state == ItemState.SIGHTED and row.wants_short:
+            of_video["short"].add(row.masklet_id)
+    return [
+        {"accepted": int(bool(of["accepted"])), "long": len(of["long"]), "short": len(of["short"])}
+        for of in objects.values()
+    ]
 
 
 def _to_end(counts: dict[str, int], quota: Quota, settings: Settings) -> float:
@@ -271,7 +291,9 @@ def _work(rows: Sequence[Judged]) -> PersonWork:
         active_s += gap_s if gap_s <= IDLE_S else min(took_s, IDLE_S)
         before_at = row.created_at
     per_h = len(rows) / active_s * 3600 if active_s else None
-    return PersonWork(len(rows), per_h, {kind: median(times) for kind, times in sorted(by_pass.items())})
+    return PersonWork(
+        len(rows), active_s / 3600, per_h, {kind: median(times) for kind, times in sorted(by_pass.items())}
+    )
 
 
 def _final_accepts(connection: Connection) -> dict[int, int]:

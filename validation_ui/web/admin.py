@@ -122,7 +122,10 @@ def list_gold(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 
 @router.patch("/api/gold/{public_id}", status_code=204)
 def retire_gold(
-    public_id: Annotated[str, Path(max_length=24)], body: Retire, database: DatabaseDep, caller: AdminDep
+    public_id: Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")],
+    body: Retire,
+    database: DatabaseDep,
+    caller: AdminDep,
 ) -> None:
     """Take a gold item whose known answer is wrong out of use, or put it back."""
 

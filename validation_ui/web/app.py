@@ -1,6 +1,7 @@
 """The factory of the FastAPI app. All that the app needs is passed to the factory; there are no globals."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -40,7 +41,13 @@ logger = logging.getLogger("refsav")
 _NO_PAGES = ("/api/", "/media/", "/static/")
 
 
-def create_app(database: Database, data: Path, sav_root: Path, serving: Serving) -> FastAPI:
+def create_app(
+    database: Database,
+    data: Path,
+    sav_root: Path,
+    serving: Serving,
+    draw_more: Callable[[], object] = lambda: None,
+) -> FastAPI:
     """Build the app of one project.
 
     Args:
@@ -48,6 +55,7 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
         data: the project's data folder, with the images and the secret.
         sav_root: the folder that holds `sav_train/`, for the source videos.
         serving: how the app is reached.
+        draw_more: draws candidates for raised quotas; called in a thread after the answer to who raised them.
 
     Raises:
         ValueError: the path of the public URL begins like one of the app's own.
@@ -55,7 +63,7 @@ def create_app(database: Database, data: Path, sav_root: Path, serving: Serving)
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    app.state.exports = Exports(database, data, sav_root)
+    app.state.exports, app.state.draw_more = Exports(database, data, sav_root), draw_more
     own = review, files, account, admin, people, items, settings_page, exports, entry, stats, pages
     for module in own:  # routes are searched in order: frequent ones first
         app.include_router(module.router)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from validation_ui.people.access import SAFE_METHODS
 from validation_ui.problem import Problem
 from validation_ui.serving import Serving
+from validation_ui.strict_json import parse
 
 MAX_BODY = 64 * 1024
 BODY_S = 10.0  # for the body of a request to arrive
@@ -32,7 +33,7 @@ _HEADERS = {
 class Guard:
     """The outermost ASGI layer: refuses unsafe requests and puts the security headers on every response.
 
-    Refused are foreign host names, long Range headers, bodies that are too large or not JSON or do not arrive, and
+    Refused are foreign host names, long Range headers, bodies that are too large, not strict JSON or do not arrive, and
     writes that come from another site. Below a path, `/refsav`, the routes get the same request whether the proxy
     strips this path or keeps it.
     """
@@ -61,6 +62,8 @@ class Guard:
             await send(message)
 
         try:
+            if "\0" in scope["path"]:
+                raise Problem(404, "not_found", "There is nothing at this address: it has a character U+0000.")
             self._check(scope["method"], Headers(scope=scope))
             body = await _read_in_time(receive)
             _check_type(Headers(scope=scope), body)
@@ -133,6 +136,11 @@ async def _read(receive: Receive) -> bytes:
 def _check_type(headers: Headers, body: bytes) -> None:
     if body and headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise Problem(415, "not_json", "Requests with a body are JSON: Content-Type: application/json.")
+    if body:
+        try:
+            parse(body)
+        except ValueError as error:
+            raise Problem(400, "bad_json", f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -219,15 +219,15 @@ async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerD
 
 @router.get("/api/items/{public_id}/history")
 def history(
-    public_id: Annotated[str, Path(max_length=24)],
+    public_id: PublicId,
     database: DatabaseDep,
     caller: Annotated[Caller, Depends(need(Role.READER, Role.REVIEWER))],
 ) -> dict[str, Any]:
     """List the live judgements of an item, oldest first, without names.
 
     The response is `{"judgements": [{label, mine, kind, decision, …}]}`. Admins see all judgements, readers all of
-    items that are not gold, adjudicators all of settled items. Otherwise people see their own only, so that the
-    judgements of others do not influence them.
+    items that are not gold, adjudicators all of settled items that they did not judge in another pass. Otherwise people
+    see their own only, so that the judgements of others do not influence them and gold items look like all others.
     """
     with database.read() as connection:
         about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
@@ -240,9 +240,11 @@ def history(
             .where(judgement.c.item_id == about.id, judgement.c.undone_at.is_(None))
             .order_by(judgement.c.id)
         ).all()
-    settled = caller.role == Role.ADJUDICATOR and about.state in _SETTLED
+    passed = {row.kind for row in rows if row.person_id == caller.id}  # gold items have no adjudication
+    is_own = bool(passed - {SlotKind.ADJUDICATE})
+    settled = caller.role == Role.ADJUDICATOR and about.state in _SETTLED and not is_own
     if not (caller.role == Role.ADMIN or (caller.role == Role.READER and not about.gold) or settled):
-        rows = [row for row in rows if row.person_id == caller.id]  # also of gold items, which must look like others
+        rows = [row for row in rows if row.person_id == caller.id]
     people: dict[int, str] = {}
     return {
         "judgements": [

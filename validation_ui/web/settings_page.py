@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, BackgroundTasks, Header, Request
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -40,6 +40,8 @@ def show(database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
 @router.put("/api/settings")
 def change(
     body: NewSettings,
+    request: Request,
+    background: BackgroundTasks,
     database: DatabaseDep,
     caller: AdminDep,
     if_match: Annotated[str, Header(pattern=r'^"[0-9a-f]{32}"$')],
@@ -59,4 +61,8 @@ def change(
         )
 
     changed: changing.Changed = tried(database, work, preview=body.preview)
+    if changed.raised:
+        changed.notes.append("more candidates are drawn from the run, if it has any: Progress shows them as they come")
+        if not body.preview:
+            background.add_task(request.app.state.draw_more)
     return {"values": changed.values, "notes": changed.notes, "tag": changing.tag(changed.settings)}

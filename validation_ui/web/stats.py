@@ -1,12 +1,15 @@
 """API of the project's figures: progress for everybody; reviewers and agreement for all roles but reviewers.
 
-Fractions are from 0 to 1, times are seconds, and null means that there is no data yet.
+Who judges gets figures that are up to SNAPSHOT_S old: a number that moves, or does not, after an answer would tell gold
+items from real ones. Fractions are from 0 to 1, times are seconds, and null means that there is no data yet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
 
 from validation_ui.database import Database
 from validation_ui.judging.team import read_team
@@ -17,6 +20,9 @@ from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, pr
 from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
 
 router = APIRouter()
+SNAPSHOT_S = 900.0
+T = TypeVar("T")
+_JUDGES = (Role.REVIEWER, Role.ADJUDICATOR)
 
 Watcher = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
@@ -45,19 +51,20 @@ class UnstaffedView:
 
 @router.get("/api/progress")
 def get_progress(
-    caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
+    request: Request, caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
 ) -> ProgressView:
     """Return how far the project is; reviewers get null for `states` and `slots`, as these would give away gold items.
 
-    `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus", "reachable"}}, "per_h",`
-    `"eta_s"|null, "team": {"reviewers", "adjudicators", "needed_reviewers", "needed_adjudicators", "advice"|null},`
+    `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus", "reachable"}}, "ended",`
+    `"per_h"|null, "eta_s"|null,`
+    `"team": {"reviewers", "adjudicators", "needed_reviewers", "needed_adjudicators", "advice"|null},`
     `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped",`
     `"no_person_left"}}|null,`
     `"slots": {"sighted"|"blind"|"adjudicate": {"open", "leased"}}|null},`
-    `"mine": {"judged", "per_h"|null, "median_s": {"sighted": s, …}}}`
+    `"mine": {"judged", "hours", "per_h"|null, "median_s": {"sighted": s, …}}}`
     """
+    project = _figures(request, caller, database, progress.__name__, lambda c: progress(c, database.now()))
     with database.read() as connection:
-        project = progress(connection, database.now())
         mine = work_of(connection, caller.id)
     return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
 
@@ -75,26 +82,41 @@ def get_unstaffed(
 
 
 @router.get("/api/stats")
-def get_stats(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
+def get_stats(request: Request, caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
     """Return the figures of every reviewer; gold items count in `work` and `gold` only.
 
-    `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "per_h"|null, "median_s": {pass: s}},`
+    `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "hours", "per_h"|null,`
+    `"median_s": {pass: s}},`
     `"judged", "accept_frac"|null, "edit_frac"|null, "gold": SHARE (the last 40), "blind_hit": SHARE,`
     `"final_accepts", "final_frac"|null}]}` with `SHARE = {"hits", "n", "frac"|null, "low"|null, "high"|null}`
     """
-    with database.read() as connection:
-        return StatsView(reviewers(connection))
+    return StatsView(_figures(request, caller, database, reviewers.__name__, reviewers))
 
 
 @router.get("/api/agreement")
-def get_agreement(_caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
+def get_agreement(request: Request, caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
     """Return the agreement with 95% intervals (bootstrap over videos; Wilson for a SHARE, as in `/api/stats`).
 
     `{"sighted": {"decision"|"object"|"scene"|"video"|"short": COMPARISON}, "sighted_blind": the same,`
+    `"blind_pairs": the same and "hit",`
     `"blind": {"hit": SHARE, "chance_area_frac"|null, "chance_object_frac"|null},`
     `"strata": {"kind"|"size"|"length"|…: {value: {"items", "accepted": SHARE, "sighted": COMPARISON, "blind_hit":`
     `SHARE}}}}` with `COMPARISON = {"n", "videos", "figures": {"raw"|"kappa"|"alpha"|"ac1": {"value"|null, "low"|null,`
     `"high"|null}}}`
     """
+    return _figures(request, caller, database, agreement.__name__, agreement)
+
+
+def _figures(request: Request, caller: Caller, database: Database, name: str, compute: Callable[[Connection], T]) -> T:
+    """Compute figures, or for people who judge return those of up to SNAPSHOT_S ago."""
+    if caller.role in _JUDGES:
+        kept: dict[str, tuple[float, Any]] = request.app.state._state.setdefault("snapshots", {})
+        at, value = kept.get(name, (float("-inf"), None))
+        if database.now() - at < SNAPSHOT_S:
+            figures: T = value
+            return figures
     with database.read() as connection:
-        return agreement(connection)
+        figures = compute(connection)
+    if caller.role in _JUDGES:
+        kept[name] = database.now(), figures
+    return figures

@@ -1,0 +1,32 @@
+"""What a team should know of its quotas: which cannot be filled, and what a lowered one means."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, distinct, func, select
+
+from validation_ui.schema import ItemState, item
+from validation_ui.settings import Settings
+from validation_ui.statistics.progress import progress
+
+
+def quota_notes(connection: Connection) -> Iterator[str]:
+    """Yield a sentence, without its full stop, for every quota that cannot be filled or is overfull."""
+    settings = Settings.load(connection)
+    for name, quota in progress(connection, 0.0).quotas.items():
+        if quota.accepted > quota.quota:
+            yield _overfull(
+                f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted"
+            )
+        elif quota.reachable < quota.quota:
+            yield f"the quota {name}={quota.quota} cannot be filled: this run has candidates for {quota.reachable}"
+    objects = func.count(distinct(item.c.masklet_id))
+    accepted = select(item.c.video_id).where(item.c.state == ItemState.ACCEPTED).group_by(item.c.video_id)
+    full = connection.execute(accepted.having(objects > settings.per_video)).all()
+    if full:
+        yield _overfull(
+            f"per_video={settings.per_video} is below the accepted objects of {len(full)} videos: they stay accepted"
+        )
+
+
+def _overfull(what: str) -> str:
+    return f"{what}, nothing new of this sort is begun, and the export is refused until it is raised again"
