@@ -12,9 +12,10 @@ from sqlalchemy import Connection, insert, select, update
 from tqdm import tqdm
 
 from manifests.io import Folder
+from stages.video import fingerprint
 from validation_ui import audit
 from validation_ui.database import Database
-from validation_ui.importing import fingerprint, sample
+from validation_ui.importing import sample
 from validation_ui.importing.candidates import Clip, Run, read_run
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
 from validation_ui.importing.source_video import Decoded, decode
