@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import Status
 from manifests.text_tables import markdown_table
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
@@ -29,6 +28,7 @@ _COUNTED = (
     *("status", "video_id", "video_path", "writer", "prompt_ids", "areas_px"),
     *("expression", "facts", "width_px", "height_px"),
 )
+_OUTCOME_HEAD = ("stage", "in", "out", "reason", "state", "rows")
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
 
 # What the hub reads of every card; the rest of the header says which files there are.
@@ -213,35 +213,37 @@ def values(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: 
     for part in annotations.tables(_COUNTED):
         sums.add(part)
     writers = sorted(sums.writers or {run["writer"]})
-    return dict(
-        shards=", ".join(run["shards"]),
-        size=next((name for name, limit in _SIZES if rows < limit), "10M<n<100M"),
-        rows=rows,
-        places=" and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
-        kept=sums.kept,
-        writers=", ".join(writers),
-        seconds=run["seconds"],
-        commit=run["git_commit"] or "not a git checkout",
-        versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
-        prompts=", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
-        example=_example(annotations),
-        outcome_table=markdown_table(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(counted, stages)),
-        totals=outcomes.as_text(counted, stages).splitlines()[-1] + ".",
-        table_4=markdown_table(
+    return {
+        "shards": ", ".join(run["shards"]),
+        "size": next((name for name, limit in _SIZES if rows < limit), "10M<n<100M"),
+        "rows": rows,
+        "places": " and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
+        "kept": sums.kept,
+        "writers": ", ".join(writers),
+        "seconds": run["seconds"],
+        "commit": run["git_commit"] or "not a git checkout",
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+        "prompts": ", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
+        "example": _example(annotations),
+        "outcome_table": markdown_table(
+            ("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(counted, stages)
+        ),
+        "totals": outcomes.as_text(counted, stages).splitlines()[-1] + ".",
+        "table_4": markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
-        asked=_asked(bill, run),
-        measured=sums.measured,
-        table_3=markdown_table(
+        "asked": _asked(bill, run),
+        "measured": sums.measured,
+        "table_3": markdown_table(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
             (
                 (name, rule, "yes", _share(sums.having[name], sums.unknown[name], sums.measured))
                 for name, rule, _ in PROPERTIES
             ),
         ),
-        limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
-        columns=markdown_table(("column", "type", "meaning"), _column_lines(annotations.schema)),
-    )
+        "limits": (_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
+        "columns": markdown_table(("column", "type", "meaning"), _column_lines(annotations.schema)),
+    }
 
 
 def _asked(bill: Cost | None, run: RunInfo) -> str:

@@ -20,9 +20,7 @@ _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _SHARED = re.compile(r"\{\{(\w+\.(?:css|js))\}\}\n")  # a file beside this module that several templates take in
 
 
-def render_page(
-    template: str, slots: Mapping[str, Iterable[str]], package: str = "pipeline.export"
-) -> Iterator[str]:
+def render_page(template: str, slots: Mapping[str, Iterable[str]], package: str = "pipeline.export") -> Iterator[str]:
     """Fill in a template; yields the page part by part.
 
     Args:
