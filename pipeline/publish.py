@@ -66,7 +66,9 @@ def _opened(options: argparse.Namespace) -> list[Run]:
     local = [Path(name) for name in options.runs if Folder(name).is_local]
     for given in local:
         check_apart("RUN", given, [options.out])
-    check_apart("--out", options.out, local)
+    for given in local:
+        if options.out.resolve().is_relative_to(given.resolve()):
+            raise ValueError(f"--out must lie apart from the runs, got {options.out} in {given}")
     if options.split:
         check_apart("--split", options.split, [options.out])
     return [open_run(name, partial=options.partial) for name in dict.fromkeys(options.runs)]

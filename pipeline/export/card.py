@@ -246,6 +246,16 @@ def values(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: 
     }
 
 
+def figures(annotations: Annotations) -> list[tuple[str, str]]:
+    """Return the figures of tables 3 and 4 for these rows: names and values."""
+    sums = _Sums()
+    for part in annotations.tables(_COUNTED):
+        sums.add(part)
+    names = ("videos with kept objects", "kept objects", "expressions", "masks", "mean words")
+    shares = [(name, _share(sums.having[name], sums.unknown[name], sums.measured)) for name, _, _ in PROPERTIES]
+    return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
+
+
 def _asked(bill: Cost | None, run: RunInfo) -> str:
     """Write the section on models; empty if none was asked."""
     if bill is None:

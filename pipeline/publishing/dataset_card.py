@@ -114,7 +114,7 @@ def dataset_card(
         left_out=left_out,
     )
     end = _AGREEMENT.format(apart=agreement[0], report=_deeper(agreement[1])) if agreement else ""
-    return "\n".join([*header[:1], *header[1:]]).replace("\n\n", "\n") + "\n" + intro + BODY.format(**values) + end
+    return header[0] + "\n".join(header[1:]) + "\n" + intro + BODY.format(**values) + end
 
 
 def unpacked_bytes(paths: Sequence[str]) -> int:
@@ -162,7 +162,7 @@ def _yaml(value: Any, indent: str = "") -> list[str]:
     if isinstance(value, dict):
         for name, inner in value.items():
             if isinstance(inner, dict | list):
-                lines += [f"{indent}{name}:", *_yaml(inner, indent)]
+                lines += [f"{indent}{name}:", *_yaml(inner, f"{indent}  " if isinstance(inner, dict) else indent)]
             else:
                 lines.append(f"{indent}{name}: {inner}")
     else:
