@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import AnnotationRow, Status
 from pipeline.export.annotations import Annotations
+from pipeline.publishing.features import plain_type
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 BATCH_ROWS = 500
@@ -132,7 +133,9 @@ class _Side:
     def __init__(self, own: Annotations) -> None:
         columns = _columns(own)
         self._batches = own.batches(columns, BATCH_ROWS)
-        self.rows = pa.schema([own.schema.field(name) for name in columns]).empty_table()
+        # Files of runs and of datasets have other null rules; columns are equal only if their types are.
+        self._schema = pa.schema([pa.field(name, plain_type(own.schema.field(name).type)) for name in columns])
+        self.rows = self._schema.empty_table()
         self.ended = False
 
     def read(self) -> None:
@@ -141,7 +144,7 @@ class _Side:
         if following is None:
             self.ended = True
         else:
-            self.rows = pa.concat_tables([self.rows, following]) if len(self.rows) else following
+            self.rows = pa.concat_tables([self.rows, following.cast(self._schema)])
 
     def keys(self) -> pa.ChunkedArray:
         """Return the video ids in the order of the object_ids, which go on with a slash."""

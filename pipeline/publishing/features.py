@@ -18,7 +18,7 @@ def published_schema(schema: pa.Schema) -> pa.Schema:
     Nullness is not carried over: readers of the hub take every column as nullable.
     """
     fields = [
-        pa.field(field.name, IMAGE_TYPE if field.name in IMAGES else _plain(field.type), metadata=field.metadata)
+        pa.field(field.name, IMAGE_TYPE if field.name in IMAGES else plain_type(field.type), metadata=field.metadata)
         for field in schema
     ]
     features = {field.name: _feature(field) for field in fields}
@@ -43,12 +43,12 @@ def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
     return [_yaml(field) for field in schema]
 
 
-def _plain(data_type: pa.DataType) -> pa.DataType:
-    """Return the type without null rules and descriptions inside it, so that it equals what `datasets` infers."""
+def plain_type(data_type: pa.DataType) -> pa.DataType:
+    """Return a type without the null rules and descriptions inside it, so that it equals what `datasets` infers."""
     if pa.types.is_list(data_type):
-        return pa.list_(_plain(data_type.value_type))
+        return pa.list_(plain_type(data_type.value_type))
     if pa.types.is_struct(data_type):
-        return pa.struct([pa.field(field.name, _plain(field.type)) for field in data_type])
+        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in data_type])
     return data_type
 
 
