@@ -153,7 +153,7 @@ def _tables_of_figures(
     tables: list[dict[str, object]] = [
         {
             "title": "Rows",
-            "head": ("", "rows"),
+            "head": ("what", "rows"),
             "rows": [
                 *((f"only in A: {what} is gone", f"{rows:,}") for what, rows in difference.removed.most_common()),
                 *((f"only in B: {what} is new", f"{rows:,}") for what, rows in difference.added.most_common()),
@@ -168,12 +168,12 @@ def _tables_of_figures(
         },
         {
             "title": "Figures",
-            "head": ("", "A", "B"),
+            "head": ("figure", "A", "B"),
             "rows": [(name, x, y) for (name, x), (_, y) in zip(*figures, strict=True)],
         },
         {
             "title": "How rows ended",
-            "head": ("", "A", "B"),
+            "head": ("figure", "A", "B"),
             "rows": [(_end(end), f"{counts[0].get(end, 0):,}", f"{counts[1].get(end, 0):,}") for end in ends],
         },
         {
@@ -187,7 +187,7 @@ def _tables_of_figures(
         tables.append(
             {
                 "title": "Kept objects lost and won",
-                "head": ("", "objects"),
+                "head": ("gate", "objects"),
                 "rows": [
                     (f"{'lost' if place < lost else 'won'}: {stage}, {reason}", f"{rows:,}")
                     for place, ((stage, reason), rows) in enumerate(moved)
@@ -197,7 +197,9 @@ def _tables_of_figures(
     if any(spent):
         names = list(dict.fromkeys([*spent[0], *spent[1]]))
         lines = [(name, spent[0].get(name, "none"), spent[1].get(name, "none")) for name in names]
-        tables.append({"title": "What the models were asked", "head": ("", "A", "B"), "rows": lines, "wide": True})
+        tables.append(
+            {"title": "What the models were asked", "head": ("figure", "A", "B"), "rows": lines, "wide": True}
+        )
     return tables
 
 
