@@ -2,7 +2,7 @@
 
 All of SA-V asks about 600,000 times: 72,509 kept objects and some 30,000 that are rejected after their captions. Here
 --files replies (150,000) of the usual size are written as a run writes them, then listed, walked as rsync walks (name,
-size and time of each), read in random order and removed; then the same replies packed (pipeline/engines/reply_packs.py).
+size and time of each), read in random order and removed; then the same for the replies packed (reply_packs.py).
 """
 
 import argparse

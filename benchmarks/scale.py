@@ -174,7 +174,7 @@ def units(shard: int, *, previews: bool) -> Iterator[pa.Table]:
     first_video = VIDEOS * shard // SHARDS
     videos = VIDEOS * (shard + 1) // SHARDS - first_video
     total = masklets_of(shard)
-    noise = np.random.default_rng(shard).bytes(4 * PREVIEW_BYTES)
+    noise = np.random.default_rng(shard)
     for start in range(0, total, UNIT):
         numbers = np.arange(start, min(start + UNIT, total))
         of_video = numbers * videos // total
@@ -196,10 +196,7 @@ def units(shard: int, *, previews: bool) -> Iterator[pa.Table]:
             "anno_path": [f"{folder}/{video}_manual.json" for video in ids],
         }
         if previews:
-            columns["preview_jpeg"] = [
-                noise[n % 1000 : n % 1000 + PREVIEW_BYTES] if k == 0 else None
-                for n, k in zip(numbers.tolist(), kind.tolist(), strict=True)
-            ]
+            columns["preview_jpeg"] = [noise.bytes(PREVIEW_BYTES) if one == 0 else None for one in kind.tolist()]
         for name, values in columns.items():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))

@@ -1,9 +1,9 @@
 """Packs the replies of a run that is done: one zip file for every two digits instead of a file for every reply.
 
-A shard of SA-V leaves about 10,000 replies, all of SA-V 600,000: as loose files they take four times their size on a
-disk and hours to copy or remove on a file system over a network. A pack is written anew beside the old one, takes its
-place, and only then are the loose files removed. So whenever a run is killed, every reply is in one place at least. A
-reply that comes later is a loose file again, until the next packing.
+A shard of SA-V leaves about 10,000 replies, all of SA-V 600,000: as loose files they take five times the room of packs
+on a disk, and a request each to copy or remove on an object store or a file system over a network. A pack is written
+anew beside the old one, takes its place, and only then are the loose files removed. So whenever a run is killed, every
+reply is in one place at least. A reply that comes later is a loose file again, until the next packing.
 """
 
 import io

@@ -23,7 +23,7 @@ def filled(root: Path, keys: list[str]) -> Folder:
 def texts(out: Folder) -> list[str | None]:
     store = ReplyStore(out)
     found = [asyncio.run(store.get(key)) for key in KEYS]
-    return [one and one.text for one in found]
+    return [one.text if one else None for one in found]
 
 
 def test_packed_replies_are_found_and_new_ones_join_them(tmp_path: Path) -> None:

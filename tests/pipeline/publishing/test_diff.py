@@ -29,7 +29,7 @@ def compared(a: list[AnnotationRow], b: list[AnnotationRow]) -> tuple[Difference
 
 BASE = model_rows.kept(0, 0, preview_jpeg=b"one")
 NEW_PROMPT = "compose_expression@00000000"
-REJECTED = {"status": Status.REJECTED, "expression": None}
+REJECTED: dict[str, Any] = {"status": Status.REJECTED, "expression": None}
 
 
 def renewed(**changes: Any) -> list[Any]:
