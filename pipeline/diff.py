@@ -15,12 +15,13 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.io import Folder
-from manifests.outputs import brief, check_apart, check_out
+from manifests.outputs import brief, check_out
 from manifests.text_tables import text_table
 from pipeline.export import card, cost, outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.publishing.compare import CAUSES, TEXTS, ChangedRow, Difference, compare
 from pipeline.publishing.diff_page import MAX_SHOWN, EvenSample, diff_page
+from pipeline.publishing.files import check_local_apart
 from pipeline.publishing.joined import JoinedAnnotations
 from pipeline.publishing.published import PublishedAnnotations, is_dataset, read_info
 from pipeline.publishing.runs import open_run
@@ -45,10 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
+        check_local_apart(options.out, [options.a, options.b])
         check_out(options.out)
-        for given in (options.a, options.b):
-            if Folder(given).is_local:
-                check_apart("A or B", Path(given), [options.out])
         sides = [_opened(given) for given in (options.a, options.b)]
         difference = diff(sides[0], sides[1], (options.a, options.b), options.out)
     except ValueError as error:

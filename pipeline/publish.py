@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from manifests.io import Folder
-from manifests.outputs import check_apart
+from pipeline.publishing.files import check_local_apart
 from pipeline.publishing.publish import Published, Settings, publish
 from pipeline.publishing.runs import Run, open_run
 from pipeline.publishing.viewer import MAX_PICTURES
@@ -63,15 +62,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _opened(options: argparse.Namespace) -> list[Run]:
-    local = [Path(name) for name in options.runs if Folder(name).is_local]
-    for given in local:
-        check_apart("RUN", given, [options.out])
-    for given in local:
-        if options.out.resolve().is_relative_to(given.resolve()):
-            raise ValueError(f"--out must lie apart from the runs, got {options.out} in {given}")
-    if options.split:
-        check_apart("--split", options.split, [options.out])
-    return [open_run(name, partial=options.partial) for name in dict.fromkeys(options.runs)]
+    check_local_apart(options.out, [*options.runs, *([str(options.split)] if options.split else [])])
+    return [open_run(name, partial=options.partial) for name in options.runs]
 
 
 def _settings(options: argparse.Namespace) -> Settings:

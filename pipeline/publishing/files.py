@@ -4,12 +4,13 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from manifests.outputs import TRAIN_FILE, check_out
+from manifests.io import Folder
+from manifests.outputs import TRAIN_FILE, check_apart, check_out
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,26 @@ _MODEL_LICENCES = {
     "Qwen/Qwen2-72B-Instruct": "Tongyi Qianwen License",
     "Qwen/Qwen3": "Apache License 2.0",
 }
+
+
+def check_local_apart(out: Path, given: Sequence[str]) -> None:
+    """Check that a command writes into a local folder that is not one of those it reads, nor around or in one.
+
+    Args:
+        out: the folder that is written.
+        given: paths or URLs that are read.
+
+    Raises:
+        ValueError: `out` is a URL, or lies where something is read.
+    """
+    if ":/" in str(out):
+        raise ValueError(f"--out must be a local folder, got {out}: write it to a disk, then upload it")
+    for name in given:
+        if not Folder(name).is_local:
+            continue
+        check_apart("what is read", Path(name), [out])
+        if out.resolve().is_relative_to(Path(name).resolve()):
+            raise ValueError(f"--out must lie apart from what is read, got {out} in {name}: name another folder")
 
 
 @contextmanager

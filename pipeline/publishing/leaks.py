@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_MASKS
 from manifests.schema import Status
 from pipeline.data.videos import excluded_videos
+from pipeline.evaluation.split import FRAME_FOLDERS
 from pipeline.export.annotations import Annotations
 from stages.video import fingerprint
 from stages.video.views import frames_of_sheet
 
-FRAMES = "videos"  # folder of a split with `<video id>/<frame>.jpg`
 _SHOWN = 5
 _BATCH_ROWS = 500
 
@@ -87,7 +87,7 @@ def read_split(folder: Path) -> Split:
     if missing:
         raise ValueError(f"--split must have {' and '.join(missing)}, got {folder} without: export it again")
     ids = excluded_videos(folder)
-    videos = sorted(path for path in (folder / FRAMES).glob("*") if path.is_dir())
+    videos = sorted(path for name in FRAME_FOLDERS for path in (folder / name).glob("*") if path.is_dir())
     with ThreadPoolExecutor(2) as pool:
         hashes = pool.map(_hashes, videos)
         return Split(folder, ids, {video.name: hashed for video, hashed in zip(videos, hashes, strict=True)})

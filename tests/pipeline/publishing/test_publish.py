@@ -19,6 +19,7 @@ from manifests.schema import AnnotationRow, Status
 from pipeline.export.annotations import Annotations
 from pipeline.publish import main
 from pipeline.publishing.features import published_schema
+from pipeline.publishing.frames import outlines
 from pipeline.publishing.parts import PartWriter
 from pipeline.publishing.publish import Settings, publish
 from pipeline.publishing.published import PublishedAnnotations
@@ -187,6 +188,8 @@ def test_nothing_but_a_dataset_is_replaced(runs: list[Path], tmp_path: Path, cap
     assert "replaces nothing but an earlier dataset" in said(caplog)
     assert command(*runs, "--out", runs[0] / "inside") == 2
     assert command(*runs, "--out", runs[0]) == 2
+    assert command(*runs, "--out", "s3://bucket/dataset") == 2
+    assert command(runs[0], runs[0], "--out", tmp_path / "twice") == 2
     assert (out / "thesis.txt").read_text() == "mine"
     assert not (runs[0] / "inside").exists()
 
@@ -232,6 +235,24 @@ def test_negatives_are_joined(tmp_path: Path) -> None:
     negatives = pq.read_table(tmp_path / "out/negatives").to_pylist()
     assert [row["object_id"] for row in negatives] == ["sav_000002/manual/0", "sav_000005/manual/1"]
     assert "config_name: negatives" in (tmp_path / "out/README.md").read_text()
+
+
+def test_outlines_are_in_thousandths_of_the_frame_with_holes() -> None:
+    mask_HW = np.zeros((100, 200), np.uint8)
+    mask_HW[20:60, 40:120] = 1
+    mask_HW[30:50, 60:100] = 0
+    around, hole = sorted(outlines(mask_HW), key=max, reverse=True)
+    assert (min(around[::2]), max(around[::2]), min(around[1::2]), max(around[1::2])) == (202, 598, 205, 595)
+    assert 290 < min(hole[::2]) < max(hole[::2]) < 505
+    assert outlines(np.zeros((4, 4), np.uint8)) == []
+
+
+def test_rows_whose_video_is_not_there_are_noted(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sav/sav_train").mkdir(parents=True)
+    assert command(*runs, "--out", tmp_path / "out", "--sav-root", tmp_path / "sav") == 0
+    assert "note: 16 rows have no frames in the viewer, e.g. sav_000000/manual/0" in capsys.readouterr().out
 
 
 def test_files_and_row_groups_are_bounded_and_sorted(runs: list[Path], tmp_path: Path) -> None:
