@@ -60,7 +60,7 @@ class Difference:
 
     Attributes:
         rows: (of A, of B).
-        added: rows that only B has, by what is new: shard, video or masklet.
+        added: rows that only B has, by what is new: shard, video or object.
         removed: rows that only A has, by what is gone.
         unchanged: rows that are in both and the same.
         changed: rows that are in both and differ, by their first cause.
@@ -186,7 +186,7 @@ def _count_alone(alone: pa.Table, other: pa.Table, shards: set[str], counts: Cou
     """Count rows that the other side lacks, by the largest thing that it lacks."""
     videos = set(pc.unique(other["video_id"]).to_pylist())
     for shard, video in zip(alone["shard"].to_pylist(), alone["video_id"].to_pylist(), strict=True):
-        counts["masklet" if video in videos else "video" if shard in shards else "shard"] += 1
+        counts["object" if video in videos else "video" if shard in shards else "shard"] += 1
 
 
 def _changed(a: pa.Table, b: pa.Table, difference: Difference, shown: Sequence[str]) -> Iterator[ChangedRow]:

@@ -97,7 +97,7 @@ def test_rows_of_one_side_are_told_by_the_largest_thing_that_is_new() -> None:
     a = [rows.row(0, 0), rows.row(1, 0)]
     b = [rows.row(0, 0), rows.row(0, 1), rows.row(2, 0), rows.row(3, 0, shard="sav_001")]
     difference, _ = compared(a, b)
-    assert difference.added == {"masklet": 1, "video": 1, "shard": 1}
+    assert difference.added == {"object": 1, "video": 1, "shard": 1}
     assert difference.removed == {"video": 1}
     assert difference.unchanged == 1
 
