@@ -71,6 +71,8 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.train_step
 	$(PY) -m benchmarks.validation_load --quick
 	$(PY) -m benchmarks.import_quality
+	$(PY) -m benchmarks.scale --shards 1 5
+	$(PY) -m benchmarks.replies --files 60000
 
 # Make the environment with the tools of developers
 setup: $(VENV)/.dev

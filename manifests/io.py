@@ -145,9 +145,13 @@ class Folder:
         finally:
             unfinished.unlink(missing_ok=True)
 
+    def open_table(self, name: str) -> pq.ParquetFile:
+        """Open a parquet file, to read its schema or some of its row groups; it is to be closed, or used in `with`."""
+        return pq.ParquetFile(self.path(name), filesystem=self.arrow_fs)
+
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return a parquet file as a table, all of it or some columns."""
-        with pq.ParquetFile(self.path(name), filesystem=self.arrow_fs) as file:
+        with self.open_table(name) as file:
             return file.read(columns=columns)
 
     def read_tables(self, folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

@@ -23,6 +23,7 @@ from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
 from pipeline.demo.draw_demo import draw_demo
+from pipeline.engines import reply_packs
 from pipeline.engines.address import bypass_for_loopback
 from pipeline.engines.models import EngineModel
 from pipeline.explain import explain
@@ -112,6 +113,8 @@ def annotate(options: argparse.Namespace) -> int:
     )
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
+    if not not_taken:
+        reply_packs.pack_if_many(out)
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
     out.write_text(NEGATIVES_FILE, negatives_json.text(annotations))

@@ -1,7 +1,7 @@
 """Stores every reply of a model under the hash of its request, so that no request is paid for twice.
 
-Each reply is a file, `replies/<2 digits>/<key>.json`, that is written as soon as the reply has come. Images are not in
-it, only their SHA-256; `--explain` draws them again.
+Each reply is a file, `replies/<2 digits>/<key>.json`, that is written as soon as the reply has come; those of a large
+run that is done are packed (`reply_packs.py`). Images are not in it, only their SHA-256; `--explain` draws them again.
 """
 
 import asyncio
@@ -15,13 +15,14 @@ from manifests.io import Folder
 from manifests.row_results import FatalError
 from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
+from pipeline.engines.reply_packs import Packs
 
 
 class ReplyStore:
     """The folder `replies/` of a run; any number of processes may read and write it."""
 
     def __init__(self, out: Folder) -> None:
-        self._out = out
+        self._out, self._packs = out, Packs(out)
 
     async def get(self, key: str) -> ChatReply | None:
         """Return the reply stored under `key`; None if there is none, or its file is damaged (by a machine's crash).
@@ -30,7 +31,7 @@ class ReplyStore:
             FatalError: the folder cannot be read.
         """
         try:
-            kept = await asyncio.to_thread(read, self._out, key)
+            kept = await asyncio.to_thread(_read, self._out, self._packs, key)
             answer = kept["answer"]
             return ChatReply(**{**answer, "forms": tuple(answer.get("forms", ()))})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -95,7 +96,15 @@ def read(out: Folder, key: str) -> dict[str, Any]:
         FileNotFoundError: there is none.
         ValueError: it is not JSON.
     """
-    kept: dict[str, Any] = json.loads(out.read_bytes(_name(key)))
+    return _read(out, Packs(out), key)
+
+
+def _read(out: Folder, packs: Packs, key: str) -> dict[str, Any]:
+    try:
+        content = out.read_bytes(_name(key))
+    except FileNotFoundError:
+        content = packs.read(key)
+    kept: dict[str, Any] = json.loads(content)
     return kept
 
 

@@ -21,7 +21,7 @@ from stages.video.rle import Rle
 
 GROUPS = ("long", "short")  # at the position of their type_id
 NO_TARGET = "no target"  # the group of expressions that fit nothing in their video
-_FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
+FRAME_FOLDERS = ("videos", "JPEGImages")  # ours and the official one; that of the YouTube-VOS family
 _WAY_OUT = "Export the split again, or correct the files; nothing was scored."
 
 
@@ -228,10 +228,10 @@ def find_frames(split: Split) -> Path:
     Raises:
         MismatchError: frames are missing; a line for every video that lacks some.
     """
-    folder = next((split.folder / name for name in _FRAME_FOLDERS if (split.folder / name).is_dir()), None)
+    folder = next((split.folder / name for name in FRAME_FOLDERS if (split.folder / name).is_dir()), None)
     if folder is None:
         raise ValueError(
-            f"{split.folder} has its frames in {' or '.join(_FRAME_FOLDERS)}/<video>/<frame>.jpg, got neither"
+            f"{split.folder} has its frames in {' or '.join(FRAME_FOLDERS)}/<video>/<frame>.jpg, got neither"
         )
     problems = []
     for video in split.videos:

@@ -23,12 +23,23 @@ class Annotations:
     def __init__(self, out: Folder) -> None:
         self._out, self._schema = out, arrow_schema(AnnotationRow)
         self._names = self._files()
+        self._order_rows()
+
+    def _order_rows(self) -> pa.ChunkedArray:
+        """Find out where every row is; return the ids of all rows in the order of the files."""
         ids = [part["object_id"] for part in self.tables(["object_id"])]
         lengths = [len(part) for part in ids]
-        order = pc.sort_indices(pa.chunked_array(ids, pa.string())).to_numpy()
+        all_ids = pa.chunked_array(ids, pa.string())
+        order = pc.sort_indices(all_ids).to_numpy()
         self._file = np.repeat(np.arange(len(lengths)), lengths)[order]
         self._place = np.concatenate([np.arange(length) for length in lengths] or [np.arange(0)])[order]
         self._order = order
+        return all_ids
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, with their null rules and descriptions."""
+        return self._schema
 
     @property
     def num_rows(self) -> int:
@@ -55,6 +66,23 @@ class Annotations:
 
     def rows(self, columns: Sequence[str], at: Indices | None = None) -> Iterator[dict[str, Any]]:
         """Yield some columns of the rows, row by row: of all rows, or of those with the numbers `at`."""
+        for part in self._parts(columns, at):
+            yield from part.to_pylist()
+
+    def batches(self, columns: Sequence[str], size: int, at: Indices | None = None) -> Iterator[pa.Table]:
+        """Yield some columns of the rows in order, as tables of `size` rows; only the last may have fewer."""
+        held: list[pa.Table] = []
+        for part in self._parts(columns, at):
+            held.append(part)
+            while sum(map(len, held)) >= size:
+                joined = pa.concat_tables(held)
+                yield joined.slice(0, size).combine_chunks()
+                held = [joined.slice(size)]
+        if sum(map(len, held)):
+            yield pa.concat_tables(held).combine_chunks()
+
+    def _parts(self, columns: Sequence[str], at: Indices | None) -> Iterator[pa.Table]:
+        """Yield the rows in order, as many at a time as are neighbours in one file."""
         chosen = np.arange(self.num_rows) if at is None else at
         held: OrderedDict[int, pa.Table] = OrderedDict()
         for part in np.split(chosen, np.flatnonzero(np.diff(self._file[chosen])) + 1):
@@ -66,7 +94,7 @@ class Annotations:
                 if len(held) > _FILES_HELD:
                     held.popitem(last=False)
             held.move_to_end(file)
-            yield from held[file].take(self._place[part]).to_pylist()
+            yield held[file].take(self._place[part])
 
     def _files(self) -> list[str]:
         return self._out.names("annotations", ".parquet")

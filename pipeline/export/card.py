@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import Status
 from manifests.text_tables import markdown_table
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
@@ -29,9 +28,11 @@ _COUNTED = (
     *("status", "video_id", "video_path", "writer", "prompt_ids", "areas_px"),
     *("expression", "facts", "width_px", "height_px"),
 )
+_OUTCOME_HEAD = ("stage", "in", "out", "reason", "state", "rows")
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
 
-_CARD = """\
+# What the hub reads of every card; the rest of the header says which files there are.
+HEAD = """\
 ---
 pretty_name: Ref-SAV ({shards})
 license: cc-by-4.0
@@ -46,6 +47,9 @@ tags:
 - sa2va
 size_categories:
 - {size}
+"""
+
+_FILES = """\
 configs:
 - config_name: default
   data_files: annotations/*.parquet
@@ -69,6 +73,10 @@ kept = rows.filter(lambda row: row["status"] == "kept")
 lay SA-V out so that {places} exists, with no other folder called `sav_train` above it.
 `report.html` shows every object with its views; it opens in a browser, without a server.
 
+"""
+
+# What every card says of how the rows came about, with the names of `values` as placeholders.
+BODY = """\
 ## How it was made
 
 Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
@@ -194,40 +202,58 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         stages: names of the run's stages, in their order.
         bill: what the models cost; None if none was asked.
     """
-    table = annotations.select(["status", "stage", "reason"])
+    return (HEAD + _FILES + BODY).format(**values(annotations, run, stages, bill))
+
+
+def values(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> dict[str, object]:
+    """Return what the placeholders of HEAD and BODY stand for; the arguments are those of `card`."""
+    counted = outcomes.count_parts(annotations.tables(["status", "stage", "reason"]))
+    rows = sum(outcome.rows for outcome in counted)
     sums = _Sums()
     for part in annotations.tables(_COUNTED):
         sums.add(part)
     writers = sorted(sums.writers or {run["writer"]})
-    return _CARD.format(
-        shards=", ".join(run["shards"]),
-        size=next((name for name, limit in _SIZES if table.num_rows < limit), "10M<n<100M"),
-        rows=table.num_rows,
-        places=" and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
-        kept=sums.kept,
-        writers=", ".join(writers),
-        seconds=run["seconds"],
-        commit=run["git_commit"] or "not a git checkout",
-        versions=", ".join(f"{name} {version}" for name, version in run["versions"].items()),
-        prompts=", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
-        example=_example(annotations, table),
-        outcome_table=markdown_table(("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(table, stages)),
-        totals=outcomes.as_text(table, stages).splitlines()[-1] + ".",
-        table_4=markdown_table(
+    return {
+        "shards": ", ".join(run["shards"]),
+        "size": next((name for name, limit in _SIZES if rows < limit), "10M<n<100M"),
+        "rows": rows,
+        "places": " and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
+        "kept": sums.kept,
+        "writers": ", ".join(writers),
+        "seconds": run["seconds"],
+        "commit": run["git_commit"] or "not a git checkout",
+        "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+        "prompts": ", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
+        "example": _example(annotations),
+        "outcome_table": markdown_table(
+            ("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(counted, stages)
+        ),
+        "totals": outcomes.as_text(counted, stages).splitlines()[-1] + ".",
+        "table_4": markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
-        asked=_asked(bill, run),
-        measured=sums.measured,
-        table_3=markdown_table(
+        "asked": _asked(bill, run),
+        "measured": sums.measured,
+        "table_3": markdown_table(
             ("property", "counted here as", "Ref-SAV (paper)", "this run"),
             (
                 (name, rule, "yes", _share(sums.having[name], sums.unknown[name], sums.measured))
                 for name, rule, _ in PROPERTIES
             ),
         ),
-        limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
-        columns=markdown_table(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
-    )
+        "limits": (_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
+        "columns": markdown_table(("column", "type", "meaning"), _column_lines(annotations.schema)),
+    }
+
+
+def figures(annotations: Annotations) -> list[tuple[str, str]]:
+    """Return the figures of tables 3 and 4 for these rows: names and values."""
+    sums = _Sums()
+    for part in annotations.tables(_COUNTED):
+        sums.add(part)
+    names = ("videos with kept objects", "kept objects", "expressions", "masks", "mean words")
+    shares = [(name, _share(sums.having[name], sums.unknown[name], sums.measured)) for name, _, _ in PROPERTIES]
+    return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
 
 
 def _asked(bill: Cost | None, run: RunInfo) -> str:
@@ -267,8 +293,8 @@ def _share(having: int, unknown: int, of: int) -> str:
     return f"{share}, {unknown:,} unknown" if unknown else share
 
 
-def _outcome_lines(table: pa.Table, stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for step in outcomes.flow(table, stages):
+def _outcome_lines(counted: Sequence[outcomes.OutcomeCount], stages: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for step in outcomes.flow(counted, stages):
         yield (step.stage, f"{step.rows_in:,}", f"{step.rows_out:,}", "", "", "")
         for stop in step.stops:
             yield ("", "", "", str(stop.reason), stop.status, f"{stop.rows:,}")
@@ -291,12 +317,13 @@ def _kind(data_type: pa.DataType) -> tuple[str, pa.DataType]:
     return "struct" if pa.types.is_struct(data_type) else str(data_type), data_type
 
 
-def _example(annotations: Annotations, table: pa.Table) -> str:
+def _example(annotations: Annotations) -> str:
     columns = ["object_id", "object_description", "scene_description", "video_description", "expression"]
-    kept = np.flatnonzero(pc.equal(table["status"], Status.KEPT.value).to_numpy())
-    rows = list(annotations.rows(columns, kept[:1]))
-    if not rows:
+    status = (row["status"] for row in annotations.rows(["status"]))
+    first = next((number for number, one in enumerate(status) if one == Status.KEPT), None)
+    if first is None:
         return "No masklet of this run was kept."
+    (row,) = annotations.rows(columns, np.array([first]))
     # An escaped backtick cannot close the fence.
-    text = json.dumps(rows[0], indent=2, ensure_ascii=False).replace("`", "\\u0060")
+    text = json.dumps(row, indent=2, ensure_ascii=False).replace("`", "\\u0060")
     return f"The first kept row:\n\n```json\n{text}\n```"

@@ -1,9 +1,11 @@
 """Counts what happened to every masklet of a run, by stage and reason, and checks the sums.
 
-The input is the annotations table (`AnnotationRow`, one row per masklet) and the names of the stages in their order.
+The input is the annotations table (`AnnotationRow`, one row per masklet), or what `count` or `count_parts` made of it,
+and the names of the stages in their order.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,10 +48,18 @@ class StageFlow:
 
 def count(table: pa.Table) -> list[OutcomeCount]:
     """Count the rows per stage, reason and state, the largest group first."""
+    return count_parts([table])
+
+
+def count_parts(tables: Iterable[pa.Table]) -> list[OutcomeCount]:
+    """Count the rows of tables that are read one after the other, as `count` does those of one."""
     keys = ["stage", "reason", "status"]
-    groups = table.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist()
-    outcomes = [OutcomeCount(group["stage"], group["reason"], group["status"], group["count_all"]) for group in groups]
-    return sorted(outcomes, key=lambda outcome: (-outcome.rows, outcome.stage or "", outcome.reason or ""))
+    rows: Counter[tuple[str | None, str | None, str]] = Counter()
+    for table in tables:
+        for group in table.select(keys).group_by(keys).aggregate([([], "count_all")]).to_pylist():
+            rows[group["stage"], group["reason"], group["status"]] += group["count_all"]
+    outcomes = [OutcomeCount(*ended, number) for ended, number in rows.items()]
+    return sorted(outcomes, key=lambda one: (-one.rows, one.stage or "", one.reason or "", one.status))
 
 
 def assert_sums(manifest: pa.Table, table: pa.Table) -> None:
@@ -83,13 +93,13 @@ def assert_sums(manifest: pa.Table, table: pa.Table) -> None:
         )
 
 
-def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
+def flow(table: pa.Table | Sequence[OutcomeCount], stages: Sequence[str]) -> list[StageFlow]:
     """Count, for every stage in order, the rows that came in and those that ended there.
 
     Raises:
         ValueError: a row ended in a stage that is not in `stages`, or is neither kept nor ended anywhere.
     """
-    outcomes = count(table)
+    outcomes = _counted(table)
     kept = sum(outcome.rows for outcome in outcomes if outcome.status == Status.KEPT)
     stops = [outcome for outcome in outcomes if outcome.status != Status.KEPT]
     for stop in stops:
@@ -98,7 +108,7 @@ def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
                 f"{stop.rows} rows are '{stop.status}' ({stop.reason}) at stage '{stop.stage}', but a row must be "
                 f"kept, or have ended in a stage of this run: {', '.join(stages)}"
             )
-    rows, flows = table.num_rows, []
+    rows, flows = sum(outcome.rows for outcome in outcomes), []
     for stage in stages:
         flows.append(StageFlow(stage, rows, tuple(stop for stop in stops if stop.stage == stage)))
         rows = flows[-1].rows_out
@@ -106,10 +116,11 @@ def flow(table: pa.Table, stages: Sequence[str]) -> list[StageFlow]:
     return flows
 
 
-def as_text(table: pa.Table, stages: Sequence[str]) -> str:
+def as_text(table: pa.Table | Sequence[OutcomeCount], stages: Sequence[str]) -> str:
     """Format the outcomes as a plain table, for the end of a run: a line for each stage, and its reasons below."""
+    counted = _counted(table)
     lines: list[tuple[str, ...]] = [("stage", "in", "rejected", "failed", "poisoned", "out")]
-    for step in flow(table, stages):
+    for step in flow(counted, stages):
         ended = [step.stopped(status) for status in FINAL[1:]]
         lines.append((step.stage, *(f"{rows:,}" for rows in (step.rows_in, *ended, step.rows_out))))
         for stop in step.stops:
@@ -118,10 +129,14 @@ def as_text(table: pa.Table, stages: Sequence[str]) -> str:
     text = text_table(lines)
     rule = "-" * len(text[0])
     totals = dict.fromkeys(FINAL, 0)
-    for outcome in count(table):
+    for outcome in counted:
         totals[Status(outcome.status)] += outcome.rows
-    total = f"{table.num_rows:,} masklets: " + ", ".join(f"{rows:,} {status}" for status, rows in totals.items())
+    total = f"{sum(totals.values()):,} masklets: " + ", ".join(f"{rows:,} {status}" for status, rows in totals.items())
     return "\n".join([text[0], rule, *text[1:], rule, total])
+
+
+def _counted(table: pa.Table | Sequence[OutcomeCount]) -> Sequence[OutcomeCount]:
+    return count(table) if isinstance(table, pa.Table) else table
 
 
 def _without(left: pa.ChunkedArray, right: pa.ChunkedArray) -> list[str]:

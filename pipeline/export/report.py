@@ -56,8 +56,8 @@ def report(
     table = annotations.select(["video_id", "status", "stage", "reason"])
     kept = pc.equal(table["status"], Status.KEPT.value).to_numpy()
     has_preview = annotations.valid("preview_jpeg")
-    listed = _kept_first(np.arange(table.num_rows), kept, max_objects)
-    shown = np.sort(_kept_first(np.sort(listed[has_preview[listed]]), kept, max_previews))
+    listed = kept_first(np.arange(table.num_rows), kept, max_objects)
+    shown = np.sort(kept_first(np.sort(listed[has_preview[listed]]), kept, max_previews))
     head = {
         "run": run,
         "total": table.num_rows,
@@ -106,7 +106,7 @@ def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
         yield image_block(f"preview-{index}", row["preview_jpeg"])
 
 
-def _kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
+def kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:
     """Choose at most `limit` of `indices`: those of kept rows, then others while they fit, both evenly spaced."""
     first = _spread(indices[kept[indices]], limit)
     return np.concatenate([first, _spread(indices[~kept[indices]], limit - len(first))])

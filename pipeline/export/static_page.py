@@ -17,21 +17,24 @@ from importlib.resources import files
 from pydantic_core import to_json
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
+_SHARED = re.compile(r"\{\{(\w+\.(?:css|js))\}\}\n")  # a file beside this module that several templates take in
 
 
-def render_page(template: str, slots: Mapping[str, Iterable[str]]) -> Iterator[str]:
+def render_page(template: str, slots: Mapping[str, Iterable[str]], package: str = "pipeline.export") -> Iterator[str]:
     """Fill in a template; yields the page part by part.
 
     Args:
-        template: name of an HTML file beside this module, with slots `{{name}}`, one `<script>` and one `<style>`. The
-            slots `script_sha256` and `style_sha256`, for its content security policy, are filled in here.
+        template: name of an HTML file of `package`, with slots `{{name}}`, one `<script>` and one `<style>`. The
+            slots `script_sha256` and `style_sha256`, for its content security policy, are filled in here, and a line
+            `{{page.css}}` or `{{page.js}}` with the file of that name beside this module.
+        package: the package that the template lies in.
         slots: by name, the parts of what stands there instead; those that come from data must be made by
             `json_object` or `image_block`.
 
     Raises:
         KeyError: the template has a slot that is not in `slots`.
     """
-    text = files(__package__).joinpath(template).read_text(encoding="utf-8")
+    text = _SHARED.sub(lambda found: _read(__package__, found[1]), _read(package, template))
     filled: dict[str, Iterable[str]] = dict(slots)
     for tag in ("script", "style"):
         (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
@@ -42,6 +45,10 @@ def render_page(template: str, slots: Mapping[str, Iterable[str]]) -> Iterator[s
             yield from filled[part]
         else:
             yield part
+
+
+def _read(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def json_object(fields: Iterable[tuple[str, object]]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def begin_run(
     )
     if out.exists("run.json"):
         before: RunInfo = json.loads(out.read_bytes("run.json"))
-        old, new = _deciding(before["shards"], before["config"]), _deciding(shards, info["config"])
+        old, new = deciding(before["shards"], before["config"]), deciding(shards, info["config"])
         keys = sorted(old.keys() | new.keys())
         changed = [f"{key}: {old.get(key)} there, {new.get(key)} now" for key in keys if old.get(key) != new.get(key)]
         if changed:
@@ -124,8 +124,8 @@ def _sum(before: EngineInfo | None, now: EngineInfo) -> EngineInfo:
     )
 
 
-def _deciding(shards: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that change the result, by dotted name."""
+def deciding(shards: Sequence[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that change the result of a run, by dotted name, from its shards and its config."""
     flat: dict[str, Any] = {"shards": list(shards)}
     for key in _DECIDE_RESULT:
         value = config.get(key)

@@ -140,3 +140,24 @@ class Sheet:
     def jpeg(self) -> bytes:
         """Return the sheet as JPEG, about 30 kB."""
         return encode_jpeg(self._canvas_HW3, 70)
+
+
+def frames_of_sheet(jpeg: bytes, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """Cut the uniform frames out of a sheet: grey images of up to 200x112 pixels, in order, with the object's contour.
+
+    Args:
+        jpeg: the column preview_jpeg.
+        size: (width, height) of the video, which says how the frames lie in their cells.
+    """
+    grey_HW = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey_HW is None or grey_HW.shape != (_SHEET_TOP_PX + 2 * _SHEET_ROW_PX, _SHEET_WIDTH_PX):
+        return []
+    cell_px = _SHEET_WIDTH_PX // 4
+    scale = min(cell_px / size[0], _SHEET_ROW_PX / size[1])
+    width_px, height_px = max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+    x, y = (cell_px - width_px) // 2, (_SHEET_ROW_PX - height_px) // 2
+    frames = []
+    for slot in range(8):
+        left, top = slot % 4 * cell_px + x, _SHEET_TOP_PX + slot // 4 * _SHEET_ROW_PX + y
+        frames.append(np.asarray(grey_HW[top : top + height_px, left : left + width_px], np.uint8))
+    return frames

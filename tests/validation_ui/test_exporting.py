@@ -21,6 +21,7 @@ from pycocotools import mask as coco
 from sqlalchemy import Connection, func, insert, select, update
 
 from pipeline.evaluation.split import read_split
+from stages.video.fingerprint import of_frame
 from tests.validation_ui.judged import accept, judge, settle
 from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill, new_id
 from validation_ui import audit, exporting
@@ -28,7 +29,6 @@ from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
 from validation_ui.exporting.agreement_report import safe_cell
 from validation_ui.exporting.jpegs import write_frames
-from validation_ui.importing.fingerprint import of_frame
 from validation_ui.schema import (
     Decision,
     ItemState,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.video.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS
 from stages.video.frames import walk
 from validation_ui.importing.candidates import Clip
-from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS
 from validation_ui.importing.source_video import decode, pack, shown_size
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from manifests.outputs import TRAIN_FILE, brief
+from stages.video.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.exporting.benchmark import BenchmarkClip, ExportError, named
-from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates
 from validation_ui.schema import video
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from validation_ui.importing import fingerprint
+from stages.video import fingerprint
 from validation_ui.importing.candidates import Clip
 from validation_ui.importing.rows import Plan
 from validation_ui.importing.source_video import Decoded, decode

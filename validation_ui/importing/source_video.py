@@ -18,10 +18,10 @@ from pathlib import Path
 from manifests.io import Folder
 from manifests.row_results import FatalError, RowError
 from manifests.schema import MASK_STRIDE
+from stages.video import fingerprint
 from stages.video.frames import Frame, probe, walk
 from stages.video.images import encode_jpeg, shrink
 from stages.video.masklets import read_masklets
-from validation_ui.importing import fingerprint
 from validation_ui.importing.candidates import Clip
 from validation_ui.project import inside
 

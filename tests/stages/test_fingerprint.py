@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.video.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates, of_frame
 from stages.video.frames import walk
-from validation_ui.importing.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates, of_frame
 
 FPS = 24
 

@@ -1,0 +1,83 @@
+"""Writes tables into parquet files of a bounded size, named as the hub wants: `train-00000-of-00003.parquet`.
+
+Where a file and a row group end depends on the rows alone, so the same rows give the same bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.publishing.features import images
+
+MAX_BYTES = 500_000_000  # of a file, as the hub recommends
+_FOOTER_BYTES = 4_000_000  # room for the list of row groups at the end of a file
+
+
+@dataclass(frozen=True)
+class Part:
+    """Holds a written file: its name below the dataset's folder, rows and size."""
+
+    name: str
+    rows: int
+    size_bytes: int
+
+
+class PartWriter:
+    """Writes rows as they come; `close` gives the files their names, which have the number of all files.
+
+    Args:
+        root: the dataset's folder.
+        folder: the folder in it for these files.
+        schema: a published schema (`features.published_schema`).
+        group_rows: rows of a row group, which readers load at once.
+        max_bytes: most bytes of a file; a file of one row group may be larger.
+    """
+
+    def __init__(self, root: Path, folder: str, schema: pa.Schema, group_rows: int, max_bytes: int = MAX_BYTES) -> None:
+        self._root, self._folder, self._schema = root, folder, schema
+        self._group_rows, self._max_bytes = group_rows, max_bytes
+        self._held: list[pa.Table] = []
+        self._written: list[tuple[Path, int]] = []  # unfinished name, rows
+        self._writer: pq.ParquetWriter | None = None
+        self._file_bytes = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Take rows, in order; a row group is written when it is full."""
+        self._held.append(table)
+        while sum(map(len, self._held)) >= self._group_rows:
+            joined = pa.concat_tables(self._held)
+            self._write_group(joined.slice(0, self._group_rows))
+            self._held = [joined.slice(self._group_rows)]
+
+    def close(self) -> list[Part]:
+        """Write what is left, and name the files; at least one, so that there is something to read."""
+        if sum(map(len, self._held)) or not self._written:
+            self._write_group(pa.concat_tables(self._held) if self._held else None)
+        self._end_file()
+        parts = []
+        for number, (path, rows) in enumerate(self._written):
+            name = f"{self._folder}/train-{number:05d}-of-{len(self._written):05d}.parquet"
+            path.rename(self._root / name)
+            parts.append(Part(name, rows, (self._root / name).stat().st_size))
+        return parts
+
+    def _write_group(self, rows: pa.Table | None) -> None:
+        group = self._schema.empty_table() if rows is None else images(rows.combine_chunks(), self._schema)
+        if self._writer is not None and self._file_bytes + group.nbytes + _FOOTER_BYTES > self._max_bytes:
+            self._end_file()
+        if self._writer is None:
+            path = self._root / self._folder / f"part-{len(self._written)}"
+            path.parent.mkdir(exist_ok=True)
+            self._written.append((path, 0))
+            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_index=True)
+        self._writer.write_table(group, row_group_size=self._group_rows)
+        path, before = self._written[-1]
+        self._written[-1] = (path, before + len(group))
+        self._file_bytes = path.stat().st_size
+
+    def _end_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer, self._file_bytes = None, 0

@@ -1,0 +1,80 @@
+"""Reads a published dataset again: its rows in order of object_id, a few row groups in memory at a time."""
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.arrow import arrow_schema
+from manifests.io import Folder
+from manifests.schema import AnnotationRow
+from pipeline.export.annotations import Annotations
+from pipeline.publishing.features import IMAGES
+from pipeline.publishing.runs import STATED
+from pipeline.run.run_json import RunInfo
+
+KEPT, NOT_KEPT, NEGATIVES = "data", "not_kept", "negatives"  # folders of the configs
+INFO = "dataset.json"  # what the runs were, for readers of this project
+
+
+class PublishedAnnotations(Annotations):
+    """The rows of a dataset that `pipeline.publish` wrote, kept or not, with image columns as bytes again."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out = out
+        self._opened: dict[str, pq.ParquetFile] = {}
+        self._names = self._files()
+        described = {field.name: field for field in (*arrow_schema(AnnotationRow), *STATED)}
+        published = self._open(self._names[0].partition("#")[0]).schema_arrow.remove_metadata()
+        self._schema = pa.schema(
+            [
+                described.get(field.name, pa.field(field.name, _type(field), metadata=field.metadata))
+                for field in published
+            ]
+        )
+        self._order_rows()
+
+    def _files(self) -> list[str]:
+        names = [name for folder in (KEPT, NOT_KEPT) for name in self._out.names(folder, ".parquet")]
+        if not names:
+            raise ValueError(f"a dataset has rows in {KEPT}/, got none in {self._out.path()}")
+        return [f"{name}#{group}" for name in names for group in range(self._open(name).num_row_groups)]
+
+    def _open(self, name: str) -> pq.ParquetFile:
+        if name not in self._opened:
+            self._opened[name] = self._out.open_table(name)
+        return self._opened[name]
+
+    def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
+        file, _, group = name.partition("#")
+        table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
+        # Not cast to the schema: where a struct is null, its inner fields are too, whatever their null rule is.
+        return pa.table({name: _bytes(table[name]) if name in IMAGES else table[name] for name in columns})
+
+
+def read_info(out: Folder) -> tuple[RunInfo, list[str]]:
+    """Read what the runs of a dataset were, and the names of their stages.
+
+    Raises:
+        ValueError: the file is not what `pipeline.publish` writes.
+    """
+    try:
+        content = json.loads(out.read_bytes(INFO))
+        return content["run"], content["stages"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{out.path(INFO)} must be what pipeline.publish writes, got {error!r}") from error
+
+
+def is_dataset(out: Folder) -> bool:
+    """Tell whether a folder is a dataset that `pipeline.publish` wrote."""
+    return out.exists(INFO) and out.exists("SHA256SUMS")
+
+
+def _type(field: pa.Field) -> pa.DataType:
+    return pa.binary() if field.name in IMAGES else field.type
+
+
+def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    parts = [pa.compute.if_else(part.is_valid(), part.field("bytes"), None) for part in column.chunks]
+    return pa.chunked_array(parts, pa.binary())

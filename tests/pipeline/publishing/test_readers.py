@@ -1,0 +1,147 @@
+"""What others read a dataset with: datasets, pandas, DuckDB, the official Sa2VA loader's rules, mlcroissant."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from datasets import Features, Image, get_dataset_config_names, load_dataset
+
+from pipeline.data.videos import read_videos
+from pipeline.publishing import croissant
+from tests.pipeline import rows
+from tests.pipeline.publishing.made_runs import read_json
+
+PREVIEW = "preview_jpeg"
+
+
+def test_datasets_reads_it_as_the_card_says(dataset: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path)
+    assert get_dataset_config_names(str(dataset)) == ["default", "not_kept"]
+    kept = load_dataset(str(dataset), split="train", cache_dir=cache)
+    others = load_dataset(str(dataset), "not_kept", split="train", cache_dir=cache)
+    assert (kept.num_rows, others.num_rows) == (16, 8)
+    assert set(kept["status"]) == {"kept"}
+    assert kept["object_id"][:2] == ["sav_000000/manual/0", "sav_000000/manual/1"]
+    assert isinstance(kept.features[PREVIEW], Image)
+    assert kept[0][PREVIEW].size == (800, 450)
+    assert kept[0]["facts"]["size"] == "medium"
+    assert others[0]["reason"] == "part"
+
+
+def test_datasets_streams_it(dataset: Path) -> None:
+    stream = load_dataset(str(dataset), split="train", streaming=True)
+    first = next(iter(stream))
+    assert first["object_id"] == "sav_000000/manual/0"
+    assert first[PREVIEW].size == (800, 450)
+    assert sum(1 for _ in stream) == 16
+
+
+def test_the_files_say_by_themselves_what_is_an_image(dataset: Path, tmp_path: Path) -> None:
+    """Without the card: as `load_dataset("parquet", data_files=…)` reads them."""
+    files = str(dataset / "data/*.parquet")
+    loaded = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert isinstance(loaded.features[PREVIEW], Image)
+
+
+def test_the_card_states_the_features_that_datasets_finds(dataset: Path) -> None:
+    header = yaml.safe_load((dataset / "README.md").read_text().split("---\n")[1])
+    found = Features.from_arrow_schema(pq.read_schema(dataset / "data/train-00000-of-00001.parquet"))
+    for told in header["dataset_info"]:
+        assert Features._from_yaml_list(told["features"]) == found
+        (split,) = told["splits"]
+        assert split["num_examples"] == {"default": 16, "not_kept": 8}[told["config_name"]]
+
+
+def test_pandas_reads_it(dataset: Path) -> None:
+    frame = pd.read_parquet(dataset / "data")
+    assert len(frame) == 16
+    assert frame["expression"].str.startswith("The object is").all()
+    picture = cv2.imdecode(np.frombuffer(frame[PREVIEW][0]["bytes"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (450, 800, 3)
+
+
+def test_duckdb_reads_it(dataset: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: see the next test")
+    counted = duckdb.sql(f"select status, count(*) from '{dataset}/*/train-*.parquet' group by status").fetchall()
+    assert dict(counted)["kept"] == 16
+
+
+def test_arrow_reads_both_configs_as_one_table_and_only_what_is_asked_for(dataset: Path) -> None:
+    """What DuckDB needs: one schema in all files, and statistics by which row groups are skipped."""
+    files = sorted(dataset.glob("*/train-*.parquet"))
+    table = ds.dataset([str(file) for file in files], format="parquet")
+    assert table.count_rows(filter=ds.field("status") == "kept") == 16
+    assert len({pq.read_schema(file).remove_metadata() for file in files}) == 1
+    for file in files:
+        group = pq.read_metadata(file).row_group(0)
+        assert group.column(0).path_in_schema == "object_id"
+        assert group.column(0).statistics.has_min_max
+
+
+def test_the_official_loader_and_ours_find_every_kept_row(dataset: Path) -> None:
+    entries = read_json(dataset / "Ref-SAV.json")
+    assert len(entries) == 8
+    for key, entry in entries.items():
+        video_id = key.rpartition("_")[0]
+        shard = "sav_000" if int(video_id[-6:]) < 4 else "sav_001"
+        assert entry["video_path"] == f"sav_train/{shard}/{video_id}.mp4"
+        assert entry["anno_path"] == f"sav_train/{shard}/{video_id}_manual.json"
+        assert all(said["formated"].startswith("The object is") for said in entry["objects"].values())
+        assert list(entry["objects"]) == ["0", "1"]
+    videos = read_videos(dataset / "Ref-SAV.json", Path("/anywhere"))
+    assert sum(len(video.expressions) for video in videos) == 16
+
+
+def test_mlcroissant_takes_the_description(dataset: Path) -> None:
+    mlc = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed here: our own check is below")
+    metadata = mlc.Dataset(jsonld=read_json(dataset / "croissant.json")).metadata
+    assert not metadata.issues.errors
+
+
+def test_the_description_keeps_to_the_specification(dataset: Path) -> None:
+    described = read_json(dataset / "croissant.json")
+    assert croissant.check(described) == []
+    assert {"rai:dataLimitations", "rai:dataBiases", "rai:annotationsPerItem"} <= set(described)
+    names = {field["name"] for field in described["recordSet"][0]["field"]}
+    assert names == set(pq.read_schema(dataset / "data/train-00000-of-00001.parquet").names)
+    lines = (dataset / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for file in described["distribution"]:
+        if file["@id"] in sums:
+            assert file["sha256"] == sums[file["@id"]]
+            assert file["contentSize"] == f"{(dataset / file['@id']).stat().st_size} B"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda one: one.pop("license"), "license must be there"),
+        (lambda one: one.update(datePublished="today"), "datePublished must be a date"),
+        (lambda one: one["distribution"][0].pop("sha256"), "repo must have sha256"),
+        (lambda one: one["recordSet"][0]["field"][0]["source"]["fileSet"].update({"@id": "no"}), "'no' is referred to"),
+        (lambda one: one["recordSet"][0]["field"].append(one["recordSet"][0]["field"][0]), "given once"),
+        (lambda one: one["@context"].pop("recordSet"), "'recordSet' must be declared"),
+    ],
+)
+def test_a_wrong_description_is_found(dataset: Path, change: object, fault: str) -> None:
+    described = read_json(dataset / "croissant.json")
+    assert callable(change)
+    change(described)
+    assert any(fault in one for one in croissant.check(described))
+
+
+def test_the_previews_are_the_runs_own(dataset: Path) -> None:
+    table = pq.read_table(dataset / "data", columns=["object_id", PREVIEW]).to_pylist()
+    for row in table:
+        video, _, place = re.fullmatch(r"sav_(\d+)/(manual)/(\d)", row["object_id"]).groups()  # type: ignore[union-attr]
+        assert io.BytesIO(row[PREVIEW]["bytes"]).read() == rows.preview(10 * int(video) + int(place))
+    assert json.loads(pq.read_schema(next(dataset.glob("data/*"))).metadata[b"huggingface"])
