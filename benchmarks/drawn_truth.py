@@ -5,6 +5,7 @@ left and right, and what is hidden in a single frame is hidden. So a claim that 
 out with its margins must be so here too.
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -123,11 +124,12 @@ def _sprite(name: str, colour: str, duration_s: float, rng: random.Random) -> Sp
     x, y = rng.uniform(360, 920), rng.uniform(210, 510)
     reach_px, turn = rng.uniform(90, 220), rng.choice([(1, 0), (-1, 0), (0, 1), (0, -1)])
     kind = rng.choice(["still", "still", "line", "line", "sway"])
-    far = {
+    paths: dict[str, Callable[[float], float]] = {
         "still": lambda t_s: 0.0,
         "line": lambda t_s: reach_px * (t_s / duration_s - 0.5),
-        "sway": lambda t_s: 0.4 * reach_px * np.sin(2 * np.pi * 2 * t_s / duration_s),
-    }[kind]
+        "sway": lambda t_s: 0.4 * reach_px * math.sin(4 * math.pi * t_s / duration_s),
+    }
+    far = paths[kind]
     gone = rng.choice(["", "", "", "before", "after", "between"])
     away = {
         "": (0.0, 0.0),
@@ -246,7 +248,7 @@ def _visibility(one: DrawnObject, value: str) -> bool:
     first, last = np.flatnonzero(one.seen_T)[[0, -1]].tolist()
     return {
         "always": bool(one.seen_T.all()),
-        "hidden": not one.seen_T[first : last + 1].all(),
+        "hidden": not bool(one.seen_T[first : last + 1].all()),
         "enters": first > 0,
         "leaves": last < len(one.seen_T) - 1,
     }[value]

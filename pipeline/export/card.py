@@ -115,6 +115,9 @@ what could not be measured is counted apart.
 - No person has read these texts. They are training data, not a benchmark.
 {limits}\
 - SA-V is not exhaustive: an object that fits an expression may have no masklet, and many masklets are parts of things.
+- A negative is ruled out for every masklet of its video by masks and pixels, not for what has no masklet.
+  `unseen_twin_possible` is true where a region outside all masks has the object's colour and area and moves along with
+  it; that finds a second ball on a lawn, and nothing that is only of the same kind.
 - Masks are SA-V's own: manual ones are checked by people, automatic ones (`masklet_type` auto) are not.
 
 ## Columns

@@ -90,7 +90,7 @@ def _table() -> NDArray[np.intp]:
 def term_map(bgr_HW3: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Return the index in TERMS of the colour name of every pixel of an image, (H, W)."""
     blue, green, red = np.moveaxis(bgr_HW3 >> 3, -1, 0)
-    return _table()[blue, green, red]
+    return np.asarray(_table()[blue, green, red], np.intp)
 
 
 def common_frac(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -73,7 +73,7 @@ CAR = make_row(
     ],
 )
 
-EXAMPLES = (
+EXAMPLES: tuple[Example, ...] = (
     Example(
         "caption_crop",
         GOAT,

@@ -38,7 +38,7 @@ def test_three_equal_balls_are_told_apart_by_place_and_not_by_looks() -> None:
 
 
 def test_two_that_move_alike_are_left_together() -> None:
-    moving = {"start": (0.2, 0.5), "end": (0.7, 0.5), "motion": "right"}
+    moving: dict[str, Any] = {"start": (0.2, 0.5), "end": (0.7, 0.5), "motion": "right"}
     group = by_id(make_facts(0, **moving), make_facts(1, **moving), make_facts(2, start=(0.5, 0.5)))
     text = (
         "The object is red, and it is small. It is on the left of the view to begin with. "
