@@ -245,7 +245,7 @@ def _direction(one: DrawnObject, value: str) -> bool:
 
 
 def _visibility(one: DrawnObject, value: str) -> bool:
-    first, last = np.flatnonzero(one.seen_T)[[0, -1]].tolist()
+    first, last = map(int, np.flatnonzero(one.seen_T)[[0, -1]])
     return {
         "always": bool(one.seen_T.all()),
         "hidden": not bool(one.seen_T[first : last + 1].all()),

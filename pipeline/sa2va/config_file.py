@@ -8,7 +8,7 @@ import json
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return values
 
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", TrainConfig, RunConfig)
 
 
 def with_values(config: Config, values: Mapping[str, Any], where: str, before: str = "") -> Config:
@@ -72,22 +72,22 @@ def with_values(config: Config, values: Mapping[str, Any], where: str, before: s
     Raises:
         ValueError: there is no such setting, or it cannot have the value; all names are in the message.
     """
-    known = {one.name for one in fields(config)}  # type: ignore[arg-type]
+    known = {one.name for one in fields(config)}
     types = typing.get_type_hints(type(config))
     made: dict[str, Any] = {}
     for name, value in values.items():
         full = f"{before}{name}"
         if name not in known:
             raise ValueError(f"{where}: there is no setting {full!r}; there is {', '.join(sorted(known))}")
-        inner = getattr(config, name)
-        if is_dataclass(inner):
+        inner: Any = getattr(config, name)
+        if hasattr(inner, "__dataclass_fields__"):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{where}: {full} must be a table of settings, got {value!r}")
             made[name] = with_values(inner, value, where, f"{full}.")
         else:
             made[name] = _checked(types[name], value, f"{where}: {full}")
     try:
-        return replace(config, **made)  # type: ignore[type-var]
+        return replace(config, **made)
     except ValueError as error:
         raise ValueError(f"{where}: {before}{error}") from error
 
