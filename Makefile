@@ -69,6 +69,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.loader
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.train_step
+	$(PY) -m benchmarks.ablation
 	$(PY) -m benchmarks.validation_load --quick
 	$(PY) -m benchmarks.import_quality
 	$(PY) -m benchmarks.scale --shards 1 5
