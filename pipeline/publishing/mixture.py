@@ -54,7 +54,8 @@ def check_alike(runs: Sequence[Run]) -> None:
         told = "\n  ".join([*lines[:_SHOWN], *more])
         raise ValueError(
             f"the rows of a dataset must come from one recipe, its prompts and its models, but they differ:\n  {told}\n"
-            "Run the rows of changed prompts again (pipeline.annotate --prompt-changed), or add --mix: every row then "
+            "Run the rows of changed prompts again (pipeline.annotate --prompt-changed --replay "
+            "status=kept,rejected,failed), or add --mix: every row then "
             "states its recipe, models and prompts."
         )
 

@@ -179,5 +179,5 @@ def test_the_command_compares_a_dataset_with_a_run(
 
 @pytest.mark.parametrize("given", ["nowhere", "runs"])
 def test_what_is_neither_is_told(given: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert main([str(tmp_path / given), str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert main([str(tmp_path / given), str(tmp_path / "b"), "--out", str(tmp_path / "out")]) == 2
     assert "without run.json" in caplog.text
