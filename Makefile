@@ -68,6 +68,7 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.overhead
 	$(PY) -m benchmarks.loader
 	$(PY) -m benchmarks.scoring
+	$(PY) -m benchmarks.gates
 	$(PY) -m benchmarks.train_step
 	$(PY) -m benchmarks.ablation
 	$(PY) -m benchmarks.validation_load --quick

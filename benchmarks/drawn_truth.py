@@ -245,13 +245,15 @@ def _direction(one: DrawnObject, value: str) -> bool:
 
 
 def _visibility(one: DrawnObject, value: str) -> bool:
-    first, last = map(int, np.flatnonzero(one.seen_T)[[0, -1]])
-    return {
+    shown = np.flatnonzero(one.seen_T)
+    first, last = int(shown[0]), int(shown[-1])
+    holds: dict[str, bool] = {
         "always": bool(one.seen_T.all()),
         "hidden": not bool(one.seen_T[first : last + 1].all()),
         "enters": first > 0,
         "leaves": last < len(one.seen_T) - 1,
-    }[value]
+    }
+    return holds[value]
 
 
 def _size(one: DrawnObject, value: str) -> bool:

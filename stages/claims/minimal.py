@@ -17,6 +17,7 @@ from stages.claims.short_form import phrase
 
 _MAX_CLAIMS = 4  # with more, a text is no longer short
 _PREFERRED = ("colour", "side", "direction", "rank", "order", "size", "visibility")  # of texts with as many claims
+_HARD = ("speed:", "hidden:")  # ranks that people find hard to see: only where nothing else singles the object out
 _MAX_COLOURS = 2  # of every other kind there is at most one claim
 
 
@@ -40,8 +41,9 @@ def minimal_texts(object_id: str, facts_by_object: Mapping[str, Facts]) -> list[
             ]
             single += _ranked(object_id, claims, count, facts_by_object, of_all=of_all)
             found = [text for chosen in single if (text := _minimal(object_id, chosen, facts_by_object))]
+            plain = [made for made in found if not any(one.value.startswith(_HARD) for one in made.claims)]
             if found:
-                return sorted(found, key=lambda made: [_PREFERRED.index(one.kind) for one in made.claims])
+                return sorted(plain or found, key=lambda made: [_PREFERRED.index(one.kind) for one in made.claims])
     return []
 
 

@@ -20,7 +20,7 @@ from validation_ui.settings import MAX_TEXT_CHARS, PARTS
 
 _FILE = ("video_id", "shard", "video_path", "height_px", "width_px", "frame_count", "video_fps")
 _DESCRIPTIONS = ("object_description", "scene_description", "video_description")
-_TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "contradictions", "facts", "writer")
+_TEXT = ("object_id", *_FILE, *_DESCRIPTIONS, "expression", "short_expression", "contradictions", "facts", "writer")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\s\d])")
 _OPENINGS = tuple(re.compile(start, re.I) for start in PART_STARTS)
 _OPENING_SCORE = 0.5  # added if a part begins with its usual words: as much as sharing half of a sentence's words
@@ -57,6 +57,7 @@ class Candidate:
         strata: facet (`strata.FACETS`) -> level.
         clean: the run found no contradiction between the text and the measured facts.
         alike: ids of the video's other candidates; the one that is most easily confused with this one comes first.
+        short: the run's short expression, for people to confirm or replace; None if it has none.
     """
 
     object_id: str
@@ -65,6 +66,7 @@ class Candidate:
     strata: dict[str, str]
     clean: bool
     alike: tuple[str, ...]
+    short: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def read_run(out: Folder) -> Run:
                     strata=strata.levels(row["facts"], parts, near),
                     clean=not row["contradictions"],
                     alike=tuple(strata.by_likeness(row["facts"], texts)),
+                    short=row["short_expression"],
                 )
             )
     digest = hashlib.sha256()
