@@ -17,6 +17,7 @@ from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, measured_objects
 from pipeline.run.run_json import RunInfo
+from pipeline.verification.summary import Verification
 
 # (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
 PAPER_TABLE_4 = (
@@ -88,7 +89,7 @@ from 8 frames spread over the video; the parts were checked against one another 
 {outcome_table}
 
 {totals}
-{asked}
+{verified}{asked}
 ## Beside the paper
 
 Table 4 of the paper, with this run below. Masks are those in which the object can be seen; the paper does not say
@@ -128,6 +129,20 @@ _MEASURED_LIMIT = """\
 
 _MODEL_LIMIT = """\
 - Texts that a model wrote may name what is not there. Claims against the measured facts are in `contradictions`.
+"""
+
+_VERIFIED = """
+## Do the texts single out their objects?
+
+In a line-up a judge saw all separate objects of a video under numbers, in frames chosen for the text, and said which of
+them the text means; several trials, each with other numbers. A text was kept if the judge found its object alone. The
+column `lineup` has every trial.
+
+{summary}
+
+{remarks}
+
+{tables}
 """
 
 _ASKED = """
@@ -185,7 +200,13 @@ class _Sums:
             self.unknown[name] += answers.count(None)
 
 
-def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> str:
+def card(
+    annotations: Annotations,
+    run: RunInfo,
+    stages: Sequence[str],
+    bill: Cost | None,
+    verified: Verification | None = None,
+) -> str:
     """Return the card: Markdown after the YAML header of the hub.
 
     Args:
@@ -193,6 +214,7 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         run: the content of run.json.
         stages: names of the run's stages, in their order.
         bill: what the models cost; None if none was asked.
+        verified: what the line-ups came to; None if there was none.
     """
     table = annotations.select(["status", "stage", "reason"])
     sums = _Sums()
@@ -216,6 +238,7 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         table_4=markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
+        verified=_verified(verified),
         asked=_asked(bill, run),
         measured=sums.measured,
         table_3=markdown_table(
@@ -227,6 +250,17 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         ),
         limits=(_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
         columns=markdown_table(("column", "type", "meaning"), _column_lines(arrow_schema(AnnotationRow))),
+    )
+
+
+def _verified(verified: Verification | None) -> str:
+    """Write the section on line-ups; empty if there was none."""
+    if verified is None:
+        return ""
+    return _VERIFIED.format(
+        summary=markdown_table(("", "this run"), verified.lines()),
+        remarks="\n".join(f"- {remark}" for remark in verified.remarks()),
+        tables="\n\n".join(markdown_table(head, lines) for head, *lines in verified.tables()),
     )
 
 
