@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from manifests.lineup import CatchTrial, Lineup, LineupFrame
+
 MASK_STRIDE = 4  # source frames from one annotated frame to the next
 # Name of a size -> the largest median share of the frame that it covers: a ball far off is tiny, a dog across the
 # street small, a person in full height medium.
@@ -60,6 +62,7 @@ class Reason(StrEnum):
     UNRECOGNIZABLE = "unrecognizable"  # it cannot be told what the object is
     INCONSISTENT = "inconsistent"  # its two captions are not about the same thing
     AMBIGUOUS = "ambiguous"  # the expression fits another object as well
+    NOT_FOUND = "not_found"  # the judge of the line-up found no object that the expression fits
     MARKER_LEAK = "marker_leak"  # the text speaks of how the object was shown (contour, mask, image)
     CONTRADICTED = "contradicted"  # the text says what the masks and pixels rule out
     REFUSED = "refused"  # the model would not describe it
@@ -222,6 +225,7 @@ class ShortText(_Model):
     fault: str | None = Field(description="why it is not taken; null = it passes")
     contradictions: list[Contradiction] = Field(description="claims of it that the facts rule out")
     fits: list[str] = Field(description="object_ids that its measured claims leave, by the exact listener")
+    lineup: Lineup | None = Field(default=None, description="its own line-up; null = it was not put to a judge")
 
 
 class Call(_Model):
@@ -243,6 +247,10 @@ class Call(_Model):
         default_factory=list, description="ways in which the reply differed from a plain one; a server's settings show"
     )
     fault: str | None = Field(description="why the reply could not be used; null = it was used")
+    purpose: str = Field(
+        default="describe",
+        description="what it was asked for: describe, lineup, repair (of a confused text), catch, short",
+    )
 
 
 class ManifestRow(_Model):
@@ -299,6 +307,22 @@ class AnnotationRow(ManifestRow):
     contradictions: list[Contradiction] = Field(
         default_factory=list, description="claims of `expression` that the facts rule out; empty = none found"
     )
+    repairs: list[str] = Field(
+        default_factory=list, description="what a second look mended: object, expression, lineup"
+    )
+    lineup: Lineup | None = Field(
+        default=None, description="whether `expression` singles out its object; null = not asked"
+    )
+    lineup_before: Lineup | None = Field(
+        default=None, description="that of the text before it was repaired; null = it was not repaired"
+    )
+    lineup_jpeg: bytes | None = Field(default=None, description="the frames of the first trial on one sheet, JPEG")
+    confuser_jpeg: bytes | None = Field(
+        default=None, description="the object, then the one that it was confused with at first, side by side, JPEG"
+    )
+    catch_trials: list[CatchTrial] = Field(
+        default_factory=list, description="texts of known truth that were put to the judge, to measure it"
+    )
     short_expression: str | None = Field(
         default=None, description="the shortest of `short_texts` that passes its checks, 3 to 20 words; null = none"
     )
@@ -309,7 +333,6 @@ class AnnotationRow(ManifestRow):
     negatives: list[Negative] = Field(
         default_factory=list, description="texts that differ in one claim, and fit no object or another one"
     )
-    repairs: list[str] = Field(default_factory=list, description="what a second look mended: object, expression")
     writer: str | None = Field(default=None, description="measured, or the name of the writer that asked models")
     prompt_ids: list[str] = Field(default_factory=list, description="name@sha8 of each prompt that was answered")
     calls: list[Call] = Field(default_factory=list, description="every request to a model for this row, in order")
@@ -326,3 +349,13 @@ class Row(AnnotationRow):
     scene_jpeg: bytes | None = Field(default=None, description="best frame, thin yellow contour")
     video_jpegs: list[bytes] = Field(default_factory=list, description="8 uniform frames, contour where visible")
     sibling_facts: list[Facts] = Field(default_factory=list, description="facts of `siblings`, this object's too")
+    lineup_frames: list[LineupFrame] = Field(
+        default_factory=list, description="frames to choose those of a line-up from"
+    )
+    lineup_shown: list[str] = Field(
+        default_factory=list, description="object_ids by their numbers in the question now asked"
+    )
+    lineup_times_s: list[float] = Field(
+        default_factory=list, description="times of the frames in the question now asked"
+    )
+    trial: int = Field(default=0, description="number of the trial now held: its requests have seeds of their own")

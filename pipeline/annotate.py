@@ -34,7 +34,9 @@ from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
+from pipeline.verification.summary import verify
 from pipeline.writers.measured import MeasuredWriter
+from stages.lineup_trials import LineupConfig
 from stages.sav_root import find_root, list_videos
 from stages.select_policy import STAGE as SELECT_OBJECTS
 from stages.shard import shard_names
@@ -118,11 +120,14 @@ def annotate(options: argparse.Namespace) -> int:
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
     out.write_text(NEGATIVES_FILE, negatives_json.text(annotations))
-    out.write_text("README.md", [card.card(annotations, info, order, bill)])
-    out.write_text("report.html", report.report(annotations, info, order, bill))
+    verified = verify(annotations)
+    out.write_text("README.md", [card.card(annotations, info, order, bill, verified)])
+    out.write_text("report.html", report.report(annotations, info, order, bill, verified=verified))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
     if not_taken:
         sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
+    if verified:
+        sys.stdout.write(f"\n{verified.as_text()}\n")
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(bill)}\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
@@ -186,7 +191,7 @@ def _run(
             before = f"{len(manifest) - len(todo) - not_taken} done before"
             before += f", {not_taken} left by --limit" if not_taken else ""
             logger.info("%d masklets, %s, %d workers", len(manifest), before, workers)
-            stages = graph.build(config, sav, engine.writer)
+            stages = graph.build(config, sav, engine.writer, _catch_frac(config, manifest, options.limit))
             job = ray_adapter.Job(out, stages, done, attempts, config.max_attempts)
             pools = ray_adapter.Pools(workers, config.in_flight if config.models else 0, config.rows_per_unit)
             correct = partial(progress_bar.corrected_estimate, plan) if plan else None
@@ -198,6 +203,15 @@ def _run(
         raise
     finally:
         ray_connect.disconnect()
+
+
+def _catch_frac(config: RunConfig, manifest: pa.Table, limit: int | None) -> float:
+    """Return the share of the objects that get catch trials: so that enough of those that are described have some."""
+    if config.lineup is None:
+        return 0.0
+    left_out = build_manifest.rows_left_out(manifest, limit) if limit else set()
+    described: int = _without(manifest, left_out)["status"].to_pylist().count(Status.PENDING)
+    return max(config.lineup.catch_frac, min(1.0, config.lineup.catch_least / max(1, described)))
 
 
 def _without(manifest: pa.Table, object_ids: Collection[str]) -> pa.Table:
@@ -217,11 +231,20 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     if "request" in given:
         given["request"] = tuple(given["request"])
     config = RECIPES[recipe]()
-    vlm, llm = (
-        _model(getattr(config, role), getattr(options, f"{role}_model"), options.engine or config.engine)
-        for role in ("vlm", "llm")
+    if options.lineup:
+        given["lineup"] = (config.lineup or LineupConfig()) if options.lineup == "on" else None
+    if options.judge_model and not given.get("lineup", config.lineup):
+        raise ValueError(
+            f"--judge-model (make: JUDGE_MODEL=…) is asked in line-ups, and recipe {recipe!r} has none here: give "
+            "--lineup on (make: LINEUP=on), or leave it out"
+        )
+    engine = options.engine or config.engine
+    vlm, llm, judge = (
+        _model(getattr(config, role), getattr(options, f"{role}_model"), engine) for role in ("vlm", "llm", "judge")
     )
-    return replace(config, vlm=vlm, llm=llm or vlm, **given)
+    if options.vlm_model and not options.judge_model:
+        judge = None  # the recipe's judge was chosen for the recipe's writer: without a name, the new one judges itself
+    return replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
 
 
 def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:
@@ -285,6 +308,12 @@ def parser() -> argparse.ArgumentParser:
         "--vlm-model", help="model for prompts with pictures: hub id, folder or served name, [@revision]; else recipe's"
     )
     add("--llm-model", help="model for prompts without; default the recipe's, else the VLM")
+    add("--judge-model", help="model that finds objects by their texts; default the recipe's, with --vlm-model the VLM")
+    add(
+        "--lineup",
+        choices=("on", "off"),
+        help="whether a judge must find each object by its text; default the recipe's",
+    )
     add("--in-flight", type=int, help="requests open at a time, all models and replicas together; default the recipe's")
     add(
         "--request",

@@ -21,6 +21,7 @@ from pipeline.run import resume
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from stages.render_views import RenderViews
+from stages.video.lineup_drawing import Lineup, pair
 
 _NEAR = 5  # similar ids in an error message
 _WIDTH = 120
@@ -60,7 +61,7 @@ def explain(out: Folder, sav: Folder, config: RunConfig, object_id: str) -> str:
     """
     manifest = _manifest_row(out, object_id)
     lives = _lives(out, object_id)
-    images = _draw(out, sav, config, manifest)
+    images = _draw(out, sav, config, manifest, lives[-1] if lives else None)
     lines = [object_id, "=" * len(object_id), *_manifest_lines(manifest), "", *_state_lines(manifest, lives)]
     if lives:
         lines += [*_text_lines(lives[-1]), *_facts_lines(lives[-1].facts)]
@@ -101,11 +102,11 @@ def _lives(out: Folder, object_id: str) -> list[AnnotationRow]:
     return [life for number, life in enumerate(lives) if life not in lives[:number]]
 
 
-def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow) -> _Images:
+def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow, life: AnnotationRow | None) -> _Images:
     if manifest.status is Status.REJECTED:
         return _Images(problem="select_objects rejected it, nobody was shown pictures of it")
     row = Row.model_validate(manifest.model_dump())
-    stage = RenderViews(config.views, sav)
+    stage = RenderViews(config.views, sav, lineup=config.lineup is not None)
     try:
         stage.setup()
         run_stages([stage], [row])
@@ -119,9 +120,29 @@ def _draw(out: Folder, sav: Folder, config: RunConfig, manifest: ManifestRow) ->
     folder = f"explain/{manifest.object_id.replace('/', '_')}"
     drawn = {f"{view}.jpg": getattr(row, f"{view}_jpeg") for view in _VIEWS}
     drawn |= {f"video_{number}.jpg": image for number, image in enumerate(row.video_jpegs)}
+    if life and row.lineup_frames:
+        drawn |= _lineup_images(row, life)
     for name, image in drawn.items():
         out.write_bytes(f"{folder}/{name}", image)
     return _Images({hashlib.sha256(image).hexdigest(): out.path(f"{folder}/{name}") for name, image in drawn.items()})
+
+
+def _lineup_images(row: Row, life: AnnotationRow) -> dict[str, bytes]:
+    """Draw what the judge was shown, and the two objects that a repair was shown, by name of the file."""
+    texts = {"before": life.lineup_before, "lineup": life.lineup}
+    texts |= {f"catch_{catch.kind}": catch.lineup for catch in life.catch_trials}
+    drawn: dict[str, bytes] = {}
+    for name, held in texts.items():
+        frames = [frame for frame in row.lineup_frames if held and frame.time_s in held.times_s]
+        for number, trial in enumerate(held.trials if held else ()):
+            for heat, asked in enumerate(trial.heats):
+                images = Lineup(frames, sorted(asked.shown)).numbered(asked.shown)
+                drawn |= {f"{name}_{number}_{heat}_{at}.jpg": image for at, image in enumerate(images)}
+    shown = {name for frame in row.lineup_frames for name in frame.masks}
+    if life.lineup_before and life.lineup_before.runner_up in shown and row.object_id in shown:
+        one, other, _ = pair(row.lineup_frames, row.object_id, life.lineup_before.runner_up)
+        drawn |= {"pair_0.jpg": one, "pair_1.jpg": other}
+    return drawn
 
 
 # ---- writing the text ----
@@ -176,6 +197,11 @@ def _text_lines(row: AnnotationRow) -> Iterator[str]:
     yield from _pair("repaired", ", ".join(row.repairs))
     for one in row.contradictions:
         yield from _pair("contradicts", f"{one.kind}: {one.claim!r}, but measured: {one.measured}")
+    for name, held in (("before", row.lineup_before), ("line-up", row.lineup)):
+        if held:
+            trials = "; ".join(", ".join(trial.picked) or "none" for trial in held.trials)
+            yield from _pair(name, f"{held.decision} by {held.judge}: {trials or 'nobody was asked'}")
+            yield from _pair("", held.expression if name == "before" else None)
 
 
 def _facts_lines(facts: Facts | None) -> Iterator[str]:

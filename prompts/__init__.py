@@ -16,7 +16,7 @@ the same image first have the same `[system]`, and prompts without images name t
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,7 +26,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from manifests.expression import PROMPT_VALUES, noun_of
-from manifests.schema import Contradiction, Row
+from manifests.schema import Contradiction, Facts, Row
+from prompts.differences import differences
 from prompts.replies import REPLIES
 
 R = TypeVar("R", bound=BaseModel)
@@ -111,7 +112,10 @@ def values_of(row: Row) -> dict[str, str]:
         "video_description": row.video_description,
         "expression": row.expression,
         "contradictions": "\n".join(map(_contradiction_line, row.contradictions)) or None,
-        "video_times": ", ".join(_filled("moment", time_s=f"{time_s:.1f}") for time_s in row.video_times_s) or None,
+        "video_times": _times(row.video_times_s),
+        "lineup_times": _times(row.lineup_times_s),
+        "lineup_count": str(len(row.lineup_shown)) if row.lineup_shown else None,
+        **_confusion(row),
         "part_note": _part_note(row),
         "others": "\n".join(_other_lines(row)) or _filled("no_other"),
     }
@@ -119,11 +123,14 @@ def values_of(row: Row) -> dict[str, str]:
 
 
 _LABEL = "label"  # the section of values.txt for what an annotator called the object
-
+_DIFFER = tuple(f"differ_{fact}" for fact in ("colours", "first", "last", "size", "growth", "motion", "sight"))
 # placeholder -> the sections of values.txt that its value is made of
 _SECTIONS_OF = {
     "contradictions": ("wrong",),
     "video_times": ("moment",),
+    "lineup_times": ("moment",),
+    "confuser": ("other", "motion", "two_colours", "no_colour"),
+    "differences": (*_DIFFER, "no_difference"),
     "part_note": ("part", "whole"),
     "others": ("other", "motion", "no_other", "two_colours", "no_colour"),
 }
@@ -144,21 +151,43 @@ def _part_note(row: Row) -> str:
     return f"{note}\n{_filled(_LABEL, label=noun_of(row.source_label))}" if row.source_label else note
 
 
+def _times(times_s: Sequence[float]) -> str | None:
+    return ", ".join(_filled("moment", time_s=f"{time_s:.1f}") for time_s in times_s) or None
+
+
 def _contradiction_line(found: Contradiction) -> str:
     return _filled("wrong", kind=found.kind, claim=found.claim, measured=found.measured)
 
 
 def _other_lines(row: Row) -> Iterator[str]:
-    """Yield a line for every other object of the video; it leaves out what is not known of the object."""
-    for facts in row.sibling_facts:
-        if facts.object_id != row.object_id:
-            names = [colour.name for colour in facts.colours[:2]] if facts.colours_known else []
-            colours = _filled("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
-            yield _filled(
-                "other",
-                object_id=facts.object_id,
-                colours=colours or _filled("no_colour"),
-                size=facts.size,
-                place=facts.place_start,
-                motion=_filled("motion", motion=facts.motion) if facts.motion_known else "",
-            )
+    """Yield a line for every other object of the video."""
+    return (_other_line(facts) for facts in row.sibling_facts if facts.object_id != row.object_id)
+
+
+def _other_line(facts: Facts) -> str:
+    """Return a line about an object; it leaves out what is not known of the object."""
+    names = [colour.name for colour in facts.colours[:2]] if facts.colours_known else []
+    colours = _filled("two_colours", first=names[0], second=names[1]) if len(names) == 2 else "".join(names)
+    return _filled(
+        "other",
+        object_id=facts.object_id,
+        colours=colours or _filled("no_colour"),
+        size=facts.size,
+        place=facts.place_start,
+        motion=_filled("motion", motion=facts.motion) if facts.motion_known else "",
+    )
+
+
+def _confusion(row: Row) -> dict[str, str | None]:
+    """Return what a repair is told of the object that a text was confused with; nothing if there is none."""
+    confuser = row.lineup.runner_up if row.lineup else None
+    other = next((facts for facts in row.sibling_facts if facts.object_id == confuser), None)
+    if row.lineup is None or row.facts is None or other is None:
+        return {}
+    said = [heat.evidence for trial in row.lineup.trials for heat in trial.heats if confuser in heat.picked]
+    lines = (_filled(each.section, own=each.own, other=each.other) for each in differences(row.facts, other))
+    return {
+        "confuser": _other_line(other),
+        "differences": "\n".join(lines) or _filled("no_difference"),
+        "evidence": said[0] if said else None,
+    }

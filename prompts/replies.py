@@ -51,6 +51,10 @@ def _check_id_count(ids: list[str]) -> list[str]:
     return ids
 
 
+def _once_each(numbers: list[int]) -> list[int]:
+    return sorted(set(numbers))
+
+
 def _check_short_length(text: str) -> str:
     if len(text) > _MAX_SHORT_CHARS:
         raise ValueError(f"must have at most {_MAX_SHORT_CHARS} characters, has {len(text)}")
@@ -130,6 +134,15 @@ class Expression(Reply):
     )
 
 
+class Pick(Reply):
+    """Which of the numbered objects a text means; the evidence comes before the answer."""
+
+    evidence: Note = Field(description="for each object that may be meant: its number, what fits and what does not")
+    numbers: Annotated[list[Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]], AfterValidator(_once_each)] = Field(
+        description="the number of the object that the text fits; several if it fits them equally; empty if none"
+    )
+
+
 class Shortenings(Reply):
     """Short texts for the same object, the shortest first."""
 
@@ -147,5 +160,9 @@ REPLIES: dict[str, type[Reply]] = {
     "describe_video": Video,
     "compose_expression": Expression,
     "repair_expression": Expression,
+    "lineup": Pick,
+    "repair_lineup": Expression,
     "shorten_expression": Shortenings,
 }
+
+JUDGED = ("lineup",)  # prompts that are sent to the judge, and not to the models that write

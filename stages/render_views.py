@@ -19,13 +19,13 @@ from manifests.schema import MASK_STRIDE, Reason, Row
 from stages import facts
 from stages.base import Result, Stage
 from stages.video.camera import CameraTracker
-from stages.video.colour import ColourSampler
 from stages.video.frames import Frame, probe, walk
-from stages.video.images import BgrImage, bounded, fit, shrink_mask
+from stages.video.images import bounded, fit, shrink_mask
+from stages.video.lineup_frames import LineupFrames
 from stages.video.masklets import VideoObject, load_objects, union_mask
 from stages.video.source_file import readable
-from stages.video.twins import TwinWatch
-from stages.video.views import ObjectViews, ViewConfig, uniform_indices
+from stages.video.subject import Subject
+from stages.video.views import ViewConfig, uniform_indices
 
 _CAMERA_LONG_PX = 320  # long side of the frames that the camera is tracked in: it needs no more, and this saves time
 
@@ -37,12 +37,13 @@ class RenderViews(Stage):
     reads = ("object_id", "video_path", "siblings", "areas_px", "frame_count", "height_px", "width_px")
     writes = (
         *("crop_jpeg", "masked_jpeg", "scene_jpeg", "video_jpegs", "video_times_s", "preview_jpeg"),
-        *("facts", "sibling_facts"),
+        *("facts", "sibling_facts", "lineup_frames"),
     )
     by_video = True
 
-    def __init__(self, config: ViewConfig, sav: Folder) -> None:
+    def __init__(self, config: ViewConfig, sav: Folder, *, lineup: bool = False) -> None:
         self.config, self.sav = config, sav
+        self.lineup = lineup  # True if verify_lineup follows, which needs frames of its own
 
     def process(self, rows: Sequence[Row]) -> list[Result]:
         """Decode the video that all `rows` are of and return an update for every row; see `Stage.process`."""
@@ -56,13 +57,19 @@ class RenderViews(Stage):
         drawn_ids = {other.object_id for other in rows}
         ids = dict.fromkeys([*row.siblings, *drawn_ids])
         subjects = [
-            _Subject(video_object, self.config if video_object.object_id in drawn_ids else None)
+            Subject(video_object, self.config if video_object.object_id in drawn_ids else None)
             for video_object in load_objects(self.sav, row.video_path, ids)
         ]
         with readable(row.video_path, Reason.DECODE_ERROR):
             video = self.sav.media(row.video_path)
         times = probe(video, row.video_path).times
-        camera, decoded_frames = self._decode(row, video, subjects)
+        lineup = LineupFrames(
+            [subject.object for subject in subjects],
+            [other.object_id for other in rows] if self.lineup else [],
+            uniform_indices(len(row.areas_px), self.config.frames),
+            self.config.lineup_long_px,
+        )
+        camera, decoded_frames = self._decode(row, video, subjects, lineup)
         for frames, words in ((decoded_frames, "frames decode"), (len(times.start_s), "frames are there")):
             if frames != row.frame_count:
                 detail = f"{row.video_path}: {frames} {words}, its index says {row.frame_count}"
@@ -85,9 +92,20 @@ class RenderViews(Stage):
             "video_times_s": times.annotated_s[indices].round(3).tolist(),
             "sibling_facts": [facts_of[object_id] for object_id in row.siblings],
         }
-        return [{**shared, **views[other.object_id].columns(), "facts": facts_of[other.object_id]} for other in rows]
+        of_each = lineup.of_each(times.annotated_s.round(3).tolist())
+        return [
+            {
+                **shared,
+                **views[each.object_id].columns(),
+                "facts": facts_of[each.object_id],
+                "lineup_frames": of_each.get(each.object_id, []),
+            }
+            for each in rows
+        ]
 
-    def _decode(self, row: Row, video: Path | BinaryIO, subjects: Sequence["_Subject"]) -> tuple[CameraTracker, int]:
+    def _decode(
+        self, row: Row, video: Path | BinaryIO, subjects: Sequence[Subject], lineup: LineupFrames
+    ) -> tuple[CameraTracker, int]:
         """Pass the frames on to all subjects; return the tracker of the camera and the number of frames decoded."""
         entries = len(row.areas_px)
         slots = {index: slot for slot, index in enumerate(uniform_indices(entries, self.config.frames))}
@@ -104,14 +122,17 @@ class RenderViews(Stage):
                 if between or index >= entries:
                     continue
                 futures.append(tracker.submit(_track_camera, camera, frame.grey(_CAMERA_LONG_PX), objects, index))
-                if index in slots or index in best:
-                    futures.append(drawer.submit(self._draw, frame, index, slots.get(index), subjects))
+                if index in slots or index in best or index in lineup.wanted:
+                    futures.append(drawer.submit(self._draw, frame, index, slots.get(index), subjects, lineup))
             for future in futures:
                 future.result()
         return camera, decoded_frames
 
-    def _draw(self, frame: Frame, index: int, slot: int | None, subjects: Sequence["_Subject"]) -> None:
+    def _draw(
+        self, frame: Frame, index: int, slot: int | None, subjects: Sequence[Subject], lineup: LineupFrames
+    ) -> None:
         full_HW3 = frame.bgr()
+        lineup.add(full_HW3, index)
         small_HW3 = bounded(full_HW3, self.config.video_long_px)
         masked_HW = shrink_mask(union_mask([one.object for one in subjects], index), small_HW3.shape[1::-1]) > 0
         for subject in subjects:
@@ -124,26 +145,3 @@ def _track_camera(
 ) -> None:
     size = (grey_HW.shape[1], grey_HW.shape[0])
     camera.add(grey_HW, lambda: shrink_mask(union_mask(objects, index), size))
-
-
-class _Subject:
-    """An object while its video is decoded: the colours of all objects are measured, those of the batch are drawn."""
-
-    def __init__(self, video_object: VideoObject, config: ViewConfig | None) -> None:
-        self.object = video_object
-        self.colours, self.twins = ColourSampler(), TwinWatch()
-        self.views = None if config is None else ObjectViews(config)
-
-    def add(
-        self, full_HW3: BgrImage, small_HW3: BgrImage, all_HW: NDArray[np.bool_], index: int, slot: int | None
-    ) -> None:
-        """Measure and draw the object in an annotated frame: its best one, a uniform one (`slot`), or both."""
-        best = index == self.object.best_index
-        mask_HW = self.object.mask(index)
-        small_HW = shrink_mask(mask_HW, (small_HW3.shape[1], small_HW3.shape[0]))
-        self.colours.add(small_HW3, small_HW > 0, best=best)
-        self.twins.add(small_HW3, small_HW > 0, all_HW)
-        if self.views and slot is not None:
-            self.views.add_uniform(small_HW3, small_HW, slot)
-        if self.views and best:
-            self.views.add_best(full_HW3, mask_HW, self.object.track.boxes_px[index])

@@ -6,7 +6,7 @@ facts and asks no model; `pipeline/writers/model_writer.py` sends prompt and ima
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -21,6 +21,14 @@ R = TypeVar("R", bound=BaseModel)
 
 # Errors of a writer that reject the row instead of letting it fail: as every attempt ended so, another run would too.
 NO_ANSWER = (Reason.REFUSED, Reason.MARKER_LEAK)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The name by which a model is asked for, and its commit or revision; "" if the endpoint does not tell it."""
+
+    name: str
+    revision: str
 
 
 class Writer(Protocol):
@@ -49,6 +57,18 @@ class Writer(Protocol):
             FatalError: the engine is gone.
         """
         ...
+
+
+class JudgeWriter(Writer, Protocol):
+    """A writer that also answers the questions of a line-up.
+
+    Attributes:
+        judge: the model that answers them.
+        looks: whether it looks at images; if not, none are drawn for it, and one trial is as good as several.
+    """
+
+    judge: Model
+    looks: bool
 
 
 class WriterStage(AsyncStage):

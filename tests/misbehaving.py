@@ -39,6 +39,7 @@ TEXTS = {
     "describe_scene": "It is in a garden beside a low wooden bench.",
     "describe_video": "It sniffs at the ground, lifts its head, and goes on sniffing.",
     "expression": EXPRESSION,
+    "evidence": "1 fits best.",
 }
 
 

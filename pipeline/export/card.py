@@ -16,6 +16,7 @@ from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, measured_objects
 from pipeline.run.run_json import RunInfo
+from pipeline.verification.summary import Verification
 
 # (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
 PAPER_TABLE_4 = (
@@ -96,7 +97,7 @@ from 8 frames spread over the video; the parts were checked against one another 
 {outcome_table}
 
 {totals}
-{asked}
+{verified}{asked}
 ## Beside the paper
 
 Table 4 of the paper, with this run below. Masks are those in which the object can be seen; the paper does not say
@@ -139,6 +140,20 @@ _MEASURED_LIMIT = """\
 
 _MODEL_LIMIT = """\
 - Texts that a model wrote may name what is not there. Claims against the measured facts are in `contradictions`.
+"""
+
+_VERIFIED = """
+## Do the texts single out their objects?
+
+In a line-up a judge saw all separate objects of a video under numbers, in frames chosen for the text, and said which of
+them the text means; several trials, each with other numbers. A text was kept if the judge found its object alone. The
+column `lineup` has every trial.
+
+{summary}
+
+{remarks}
+
+{tables}
 """
 
 _ASKED = """
@@ -196,7 +211,13 @@ class _Sums:
             self.unknown[name] += answers.count(None)
 
 
-def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> str:
+def card(
+    annotations: Annotations,
+    run: RunInfo,
+    stages: Sequence[str],
+    bill: Cost | None,
+    verified: Verification | None = None,
+) -> str:
     """Return the card: Markdown after the YAML header of the hub.
 
     Args:
@@ -204,11 +225,18 @@ def card(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Co
         run: the content of run.json.
         stages: names of the run's stages, in their order.
         bill: what the models cost; None if none was asked.
+        verified: what the line-ups came to; None if there was none.
     """
-    return (HEAD + _FILES + BODY).format(**values(annotations, run, stages, bill))
+    return (HEAD + _FILES + BODY).format(**values(annotations, run, stages, bill, verified))
 
 
-def values(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: Cost | None) -> dict[str, object]:
+def values(
+    annotations: Annotations,
+    run: RunInfo,
+    stages: Sequence[str],
+    bill: Cost | None,
+    verified: Verification | None = None,
+) -> dict[str, object]:
     """Return what the placeholders of HEAD and BODY stand for; the arguments are those of `card`."""
     counted = outcomes.count_parts(annotations.tables(["status", "stage", "reason"]))
     rows = sum(outcome.rows for outcome in counted)
@@ -235,6 +263,7 @@ def values(annotations: Annotations, run: RunInfo, stages: Sequence[str], bill: 
         "table_4": markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
+        "verified": _verified(verified),
         "asked": _asked(bill, run),
         "measured": sums.measured,
         "table_3": markdown_table(
@@ -257,6 +286,17 @@ def figures(annotations: Annotations) -> list[tuple[str, str]]:
     names = ("videos with kept objects", "kept objects", "expressions", "masks", "mean words")
     shares = [(name, _share(sums.having[name], sums.unknown[name], sums.measured)) for name, _, _ in PROPERTIES]
     return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
+
+
+def _verified(verified: Verification | None) -> str:
+    """Write the section on line-ups; empty if there was none."""
+    if verified is None:
+        return ""
+    return _VERIFIED.format(
+        summary=markdown_table(("", "this run"), verified.lines()),
+        remarks="\n".join(f"- {remark}" for remark in verified.remarks()),
+        tables="\n\n".join(markdown_table(head, lines) for head, *lines in verified.tables()),
+    )
 
 
 def _asked(bill: Cost | None, run: RunInfo) -> str:

@@ -21,6 +21,8 @@ from pipeline.run.run_json import EngineInfo, RunInfo
 
 _REPAIR = "repair_"  # names of the prompts that repair a text begin so
 _HOUR_S = 3600
+# Call.purpose -> its line in the bill
+_PURPOSES = {"lineup": "line-up", "catch": "catch trials", "repair": "line-up repair", "short": "line-up, short"}
 
 PROMPT_HEAD = ("prompt", "requests", "for a reply", "tokens in", "tokens out", "share")
 ENDED_HEAD = ("where the tokens went", "objects", "tokens", "share", "an object")
@@ -95,6 +97,7 @@ class Cost:
     prompts: tuple[PromptCost, ...]  # in the order of the stages
     ended: tuple[Ended, ...]  # kept rows first, then by tokens
     repair: Repair
+    purposes: dict[str, Spent]  # by Call.purpose; describe holds the rest
     forms: Forms
     kept: int
     seconds_s: float  # time that the engine was held; of the whole run if that is unknown
@@ -123,6 +126,7 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
     senders_gone: set[int] = set()  # requests that were found in replies/, but that no row sent
     total: dict[str, Spent] = defaultdict(Spent)
     by_prompt: dict[tuple[str, str, str], Spent] = defaultdict(Spent)
+    by_purpose: dict[str, Spent] = defaultdict(Spent)
     by_end: dict[tuple[str, str | None, str | None], Spent] = defaultdict(Spent)
     rows: Counter[tuple[str, str | None, str | None]] = Counter()
     forms: Counter[str] = Counter()
@@ -144,6 +148,7 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
             if call["stored"]:
                 senders_gone.add(key)
             total["paid"] += one
+            by_purpose[call["purpose"]] += one
             forms.update(call["forms"])
             unusual += bool(call["forms"])
             by_end[end] += one
@@ -165,6 +170,7 @@ def cost(annotations: Annotations, info: RunInfo) -> Cost | None:
             )
         ),
         repair=Repair(total["looked again"].requests, total["saved"].requests, total["repair"]),
+        purposes=dict(by_purpose),
         forms=Forms(unusual, tuple(forms.most_common())),
         kept=sum(count for end, count in rows.items() if end[0] == Status.KEPT),
         seconds_s=engine["seconds"] if engine else info["seconds"],
@@ -218,6 +224,9 @@ def summary(bill: Cost) -> list[tuple[str, str]]:
         per_saved = f", {repair.spent.tokens / repair.saved:,.0f} for each saved" if repair.saved else ""
         spent = f"{repair.spent.tokens:,} tokens ({_share(repair.spent, bill.paid)}){per_saved}"
         lines.append(("repair", f"{repair.saved:,} of {repair.asked:,} objects saved; {spent}"))
+    for purpose, name in _PURPOSES.items():
+        if of := bill.purposes.get(purpose):
+            lines.append((name, f"{of.requests:,} requests, {of.tokens:,} tokens ({_share(of, bill.paid)})"))
     return lines
 
 

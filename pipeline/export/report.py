@@ -18,6 +18,7 @@ from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
+from pipeline.verification.summary import Verification
 
 MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
 MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
@@ -28,6 +29,7 @@ _COLUMNS = (
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
     *("caption_crop", "caption_masked", "verdict", "conflict"),
     *("object_description", "scene_description", "video_description", "expression", "contradictions", "repairs"),
+    *("lineup", "lineup_before", "catch_trials"),
     *("writer", "prompt_ids", "calls", "seconds_s"),
 )
 _CALL_NUMBERS = ("temperature", "seed", "tokens_in", "tokens_cached", "tokens_out", "seconds_s", "resent")
@@ -40,6 +42,7 @@ def report(
     stages: Sequence[str],
     bill: Cost | None,
     *,
+    verified: Verification | None = None,
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
 ) -> Iterator[str]:
@@ -50,6 +53,7 @@ def report(
         run: the content of run.json.
         stages: names of the run's stages, in their order.
         bill: what the models cost; None if none was asked.
+        verified: what the line-ups came to; None if there was none.
         max_objects: most objects to list, kept ones first; of more, so many are chosen evenly, and the page says so.
         max_previews: most objects to show an image of, chosen in the same way.
     """
@@ -71,6 +75,8 @@ def report(
             "summary": summary(bill),
             "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
         },
+        "verified": verified
+        and {"summary": verified.lines(), "remarks": verified.remarks(), "tables": verified.tables()},
         "call_numbers": _CALL_NUMBERS,
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
     }
@@ -95,15 +101,28 @@ def _rows(
     annotations: Annotations, listed: Indices, shown_rows: set[int], names: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows to list, in order; add to `names` the prompts and models that their calls name."""
+    lineup, confuser = annotations.valid("lineup_jpeg"), annotations.valid("confuser_jpeg")
     for index, row in zip(listed, annotations.rows(_COLUMNS, listed), strict=True):
         row["preview"] = int(index) if int(index) in shown_rows else None
+        row["has_lineup"], row["has_confuser"] = bool(lineup[index]), bool(confuser[index])
         row["calls"] = [_call(call, names) for call in row["calls"]]
+        row["catch_trials"] = [_catch(catch) for catch in row["catch_trials"]]
         yield row
 
 
+def _catch(catch: dict[str, Any]) -> dict[str, Any]:
+    """Shorten a catch trial to what the page tells of it."""
+    held = catch["lineup"]
+    ended = {"trials": len(held["trials"]), "pick_rate": held["pick_rate"], "decision": held["decision"]}
+    return {"kind": catch["kind"], "expression": held["expression"], "truth": catch["truth"], **ended}
+
+
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:
-    for index, row in zip(shown, annotations.rows(["preview_jpeg"], shown), strict=True):
-        yield image_block(f"preview-{index}", row["preview_jpeg"])
+    columns = ("preview_jpeg", "lineup_jpeg", "confuser_jpeg")
+    for index, row in zip(shown, annotations.rows(columns, shown), strict=True):
+        for column in columns:
+            if row[column]:
+                yield image_block(f"{column.removesuffix('_jpeg')}-{index}", row[column])
 
 
 def kept_first(indices: Indices, kept: np.ndarray[tuple[int], np.dtype[np.bool_]], limit: int) -> Indices:

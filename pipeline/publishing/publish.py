@@ -24,6 +24,7 @@ from pipeline.publishing.mixture import check_alike, differences
 from pipeline.publishing.negatives import join_negatives
 from pipeline.publishing.parts import MAX_BYTES, PartWriter
 from pipeline.publishing.runs import Run, joined_info, joined_stages
+from pipeline.verification.summary import verify
 
 _KEPT_GROUP, _OTHER_GROUP = 500, 1_000  # rows of a row group: 20 MB with views, 2 MB without
 _BATCH_ROWS = 500
@@ -114,7 +115,7 @@ def publish(given: Sequence[Run], settings: Settings, say: Callable[[str], None]
         (root / "LICENSE").write_text(licence(), encoding="utf-8")
         versions = f"{info['versions'].get('refsav', 'unknown')}, commit {info['git_commit']}"
         (root / "NOTICE").write_text(notice(info["models"], versions), encoding="utf-8")
-        values = card.values(rows, info, stages, cost.cost(rows, info))
+        values = card.values(rows, info, stages, cost.cost(rows, info), verify(rows))
         others = [(TRAIN_FILE, "the kept rows for the official Sa2VA training code"), *_OTHERS]
         text = dataset_card.dataset_card(
             values,

@@ -14,27 +14,33 @@ from stages.check_facts import CheckFacts
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
+from stages.lineup_trials import LineupConfig
 from stages.make_negatives import MakeNegatives
 from stages.render_views import RenderViews
 from stages.repair_expression import RepairExpression
+from stages.repair_lineup import RepairLineup
 from stages.repair_object import RepairObject
 from stages.shorten_expression import ShortenExpression
-from stages.writer import Writer, WriterStage
+from stages.verify_lineup import VerifyLineup
+from stages.verify_short import VerifyShort
+from stages.writer import JudgeWriter, WriterStage
 
 
-def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
+def build(config: RunConfig, sav: Folder, writer: JudgeWriter, catch_frac: float = 0.0) -> list[Stage]:
     """Make the stages of a run, configured but not set up.
 
-    The order is that of the Sa2VA paper (section 3.3, figure 3); facts and repair are ours. `select_objects` is
-    not among them: it runs once for each video, when the manifest is built.
+    The order is that of the Sa2VA paper (section 3.3, figure 3); facts, line-up and repair are ours. `select_objects`
+    is not among them: it runs once for each video, when the manifest is built.
 
     Args:
         config: settings of the run.
         sav: SAV_ROOT, where the stages find the videos.
         writer: answers the prompts of the stages.
+        catch_frac: share of the objects whose catch trials measure the judge of the line-up.
     """
+    lineup = config.lineup
     return [
-        RenderViews(config.views, sav),
+        RenderViews(config.views, sav, lineup=lineup is not None),
         CaptionObject(writer),
         CheckConsistency(writer, repair=config.repair),
         *([RepairObject(writer)] if config.repair else []),
@@ -43,7 +49,10 @@ def build(config: RunConfig, sav: Folder, writer: Writer) -> list[Stage]:
         ComposeExpression(writer),
         CheckFacts("repair" if config.repair else config.on_contradiction, writer.pool),
         *([RepairExpression(writer, config.on_contradiction)] if config.repair else []),
+        *([VerifyLineup(writer, lineup, repair=config.repair, catch_frac=catch_frac)] if lineup else []),
+        *([RepairLineup(writer, lineup)] if lineup and config.repair else []),
         *([ShortenExpression(writer)] if config.short or not config.models else []),
+        *([VerifyShort(writer, lineup)] if lineup and config.short else []),
         MakeNegatives(writer.pool),
     ]
 
@@ -72,5 +81,6 @@ def check(stages: Sequence[Stage]) -> None:
 @cache
 def prompts_by_stage() -> dict[str, tuple[str, ...]]:
     """Return the names of the prompts that a stage may ask, by the name of the stage, for all stages that ask any."""
-    stages = build(RunConfig(recipe="every stage", repair=True, short=True), Folder("."), MeasuredWriter())
+    every = RunConfig(recipe="every stage", repair=True, lineup=LineupConfig(), short=True)
+    stages = build(every, Folder("."), MeasuredWriter())
     return {stage.name: stage.asks for stage in stages if isinstance(stage, WriterStage)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from pipeline.run.recipes import TOKENS_PER_LINEUP
 from pipeline.run.run_config import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 _BAR_PERIOD_S, _LOG_PERIOD_S = 0.5, 30.0
 _HOUR_S = 3600
 _STAGES_ASK = 6  # requests for an object without a repair: two captions, consistency, scene, video, expression
+_LINEUP_ASKS = 3  # two trials, more where they disagree, and its part of the catch trials: the recipe's figure
+_SHORT_ASKS = 2  # the trials of a short text
 _CORRECT_FRAC = 0.05  # share of the rows after which their figures replace the first estimate
 
 
@@ -127,12 +130,17 @@ def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
         config: settings of a run that asks models.
         rows: number of pending objects.
     """
-    models = [model for role, model in config.models.items() if role == "vlm" or model != config.vlm]
-    figures = {
-        model.tokens_per_object for model in models
-    }  # if the recipe has one model for both roles, its figure covers both
+    writers = [config.models[role] for role in ("vlm", "llm") if role == "vlm" or config.llm != config.vlm]
+    # if the recipe has one model for both roles, its figure covers both
+    figures = [*{model.tokens_per_object for model in writers}]
+    requests = _STAGES_ASK + config.short
+    if config.lineup:
+        questions = _LINEUP_ASKS + _SHORT_ASKS * config.short
+        stated = config.judge.tokens_per_object if config.judge else TOKENS_PER_LINEUP
+        figures.append((round(stated[0] * questions / _LINEUP_ASKS), round(stated[1] * questions / _LINEUP_ASKS)))
+        requests += questions
     tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
-    return RunEstimate(rows, _STAGES_ASK * rows, tokens_in * rows, tokens_out * rows)
+    return RunEstimate(rows, requests * rows, tokens_in * rows, tokens_out * rows)
 
 
 def estimate_h(plan: RunEstimate, in_flight: int, seconds_s: float, tokens_out: int) -> float:

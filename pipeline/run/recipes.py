@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.engines.models import EngineModel
 from pipeline.run.run_config import RunConfig
+from stages.lineup_trials import LineupConfig
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 
@@ -21,12 +22,16 @@ _COMMON: dict[str, Any] = {
 # The views have at most one megapixel. Qwen3-VL's own limit is 16, for which vLLM would reserve memory.
 _QWEN3_VL = _COMMON | {"mm_processor_kwargs": {"size": {"shortest_edge": 256**2, "longest_edge": 1024**2}}}
 
+# Gemma 4 enlarges or reduces an image to the tokens it is given; with 140 of them, 640 x 360 becomes 720 x 384.
+_GEMMA_4 = _COMMON | {"mm_processor_kwargs": {"max_soft_tokens": 140}}
+
 TOKENS_PER_OBJECT = (6_100, 610)  # in and out, for a model without figures of its own: those of `modern`
+TOKENS_PER_LINEUP = (5_500, 330)  # of an object's line-ups, where the model that writes is the judge as well
 
 
 def demo() -> RunConfig:
     """Return settings for the drawn demo shard: few videos with many objects, all of them in one report."""
-    return RunConfig(recipe="demo", rows_per_unit=1)
+    return RunConfig(recipe="demo", rows_per_unit=1, lineup=LineupConfig())
 
 
 def paper() -> RunConfig:
@@ -63,7 +68,7 @@ def paper() -> RunConfig:
 
 
 def modern() -> RunConfig:
-    """Return one open model for both roles, on one GPU of 80 GB or more of them."""
+    """Return one open model that writes, and one of another family that judges, on two GPUs of 80 GB or more."""
     model = EngineModel(
         model="Qwen/Qwen3-VL-30B-A3B-Instruct",
         gpu_memory_gib=70,
@@ -72,7 +77,24 @@ def modern() -> RunConfig:
         tokens_per_object=TOKENS_PER_OBJECT,
         engine_kwargs=_QWEN3_VL,
     )
-    return RunConfig(recipe="modern", in_flight=256, vlm=model, llm=model, repair=True, on_contradiction="reject")
+    judge = EngineModel(
+        model="google/gemma-4-26B-A4B-it",
+        gpu_memory_gib=64,
+        context_tokens=8192,
+        max_replicas=4,
+        tokens_per_object=(3_700, 330),
+        engine_kwargs=_GEMMA_4,
+    )
+    return RunConfig(
+        recipe="modern",
+        in_flight=256,
+        vlm=model,
+        llm=model,
+        judge=judge,
+        lineup=LineupConfig(),
+        repair=True,
+        on_contradiction="reject",
+    )
 
 
 def moe() -> RunConfig:
@@ -85,7 +107,15 @@ def moe() -> RunConfig:
         tokens_per_object=TOKENS_PER_OBJECT,
         engine_kwargs=_QWEN3_VL | {"default_chat_template_kwargs": {"enable_thinking": False}},
     )
-    return RunConfig(recipe="moe", in_flight=256, vlm=model, llm=model, repair=True, on_contradiction="reject")
+    return RunConfig(
+        recipe="moe",
+        in_flight=256,
+        vlm=model,
+        llm=model,
+        lineup=LineupConfig(),
+        repair=True,
+        on_contradiction="reject",
+    )
 
 
 def medium() -> RunConfig:
@@ -98,7 +128,15 @@ def medium() -> RunConfig:
         tokens_per_object=TOKENS_PER_OBJECT,
         engine_kwargs=_QWEN3_VL,
     )
-    return RunConfig(recipe="medium", in_flight=128, vlm=model, llm=model, repair=True, on_contradiction="reject")
+    return RunConfig(
+        recipe="medium",
+        in_flight=128,
+        vlm=model,
+        llm=model,
+        lineup=LineupConfig(),
+        repair=True,
+        on_contradiction="reject",
+    )
 
 
 def small() -> RunConfig:
@@ -113,9 +151,11 @@ def small() -> RunConfig:
     return RunConfig(
         recipe="small",
         in_flight=4,
-        views=ViewConfig(scene_long_px=768, video_long_px=448, crop_long_px=512),  # half the tokens, for a CPU
+        # half the tokens, for a CPU
+        views=ViewConfig(scene_long_px=768, video_long_px=448, crop_long_px=512, lineup_long_px=448),
         vlm=model,
         llm=model,
+        lineup=LineupConfig(),
         repair=True,
         on_contradiction="report",
     )

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from pipeline.engines.dialect import RequestFields, parse_fields
 from pipeline.engines.models import EngineModel, Sampling
+from stages.lineup_trials import LineupConfig
 from stages.select_objects import SelectConfig
 from stages.video.views import ViewConfig
 
@@ -23,6 +24,8 @@ class RunConfig:
     engine_url: str | None = None  # base URL for ENGINE=http, ends in /v1
     vlm: EngineModel | None = None  # asked with images; the measured engine needs none
     llm: EngineModel | None = None  # asked with text alone; may be the same as `vlm`
+    judge: EngineModel | None = None  # asked in line-ups, best of another family; None = `vlm`, which judges itself
+    lineup: LineupConfig | None = None  # None = texts are not put to a judge
     sampling: Sampling = field(default_factory=Sampling)
     repair: bool = False  # ask once more where texts contradict, else drop the object (paper, section 3.3)
     on_contradiction: Literal["report", "reject"] = "reject"  # what to do if facts contradict a text
@@ -35,10 +38,10 @@ class RunConfig:
 
     @property
     def models(self) -> dict[str, EngineModel]:
-        """Return the models that are asked, by role (`vlm`, `llm`); empty if none is asked."""
+        """Return the models that are asked, by role (`vlm`, `llm`, `judge`); empty if none is asked."""
         if self.engine == "measured" or not self.vlm or not self.llm:
             return {}
-        return {"vlm": self.vlm, "llm": self.llm}
+        return {"vlm": self.vlm, "llm": self.llm} | ({"judge": self.judge or self.vlm} if self.lineup else {})
 
     @property
     def request_fields(self) -> RequestFields:

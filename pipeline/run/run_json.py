@@ -13,7 +13,7 @@ from pipeline.engines.address import public
 from pipeline.run.run_config import RunConfig
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
-_DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction")
+_DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction", "lineup")
 
 
 class EngineInfo(TypedDict):
@@ -32,7 +32,7 @@ class RunInfo(TypedDict):
 
     shards: list[str]  # folders below sav_train
     writer: str  # measured, or the names of the models that wrote the texts
-    models: dict[str, str] | None  # name@revision by role: vlm, llm; None if no model was asked
+    models: dict[str, str] | None  # name@revision by role: vlm, llm, judge; None if no model was asked
     engine: EngineInfo | None  # None if no model was asked
     seconds: float  # wall time of all calls
     git_commit: str | None  # of this project; None outside a checkout

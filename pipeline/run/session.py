@@ -21,7 +21,7 @@ from pipeline.run.feed import processes
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_json import EngineInfo
 from pipeline.writers.measured import MeasuredWriter
-from stages.writer import Writer
+from stages.writer import JudgeWriter, Model
 
 if TYPE_CHECKING:  # the base install has no openai
     from pipeline.engines.chat import Endpoint
@@ -39,7 +39,7 @@ _REPLACED_S = 1200.0  # a replica that died is loaded again; requests wait so lo
 class Session:
     """Holds a writer that is ready, and what is known of its engine."""
 
-    writer: Writer
+    writer: JudgeWriter
     info: EngineInfo | None = None  # for run.json; seconds and cache figures are filled in at the end
     timed: tuple[float, int] = (0.0, 0)  # of the slowest request of the preflight: seconds, and tokens of its reply
 
@@ -96,9 +96,11 @@ def check(config: RunConfig) -> RunConfig:
     if missing := sorted({config.models[role].model for role, model in served_as.items() if model is None}):
         raise ValueError(
             f"{public(url)} does not serve {', '.join(missing)} but {_some(names)}: give "
-            "--vlm-model and --llm-model (make: VLM_MODEL=… LLM_MODEL=…) as the endpoint calls them"
+            "--vlm-model, --llm-model and --judge-model (make: VLM_MODEL=… LLM_MODEL=… JUDGE_MODEL=…) as the endpoint "
+            "calls them"
         )
-    return replace(config, vlm=served_as["vlm"], llm=served_as["llm"])
+    judge = served_as.get("judge", config.judge) if config.judge else None
+    return replace(config, vlm=served_as["vlm"], llm=served_as["llm"], judge=judge)
 
 
 def _named(model: EngineModel, names: Sequence[str]) -> EngineModel | None:
@@ -223,8 +225,10 @@ async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settle
     try:
         settled = {}
         for model in _models(config):
-            kinds = {kind: roles[role].model == model.model for kind, role in (("images", "vlm"), ("text", "llm"))}
-            settled[model.model] = await settle(client, endpoint.url, model.model, **kinds)
+            asked = {role for role, of in roles.items() if of.model == model.model}
+            settled[model.model] = await settle(
+                client, endpoint.url, model.model, images=bool(asked & {"vlm", "judge"}), text="llm" in asked
+            )
             if (dialect := settled[model.model].dialect) != Dialect():
                 logger.info("%s is spoken to by %s", model.model, json.dumps(dialect.as_json()))
         return settled
@@ -232,12 +236,14 @@ async def _settled(config: RunConfig, endpoint: "Endpoint") -> "dict[str, Settle
         await client.close()
 
 
-def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> Writer:
-    from pipeline.writers.model_writer import Model, ModelWriter
+def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> JudgeWriter:
+    from pipeline.writers.model_writer import ModelWriter
 
     models = {role: Model(model.model, _revision(config, model)) for role, model in config.models.items()}
     passes = json.loads(out.read_bytes("run.json")).get("useless_passes", 0) if out.exists("run.json") else 0
-    return ModelWriter(endpoint, models["vlm"], models["llm"], config.sampling, out, passes=passes)
+    return ModelWriter(
+        endpoint, models["vlm"], models["llm"], config.sampling, out, passes=passes, judge=models.get("judge")
+    )
 
 
 def _revision(config: RunConfig, model: EngineModel) -> str:

@@ -11,8 +11,10 @@ from pipeline.writers import english
 from prompts import Prompt
 from prompts.replies import MAX_SHORT_TEXTS
 from stages.claims.distinguish import distinguish
+from stages.claims.listener import objects_that_fit, read_claims
 from stages.claims.minimal import minimal_texts
 from stages.claims.recognizable import seen_objects, verdict
+from stages.writer import Model
 
 R = TypeVar("R", bound=BaseModel)
 ReplyFields = dict[str, object]  # field of the prompt's reply class -> value
@@ -23,6 +25,8 @@ class MeasuredWriter:
 
     name = "measured"
     pool = "cpu"
+    judge = Model("measured", "")
+    looks = False
 
     async def write(self, prompt: Prompt[R], row: Row, images: Sequence[bytes]) -> R:
         """Return the reply to `prompt`, as `Writer.write` asks.
@@ -79,6 +83,14 @@ def _repair_object(row: Row, facts: Facts) -> ReplyFields:
     return {"verdict": "inconsistent", "conflict": row.conflict or "", "object_description": ""}
 
 
+def _lineup(row: Row, facts: Facts) -> ReplyFields:
+    """Pick exactly those objects that every claim of the text that can be measured allows."""
+    seen = seen_objects(facts, row.sibling_facts)
+    fitting = objects_that_fit(read_claims(row.expression or ""), seen)
+    numbers = [number for number, object_id in enumerate(row.lineup_shown, 1) if object_id in fitting]
+    return {"evidence": f"{len(fitting)} of {len(seen)} objects fit what was measured", "numbers": numbers}
+
+
 _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "caption_crop": _caption_crop,
     "caption_masked": _caption_masked,
@@ -88,6 +100,8 @@ _REPLIES: Mapping[str, Callable[[Row, Facts], ReplyFields]] = {
     "compose_expression": _compose_expression,
     "repair_object": _repair_object,
     "repair_expression": _compose_expression,
+    "lineup": _lineup,
+    "repair_lineup": _compose_expression,
     "shorten_expression": _shorten_expression,
 }
 

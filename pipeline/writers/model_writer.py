@@ -1,4 +1,6 @@
-"""The writer that asks models until a reply can be used: prompts with images go to the VLM, the others to the LLM.
+"""The writer that asks models until a reply can be used.
+
+Questions of a line-up go to the judge, other prompts with images to the VLM, those without to the LLM.
 
 `parse_reply` decides what can be used: it parses the answer with the reply's own class, and looks for the faults that
 models have (refusals, loops, broken characters, words about the images).
@@ -29,7 +31,8 @@ from pipeline.engines.models import Sampling
 from pipeline.engines.reading import ChatReply
 from pipeline.engines.reply_store import ReplyStore, key_of, question
 from prompts import Prompt
-from prompts.replies import Caption, Consistency, Expression
+from prompts.replies import JUDGED, Caption, Consistency, Expression, Pick
+from stages.writer import Model
 
 R = TypeVar("R", bound=BaseModel)
 _schema = cache(lambda reply: reply.model_json_schema())
@@ -49,23 +52,24 @@ _FEW_CHARS, _ALTERNATING_CHARS = 4, 2  # a text of four or more characters has m
 _RUN = re.compile(r"(.)\1{7}|(..)\2{7}")  # one or two characters eight times in a row: no word has that
 _NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode categories: control, not assigned, private use, half a surrogate pair
 _FAULT_CHARS = 300
-
-
-@dataclass(frozen=True)
-class Model:
-    """The name by which a model is asked for, and its commit or revision; "" if the endpoint does not tell it."""
-
-    name: str
-    revision: str
+_SEEDS_A_TRIAL = 10_000  # more than a row has attempts
 
 
 class ModelWriter:
     """Asks until a reply can be used, at a higher temperature with every attempt; no answer is paid for twice."""
 
     pool = "chat"
+    looks = True
 
     def __init__(
-        self, endpoint: Endpoint, vlm: Model, llm: Model, sampling: Sampling, out: Folder, passes: int = 0
+        self,
+        endpoint: Endpoint,
+        vlm: Model,
+        llm: Model,
+        sampling: Sampling,
+        out: Folder,
+        passes: int = 0,
+        judge: Model | None = None,
     ) -> None:
         """Keep the settings; the connection is made by the first `write`.
 
@@ -76,9 +80,11 @@ class ModelWriter:
             sampling: temperatures, seed and limits of the attempts.
             out: folder of the run; answers are kept in its `replies/`.
             passes: how many earlier runs the circuit breaker stopped; every one allows further seeds to be tried.
+            judge: the model that finds objects by their texts; None = the VLM.
         """
         self.name = vlm.name if vlm == llm else f"{vlm.name} + {llm.name}"
         self._endpoint, self._vlm, self._llm, self._sampling = endpoint, vlm, llm, sampling
+        self.judge = judge or vlm
         self._store, self._passes = ReplyStore(out), passes
         self._opened: _Opened | None = None
 
@@ -90,11 +96,11 @@ class ModelWriter:
                 else BAD_REPLY; ENGINE_ERROR if the engine answers this row's request with an error.
             FatalError: the engine is gone.
         """
-        model = self._vlm if images else self._llm
+        model = self.judge if prompt.name in JUDGED else self._vlm if images else self._llm
         texts = prompt.render(**prompts.values_of(row))
         faults: list[FaultError] = []
         before = len(row.calls)
-        for temperature, seed in self._ladder(row.attempts):
+        for temperature, seed in self._ladder(row):
             request = Request(
                 model=model.name,
                 system=texts.system,
@@ -110,7 +116,7 @@ class ModelWriter:
             answer, call = await self._answer(request, prompt, model)
             row.calls.append(call)
             try:
-                return parse_reply(prompt, answer)
+                return self._usable(parse_reply(prompt, answer), row)
             except FaultError as fault:
                 call.fault = str(fault)
                 faults.append(fault)
@@ -123,14 +129,25 @@ class ModelWriter:
             f"none of {len(faults)} answers of {model.name} to {prompt.id} can be used: {message}",
         )
 
-    def _ladder(self, attempts: int) -> Iterator[tuple[float, int]]:
+    def _usable(self, reply: R, row: Row) -> R:
+        """Return the reply if it speaks of nothing that was not shown.
+
+        Raises:
+            FaultError: it names a number that no object bore.
+        """
+        if isinstance(reply, Pick) and (wrong := [n for n in reply.numbers if n > len(row.lineup_shown)]):
+            raise FaultError(Reason.BAD_REPLY, f"numbers has {wrong}, the objects bore 1 to {len(row.lineup_shown)}")
+        return reply
+
+    def _ladder(self, row: Row) -> Iterator[tuple[float, int]]:
         """Yield (temperature, seed) of every attempt.
 
         A row that failed in an earlier run begins with the same attempts, whose answers were kept, and has further
-        seeds after them.
+        seeds after them. Every trial of a line-up has seeds of its own: with few objects two trials may ask the same.
         """
-        steps = self._sampling.temperatures * (attempts + 1 + self._passes)
-        return ((temperature, self._sampling.seed + number) for number, temperature in enumerate(steps))
+        first = self._sampling.seed + _SEEDS_A_TRIAL * row.trial
+        steps = self._sampling.temperatures * (row.attempts + 1 + self._passes)
+        return ((temperature, first + number) for number, temperature in enumerate(steps))
 
     async def _answer(self, request: Request, prompt: Prompt[R], model: Model) -> tuple[ChatReply, Call]:
         asked = question(request, prompt.id, model.revision, self._endpoint.fields.deciding)
@@ -230,6 +247,8 @@ def _texts(answer: str) -> list[str]:
 
 def _unused(reply: BaseModel) -> tuple[str, ...]:
     """Return the names of fields whose text does not describe the object, and so may quote anything."""
+    if isinstance(reply, Pick):
+        return ("evidence",)
     if not isinstance(reply, Consistency):
         return ()
     return ("verdict", "conflict") if reply.verdict == "consistent" else ("verdict", "conflict", "object_description")

@@ -25,6 +25,7 @@ class ViewConfig:
     scene_long_px: int = 1024  # of the masked and the scene view: VLMs of today take about a megapixel
     video_long_px: int = 640  # 8 of them go into one prompt
     crop_long_px: int = 768
+    lineup_long_px: int = 640  # 6 of them go into one question, and a text is put to the judge at least twice
     crop_context_frac: float = 0.5  # of the box, on both sides: the crop with context was best in DAM, table 8
     crop_min_px: int = 96  # a smaller crop shows no context
     contour_frac: float = 0.003  # of the long side: thin, 3 px of 1024
@@ -33,7 +34,7 @@ class ViewConfig:
     def __post_init__(self) -> None:
         if self.frames < 1:
             raise ValueError(f"frames must be at least 1, got {self.frames}")
-        for name in ("scene_long_px", "video_long_px", "crop_long_px", "crop_min_px"):
+        for name in ("scene_long_px", "video_long_px", "crop_long_px", "lineup_long_px", "crop_min_px"):
             if getattr(self, name) < 16:
                 raise ValueError(f"{name} must be at least 16, got {getattr(self, name)}")
         if self.crop_context_frac < 0 or not 0 < self.contour_frac < 0.1:

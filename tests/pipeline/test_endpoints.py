@@ -32,7 +32,18 @@ def test_an_engine_that_says_nothing_stops_the_run_and_its_rows_were_not_tried(s
         return await useless(body)(server, request, body)  # type: ignore[arg-type]
 
     with misbehaving.serve(misbehaving.Rule(do=broken)) as server:  # type: ignore[arg-type]
-        options = ["--recipe", "small", "--engine", "http", "--engine-url", server.url, "--workers", "2"]
+        options = [
+            "--recipe",
+            "small",
+            "--lineup",
+            "off",
+            "--engine",
+            "http",
+            "--engine-url",
+            server.url,
+            "--workers",
+            "2",
+        ]
         options += ["--vlm-model", "vlm", "--llm-model", "llm"]
         stopped = annotate(tmp_path, sav, *options, shard=SHARD)
         assert stopped.returncode == 3, stopped.stderr
@@ -59,7 +70,18 @@ def test_a_few_videos_first_at_an_endpoint_with_its_own_ways(sav: Path, tmp_path
         field("max_tokens"), 422, lambda told: {"detail": [{"loc": ["body", "max_tokens"], "msg": told}]}, slow
     )
     with misbehaving.serve(misbehaving.Rule(do=picky), models=(MODEL,)) as server:
-        options = ["--recipe", "small", "--engine", "http", "--engine-url", server.url, "--workers", "2"]
+        options = [
+            "--recipe",
+            "small",
+            "--lineup",
+            "off",
+            "--engine",
+            "http",
+            "--engine-url",
+            server.url,
+            "--workers",
+            "2",
+        ]
         wrong = annotate(tmp_path, sav, *options, "--vlm-model", "vlm", "--llm-model", MODEL, shard=SHARD, **env)
         assert wrong.returncode == 2, wrong.stderr
         assert f"does not serve vlm but {MODEL}" in wrong.stderr
@@ -76,7 +98,7 @@ def test_a_few_videos_first_at_an_endpoint_with_its_own_ways(sav: Path, tmp_path
         ]
         few = annotate(tmp_path, sav, *options, "--limit", "2", shard=SHARD, **env)
         assert few.returncode == 0, few.stderr
-        assert f"{2 * OBJECTS} objects to describe: about {6 * 2 * OBJECTS} requests" in few.stderr
+        assert f"{2 * OBJECTS} objects to describe: about {7 * 2 * OBJECTS} requests" in few.stderr
         assert "at the speed of the first request" in few.stderr
         assert f"{4 * OBJECTS} more are left by --limit" in few.stdout
         assert len(annotations(tmp_path)) == 2 * OBJECTS

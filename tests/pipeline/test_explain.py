@@ -15,7 +15,7 @@ from manifests.schema import AnnotationRow, Call, Contradiction, ManifestRow, Re
 from pipeline.engines import reply_store
 from pipeline.engines.dialect import Request
 from pipeline.engines.reading import ChatReply
-from pipeline.explain import explain
+from pipeline.explain import _lineup_images, explain
 from pipeline.run import resume
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
@@ -23,6 +23,7 @@ from stages.render_views import RenderViews
 from stages.select_objects import SelectConfig, select_objects
 from stages.video.views import ViewConfig
 from stages.video_files import VideoFiles
+from tests.stages.test_verify_lineup import CONFUSED, SECOND, TARGET, Judging, balls, held
 from tests.stages.tiny_sav import FILES, annotation, box, opener, write_json, write_mp4
 
 CONFIG = RunConfig(recipe="demo", select=SelectConfig(min_visible_frames=1, min_best_area_px=400))
@@ -218,3 +219,15 @@ def test_an_unknown_id_is_told_its_neighbours(world: World, tmp_path: Path) -> N
         world.explain("!")
     with pytest.raises(ValueError, match="holds no run"):
         explain(Folder(str(tmp_path / "empty")), world.sav, CONFIG, MUG)
+
+
+def test_what_a_judge_was_shown_is_drawn_again_bit_by_bit() -> None:
+    """Of heats too: only so can a stored request be matched with its pictures."""
+    for count in (3, 12):
+        judge = Judging(lambda asked: [SECOND] if "red ball" in (asked.expression or "") else [TARGET])
+        row = held(balls(count, expression=CONFUSED), judge, repair=True)
+        assert row.lineup_before is not None
+        drawn = set(_lineup_images(row, row).values())
+        sent = {image for images in judge.images for image in images}
+        assert sent <= drawn
+        assert len(sent) > 4

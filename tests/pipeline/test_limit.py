@@ -5,6 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from pipeline.annotate import _config, parser
 from pipeline.build_manifest import chosen_videos, rows_left_out
 from pipeline.engines.models import EngineModel
 from pipeline.run.progress_bar import RunEstimate, Seen, corrected_estimate, estimate_h, estimate_run
@@ -42,15 +43,19 @@ def test_videos_without_anything_to_describe_do_not_count() -> None:
 
 def test_what_a_run_takes() -> None:
     plan = estimate_run(replace(modern(), engine="vllm"), 100)
-    assert (plan.requests, plan.tokens_in, plan.tokens_out) == (600, 560_000, 56_000)
+    assert (plan.requests, plan.tokens_in, plan.tokens_out) == (1200, 1_226_700, 116_000), "the judge's share included"
+    itself = estimate_run(replace(modern(), engine="vllm", judge=None), 100)
+    assert (itself.requests, itself.tokens_in) == (1200, 1_526_700), "the writer judges itself"
+    without = estimate_run(replace(modern(), engine="vllm", lineup=None), 100)
+    assert (without.requests, without.tokens_in, without.tokens_out) == (700, 610_000, 61_000)
     both = estimate_run(replace(paper(), engine="vllm"), 10)
     assert (both.tokens_in, both.tokens_out) == (111_000, 5_600), "two models, each with its share"
     same = EngineModel(model="m", tokens_per_object=(1000, 100))
     alone = RunConfig(recipe="x", engine="http", engine_url="http://h/v1", vlm=same, llm=same)
     assert estimate_run(alone, 3).tokens_in == 3000
-    assert estimate_h(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 20 / 3600)
-    assert estimate_h(plan, in_flight=2000, seconds_s=6.0, tokens_out=0) == pytest.approx(600 * 6 / 100 / 3600)
-    assert estimate_h(plan, 20, 6.0, tokens_out=10) == pytest.approx(600 * 6 * 9.333 / 20 / 3600, rel=1e-3)
+    assert estimate_h(plan, in_flight=20, seconds_s=6.0, tokens_out=0) == pytest.approx(1200 * 6 / 20 / 3600)
+    assert estimate_h(plan, in_flight=2000, seconds_s=6.0, tokens_out=0) == pytest.approx(1200 * 6 / 100 / 3600)
+    assert estimate_h(plan, 20, 6.0, tokens_out=10) == pytest.approx(1200 * 6 * 9.667 / 20 / 3600, rel=1e-3)
 
 
 def test_the_first_rows_correct_it() -> None:
@@ -59,3 +64,29 @@ def test_the_first_rows_correct_it() -> None:
     seen = Seen({"kept": 4, "failed": 1, "rejected": 9}, 5, 30, 20_000, 2_500)
     told = corrected_estimate(plan, seen, passed_s=90)
     assert told == "by the first 5 of 100 objects the whole takes 600 requests, 400,000 tokens in, 50,000 out, 30 min"
+
+
+@pytest.mark.parametrize(
+    ("given", "judge", "held"),
+    [
+        (["--recipe", "modern"], "google/gemma-4-26B-A4B-it", True),
+        (["--recipe", "modern", "--judge-model", "other/judge"], "other/judge", True),
+        (["--recipe", "modern", "--vlm-model", "own/vlm"], None, True),
+        (["--recipe", "modern", "--vlm-model", "own/vlm", "--judge-model", "other/judge"], "other/judge", True),
+        (["--recipe", "small"], None, True),
+        (["--recipe", "small", "--lineup", "off"], None, False),
+        (["--recipe", "paper"], None, False),
+        (["--recipe", "paper", "--lineup", "on"], None, True),
+    ],
+)
+def test_who_judges_and_whether(given: list[str], judge: str | None, held: bool) -> None:
+    config = _config(parser().parse_args(["--shard", "sav_000", "--engine", "vllm", *given]), ["sav_000"])
+    assert (config.judge and config.judge.model, config.lineup is not None) == (judge, held)
+    assert ("judge" in config.models) == held
+    assert not held or config.models["judge"] == (config.judge or config.vlm)
+
+
+@pytest.mark.parametrize("given", [["--recipe", "paper"], ["--recipe", "small", "--lineup", "off"]])
+def test_a_judge_without_a_line_up_is_told(given: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"--judge-model .* is asked in line-ups, and recipe"):
+        _config(parser().parse_args(["--shard", "sav_000", "--judge-model", "x/y", *given]), ["sav_000"])

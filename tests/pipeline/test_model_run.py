@@ -41,7 +41,18 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
         do=misbehaving.reply(None, refusal="No."), prompt="compose_expression", telling="clip_17/"
     )
     with misbehaving.serve(refused, misbehaving.Rule(do=misbehaving.good(after_s=0.02))) as server:
-        options = ["--recipe", "small", "--engine", "http", "--engine-url", server.url, "--in-flight", "1"]
+        options = [
+            "--recipe",
+            "small",
+            "--lineup",
+            "off",
+            "--engine",
+            "http",
+            "--engine-url",
+            server.url,
+            "--in-flight",
+            "1",
+        ]
         options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2", "--workers", "2"]
 
         def start() -> "subprocess.Popen[str]":

@@ -12,10 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from manifests.arrow import to_table
+from manifests.lineup import CatchTrial, Lineup, LineupHeat, LineupTrial
 from manifests.schema import AnnotationRow, Call, Contradiction, Facts
 from pipeline.export.cost import cost, ended_lines, prompt_lines, summary
 from pipeline.export.report import report as parts_of_report
 from pipeline.run.run_json import RunInfo
+from pipeline.verification.summary import verify
 from tests.browser import FLAGS, find_chromium
 from tests.pipeline import model_rows, rows
 
@@ -23,7 +25,7 @@ from tests.pipeline import model_rows, rows
 def report(table: pa.Table, run: RunInfo, stages: Sequence[str], **limits: int) -> str:
     """The whole page."""
     held = rows.Held(table)
-    return "".join(parts_of_report(held, run, stages, cost(held, run), **limits))
+    return "".join(parts_of_report(held, run, stages, cost(held, run), verified=verify(held), **limits))
 
 
 NARROW, WIDE = (390, 844), (1280, 900)
@@ -383,3 +385,65 @@ def test_replies_stay_out_of_the_page_and_a_call_takes_little() -> None:
 
     one = [model_rows.call("describe_scene", "k")]
     assert (size(one * 101) - size(one)) / 100 < 60  # characters
+
+
+def test_a_line_up_shows_its_frames_its_picks_and_what_was_written_anew(browser: Browser, tmp_path: Path) -> None:
+    before, now = "The object is a red ball.", "The object is a red ball with a white stripe."
+    ids = [f"sav_000000/manual/{number}" for number in range(3)]
+    first, last = (held(text, picks, ids) for text, picks in ((before, [ids[1]]), (now, [ids[0]])))
+    pictures: dict[str, Any] = {
+        "preview_jpeg": rows.preview(0),
+        "lineup_jpeg": rows.preview(1),
+        "confuser_jpeg": rows.preview(2),
+    }
+    catch = CatchTrial(kind="no_target", truth=[], lineup=held("the grey object", [], ids))
+    table = to_table(
+        [
+            rows.row(0, 0, expression=now, lineup=last, lineup_before=first, catch_trials=[catch], **pictures),
+            rows.row(0, 1, lineup=held(rows.HOSTILE, [ids[1]], ids)),
+            rows.row(0, 2),
+        ],
+        AnnotationRow,
+    )
+    path = tmp_path / "report.html"
+    path.write_text(report(table, rows.RUN, rows.STAGES), encoding="utf-8")
+    for size in (WIDE, NARROW):
+        opened = open_page(browser, path, size=size)
+        page = opened.page
+        shown = page.locator(".object").first.locator(".lineup")
+        page.wait_for_function("[...document.querySelectorAll('.lineup img')].every(one => one.naturalWidth > 0)")
+        assert shown.locator("img").count() == 2
+        assert "beside it manual/1, with which it was confused" in shown.inner_text()
+        assert shown.locator(".difference del").all_inner_texts() == ["ball."]
+        assert shown.locator(".difference ins").all_inner_texts() == ["ball with a white stripe."]
+        assert "“the grey object” fits none: not found" in shown.inner_text()
+        shown.locator("summary").first.click()
+        assert re.search(r"picked this object\s+“it fits” numbers: 1 this object, 2 manual/1", shown.inner_text())
+        shown.locator("button").first.click()
+        assert page.locator("#zoom").is_visible()
+        assert page.locator(".lineup").count() == 2
+        assert "Do the texts single out their objects?" in page.inner_text("#verified")
+        assert page.title() == "Ref-SAV: sav_000", "a text is no markup"
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert opened.complaints == []
+        page.context.close()
+
+
+def held(text: str, picked: list[str], ids: list[str]) -> Lineup:
+    """Two trials that end alike."""
+    right = picked == ids[:1]
+    decision = "singled_out" if right else "ambiguous" if picked else "not_found"
+    trial = LineupTrial(heats=[LineupHeat(shown=ids, picked=picked, evidence="it fits")], picked=picked)
+    return Lineup(
+        expression=text,
+        candidates=ids,
+        places=["middle left"] * len(ids),
+        times_s=[0.0, 1.5],
+        trials=[trial, trial],
+        pick_rate=float(right),
+        runner_up=None if right or not picked else picked[0],
+        runner_up_rate=float(bool(picked) and not right),
+        decision=decision,
+        judge="gemma",
+        revision="r1",
+    )

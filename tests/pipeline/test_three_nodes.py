@@ -69,7 +69,16 @@ def test_a_node_that_goes_dark_costs_no_row_and_no_reply(three: list[Node], sav:
     out = tmp_path / "out"
     listen = ["--host", head.address, "--port", str(ENDPOINT), "--after-s", "0.5"]
     endpoint = run(head, sys.executable, "-m", "tests.misbehaving", *listen)
-    asked = ["--recipe", "small", "--engine", "http", "--engine-url", f"http://{head.address}:{ENDPOINT}/v1"]
+    asked = [
+        "--recipe",
+        "small",
+        "--lineup",
+        "off",
+        "--engine",
+        "http",
+        "--engine-url",
+        f"http://{head.address}:{ENDPOINT}/v1",
+    ]
     asked += ["--vlm-model", "vlm", "--llm-model", "llm", "--rows-per-unit", "2", "--max-failed-frac", "0"]
     annotate = run(head, *command(out, sav, *asked, shard="tiny"))
 

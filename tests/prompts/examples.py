@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests.lineup import Lineup, LineupHeat, LineupTrial
 from manifests.schema import Contradiction, Row
 from tests.pipeline.facts_factory import colours, make_facts, make_row
 
@@ -71,6 +72,51 @@ CAR = make_row(
         Contradiction(kind="direction", claim="drives to the right", measured="own motion left, 212 px in 10.0 s"),
         Contradiction(kind="size change", claim="gets smaller", measured="grows, 2.4 times as large at the end"),
     ],
+)
+
+_DOG = make_facts(6, colours=colours(brown=0.8), start=(0.2, 0.6), end=(0.6, 0.6), motion="right", size="medium")
+_TWIN = make_facts(7, colours=colours(brown=0.8), start=(0.8, 0.6), size="medium")
+_DOG_TEXT = (
+    "The object is a brown dog with short hair, floppy ears and a long tail. It is on a mown lawn, in front of a row "
+    "of low hedges and beside a white garden chair, with another dog not far from it. Throughout the video, it sniffs "
+    "at the grass with its nose close to the ground, lifts its head from time to time as if it had heard something, "
+    "and wags its tail."
+)
+CONFUSED = make_row(
+    _DOG,
+    [_DOG, _TWIN],
+    caption_crop=GOAT.caption_crop,
+    caption_masked=GOAT.caption_masked,
+    object_description="The object is a brown dog with floppy ears and a green collar.",
+    scene_description=GOAT.scene_description,
+    video_description=GOAT.video_description,
+    expression=_DOG_TEXT,
+    lineup_shown=[_TWIN.object_id, _DOG.object_id],
+    lineup_times_s=[0.0, 4.5, 9.5],
+    lineup=Lineup(
+        expression=_DOG_TEXT,
+        candidates=[_DOG.object_id, _TWIN.object_id],
+        places=["middle left", "middle right"],
+        times_s=[0.0, 4.5, 9.5],
+        trials=[
+            LineupTrial(
+                heats=[
+                    LineupHeat(
+                        shown=[_TWIN.object_id, _DOG.object_id],
+                        picked=[_TWIN.object_id],
+                        evidence="1 is a brown dog that sniffs at the grass; 2 walks about.",
+                    )
+                ],
+                picked=[_TWIN.object_id],
+            )
+        ],
+        pick_rate=0.0,
+        runner_up=_TWIN.object_id,
+        runner_up_rate=1.0,
+        decision="ambiguous",
+        judge="judge",
+        revision="",
+    ),
 )
 
 EXAMPLES: tuple[Example, ...] = (
@@ -178,6 +224,39 @@ EXAMPLES: tuple[Example, ...] = (
         (60, 110),
         kept_out=("to the right", "smaller", "212"),
     ),
+    Example(
+        "lineup",
+        CONFUSED,
+        ("0.0 s, 4.5 s, 9.5 s", "Each of the 2 objects", "a brown dog with short hair, floppy ears"),
+        {
+            "evidence": "1: a brown dog on the lawn that sniffs at the grass beside the chair, as told. 2: a brown dog "
+            "as well, but it walks from the left to the right and wears a collar.",
+            "numbers": [1],
+        },
+        "evidence",
+        (5, 60),
+    ),
+    Example(
+        "repair_lineup",
+        CONFUSED,
+        (
+            "The object is a brown dog with floppy ears and a green collar.",
+            "- sav_000001/manual/7: brown, medium, at first middle right, own motion: none",
+            "1 is a brown dog that sniffs at the grass; 2 walks about.",
+            "- own motion: the first object right, the second none",
+            "- place when first seen: the first object middle left, the second middle right",
+        ),
+        {
+            "expression": "The object is a brown dog with short hair, floppy ears and a green collar around its neck. "
+            "It is on a mown lawn, at first on the left, in front of a row of low hedges and away from the white "
+            "garden chair. Throughout the video, it walks from the left to the right across the lawn, sniffs at the "
+            "grass on its way with its nose close to the ground, and wags its tail.",
+            "ambiguous_with": [],
+        },
+        "expression",
+        (60, 110),
+        kept_out=("first object", "second", "line"),
+    ),
 )
 
 EXAMPLES += (
@@ -220,4 +299,9 @@ UNUSABLE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("shorten_expression", {"texts": "the black goat"}, "valid array"),
     ("repair_expression", {"expression": "Here is the text: The object is a car."}, "begin with 'The object is '"),
     ("repair_expression", {"expression": "The object is a car.", "ambiguous_with": "none"}, "valid array"),
+    ("lineup", {"evidence": "1 fits.", "numbers": [10]}, "Input should be 1, 2"),
+    ("lineup", {"evidence": "1 fits.", "numbers": 1}, "valid array"),
+    ("lineup", {"numbers": [1]}, "Field required"),
+    ("repair_lineup", {"expression": "The first dog is brown.", "ambiguous_with": []}, "begin with 'The object is '"),
+    ("repair_lineup", {"expression": "The object is x.", "ambiguous_with": ["v/1"] * 9}, "at most 8 ids"),
 )

@@ -17,10 +17,12 @@ from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
 from stages.repair_expression import RepairExpression
+from stages.repair_lineup import RepairLineup
 from stages.repair_object import RepairObject
 from stages.shorten_expression import ShortenExpression
+from stages.verify_lineup import VerifyLineup
 from tests.pipeline.facts_factory import make_facts, make_row
-from tests.prompts.examples import CAR, GOAT, SLEEVE
+from tests.prompts.examples import CAR, CONFUSED, GOAT, SLEEVE
 
 STAGES = (
     CaptionObject,
@@ -30,6 +32,8 @@ STAGES = (
     DescribeVideo,
     ComposeExpression,
     RepairExpression,
+    VerifyLineup,
+    RepairLineup,
     ShortenExpression,
 )
 FIRST_PICTURE = {
@@ -39,9 +43,11 @@ FIRST_PICTURE = {
     "describe_scene": "scene",
     "describe_video": "video",
     "repair_expression": "crop",
+    "lineup": "lineup",
+    "repair_lineup": "pair",
 }
 TEXT_ONLY = sorted(set(prompts.NAMES) - set(FIRST_PICTURE))
-WITH_ALL = GOAT.model_copy(update={"conflict": SLEEVE.conflict, "contradictions": CAR.contradictions})
+WITH_ALL = CONFUSED.model_copy(update={"conflict": SLEEVE.conflict, "contradictions": CAR.contradictions})
 
 
 @pytest.mark.parametrize("name", prompts.NAMES)
@@ -74,6 +80,8 @@ def test_every_file_has_a_reply_and_every_prompt_a_stage() -> None:
 def test_what_a_prompt_names_is_read_by_its_stage() -> None:
     """A value that a stage does not read could be missing when the stage runs."""
     column_of = {"video_times": "video_times_s", "part_note": "part_of", "others": "sibling_facts"}
+    column_of |= dict.fromkeys(["lineup_times", "lineup_count"], "lineup_frames")  # the stage chooses among them
+    column_of |= dict.fromkeys(["confuser", "differences", "evidence"], "lineup")
     for stage in STAGES:
         for name in stage.asks:
             for placeholder in Template(prompts.load(name).text).get_identifiers():
@@ -82,7 +90,7 @@ def test_what_a_prompt_names_is_read_by_its_stage() -> None:
 
 def test_pictures_are_shown_by_the_prompts_that_speak_of_them() -> None:
     for stage in STAGES:
-        shows = any(column.endswith(("_jpeg", "_jpegs")) for column in stage.reads)
+        shows = any(column.endswith(("_jpeg", "_jpegs", "_frames")) for column in stage.reads)
         assert shows == all(name in FIRST_PICTURE for name in stage.asks), stage.name
 
 
@@ -135,10 +143,15 @@ WORDS_SENT_BY = {
     "whole": {"caption_crop", "caption_masked", "repair_object", "describe_scene"},
     **dict.fromkeys(
         ["other", "motion", "no_other", "two_colours", "no_colour"],
-        {"compose_expression", "repair_expression", "shorten_expression"},
+        {"compose_expression", "repair_expression", "repair_lineup", "shorten_expression"},
     ),
+    **dict.fromkeys(
+        [f"differ_{fact}" for fact in ("colours", "first", "last", "size", "growth", "motion", "sight")],
+        {"repair_lineup"},
+    ),
+    "no_difference": {"repair_lineup"},
     "wrong": {"repair_expression"},
-    "moment": {"describe_video"},
+    "moment": {"describe_video", "lineup"},
     "label": set[str](),  # for objects without a label; see the test below
 }
 
@@ -224,7 +237,15 @@ def test_times_are_told_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["describe_scene", "describe_video", "compose_expression", "repair_expression", "shorten_expression"]
+    "name",
+    [
+        "describe_scene",
+        "describe_video",
+        "compose_expression",
+        "repair_expression",
+        "repair_lineup",
+        "shorten_expression",
+    ],
 )
 def test_prompts_forbid_what_would_leak(name: str) -> None:
     assert marker_leak(prompts.load(name).text), "the prompt must say which words are not wanted"

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from manifests.io import Folder
+from manifests.lineup import LineupFrame
 from manifests.row_results import Reject, RowError
 from manifests.schema import Facts, Reason, Row
 from stages.base import Result
@@ -99,7 +100,7 @@ def pending(root: Path) -> list[Row]:
 def render(root: Path, rows: Sequence[Row], config: ViewConfig = SHARP) -> tuple[list[Result], int]:
     """Results, and how often the video was opened."""
     sav = CountingFolder(str(root))
-    results = RenderViews(config, sav).process(rows)
+    results = RenderViews(config, sav, lineup=True).process(rows)
     return results, len(sav.__dict__.get("opened", []))
 
 
@@ -142,6 +143,24 @@ def test_every_column_that_is_promised_is_written(root: Path, whole: list[dict[s
         filled = Row.model_validate(row.model_dump() | update)
         assert all(getattr(filled, name) for name in RenderViews.writes)
         assert [facts.object_id for facts in update["sibling_facts"]] == row.siblings
+
+
+def test_frames_for_a_line_up_bear_no_mark_and_have_all_masks(root: Path, whole: list[dict[str, Any]]) -> None:
+    ids = [row.object_id for row in pending(root)]
+    for update in whole:
+        frames: list[LineupFrame] = update["lineup_frames"]
+        assert len(frames) >= len(UNIFORM)
+        assert [frame.time_s for frame in frames] == sorted(frame.time_s for frame in frames)
+        assert {name for frame in frames for name in frame.masks} == {*ids}, "all objects of the video are shown"
+        for frame in frames:
+            image_HW3 = picture(frame.jpeg)
+            assert frame.size == list(image_HW3.shape[:2])
+            assert not yellow(image_HW3).any()
+            index = round(frame.time_s * 6)
+            for masklet, name in zip(OBJECTS, ids, strict=True):
+                assert (name in frame.masks) == bool(masklet(index).any())
+    without = RenderViews(SHARP, Folder(str(root))).process(pending(root))
+    assert all(isinstance(update, dict) and update["lineup_frames"] == [] for update in without)
 
 
 def test_uniform_views_are_the_annotated_frames_at_the_stated_times(whole: list[dict[str, Any]]) -> None:

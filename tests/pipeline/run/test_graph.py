@@ -37,7 +37,10 @@ def test_every_recipe_fits_together(recipe: str) -> None:
         "compose_expression",
         "check_facts",
         *(["repair_expression"] if config.repair else []),
+        *(["verify_lineup"] if config.lineup else []),
+        *(["repair_lineup"] if config.lineup and config.repair else []),
         "shorten_expression",
+        *(["verify_short"] if config.lineup and config.short else []),
         "make_negatives",
     ]
 

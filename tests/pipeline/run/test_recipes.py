@@ -1,5 +1,6 @@
 """Recipes: what they promise of models and tokens follows from the prompts, the views and the models' own rules."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 
 import prompts
 from pipeline.engines.models import EngineModel
-from pipeline.run.recipes import RECIPES, demo, medium, modern, moe, paper, small
+from pipeline.run.recipes import RECIPES, TOKENS_PER_LINEUP, demo, medium, modern, moe, paper, small
 from pipeline.run.run_config import RunConfig
+from stages.lineup_trials import LineupConfig
+from stages.video.lineup_drawing import DIGIT_PX
 from stages.video.views import ViewConfig
-from tests.prompts.examples import EXAMPLES, GOAT
+from tests.prompts.examples import CONFUSED, EXAMPLES, GOAT
 
 MODELS_PAGE = (Path(__file__).parents[3] / "docs/models.md").read_text()
 PICTURES: dict[str, tuple[str, ...]] = {
@@ -20,19 +23,27 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "describe_video": ("video",) * 8,
 }
 WITH_PICTURES, TEXT_ONLY = tuple(PICTURES), ("check_consistency", "compose_expression", "shorten_expression")
+PICTURES["lineup"] = ("lineup",) * 6
+QUESTIONS = 3  # an object: two trials, more where they disagree, and its part of the catch trials
 TOKENS_A_WORD = 1.3
 TEMPLATE_TOKENS, PICTURE_MARKS = 15, 2  # around a request, around a picture
 
 
 def sizes(views: ViewConfig) -> dict[str, tuple[int, int]]:
     """(width, height) of each view of a 16:9 video and of a square crop, which is the largest."""
-    wide = {"scene": views.scene_long_px, "video": views.video_long_px}
+    wide = {"scene": views.scene_long_px, "video": views.video_long_px, "lineup": views.lineup_long_px}
     return {"crop": (views.crop_long_px,) * 2} | {name: (px, px * 9 // 16) for name, px in wide.items()}
 
 
 def qwen3_vl(width: int, height: int) -> int:
     """One token for 32 x 32 pixels."""
     return round(width / 32) * round(height / 32)
+
+
+def gemma4(width: int, height: int) -> int:
+    """One token for 48 x 48 pixels of the image as it is enlarged or reduced to at most 140 of them."""
+    factor = math.sqrt(140 * 48**2 / (width * height))
+    return math.floor(factor * width / 48) * math.floor(factor * height / 48)
 
 
 def internvl2(width: int, height: int) -> int:
@@ -45,7 +56,7 @@ def internvl2(width: int, height: int) -> int:
 def tokens_in(names: Iterable[str], views: ViewConfig, rule: Callable[[int, int], int]) -> float:
     total = 0.0
     for name in names:
-        messages = prompts.load(name).render(**prompts.values_of(GOAT))
+        messages = prompts.load(name).render(**prompts.values_of(CONFUSED if name == "lineup" else GOAT))
         total += TOKENS_A_WORD * len(f"{messages.system} {messages.user}".split()) + TEMPLATE_TOKENS
         total += sum(rule(*sizes(views)[view]) + PICTURE_MARKS for view in PICTURES.get(name, ()))
     return total
@@ -106,8 +117,44 @@ def test_the_internvl_rule_is_vllms() -> None:
         assert 256 * tiles == internvl2(width, height)
 
 
+@pytest.mark.parametrize(
+    ("config", "rule"),
+    [(modern(), gemma4), (moe(), qwen3_vl), (medium(), qwen3_vl), (small(), qwen3_vl)],
+    ids=lambda value: getattr(value, "recipe", None),
+)
+def test_the_line_up_at_most_doubles_the_tokens_of_an_object(
+    config: RunConfig, rule: Callable[[int, int], int]
+) -> None:
+    assert config.vlm is not None
+    asked = QUESTIONS * tokens_in(["lineup"], config.views, rule), QUESTIONS * tokens_out(["lineup"])
+    assert sum(asked) <= sum(config.vlm.tokens_per_object)
+    stated = config.judge.tokens_per_object if config.judge else TOKENS_PER_LINEUP
+    if config.judge or config.views == ViewConfig():
+        assert stated == pytest.approx(asked, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "size"),
+    [("qwen3_vl", (640, 360)), ("qwen3_vl", (360, 640)), ("gemma4", (640, 360)), ("gemma4", (640, 640))],
+)
+def test_digits_are_at_least_14_px_high_as_the_model_sees_them(rule: str, size: tuple[int, int]) -> None:
+    width, height = size
+    if rule == "qwen3_vl":  # sides are rounded to whole patches; 640 x 640 is below its limit
+        seen = round(width / 32) * 32, round(height / 32) * 32
+    else:
+        factor = math.sqrt(140 * 48**2 / (width * height))
+        seen = math.floor(factor * width / 48) * 48, math.floor(factor * height / 48) * 48
+    assert DIGIT_PX * min(seen[0] / width, seen[1] / height) >= 14
+
+
 def test_what_the_recipes_stand_for() -> None:
-    assert demo() == RunConfig(recipe="demo", rows_per_unit=1)
+    assert demo() == RunConfig(recipe="demo", rows_per_unit=1, lineup=LineupConfig())
+    assert paper().lineup is None
+    assert {make().lineup for make in (modern, moe, medium, small)} == {LineupConfig()}
+    writer, judge = modern().vlm, modern().judge
+    assert writer is not None
+    assert judge is not None
+    assert writer.model.split("/")[0] != judge.model.split("/")[0], "of another family"
     assert demo().vlm is None
     assert (demo().repair, demo().on_contradiction) == (False, "reject")
     assert paper().select.max_objects == 2
@@ -130,7 +177,7 @@ def test_what_the_recipes_stand_for() -> None:
 
 def asked_models() -> list[tuple[str, EngineModel]]:
     configs = [make() for make in RECIPES.values()]
-    return [(config.recipe, model) for config in configs for model in (config.vlm, config.llm) if model]
+    return [(config.recipe, model) for config in configs for model in (config.vlm, config.llm, config.judge) if model]
 
 
 @pytest.mark.parametrize(("recipe", "model"), asked_models(), ids=lambda value: getattr(value, "model", value))

@@ -15,13 +15,14 @@ from pipeline.engines import chat, liveness
 from pipeline.engines.chat import Endpoint
 from pipeline.engines.models import Sampling
 from pipeline.run.run_stages import run_stages
-from pipeline.writers.model_writer import Model, ModelWriter
+from pipeline.writers.model_writer import ModelWriter
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo
+from stages.writer import Model
 from tests.misbehaving import Server
 from tests.pipeline.facts_factory import make_facts, make_row
 

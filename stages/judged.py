@@ -1,0 +1,134 @@
+"""The base of stages that put a text to the judge: it is shown the objects of a video and asked which one is meant."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from manifests.lineup import ALONE, AMBIGUOUS, LineupFrame, LineupHeat, LineupTrial
+from manifests.lineup import Lineup as Result
+from manifests.row_results import Reject, Update
+from manifests.schema import Reason, Row
+from prompts.replies import Pick
+from stages.claims.moments import moments_s
+from stages.lineup_trials import LineupConfig, enough, numbering, tally
+from stages.video.lineup_drawing import Lineup, pair, sheet
+from stages.video.lineup_frames import choose
+from stages.writer import JudgeWriter, WriterStage
+
+
+class Judged(WriterStage):
+    """The base of the stages that put a text to the judge."""
+
+    def __init__(self, writer: JudgeWriter, config: LineupConfig) -> None:
+        super().__init__(writer)
+        self.judge, self.looks, self.config = writer.judge, writer.looks, config
+
+    async def hold(self, row: Row, expression: str, purpose: str = "lineup") -> Result:
+        """Put `expression` to the judge, as often as it takes to decide, and note what the requests were for."""
+        assert row.facts is not None
+        before = len(row.calls)
+        candidates = [row.object_id, *sorted(facts.object_id for facts in row.sibling_facts)]
+        candidates = [*dict.fromkeys(candidates)]
+        places = {facts.object_id: facts.place_best for facts in (*row.sibling_facts, row.facts)}
+        frames = _frames(row, expression, self.config.frames)
+        trials: list[LineupTrial] = []
+        seed = f"{self.config.seed}/{row.object_id}/{purpose}/{expression}"
+        ask = _Asking(self, row, expression, frames)
+        try:
+            while len(candidates) > 1 and not (enough(row.object_id, trials, self.config) or trials and not self.looks):
+                heats = numbering(candidates, len(trials), seed)
+                trials.append(await ask.trial(heats, len(trials), seed))
+        finally:  # of a row that fails, too
+            for call in row.calls[before:]:
+                call.purpose = purpose
+        found = tally(row.object_id, trials, self.config.min_pick_rate) if trials else None
+        return Result(
+            expression=expression,
+            candidates=candidates,
+            places=[places[name] for name in candidates],
+            times_s=[frame.time_s for frame in frames],
+            trials=trials,
+            pick_rate=found.pick_rate if found else 1.0,
+            runner_up=found.runner_up if found else None,
+            runner_up_rate=found.runner_up_rate if found else 0.0,
+            decision=found.decision if found else ALONE,
+            judge=self.judge.name,
+            revision=self.judge.revision,
+        )
+
+    def seen(self, row: Row, held: Result) -> Update:
+        """Return the columns with the line-up, its first question as a picture, and the object that was confused."""
+        update: Update = {"lineup": held}
+        if not held.trials or not row.lineup_frames:
+            return update
+        frames = [frame for frame in row.lineup_frames if frame.time_s in held.times_s]
+        update["lineup_jpeg"] = sheet(frames, held.trials[0].heats[-1].shown)
+        shown = {name for frame in row.lineup_frames for name in frame.masks}
+        if held.runner_up in shown and row.object_id in shown:
+            update["confuser_jpeg"] = pair(row.lineup_frames, row.object_id, held.runner_up)[2]
+        return update
+
+
+def rejected(held: Result, update: Update) -> Reject:
+    """Return the rejection of a text that does not single out its object."""
+    trials = len(held.trials)
+    picks = f"{held.judge} picked it alone in {held.pick_rate * trials:.0f} of {trials} trials"
+    if held.decision == AMBIGUOUS:
+        detail = f"fits {held.runner_up} as well: {picks}, that one in {held.runner_up_rate * trials:.0f}"
+        return Reject(Reason.AMBIGUOUS, detail, update)
+    nobody = sum(not trial.picked for trial in held.trials)
+    return Reject(Reason.NOT_FOUND, f"{picks}, and no object in {nobody}", update)
+
+
+@dataclass
+class _Asking:
+    """One text and the frames of its line-up; what is drawn for a set of objects is drawn once."""
+
+    stage: Judged
+    row: Row
+    expression: str
+    frames: Sequence[LineupFrame]
+
+    def __post_init__(self) -> None:
+        self._drawn: dict[frozenset[str], Lineup] = {}
+
+    async def trial(self, heats: Sequence[Sequence[str]], number: int, seed: str) -> LineupTrial:
+        """Hold a trial: its heats, and as long as several of them have winners, further heats for the winners."""
+        held = [await self._heat(heat, number) for heat in heats]
+        winners = [name for heat in held for name in heat.picked]
+        while len(heats) > 1 and len(winners) > 1:
+            heats = numbering(sorted(winners), number, f"{seed}/{len(held)}")
+            again = [await self._heat(heat, number) for heat in heats]
+            held += again
+            picked = [name for heat in again for name in heat.picked]
+            if len(picked) == len(winners):  # all of them again: the text fits them all
+                break
+            winners = picked
+        return LineupTrial(heats=held, picked=sorted(winners))
+
+    async def _heat(self, shown: Sequence[str], number: int) -> LineupHeat:
+        key, images = frozenset(shown), []
+        if self.stage.looks:
+            if not self.frames:
+                raise ValueError(f"{self.row.object_id}: a line-up needs its frames, got none; render_views keeps them")
+            lineup = self._drawn.setdefault(key, Lineup(self.frames, sorted(shown)))
+            images = await asyncio.to_thread(lineup.numbered, shown)
+        asked = self.row.model_copy(
+            update={
+                "expression": self.expression,
+                "lineup_shown": list(shown),
+                "lineup_times_s": [frame.time_s for frame in self.frames],
+                "trial": number,
+            }
+        )
+        pick: Pick = await self.stage.ask("lineup", asked, images)
+        self.row.prompt_ids = asked.prompt_ids
+        return LineupHeat(shown=list(shown), picked=[shown[n - 1] for n in pick.numbers], evidence=pick.evidence)
+
+
+def _frames(row: Row, expression: str, count: int) -> list[LineupFrame]:
+    if not row.lineup_frames:
+        return []
+    assert row.facts is not None
+    moments = moments_s(expression, row.facts.duration_s)
+    return [row.lineup_frames[at] for at in choose(row.lineup_frames, row.object_id, moments, count)]
