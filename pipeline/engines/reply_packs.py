@@ -20,13 +20,20 @@ _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows: the same replies m
 
 
 class Packs:
-    """The packs of a run, for reading; any number of threads may use it. What is packed later is not seen."""
+    """The packs of a run, for reading; any number of threads may use it. What is packed later is not seen.
+
+    Sent to another process, it opens them anew.
+    """
 
     def __init__(self, out: Folder) -> None:
         self._out = out
         self._names: frozenset[str] | None = None
         self._opened: OrderedDict[str, zipfile.ZipFile] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["Packs"], tuple[Folder]]:
+        """Keep open files and the lock out of a pickle."""
+        return Packs, (self._out,)
 
     def read(self, key: str) -> bytes:
         """Return the file that was stored under `key`.

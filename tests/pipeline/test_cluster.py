@@ -91,7 +91,7 @@ def test_folders_on_s3_hold_the_same_run_and_failed_rows_are_tried_again(
     left = out.fs.find(out.path())
     assert {path.removeprefix(out.path("")).split("/")[1] for path in left} == {
         *("annotations", "attempts", "checkpoint", "manifest.parquet"),
-        *("run.json", "report.html", "Ref-SAV.json", "README.md"),
+        *("run.json", "report.html", "Ref-SAV.json", "negatives.json", "README.md"),
     }
     third = annotate(out.url, remote.url, shard=SHARD)
     assert third.returncode == 0, third.stderr

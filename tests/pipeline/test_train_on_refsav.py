@@ -90,7 +90,7 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     assert last is not None
     assert state.step_of(last) == steps, "not even the running step is lost"
 
-    killed = begun(steps + 2)
+    killed = begun(steps + 3)  # a checkpoint after that of the end is complete
     [victim] = workers_of(psutil.Process(killed.pid))
     victim.kill()
     printed, errors = killed.communicate(timeout=WAIT_S)

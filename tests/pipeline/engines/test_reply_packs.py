@@ -1,6 +1,7 @@
 """Packed replies are found like loose ones; a kill while packing loses none."""
 
 import asyncio
+import pickle
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_packed_replies_are_found_and_new_ones_join_them(tmp_path: Path) -> None
     assert texts(out) == KEYS
     assert read(out, KEYS[0])["asked"] == {"user": KEYS[0]}
     assert reply_packs.pack(out) == 0
+
+
+def test_a_store_that_has_opened_packs_is_sent_to_other_processes(tmp_path: Path) -> None:
+    """Ray sends it to the workers with its stage."""
+    out = filled(tmp_path, KEYS[:2])
+    reply_packs.pack(out)
+    store = ReplyStore(out)
+    assert asyncio.run(store.get(KEYS[0]))
+    sent = asyncio.run(pickle.loads(pickle.dumps(store)).get(KEYS[1]))
+    assert sent
+    assert sent.text == KEYS[1]
 
 
 @pytest.mark.parametrize("step", range(12))
