@@ -95,7 +95,7 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
         again = annotate(out, sav, *options, "--replay", "reason=refused", shard=SHARD)
         assert again.returncode == 0, again.stderr
         assert {row["status"] for row in annotations(out).to_pylist() if row["calls"]} == {"kept"}
-        assert {asked.prompt for asked in server.requests} == {"compose_expression"}
+        assert {asked.prompt for asked in server.requests} == {"compose_expression", "shorten_expression"}
 
 
 def until_quiet(server: misbehaving.Server) -> None:
