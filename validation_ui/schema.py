@@ -319,7 +319,7 @@ judgement = Table(
     Column("watched_frac", Float, nullable=False, default=0.0),  # fraction of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
-    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin
+    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin, reopened
     _is_one_of("decision", Decision),
     Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),
