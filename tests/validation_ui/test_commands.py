@@ -189,6 +189,9 @@ def test_settings_change_in_mid_run_but_for_the_seed(demo_project: Project, call
     assert json.loads(done.stdout)["long"] == 5
     with sqlite3.connect(demo_project.data / "validation.sqlite3") as connection:
         assert connection.execute("SELECT min(overlap) FROM item WHERE gold = '' AND kind = 'long'").fetchone() == (1,)
+    raised = call("set", demo_project, "long=9")
+    assert raised.returncode == 0
+    assert raised.told.count("the quota videos=") == 1  # after the draw, and not before it as well
     refused = call("set", demo_project, "seed=1")
     assert refused.returncode == 2
     assert "seed stays 0. The seed has chosen the split" in refused.told
