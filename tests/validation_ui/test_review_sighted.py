@@ -95,7 +95,7 @@ def test_a_suggested_short_expression_counts_when_it_is_said_to_be_right(project
     expect(box).to_be_hidden()
     press(ann, *["Backspace"] * 5)
     box.check()
-    wait_for_next(ann, lambda: press(ann, "Control+Enter"), "v0_o1")
+    wait_for_next(ann, lambda: press(ann, "Enter"), "v0_o1")
     [short] = project.rows(select(text_version.c.parts).join_from(item, text_version).where(item.c.kind == "short"))
     assert short.parts == {"short": "the red bar"}
 
