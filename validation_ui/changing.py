@@ -21,7 +21,7 @@ from validation_ui.problem import Problem
 from validation_ui.schema import ItemState, Standing, item, person
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import progress
-from validation_ui.statistics.quota_notes import quota_notes
+from validation_ui.statistics.quota_notes import overfull, quota_notes
 
 
 @dataclass(frozen=True)
@@ -307,7 +307,7 @@ def _follow(connection: Connection, old: Settings, new: Settings, now: float) ->
     if promoted := promote(connection, new, now=now):
         notes.append(f"{promoted} items that were accepted beyond the old quotas are in the split now")
     if any(getattr(new, name) != getattr(old, name) for name in QUOTAS):
-        notes += quota_notes(connection)
+        notes += overfull(connection) if is_raised(old, new) else quota_notes(connection)  # more may be drawn yet
     there = _gold_in_use(connection)
     if new.entry_items != old.entry_items and new.entry_items > there:
         notes.append(f"there are {there} gold items in use, so the entry test has {there}")

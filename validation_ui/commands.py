@@ -28,6 +28,7 @@ from validation_ui.project import Project, is_imported
 from validation_ui.schema import Role
 from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
+from validation_ui.statistics.quota_notes import unfilled
 from validation_ui.web.app import create_app
 from validation_ui.web.connections import allow_many_files, server_options
 
@@ -77,8 +78,11 @@ def _draw_more(project: Project, database: Database) -> list[str]:
     try:
         more = draw_more(project.out, project.sav_root, project.data, database, workers=os.cpu_count() or 1)
     except ValueError as error:
-        return [f"no new candidates were drawn: {error}"]
-    return [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
+        told = [f"no new candidates were drawn: {error}"]
+    else:
+        told = [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
+    with database.read() as connection:
+        return [*told, *unfilled(connection)]
 
 
 def _log_drawn(project: Project, database: Database) -> None:

@@ -218,6 +218,9 @@ item = Table(
     # needs two independent answers in the blind pass, if this is the first text that comes to it
     Column("blind_overlap", Boolean, nullable=False, default=False, server_default=false()),
     Column("wants_short", Boolean, nullable=False, default=False),  # the reviewer is asked for a short expression
+    Column(
+        "suggested_short", Text, nullable=True
+    ),  # the run's, which counts only if the reviewer says that it is right
     Column("strata", JSON, nullable=False, default=dict),  # {size, length, motion, camera, occlusion, look_alikes}
     Column("author_id", ForeignKey("person.id"), nullable=True),  # who wrote the short expression
     Column("text_id", Integer, nullable=True),  # the current text
@@ -319,7 +322,7 @@ judgement = Table(
     Column("watched_frac", Float, nullable=False, default=0.0),  # fraction of the visible span that was played
     Column("created_at", Float, nullable=False),
     Column("undone_at", Float, nullable=True),
-    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin
+    Column("undone_by", String(12), nullable=True),  # person, gold_gate, admin, reopened
     _is_one_of("decision", Decision),
     Index("ix_judgement_item_id_person_id", "item_id", "person_id"),
     Index("ix_judgement_person_id_created_at", "person_id", "created_at"),

@@ -86,6 +86,16 @@ class Desk:
             )
         )
 
+    def find(self, who: str, slot_id: int) -> bool:
+        """Point at the object of a blind item, unless they did; whether it is shown to them now."""
+        with self.store.read() as connection:
+            before = pointing.view(connection, self.ids[who], slot_id)
+        if before is None:
+            self.point(who, slot_id)
+        with self.store.read() as connection:
+            after = pointing.view(connection, self.ids[who], slot_id)
+        return after is not None and bool(after["revealed"])
+
     def judge(
         self, who: str, slot_id: int, decision: str = "accept", *, key: str = "", version: int = 0, **fields: Any
     ) -> int:

@@ -87,12 +87,14 @@ def signed_up(url: str, token: str, name: str = "Ada") -> httpx.Client:
 
 def accepted(client: httpx.Client, kind: str, project: Project) -> str:
     """Id of an item of this pass that the person took, found and accepted."""
-    view = client.post("/api/claim", json={"kinds": [kind]}).json()
-    number, item = view["slot"]["id"], view["item"]
-    if kind == "blind":
+    while True:
+        view = client.post("/api/claim", json={"kinds": [kind]}).json()
+        number, item = view["slot"]["id"], view["item"]
+        if kind == "sighted" or (view["pointing"] and view["pointing"]["revealed"]):
+            break
         answer = {"answer": "pointed", "points": points(project, item["public_id"])}
         told = client.post(f"/api/slots/{number}/pointing", json=answer).raise_for_status().json()
-        assert told["hit"] or told["waits"]  # for the other texts of the video
+        assert told["hit"] or told["waits"]  # for the other texts of the video, which come first
     body = {"decision": "accept", "parts": {part["name"]: "right" for part in item["parts"]}, "watched_frac": 1}
     if item["wants_short"]:
         body["short"] = "the one that I mean"
@@ -187,6 +189,9 @@ def test_settings_change_in_mid_run_but_for_the_seed(demo_project: Project, call
     assert json.loads(done.stdout)["long"] == 5
     with sqlite3.connect(demo_project.data / "validation.sqlite3") as connection:
         assert connection.execute("SELECT min(overlap) FROM item WHERE gold = '' AND kind = 'long'").fetchone() == (1,)
+    raised = call("set", demo_project, "long=9")
+    assert raised.returncode == 0
+    assert raised.told.count("the quota videos=") == 1  # after the draw, and not before it as well
     refused = call("set", demo_project, "seed=1")
     assert refused.returncode == 2
     assert "seed stays 0. The seed has chosen the split" in refused.told

@@ -12,6 +12,7 @@ from tests.validation_ui.rows import SMALL, fill
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.importing.sample import set_overlap
+from validation_ui.judging import item_views
 from validation_ui.judging.leases import put_back_all
 from validation_ui.problem import Problem
 from validation_ui.schema import draft, item, judgement, slot, text_version
@@ -228,6 +229,35 @@ def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: 
     assert desk.why("ben", "blind")["code"] == "not_for_you"  # ben has seen the video now
     assert desk.do("cy", "accept", "blind").kind == "short"
     assert desk.item(short.id).state == "accepted"
+    check(store)
+
+
+def test_a_suggested_short_expression_is_confirmed_or_replaced(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, wants_short=True)))
+    store.write(lambda c: c.execute(update(item).values(suggested_short="the left  red bar")).rowcount)
+    first = desk.claim("ann", "sighted")
+    with store.read() as connection:
+        view = item_views.slot_view(connection, desk.ids["ann"], first, 0.0)
+    assert view is not None
+    assert view["item"]["suggested_short"] == "the left  red bar"
+    for unsaid in (None, "the left red bar", " the left  red bar"):
+        with pytest.raises(Problem) as refused:
+            desk.judge("ann", first, short=unsaid)
+        assert list(refused.value.extra["fields"]) == ["short"]
+    desk.judge("ann", first, short="the left  red bar", short_is_right=True)
+    desk.judge("ann", desk.claim("ann", "sighted"), short="the bar that moves")
+    with store.read() as connection:
+        rows = select(item.c.state, item.c.author_id, text_version.c.parts).join_from(
+            item, text_version, text_version.c.id == item.c.text_id
+        )
+        found = connection.execute(rows.where(item.c.kind == "short").order_by(item.c.id)).all()
+    assert [row.parts["short"] for row in found] == ["the left red bar", "the bar that moves"]
+    assert {(row.state, row.author_id) for row in found} == {("blind", desk.ids["ann"])}  # others look for both
+    blind = desk.claim("ben", "blind")
+    with store.read() as connection:
+        view = item_views.slot_view(connection, desk.ids["ben"], blind, 0.0)
+    assert view is not None
+    assert view["item"]["suggested_short"] is None
     check(store)
 
 

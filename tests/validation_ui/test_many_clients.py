@@ -49,9 +49,8 @@ def test_many_clients(store: Database) -> None:
         ready.wait()
         while (slot_id := desk.ask(who).slot_id) is not None:
             given.append((slot_id, who))
-            row = desk.row(slot_id)
-            if row.kind == "blind":
-                desk.point(who, slot_id)
+            if desk.row(slot_id).kind == "blind" and not desk.find(who, slot_id):
+                continue  # the other texts of the video come first
             kept.append(desk.judge(who, slot_id))
 
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -59,8 +58,8 @@ def test_many_clients(store: Database) -> None:
             done.result()
 
     check(store)
-    assert max(Counter(slot_id for slot_id, _ in given).values()) == 1
-    assert len(given) == len(kept) == len(set(kept))
+    assert max(Counter(slot_id for slot_id, _ in set(given)).values()) == 1
+    assert len(set(given)) == len(kept) == len(set(kept))
     with store.read() as connection:
         assert sorted(kept) == sorted(connection.execute(select(judgement.c.id)).scalars())
         states = Counter(connection.execute(select(item.c.state)).scalars())

@@ -224,7 +224,7 @@ def test_an_admin_invites_revokes_and_verifies(context: BrowserContext, site: Si
     expect(page.locator("#redo-count")).to_have_text("1 judgement of 1 item.")
     page.get_by_role("button", name="Open these again").click()
     expect(page.locator("#said")).to_have_text("Opened again: 1 judgement.")
-    expect(page.locator("#work")).to_contain_text("opened again by an admin")
+    expect(page.locator("#work")).to_contain_text("undone by an admin: done again by others")
     page.get_by_label("Who judged the item").fill("p_v0_o1")
     page.keyboard.press("Enter")
     expect(page.locator("#work")).to_have_text("There are no judgements.")

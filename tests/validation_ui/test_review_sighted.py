@@ -80,6 +80,26 @@ def test_a_whole_pass_by_keyboard_alone(project: Running, ann: Page) -> None:
     assert ann.evaluate("document.activeElement.tagName") == "H1"
 
 
+def test_a_suggested_short_expression_counts_when_it_is_said_to_be_right(project: Running) -> None:
+    project.store.write(lambda c: c.execute(update(item).values(suggested_short="the red bar")).rowcount)
+    ann = project.review("ann")
+    see_it_all(ann)
+    press(ann, "KeyY", "Enter")
+    expect(ann.locator(".short .error")).to_have_text("Say that it is right, or write another.")
+    box = ann.get_by_label("It is right, and fits this object alone")
+    expect(box).to_be_focused()
+    assert violations(ann) == []
+    press(ann, "KeyW")
+    ann.keyboard.press("End")
+    ann.keyboard.type(" here")
+    expect(box).to_be_hidden()
+    press(ann, *["Backspace"] * 5)
+    box.check()
+    wait_for_next(ann, lambda: press(ann, "Enter"), "v0_o1")
+    [short] = project.rows(select(text_version.c.parts).join_from(item, text_version).where(item.c.kind == "short"))
+    assert short.parts == {"short": "the red bar"}
+
+
 def wait_for_next(page: Page, send: Callable[[], None], part: str) -> None:
     send()
     wait_for_text(page, part)

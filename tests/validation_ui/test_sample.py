@@ -42,6 +42,7 @@ def candidates(videos: int, objects: int = 4, seed: int = 0) -> list[Candidate]:
                     strata={facet: rng.choice(LEVELS[facet]) for facet in FACETS},
                     clean=rng.random() < 0.8,
                     alike=tuple(other for other in ids if other != name),
+                    short=f"short of {name}",
                 )
             )
     return found
@@ -158,8 +159,10 @@ def test_gold_items_are_of_train_videos_and_half_have_anothers_text(chosen: Sett
         if planted.gold is Gold.GOOD:
             assert planted.candidate.clean
             assert planted.parts == planted.candidate.parts
+            assert planted.suggested_short == planted.candidate.short
         else:
             other = by_id[planted.candidate.alike[0]]
+            assert planted.suggested_short == other.short  # the object's own would tell that the text is another's
             assert planted.parts == other.parts != planted.candidate.parts
             assert other.video_id == planted.candidate.video_id
 

@@ -40,7 +40,10 @@ _COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "watched_frac": (pa.float64(), "share of the visible span that was played"),
     "created_at": (pa.float64(), "seconds since 1970"),
     "undone_at": (pa.float64(), "seconds since 1970; null: it stands"),
-    "undone_by": (pa.string(), "person, gold_gate or admin"),
+    "undone_by": (
+        pa.string(),
+        "person, gold_gate, admin (their work is done again) or reopened (the item is asked again)",
+    ),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, metadata={"description": text} if text else None) for name, (kind, text) in _COLUMNS.items()]

@@ -79,6 +79,7 @@ class Plan:
                 "overlap": drawn.overlap,
                 "blind_overlap": drawn.blind_overlap,
                 "wants_short": drawn.wants_short,
+                "suggested_short": drawn.candidate.short,
                 "parts": drawn.candidate.parts,
             }
             by_video.setdefault(drawn.candidate.video_id, []).append((drawn.candidate, columns))
@@ -88,6 +89,7 @@ class Plan:
                 "state": ItemState.GOLD,
                 "priority": planted.priority,
                 "wants_short": planted.wants_short,
+                "suggested_short": planted.suggested_short,
                 "parts": planted.parts,
             }
             by_video.setdefault(planted.candidate.video_id, []).append((planted.candidate, columns))

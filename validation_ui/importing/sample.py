@@ -190,11 +190,12 @@ def _evenly(names: Sequence[str], count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class GoldItem:
-    """A gold item to be made."""
+    """A gold item to be made; `parts` and `suggested_short` are of one object: its own, or the one swapped with it."""
 
     candidate: Candidate
     gold: Gold
     parts: dict[str, str]
+    suggested_short: str | None
     priority: int
     wants_short: bool  # as often as real items, though nobody needs it: else the question would tell them apart
 
@@ -209,7 +210,7 @@ def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings
     by_video: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         by_video.setdefault(candidate.video_id, []).append(candidate)
-    chosen: list[tuple[float, Candidate, Gold, dict[str, str]]] = []
+    chosen: list[tuple[float, Candidate, Gold, Candidate]] = []
     wanted = gold_wanted(settings)
     for video in reversed(videos):
         for candidate in sorted(by_video[video], key=lambda c: seeded_frac(settings.seed, "gold", c.object_id)):
@@ -217,12 +218,19 @@ def choose_gold(candidates: Sequence[Candidate], videos: Sequence[str], settings
                 break
             turn = seeded_frac(settings.seed, "turn", candidate.object_id)
             if len(chosen) % 2 and candidate.alike:
-                chosen.append((turn, candidate, Gold.SWAPPED, by_id[candidate.alike[0]].parts))
+                chosen.append((turn, candidate, Gold.SWAPPED, by_id[candidate.alike[0]]))
             elif len(chosen) % 2 == 0 and candidate.clean:
-                chosen.append((turn, candidate, Gold.GOOD, candidate.parts))
+                chosen.append((turn, candidate, Gold.GOOD, candidate))
     chosen.sort(key=lambda entry: entry[0])  # in seeded order, so that people cannot learn a pattern
     short_frac = min(1.0, settings.short / max(settings.long, 1))
     return [
-        GoldItem(candidate, gold, parts, n, seeded_frac(settings.seed, "short", candidate.object_id) < short_frac)
-        for n, (_, candidate, gold, parts) in enumerate(chosen)
+        GoldItem(
+            candidate,
+            gold,
+            told.parts,
+            told.short,
+            n,
+            seeded_frac(settings.seed, "short", candidate.object_id) < short_frac,
+        )
+        for n, (_, candidate, gold, told) in enumerate(chosen)
     ]

@@ -35,7 +35,7 @@ from validation_ui.schema import (
 )
 from validation_ui.settings import Settings
 
-BY_ADMIN = "admin"  # value of judgement.undone_by
+REOPENED = "reopened"  # value of judgement.undone_by; unlike UNDONE_BY_ADMIN it bars nobody
 ASSIGNED_S = 2 * 24 * 3600.0  # how long an item is kept for the person whom it was given to
 LOOKED = "looked at it as admin"  # value of skipped.reason
 Since = Literal["last", "start"]
@@ -111,7 +111,7 @@ def reopen(
     for row in rows:
         free = {"state": SlotState.OPEN, "holder_id": None, "claimed_at": None, "lease_until": None}
         connection.execute(update(slot).where(slot.c.id == row.slot_id).values(**free, version=slot.c.version + 1))
-        undone = {"undone_at": now, "undone_by": BY_ADMIN}
+        undone = {"undone_at": now, "undone_by": REOPENED}
         connection.execute(update(judgement).where(judgement.c.id == row.id).values(**undone))
     for short in shorts:
         settle(connection, short, settings=settings, now=now)

@@ -30,7 +30,20 @@ from validation_ui.settings import PARTS, Settings
 
 _ABOUT: Select[Any] = (  # an item with its current text and its video
     select(
-        *(item.c[name] for name in ("id", "public_id", "kind", "version", "state", "gold", "wants_short", "video_id")),
+        *(
+            item.c[name]
+            for name in (
+                "id",
+                "public_id",
+                "kind",
+                "version",
+                "state",
+                "gold",
+                "wants_short",
+                "suggested_short",
+                "video_id",
+            )
+        ),
         text_version.c.parts,
         *(video.c[name] for name in ("media_id", "pts_s", "frame_count", "height_px", "width_px", "chunks")),
         video.c.shown_height_px,
@@ -57,6 +70,8 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
         return None
     settings = Settings.load(connection)
     pointed = pointing.view(connection, person_id, slot_id) if row.pass_ == SlotKind.BLIND else None
+    wants_short = asks_short(connection, row, SlotKind(row.pass_), settings)
+    short = {"wants_short": wants_short, "suggested_short": row.suggested_short if wants_short else None}
     return {
         "slot": {
             "id": slot_id,
@@ -66,7 +81,7 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
             "server_now": now,
             "entry": _entry(connection, person_id, settings),
         },
-        "item": _item(row) | {"wants_short": asks_short(connection, row, SlotKind(row.pass_), settings)},
+        "item": _item(row) | short,
         "video": _video(row),
         "rules": {
             "watched_frac": MIN_WATCHED_FRAC,

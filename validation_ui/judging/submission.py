@@ -173,6 +173,7 @@ def _task(connection: Connection, row: Row[Any], about: Row[Any], settings: Sett
         about.kind,
         items.text_parts(connection, about.text_id),
         "wanted" if wanted else "allowed" if may else "no",
+        about.suggested_short,
     )
 
 

@@ -28,6 +28,7 @@ class Verdict(BaseModel):
     note: str = Field(default="", max_length=_MAX_SENT_CHARS)
     text: dict[str, Annotated[str, Field(max_length=_MAX_SENT_CHARS)]] | None = Field(default=None, max_length=3)
     short: str | None = Field(default=None, max_length=_MAX_SENT_CHARS)
+    short_is_right: bool = False  # of a short expression that is sent as it was suggested
     watched_frac: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
 
 
@@ -40,12 +41,14 @@ class Task:
         item_kind: long or short.
         parts: the text that is judged, part name -> text.
         short: whether a short expression must be written, may be written, or is not asked for.
+        suggested_short: the one that the run suggests, if it has one.
     """
 
     kind: SlotKind
     item_kind: str
     parts: Mapping[str, str]
     short: Literal["wanted", "allowed", "no"]
+    suggested_short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,10 @@ def _short(fields: dict[str, str], verdict: Verdict, task: Task, settings: Setti
     if task.short == "no" or not _is_for(verdict):
         fields["short"] = "no short expression is asked for here"
         return None
-    return _clean(fields, "short", verdict.short, settings, empty=False)
+    short = _clean(fields, "short", verdict.short, settings, empty=False)
+    if not verdict.short_is_right and short.split() == (task.suggested_short or "").split():
+        fields["short"] = "say that the suggested short expression is right, or write another"
+    return short
 
 
 def _clean(fields: dict[str, str], field: str, text: str, short: Settings | None = None, *, empty: bool = True) -> str:

@@ -10,15 +10,26 @@ from validation_ui.statistics.progress import progress
 
 
 def quota_notes(connection: Connection) -> Iterator[str]:
-    """Yield a sentence, without its full stop, for every quota that cannot be filled or is overfull."""
+    """Yield a sentence, without its full stop, for every quota that is overfull or cannot be filled."""
+    yield from overfull(connection)
+    yield from unfilled(connection)
+
+
+def unfilled(connection: Connection) -> Iterator[str]:
+    """Yield a sentence, without its full stop, for every quota that the candidates drawn so far cannot fill."""
+    for name, quota in progress(connection, 0.0).quotas.items():
+        if quota.reachable < quota.quota:
+            yield f"the quota {name}={quota.quota} cannot be filled: this run has candidates for {quota.reachable}"
+
+
+def overfull(connection: Connection) -> Iterator[str]:
+    """Yield a sentence, without its full stop, for every quota below what was accepted."""
     settings = Settings.load(connection)
     for name, quota in progress(connection, 0.0).quotas.items():
         if quota.accepted > quota.quota:
             yield _overfull(
                 f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted"
             )
-        elif quota.reachable < quota.quota:
-            yield f"the quota {name}={quota.quota} cannot be filled: this run has candidates for {quota.reachable}"
     objects = func.count(distinct(item.c.masklet_id))
     accepted = select(item.c.video_id).where(item.c.state == ItemState.ACCEPTED).group_by(item.c.video_id)
     full = connection.execute(accepted.having(objects > settings.per_video)).all()

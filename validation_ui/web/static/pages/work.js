@@ -12,7 +12,8 @@ import { attempt, byId, duration, field, fill, h, say, table, time } from "../li
 
 const COLUMNS = [{ label: "When" }, { label: "Who" }, { label: "Item" }, { label: "Pass" }, { label: "Decision" },
   { label: "Time", number: true }, { label: "Item now" }];
-const UNDONE = { person: "undone by the person", gold_gate: "undone: too many gold items wrong", admin: "opened again by an admin" };
+const UNDONE = { person: "undone by the person", gold_gate: "undone: too many gold items wrong", admin: "undone by an admin: done again by others",
+  reopened: "set aside by an admin: the item is asked again" };
 
 /** @type {Person | null} */
 let shown = null;

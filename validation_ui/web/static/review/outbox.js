@@ -15,8 +15,8 @@ import { all, put, remove } from "./db.js";
 
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
-const AGAIN = new Set(["signed_out", "csrf", "wait", "failure", "timeout"]); // the answer itself is fine
-const LATER = new Set([408, 425, 429]); // as above, from whatever stands before the server
+const AGAIN = new Set(["signed_out", "csrf"]); // the answer itself is fine
+const LATER = new Set([408, 425, 429]); // as above, from the server or whatever stands before it
 
 /** A key that no other answer has; plain HTTP pages have no randomUUID. */
 function newKey() {

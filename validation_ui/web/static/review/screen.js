@@ -255,7 +255,12 @@ class Screen {
     const { code, message } = this.outbox.trouble;
     const kept = this.outbox.atRisk ? "It is kept by this page only: do not close it." : "It is kept in this browser and sent by itself.";
     const why = message || "The server is slow.";
-    this.notice.show(`${said}, but not sent yet. ${why} ${kept}`, wayOut(code, () => this.outbox.flush()), { about: "unsent" });
+    this.notice.show(`${said}, but not sent yet. ${why} ${kept}`, this.ways(code, () => this.outbox.flush()), { about: "unsent" });
+  }
+
+  /** What can be done about an error, unless the page below the notice has the same. @param {string} code @param {() => unknown} [again] */
+  ways(code, again) {
+    return this.view === null && this.emptyOf === code ? [] : wayOut(code, again);
   }
 
   /**
@@ -328,7 +333,7 @@ class Screen {
   trouble(error, again) {
     if (!(error instanceof ApiError)) throw error;
     if (error.code === "lease_lost" && this.view) this.gone(this.view, error.message, again !== undefined);
-    else this.notice.show(error.message, wayOut(error.code, again), { focus: again !== undefined, about: "session" });
+    else this.notice.show(error.message, this.ways(error.code, again), { focus: again !== undefined, about: "session" });
   }
 
   /**

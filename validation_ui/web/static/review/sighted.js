@@ -93,8 +93,9 @@ export class Sighted {
     this.context = context;
     const { item } = context.view;
     this.watch = new Watch(context.player, context.view.rules.watched_frac);
-    this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: item.wants_short, keys: context.keys,
-      decisions: ["accept", "edit", "reject", "flag"], onChange: () => this.changed() });
+    this.verdicts = new Verdicts({ parts: item.parts, rules: context.view.rules, wantsShort: item.wants_short,
+      suggestedShort: item.suggested_short ?? "", keys: context.keys, decisions: ["accept", "edit", "reject", "flag"],
+      onChange: () => this.changed() });
     this.unwatched = h("p", { class: "error", role: "alert", tabIndex: -1, hidden: true });
     this.unwatched.textContent = UNWATCHED;
     this.root = this.verdicts.root;

@@ -17,7 +17,8 @@
  * @typedef {{
  *   slot: {id: number, kind: "sighted" | "blind" | "adjudicate", version: number, lease_until: number,
  *     server_now: number, entry: null | {done: number, of: number}},
- *   item: {public_id: string, kind: "long" | "short", version: number, parts: Part[], wants_short: boolean},
+ *   item: {public_id: string, kind: "long" | "short", version: number, parts: Part[], wants_short: boolean,
+ *     suggested_short: string | null},
  *   video: Video, rules: Rules, masks: string | null, pointing: Pointing | null, opinions: Opinion[],
  *   draft: null | {body: Draft, version: number, saved_at: number}}} SlotView
  * @typedef {{code: string, message: string, counts?: Record<string, number>}} Why
@@ -27,7 +28,7 @@
  * @typedef {"" | "right" | "wrong" | "unsure"} Verdict
  * @typedef {"" | "accept" | "edit" | "reject" | "flag"} Decision
  * @typedef {{decision: Decision, parts: Record<string, Verdict>, reasons: string[], note: string,
- *   text: Record<string, string> | null, short: string | null, watched_frac: number}} Judged
+ *   text: Record<string, string> | null, short: string | null, short_is_right?: boolean, watched_frac: number}} Judged  short: null until it is written
  * @typedef {{answer: "" | "pointed" | "ambiguous" | "absent", points: Point[], candidates: number | null,
  *   brief: boolean}} Aim
  * @typedef {Partial<Judged> & {aim?: Aim, tab?: string}} Draft  `tab`: which browser tab wrote it; an answer that was

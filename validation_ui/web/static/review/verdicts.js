@@ -11,19 +11,20 @@ import { DECISIONS, PART_HINTS, PART_NAMES, REASONS, VERDICTS, VERDICT_NAMES, co
 /** @typedef {Exclude<import("./types.js").Verdict, "">} Verdict */
 
 /** @returns {Judged} */
-export const blank = () => ({ decision: "", parts: {}, reasons: [], note: "", text: {}, short: "",
-  watched_frac: 0 });
+export const blank = () => ({ decision: "", parts: {}, reasons: [], note: "", text: {}, short: null,
+  short_is_right: false, watched_frac: 0 });
 
 export class Verdicts {
   /**
    * @param {{parts: Part[], rules: import("./types.js").Rules, wantsShort: boolean, decisions: Decision[], keys: import("./keys.js").Keys,
-   *   onChange: () => void}} options
+   *   onChange: () => void, suggestedShort?: string}} options  suggestedShort: counts only if the person says that it is right
    */
-  constructor({ parts, rules, wantsShort, decisions, keys, onChange }) {
+  constructor({ parts, rules, wantsShort, suggestedShort = "", decisions, keys, onChange }) {
     this.parts = parts;
     this.fewest = rules.short_words[0];
     this.most = rules.short_words[1];
     this.wantsShort = wantsShort;
+    this.suggestedShort = suggestedShort.trim();
     this.keys = keys;
     this.onChange = onChange;
     this.judged = blank();
@@ -47,12 +48,15 @@ export class Verdicts {
     this.reasons = h("fieldset", { class: "reasons", hidden: true }, h("legend", {}, "Why? One or more"),
       h("div", { class: "checks" }, ...[...this.boxes.values()].map(({ root }) => root)));
 
-    this.short = textField(h("span", {}, `A short expression of yours, ${this.fewest} to ${this.most} words, for this object alone `,
-      keys.badge("short")), { value: "", maxLength: 400 }, (text) => this.set({ short: text }));
+    const whose = suggestedShort ? "A short expression, suggested: confirm or replace it" : "A short expression of yours";
+    this.short = textField(h("span", {}, `${whose}, ${this.fewest} to ${this.most} words, for this object alone `,
+      keys.badge("short")), { value: suggestedShort, maxLength: 400 }, (text) => this.set({ short: text }));
     this.short.root.classList.add("short");
     this.short.root.hidden = !wantsShort;
     this.count = h("p", { class: "hint count" });
-    this.short.root.append(this.count);
+    this.isRight = h("input", { type: "checkbox", onchange: () => this.set({ short_is_right: this.isRight.checked }) });
+    this.confirm = h("label", { class: "check" }, this.isRight, h("span", {}, "It is right, and fits this object alone"));
+    this.short.root.append(this.count, this.confirm);
 
     this.note = textField("Note", { value: "", rows: 2 }, (text) => this.set({ note: text }));
     this.note.root.hidden = true;
@@ -62,6 +66,16 @@ export class Verdicts {
     this.root = h("div", { class: "verdicts" }, this.expression, this.allRight, this.decision.root,
       this.short.root, this.editing, this.reasons, this.note.root, this.addNote);
     this.show();
+  }
+
+  /** The short expression as it stands in the form. */
+  get shortText() {
+    return (this.judged.short ?? this.suggestedShort).trim();
+  }
+
+  /** Whether it is still the one that was suggested. */
+  get isSuggested() {
+    return this.suggestedShort !== "" && this.shortText === this.suggestedShort;
   }
 
   /** @param {number} words */
@@ -159,19 +173,18 @@ export class Verdicts {
    *
    * @param {import("./types.js").Draft} draft
    */
-  restore({ decision = "", parts = {}, reasons = [], note = "", text, short, watched_frac = 0 }) {
-    this.judged = { decision, parts, reasons, note, text: text ?? {}, short: short ?? "", watched_frac };
+  restore({ decision = "", parts = {}, reasons = [], note = "", text, short = null, short_is_right = false, watched_frac = 0 }) {
+    this.judged = { decision, parts, reasons, note, text: text ?? {}, short, short_is_right, watched_frac };
     for (const { name, before, area } of this.edits) area.value = text?.[name] ?? before;
     for (const [reason, { box }] of this.boxes) box.checked = reasons.includes(reason);
     this.note.area.value = note;
-    this.short.area.value = short ?? "";
+    this.short.area.value = short ?? this.suggestedShort;
     this.show();
   }
 
   /** Update the form to show the state in `judged`. */
   show() {
     const { decision, parts, note } = this.judged;
-    const short = this.judged.short ?? "";
     const isFor = decision === "accept" || decision === "edit";
     this.decision.value = decision;
     this.parts.forEach(({ name }, n) => {
@@ -187,7 +200,9 @@ export class Verdicts {
     this.reasons.hidden = decision !== "reject" && decision !== "flag";
     this.note.root.hidden = this.reasons.hidden && !note && !this.noteWanted;
     this.addNote.hidden = !this.note.root.hidden;
-    const words = countWords(short);
+    const words = countWords(this.shortText);
+    this.confirm.hidden = !this.isSuggested;
+    this.isRight.checked = this.judged.short_is_right === true;
     this.count.textContent = `${words} ${words === 1 ? "word" : "words"}`;
     this.count.classList.toggle("is-off", words > 0 && !this.fitsShort(words));
     this.short.root.hidden = !this.wantsShort || (decision !== "" && !isFor);
@@ -199,10 +214,10 @@ export class Verdicts {
    * @returns {boolean} true if it can be sent
    */
   check() {
-    const { decision, parts, reasons, note, short } = this.judged;
+    const { decision, parts, reasons, note } = this.judged;
     const isFlag = decision === "flag";
     const edited = this.edits.some(({ before, area }) => area.value.trim() !== before);
-    const words = countWords(short ?? "");
+    const words = countWords(this.shortText);
     /** @type {Record<string, string>} */
     const fields = {};
     for (const { name } of this.parts) {
@@ -217,6 +232,9 @@ export class Verdicts {
     if (!this.reasons.hidden && !reasons.length && !(isFlag && note.trim())) fields.reasons = "Tick at least one reason.";
     if (!this.reasons.hidden && reasons.includes("other") && !note.trim()) fields.note = "Say what the other reason is.";
     if (!this.short.root.hidden && decision && !this.fitsShort(words)) fields.short = `It must have ${this.fewest} to ${this.most} words; it has ${words}.`;
+    else if (!this.short.root.hidden && decision && this.isSuggested && !this.judged.short_is_right) {
+      fields.short = "Say that it is right, or write another.";
+    }
     return this.setErrors(fields);
   }
 
@@ -232,7 +250,7 @@ export class Verdicts {
       ...this.rows.map((row, n) => /** @type {[HTMLElement, HTMLElement, string | null]} */
         ([[...row.inputs.values()][0] ?? row.root, row.root, whole(`parts.${this.parts[n]?.name}`)])),
       [[...this.decision.inputs.values()][0] ?? this.root, this.decision.root, whole("decision")],
-      [this.short.area, this.short.root, whole("short")],
+      [this.confirm.hidden ? this.short.area : this.isRight, this.short.root, whole("short")],
       ...this.edits.map(({ area, root, name }, n) => /** @type {[HTMLElement, HTMLElement, string | null]} */
         ([area, root, whole(`text.${name}`) ?? (n ? null : fields["text.0"] ?? fields.text ?? null)])),
       [[...this.boxes.values()][0]?.box ?? this.root, this.reasons, whole("reasons")],
@@ -262,7 +280,7 @@ export class Verdicts {
    * @param {number} watchedFrac
    */
   submission(watchedFrac) {
-    const { decision, parts, reasons, note, short } = this.judged;
+    const { decision, parts, reasons, note } = this.judged;
     const isEdit = decision === "edit";
     return {
       decision,
@@ -270,7 +288,8 @@ export class Verdicts {
       reasons: decision === "reject" || decision === "flag" ? reasons : [],
       note: note.trim(),
       text: isEdit ? Object.fromEntries(this.edits.map(({ name, area }) => [name, area.value.trim()])) : null,
-      short: !this.short.root.hidden && short?.trim() ? short.trim() : null,
+      short: !this.short.root.hidden && this.shortText ? this.shortText : null,
+      short_is_right: !this.short.root.hidden && this.isSuggested && this.judged.short_is_right === true,
       watched_frac: watchedFrac,
     };
   }
