@@ -208,7 +208,7 @@ def test_adjudicators_cannot_tell_gold_by_what_they_find(site: Site) -> None:
         answers = [eve.get(path) for path in (*paths, f"/api/items?id={name}")]
         return (*(one.status_code for one in answers), answers[3].json(), answers[4].json()["total"])
 
-    nothing = (404, 404, 404, 200, 200, {"judgements": []}, 0)
+    nothing: tuple[Any, ...] = (404, 404, 404, 200, 200, {"judgements": []}, 0)
     assert shown(real) == shown(gold) == nothing  # both may come to her
 
     def skip(c: Connection) -> None:

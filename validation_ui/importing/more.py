@@ -17,9 +17,10 @@ from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.importing import sample
 from validation_ui.importing.candidates import Run, read_run
-from validation_ui.importing.decoding import Decoded, decode_all
+from validation_ui.importing.decoding import decode_all
 from validation_ui.importing.rows import Plan, insert_items, insert_videos
 from validation_ui.importing.sample import Drawn
+from validation_ui.importing.source_video import Decoded
 from validation_ui.judging.items import LOCK_LOG
 from validation_ui.schema import Gold, ItemState, item, judgement, masklet, meta, video
 from validation_ui.settings import Settings

@@ -130,7 +130,7 @@ def _open_item(connection: Connection, person_id: int, role: Role, public_id: st
 
 
 def shown_to_adjudicator(person_id: int) -> list[ColumnElement[bool]]:
-    """Build the conditions that an adjudicator finds an `item` row in the list and may open it without having judged it.
+    """Build the conditions that an adjudicator finds an `item` row in the list, and may open it.
 
     It waits for an adjudicator or is settled, and was never given to this person in another pass. Adjudicators take
     part in the other passes, too: if any item that is given there could be found, one that is not would be gold.

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, insert, or_, select, update
 
 from validation_ui import audit
 from validation_ui.judging import gold, leases

@@ -95,9 +95,7 @@ def list_items(
     wanted = item_list.Query(id.strip(), video.strip(), state, person, reason, pass_, disagreement, sort, after)
     with database.read() as connection:
         adjudicator = caller.id if caller.role == Role.ADJUDICATOR else None
-        return item_list.find(
-            connection, wanted, names=admin, gold=admin, now=database.now(), adjudicator=adjudicator
-        )
+        return item_list.find(connection, wanted, names=admin, gold=admin, now=database.now(), adjudicator=adjudicator)
 
 
 @router.get("/api/items/{public_id}/desk")

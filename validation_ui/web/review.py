@@ -225,8 +225,9 @@ def history(
     """List the live judgements of an item, oldest first, without names.
 
     The response is `{"judgements": [{label, mine, kind, decision, …}]}`. Admins see all judgements, readers all of
-    items that are not gold, adjudicators all of settled items that they were never given in another pass. Otherwise people
-    see their own only, so that the judgements of others do not influence them and gold items look like all others.
+    items that are not gold, adjudicators all of settled items that were not given to them in another pass. Otherwise
+    people see their own only, so that the judgements of others do not influence them and gold items look like all
+    others.
     """
     with database.read() as connection:
         about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
