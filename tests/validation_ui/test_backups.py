@@ -20,7 +20,7 @@ from validation_ui import audit, backups, migrations
 from validation_ui.database import Database
 from validation_ui.people import access, accounts
 from validation_ui.project import Project
-from validation_ui.schema import Role, invite, judgement, meta, session, video
+from validation_ui.schema import Role, invite, item, judgement, meta, session, video
 from validation_ui.schema import audit as audit_table
 
 SECRET = bytes(range(32))
@@ -81,6 +81,8 @@ def test_a_backup_comes_back_and_what_was_there_is_kept(project: Project) -> Non
         row = connection.execute(select(audit_table).order_by(audit_table.c.id.desc())).first()
         assert row is not None
         assert (row.action, row.actor) == ("restore", "cli")
+        versions = connection.execute(select(item.c.version)).scalars().all()
+        assert min(versions) > 100, "what a page sends on a text from after the backup is refused as changed"
     store.close()
     assert restored.kept
     backups.restore(project, restored.kept)

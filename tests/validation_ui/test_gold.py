@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, add_item, add_masklet, fill
 from validation_ui.database import Database
-from validation_ui.judging import gold, item_views
+from validation_ui.judging import fates, gold, item_views
 from validation_ui.problem import Problem
 from validation_ui.schema import Decision, Gold, Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
@@ -363,3 +363,39 @@ def test_an_entry_test_is_always_finished(store: Database) -> None:
                 store.write(retire)
         assert desk.standing("ann") in ("active", "failed")
     check(store)
+
+
+def test_an_undo_gives_a_short_expression_back_also_of_a_gold_item(store: Database) -> None:
+    """Of a real item it comes back, so a gold item that lost it could be told by an undo."""
+    desk = project(store, replace(HIDDEN, gold_frac=0.5), videos=6, objects=1, gold=8, wants_short=True)
+    store.write(lambda c: c.execute(update(item).values(wants_short=True)).rowcount)
+    given = {}
+    while len(given) < 2:
+        slot_id = desk.claim("ann", "sighted")
+        is_gold = bool(desk.row(slot_id).gold)
+        decision = known(desk, slot_id) if is_gold else "accept"
+        short = "the thing on the left" if decision == "accept" else None
+        desk.judge("ann", slot_id, decision, short=short)
+        if short:
+            assert desk.undo("ann")[1] == slot_id
+            with store.read() as connection:
+                view = item_views.slot_view(connection, desk.ids["ann"], slot_id, 0.0)
+            assert view is not None
+            given[is_gold] = view["draft"]["body"]["short"], view["item"]["wants_short"]
+            desk.judge("ann", slot_id, decision, short=short)
+    assert given[True] == given[False] == ("the thing on the left", True)
+    check(store)
+
+
+def test_the_fate_of_a_gold_item_that_was_let_go_is_that_of_a_real_one(store: Database) -> None:
+    desk = project(store, replace(HIDDEN, gold_frac=0.5), videos=8, objects=1, gold=12)
+    told: dict[bool, dict[str, Any] | None] = {}
+    while len(told) < 2:
+        slot_id = desk.claim("ann", "sighted", prefetch=True)
+        desk.ask("ann", "blind")  # what was prefetched of another pass is put back
+        with store.read() as connection:
+            found = fates.fate(connection, desk.ids["ann"], slot_id)
+        told[bool(desk.row(slot_id).gold)] = found
+        desk.do("ann", "accept", "sighted")
+    assert told[True] == told[False]
+    assert (told[True] or {})["code"] == "taken"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, insert, update
 
 from tests.validation_ui.judged import judge
 from tests.validation_ui.rows import add_item, add_masklet, add_video, fill
@@ -13,7 +13,7 @@ from tests.validation_ui.site import Site, make_site
 from validation_ui.database import Database
 from validation_ui.judging.leases import mark_seen
 from validation_ui.problem import Problem
-from validation_ui.schema import Decision, SlotKind, item
+from validation_ui.schema import Decision, SlotKind, item, skipped
 from validation_ui.web import item_list
 from validation_ui.web.item_list import Disagreement, Query, Sort, StateFilter
 
@@ -151,10 +151,11 @@ def test_what_each_role_may_look_for(site: Site) -> None:
         f"id={'x' * 200}",
     )
     assert [ask("ada", q) for q in wrong] == [422] * len(wrong)
-    for who, gold in (("ada", 2), ("rea", 0), ("eve", 0)):
+    seen: dict[str, tuple[int, set[str | None]]] = {"ada": (2, {None, "ann"}), "rea": (0, {None}), "eve": (0, set())}
+    for who, (gold, holders) in seen.items():
         rows = site.client(who).get("/api/items").json()["items"]
         assert sum(row["state"] == "gold" for row in rows) == gold
-        assert {row["holder"] for row in rows} == ({None, "ann"} if who == "ada" else {None})
+        assert {row["holder"] for row in rows} == holders
 
 
 def test_nothing_in_the_list_tells_where_an_object_is(site: Site) -> None:
@@ -170,7 +171,8 @@ def test_a_look_warns_who_judges_and_is_kept(site: Site) -> None:
     assert ada.get("/api/items/p_v1_o0/desk").json()["uses_up"] == {"blind": False, "item": False}
     site.store.write(lambda c: judge(c, site.ids["v0_o1"], site.ids["ada"]))  # from now on she is one who judges
     assert ada.get("/api/items/p_v1_o0/desk").json()["uses_up"] == {"blind": True, "item": True}
-    assert site.client("eve").get("/api/items/p_v1_o0/desk").json() == {
+    site.store.write(lambda c: c.execute(update(item).where(item.c.id == site.ids["v2_o0"]).values(state="dropped")))
+    assert site.client("eve").get("/api/items/p_v2_o0/desk").json() == {
         "uses_up": {"blind": True, "item": False},
         "admin": None,
     }
@@ -194,3 +196,30 @@ def test_a_step_is_tried_before_it_is_taken(site: Site) -> None:
     assert (late.status_code, late.json()["error"]["code"]) == (409, "changed")
     log = ada.get("/api/audit?limit=500").json()["rows"]
     assert [row["action"] for row in log if row["subject"] == "item:p_v2_o0"] == ["withdraw"]
+
+
+def test_adjudicators_cannot_tell_gold_by_what_they_find(site: Site) -> None:
+    """They judge in the other passes too: what they were given or may be given there, they find no more than gold."""
+    eve = site.client("eve")
+    real, gold = "p_v0_o1", "p_gold_0"
+
+    def shown(name: str) -> tuple[Any, ...]:
+        paths = (f"/api/items/{name}{path}" for path in ("", "/masks", "/desk", "/history"))
+        answers = [eve.get(path) for path in (*paths, f"/api/items?id={name}")]
+        return (*(one.status_code for one in answers), answers[3].json(), answers[4].json()["total"])
+
+    nothing: tuple[Any, ...] = (404, 404, 404, 200, 200, {"judgements": []}, 0)
+    assert shown(real) == shown(gold) == nothing  # both may come to her
+
+    def skip(c: Connection) -> None:
+        for name in (real, gold):
+            row = {"person_id": site.ids["eve"], "item_id": site.ids[name[2:]], "reason": "", "at": 1.0}
+            c.execute(insert(skipped).values(row))
+        judge(c, site.ids["v0_o1"], site.ids["ann"])
+        c.execute(update(item).where(item.c.id == site.ids["v0_o1"]).values(state="accepted"))
+
+    site.store.write(skip)
+    assert shown(real) == shown(gold) == nothing  # also when others have settled what she skipped
+    site.store.write(lambda c: c.execute(delete(skipped)))
+    assert shown(real)[:5] == (200,) * 5
+    assert shown(real)[-1] == 1

@@ -1,6 +1,7 @@
 """Raised quotas draw more candidates from the imported run."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,13 @@ def test_raised_quotas_draw_what_an_import_with_them_would_have_drawn(
     with few.read() as connection:
         gold = set(connection.execute(select(item.c.video_id).where(item.c.gold != "")).scalars())
         assert any("cannot be filled" in note for note in quota_notes(connection))
-    more = draw()
+    with ThreadPoolExecutor(2) as pool:  # e.g. two admins raised quotas at once: together they draw everything once
+        both = [one.result() for one in [pool.submit(draw), pool.submit(draw)]]
+    more = More(*(sum(getattr(one, name) for one in both) for name in ("items", "videos", "short")))
+    with few.read() as connection:
+        real = select(item.c.masklet_id).where(item.c.gold == "", item.c.kind == "long")
+        twice = connection.execute(real.group_by(item.c.masklet_id).having(func.count() > 1)).all()
+    assert twice == []
     after, videos_of_more = objects(few), set(sample.split(run.candidates, MORE)[0])
     drawn = sample.draw([one for one in run.candidates if one.video_id in videos_of_more], MORE)
     expected = {one.candidate.object_id for one in drawn}

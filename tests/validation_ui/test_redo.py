@@ -1,6 +1,7 @@
 """People who pause, leave, or whose work is done again; on both databases."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from sqlalchemy import select, update
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
-from tests.validation_ui.rows import add_person, fill
+from tests.validation_ui.judged import accept
+from tests.validation_ui.rows import SMALL, add_person, fill
 from validation_ui.database import Database
 from validation_ui.judging import undoing
 from validation_ui.judging.team import read_team
@@ -127,6 +129,18 @@ def test_who_pauses_or_leaves_holds_nothing_and_counts_for_no_team(desk: Desk, a
     assert desk.standing("ann") == "active"
 
 
+def test_a_pause_does_not_take_back_what_was_answered_before_the_reveal(desk: Desk) -> None:
+    done = desk.do("ann", "accept", "sighted")
+    held = desk.claim("ben", "blind")
+    desk.point("ben", held, hit=False)
+    change(desk, "ben", account=Account.PAUSED)
+    assert desk.item(done.id).state == "adjudicate"
+    with desk.store.read() as connection:
+        said = connection.execute(select(judgement).where(judgement.c.slot_id == held)).one()
+    assert (said.decision, said.note) == ("flag", "left after the reveal: the account was paused or closed")
+    check(desk.store)
+
+
 def test_who_is_stopped_holds_nothing(desk: Desk) -> None:
     held = desk.claim("ann", "sighted")
     change(desk, "ann", standing=Standing.STOPPED)
@@ -137,3 +151,14 @@ def test_who_is_stopped_holds_nothing(desk: Desk) -> None:
 def test_nobody_closes_their_own_account(desk: Desk) -> None:
     with pytest.raises(Problem, match="their own"):
         change(desk, "ada", account=Account.CLOSED)
+
+
+def test_surplus_takes_the_place_of_what_leaves_the_split(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, settings=replace(SMALL, long=1))))
+    store.write(lambda c: accept(c, desk.ids["v0_o0"], desk.ids["ann"], desk.ids["ben"]))
+    store.write(lambda c: accept(c, desk.ids["v1_o0"], desk.ids["cy"], desk.ids["dan"]))
+    store.write(
+        lambda c: c.execute(update(item).where(item.c.id == desk.ids["v1_o0"]).values(state="surplus")).rowcount
+    )
+    redo(desk, "ben")
+    assert [desk.item(desk.ids[name]).state for name in ("v0_o0", "v1_o0")] == ["blind", "accepted"]

@@ -18,6 +18,7 @@ NOBODY_TOO = EVERYBODY | {"none"}
 JUDGES = EVERYBODY - {"reader"}
 WATCHERS = frozenset({"reader", "adjudicator", "admin"})
 ADMIN = frozenset({"admin"})
+SHOWN = EVERYBODY - {"other", "adjudicator"}  # who may open an item that ann judged and that waits in the sighted pass
 PARTS = dict.fromkeys(("object", "scene", "video"), "right")
 VERDICT: dict[str, Any] = {"decision": "accept", "parts": PARTS, "reasons": [], "note": "", "text": None, "short": None,
                            "watched_frac": 1.0}  # fmt: skip
@@ -80,11 +81,11 @@ RULES = {
     ("POST", "/api/slots/{slot_id}/submit"): Rule(JUDGES, VERDICT, owners=ANN, headers=SUBMIT),
     ("POST", "/api/undo"): Rule(JUDGES, {}, owners=ANN),
     ("GET", "/api/mine"): Rule(JUDGES),
-    ("GET", "/api/items/{public_id}"): Rule(EVERYBODY, owners=EVERYBODY - {"other"}),
-    ("GET", "/api/items/{public_id}/masks"): Rule(EVERYBODY, owners=EVERYBODY - {"other"}),
+    ("GET", "/api/items/{public_id}"): Rule(EVERYBODY, owners=SHOWN),
+    ("GET", "/api/items/{public_id}/masks"): Rule(EVERYBODY, owners=SHOWN),
     ("GET", "/api/items/{public_id}/history"): Rule(EVERYBODY),
     ("GET", "/api/items"): Rule(WATCHERS),
-    ("GET", "/api/items/{public_id}/desk"): Rule(WATCHERS),
+    ("GET", "/api/items/{public_id}/desk"): Rule(WATCHERS, owners=WATCHERS - {"adjudicator"}),
     ("POST", "/api/items/{public_id}/look"): Rule(ADMIN, {}),
     ("POST", "/api/items/{public_id}/reopen"): Rule(ADMIN, STEP | {"since": "last"}, statuses=CONFLICT),
     ("POST", "/api/items/{public_id}/withdraw"): Rule(ADMIN, STEP | {"withdrawn": True}, statuses=CONFLICT),

@@ -20,6 +20,8 @@ from validation_ui.importing.candidates import Run, read_run
 from validation_ui.importing.decoding import decode_all
 from validation_ui.importing.rows import Plan, insert_items, insert_videos
 from validation_ui.importing.sample import Drawn
+from validation_ui.importing.source_video import Decoded
+from validation_ui.judging.items import LOCK_LOG
 from validation_ui.schema import Gold, ItemState, item, judgement, masklet, meta, video
 from validation_ui.settings import Settings
 
@@ -60,7 +62,7 @@ def is_raised(old: Settings, new: Settings) -> bool:
 def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, workers: int) -> More:
     """Draw what the present quotas need beyond what was drawn before, and make its images; also while people judge.
 
-    It may be stopped and called again.
+    It may be stopped and called again, and two calls may run side by side: each adds what is not there yet.
 
     Args:
         out: the folder of the annotation run.
@@ -89,14 +91,14 @@ def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, wo
         if decoded.fault is not None:
             more.unusable[decoded.clip.id] = decoded.fault
             continue
-        before = _count(database)
-        database.write(partial(insert_videos, plan=plan, videos=[decoded], now=database.now()))
-        more.videos, more.items = more.videos + 1, more.items + _count(database) - before
+        added = database.write(partial(_add_video, plan=plan, decoded=decoded, now=database.now()))
+        more.videos, more.items = more.videos + (added > 0), more.items + added
 
     def finish(connection: Connection) -> None:
+        missing = _missing(connection, plan)
         for clip in clips:
             if clip.id in there.benchmark:
-                more.items += insert_items(connection, plan, clip.id, database.now())
+                more.items += insert_items(connection, missing, clip.id, database.now())
         more.short = _ask_for_short(connection, [one for one in drawn if one.wants_short])
         body = {"items": more.items, "videos": more.videos, "short": more.short}
         audit.append(connection, at=database.now(), actor="cli", action="draw_more", subject="run", body=body)
@@ -138,9 +140,20 @@ def _draw(run: Run, settings: Settings, there: _There) -> tuple[list[Drawn], fro
     return sample.draw([one for one in run.candidates if one.video_id in chosen], settings), moved
 
 
-def _count(database: Database) -> int:
-    with database.read() as connection:
-        return connection.execute(select(func.count()).where(item.c.gold == Gold.NONE)).scalar_one()
+def _missing(connection: Connection, plan: Plan) -> Plan:
+    """Return what of a plan is not in the project: another draw may have added it meanwhile."""
+    connection.execute(LOCK_LOG)  # so that of two draws on PostgreSQL one waits here for the other
+    there = _There.read(connection)
+    return replace(plan, drawn=[one for one in plan.drawn if one.candidate.object_id not in there.objects])
+
+
+def _add_video(connection: Connection, plan: Plan, decoded: Decoded, now: float) -> int:
+    """Move a video of train into the benchmark with its items, if no other draw did; return how many items it got."""
+    missing = _missing(connection, plan)
+    split = connection.execute(select(video.c.split).where(video.c.id == decoded.clip.id)).scalar()
+    if split == "benchmark":
+        return insert_items(connection, missing, decoded.clip.id, now)
+    return insert_videos(connection, missing, [decoded], now)
 
 
 def _ask_for_short(connection: Connection, drawn: Sequence[Drawn]) -> int:

@@ -100,11 +100,12 @@ class Plan:
         return video_id in self.items
 
 
-def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded], now: float) -> None:
+def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded], now: float) -> int:
     """Insert videos with their masklets and items, in one transaction, so that no video is ever there in part.
 
-    A video that is there without images, as one of train, is replaced.
+    Returns how many items it inserted. A video that is there without images, as one of train, is replaced.
     """
+    count = 0
     for decoded in videos:
         clip = decoded.clip
         values = {
@@ -126,7 +127,8 @@ def insert_videos(connection: Connection, plan: Plan, videos: Sequence[Decoded],
         if decoded.masklets:
             rows = [vars(data) | {"video_id": clip.id} for data in decoded.masklets]
             connection.execute(insert(masklet), rows)
-        insert_items(connection, plan, clip.id, now)
+        count += insert_items(connection, plan, clip.id, now)
+    return count
 
 
 def insert_items(connection: Connection, plan: Plan, video_id: str, now: float) -> int:

@@ -53,6 +53,8 @@ def _code(connection: Connection, person_id: int, row: Row[Any]) -> str:
         return "yours" if row.holder_id == person_id else "taken"
     if row.state == SlotState.DONE:
         return "answered_by_other"
+    if row.item_state == ItemState.GOLD:  # void because the person let it go; others would have a real item now
+        return "taken"
     if row.item_state == ItemState.SURPLUS:
         return "quota_reached"
     if row.item_state in (ItemState.ACCEPTED, ItemState.DROPPED):

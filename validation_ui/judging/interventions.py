@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from validation_ui import audit
 from validation_ui.judging import gold, leases
 from validation_ui.judging.eligibility import barred_by_item
-from validation_ui.judging.items import PENDING, lock_item, promote, settle
+from validation_ui.judging.items import PENDING, lock_item, settle
 from validation_ui.problem import Problem
 from validation_ui.schema import (
     ADJUDICATORS,
@@ -122,7 +122,7 @@ def reopen(
     ]
     if shorts:
         notes.append("The short expression that was written with it is taken out as well.")
-    notes += _freed(connection, before, state, settings, now)
+    notes += _freed(connection, before, state, now)
     notes += _staff(connection, before.id)
     body = {"judgements": [row.id for row in rows], "since": since, "note": note, "state": state}
     _log(connection, now, by, "reopen", public_id, body)
@@ -149,7 +149,7 @@ def withdraw(
         notes = ["It is dropped: nobody is asked about it any more, and no export has it. Its judgements are kept."]
         if before.exported_at is not None:
             notes.append("It is in an export that was made before; the next one leaves it out.")
-        notes += _freed(connection, before, state, settings, now)
+        notes += _freed(connection, before, state, now)
     else:
         back = f"It goes back to the {_PASSES[state]}." if state in _PASSES else f"It is {state} again."
         notes = [back, *_staff(connection, before.id)]
@@ -335,11 +335,12 @@ def _free_slot(connection: Connection, row: Row[Any], now: float) -> Row[Any]:
     return free[0]
 
 
-def _freed(connection: Connection, before: Row[Any], state: str, settings: Settings, now: float) -> list[str]:
-    """Let surplus items take the place of an item that is accepted no more."""
+def _freed(connection: Connection, before: Row[Any], state: str, now: float) -> list[str]:
+    """Tell that an item is accepted no more, and how many surplus items took its place with it."""
     if before.state != ItemState.ACCEPTED or state == ItemState.ACCEPTED:
         return []
-    promoted = promote(connection, settings, now=now)
+    moved = item.c.state == ItemState.ACCEPTED, item.c.settled_at == now, item.c.id != before.id
+    promoted = connection.execute(select(func.count()).select_from(item).where(*moved)).scalar_one()
     return ["It leaves the split." + (f" {_count(promoted, 'surplus item')} take its place." if promoted else "")]
 
 

@@ -5,13 +5,14 @@ Before a person has answered a blind item this is the text and the video, and no
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
 
 from validation_ui import stored_masks
 from validation_ui.judging import gold, items, leases, pointing
 from validation_ui.judging.submission import asks_short
 from validation_ui.judging.verdict import MIN_WATCHED_FRAC
 from validation_ui.schema import (
+    ItemState,
     Role,
     SlotKind,
     SlotState,
@@ -60,6 +61,7 @@ _HELD = (
     .join(slot, slot.c.item_id == item.c.id)
     .where(slot.c.id == bindparam("slot"), slot.c.holder_id == bindparam("me"), slot.c.state == SlotState.LEASED)
 )
+SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
 _STANDING = select(person.c.standing, person.c.entry_round).where(person.c.id == bindparam("me"))
 
 
@@ -125,9 +127,8 @@ def item_masks(connection: Connection, person_id: int, role: Role, public_id: st
 def _open_item(connection: Connection, person_id: int, role: Role, public_id: str) -> Row[Any] | None:
     """Return the item's row if the person may open it by its link, else None.
 
-    That is allowed to people who judged it and to admins, to readers if it is not gold, and to adjudicators if it is
-    not gold and was never given to them in another pass: as they may not open a gold item before they judged it, they
-    may not open any such item. Other reviewers may not, as they may still be asked to find the object.
+    That is allowed to people who judged it and to admins, to readers if it is not gold, and to adjudicators as
+    `shown_to_adjudicator` says. Other reviewers may not, as they may still be asked to find the object.
     """
     about = connection.execute(_BY_NAME, {"name": public_id}).first()
     if about is None:
@@ -137,18 +138,26 @@ def _open_item(connection: Connection, person_id: int, role: Role, public_id: st
     )
     if role == Role.ADMIN or connection.execute(judged).first() is not None:
         return about
-    if about.gold or role not in (Role.ADJUDICATOR, Role.READER):
-        return None
-    return None if role == Role.ADJUDICATOR and _was_given(connection, person_id, about.id) else about
+    if role == Role.READER:
+        return None if about.gold else about
+    shown = select(item.c.id).where(item.c.id == about.id, *shown_to_adjudicator(person_id))
+    return about if role == Role.ADJUDICATOR and connection.execute(shown).first() is not None else None
 
 
-def _was_given(connection: Connection, person_id: int, item_id: int) -> bool:
-    """Return whether the person was given an item in the sighted or the blind pass and has not judged it."""
-    held = select(slot.c.id).where(
-        slot.c.item_id == item_id, slot.c.holder_id == person_id, slot.c.kind != SlotKind.ADJUDICATE
+def shown_to_adjudicator(person_id: int) -> list[ColumnElement[bool]]:
+    """Build the conditions that an adjudicator finds an `item` row in the list, and may open it.
+
+    It waits for an adjudicator or is settled, and was never given to this person in another pass. Adjudicators take
+    part in the other passes, too: if any item that is given there could be found, one that is not would be gold.
+    """
+    held = slot.c.item_id == item.c.id, slot.c.holder_id == person_id, slot.c.kind != SlotKind.ADJUDICATE
+    judged = judgement.c.item_id == item.c.id, judgement.c.person_id == person_id
+    given = (
+        select(slot.c.id).where(*held),
+        select(judgement.c.id).where(*judged, judgement.c.kind != SlotKind.ADJUDICATE),
+        select(skipped.c.item_id).where(skipped.c.item_id == item.c.id, skipped.c.person_id == person_id),
     )
-    passed = select(skipped.c.item_id).where(skipped.c.item_id == item_id, skipped.c.person_id == person_id)
-    return any(connection.execute(query).first() is not None for query in (held, passed))
+    return [item.c.state.in_((ItemState.ADJUDICATE, *SETTLED)), *(~query.correlate(item).exists() for query in given)]
 
 
 def _own_edit(connection: Connection, about: Row[Any], person_id: int, role: Role) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     """Derive the item's state and text from its live judgements, open or void slots to match, return the state.
 
     If the text changes, the item's version is raised by one and its level of length is that of the new text. The holder
-    of a voided lease loses it but keeps the draft.
+    of a voided lease loses it but keeps the draft. If the item leaves the split, surplus items take its place.
     """
     before = lock_item(connection, item_id)
     if before.gold:
@@ -105,6 +105,8 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
         after["strata"] = before.strata | {"length": length_level(before.kind, text_parts(connection, outcome.text_id))}
     connection.execute(_CHANGE, {"item": item_id, **after})
     _slots(connection, before, first_text_id, outcome)
+    if before.state == ItemState.ACCEPTED and state != ItemState.ACCEPTED:
+        promote(connection, settings, now=now)
     return state
 
 
@@ -155,7 +157,7 @@ _COUNTS = select(
     func.count().filter(item.c.kind == "short"),
     func.count(distinct(item.c.video_id)),
 ).where(item.c.state == ItemState.ACCEPTED)
-_LOCK_LOG = select(audit_head.c.id).with_for_update()
+LOCK_LOG = select(audit_head.c.id).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> Colum
 
 def has_room(connection: Connection, item_id: int, kind: str, settings: Settings) -> bool:
     """Return whether the quotas allow this item; the answer holds until the transaction ends, as others wait."""
-    connection.execute(_LOCK_LOG)  # so that two transactions never fill the same last place, also on PostgreSQL
+    connection.execute(LOCK_LOG)  # so that two transactions never fill the same last place, also on PostgreSQL
     accepted = count_accepted(connection)
     if accepted.is_full(kind, settings):
         return False

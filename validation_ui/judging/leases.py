@@ -273,6 +273,20 @@ def _put(connection: Connection, how: Update, person_id: int, slot_id: int) -> R
     return slot_row(connection, slot_id)
 
 
+def leave(connection: Connection, person_id: int, now: float) -> None:
+    """Open all slots that a person holds who takes no part any more; where they saw the object, they have answered."""
+    shown = (
+        select(pointing)
+        .join(slot, (slot.c.id == pointing.c.slot_id) & (slot.c.holder_id == pointing.c.person_id))
+        .where(slot.c.holder_id == person_id, slot.c.state == SlotState.LEASED, pointing.c.revealed_at.is_not(None))
+        .order_by(slot.c.id)
+    )
+    for pointed in connection.execute(shown).all():
+        _flag(connection, pointed, "the account was paused or closed", now)
+        log(connection, now, person_id, "left", pointed.slot_id)
+    put_back_all(connection, person_id)
+
+
 def put_back_all(connection: Connection, person_id: int) -> None:
     """Open all slots that the person holds, and remove them as the last holder."""
     connection.execute(_GIVE_UP.values(claimed_at=None), {"me": person_id})

@@ -207,7 +207,9 @@ def _keep(
             connection, about.id, checked.new_parts, author_id=me.id, parent_id=about.text_id, now=now
         )
     short_item_id = None
-    if checked.short is not None and not about.gold:
+    if checked.short is not None and about.gold:  # kept for an undo, which gives it back as that of a real item
+        items.add_text(connection, about.id, {"short": checked.short}, author_id=me.id, parent_id=None, now=now)
+    elif checked.short is not None:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
     started = pointed.revealed_at if pointed else row.claimed_at
     values = {

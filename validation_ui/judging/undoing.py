@@ -6,7 +6,7 @@ from functools import cache
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, bindparam, insert, or_, select, update
 
 from validation_ui import audit
 from validation_ui.judging import gold, leases
@@ -266,22 +266,25 @@ def _save_draft(connection: Connection, row: Row[Any], now: float) -> None:
     if leases.draft_view(connection, row.person_id, row.slot_id) is not None:
         return
     body: dict[str, Any] = {key: getattr(row, key) for key in ("decision", "parts", "reasons", "note", "watched_frac")}
-    for key, text_id in (("text", row.new_text_id), ("short", _short_text(connection, row.short_item_id))):
-        parts = (
-            connection.execute(select(text_version.c.parts).where(text_version.c.id == text_id)).scalar()
-            if text_id
-            else None
-        )
-        body[key] = parts["short"] if parts and key == "short" else parts
+    wrote = select(text_version.c.parts).where(text_version.c.id == row.new_text_id)
+    body["text"] = connection.execute(wrote).scalar() if row.new_text_id else None
+    body["short"] = _short(connection, row)
     connection.execute(
         insert(draft).values(slot_id=row.slot_id, person_id=row.person_id, body=body, version=1, saved_at=now)
     )
 
 
-def _short_text(connection: Connection, item_id: int | None) -> int | None:
-    if item_id is None:
+def _short(connection: Connection, row: Row[Any]) -> str | None:
+    """Return the short expression that was written with a judgement; that of a gold item is no item of its own."""
+    texts = select(text_version.c.parts).order_by(text_version.c.id)
+    if row.short_item_id is not None:
+        texts = texts.where(text_version.c.item_id == row.short_item_id)
+    elif row.gold_right is not None:
+        at = text_version.c.created_at == row.created_at
+        texts = texts.where(text_version.c.item_id == row.item_id, text_version.c.author_id == row.person_id, at)
+    else:
         return None
-    return connection.execute(select(func.min(text_version.c.id)).where(text_version.c.item_id == item_id)).scalar()
+    return next((parts["short"] for parts in connection.execute(texts).scalars() if "short" in parts), None)
 
 
 def _cannot(reason: str) -> Problem:

@@ -247,7 +247,7 @@ def change(
     """Change the role, the standing or the account of another person.
 
     A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold goes back to
-    others when they may not judge any more.
+    others when they may not judge any more; if the account is paused or closed, a blind answer counts after its reveal.
 
     Raises:
         Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of
@@ -273,8 +273,10 @@ def change(
         if account == Account.CLOSED:
             close_sessions(connection, person_id)
     if new:
-        if new.get("standing") == Standing.STOPPED or new.get("account", Account.OPEN) != Account.OPEN:
+        if new.get("standing") == Standing.STOPPED:
             leases.put_back_all(connection, person_id)
+        elif new.get("account", Account.OPEN) != Account.OPEN:
+            leases.leave(connection, person_id, now)
         connection.execute(update(person).where(person.c.id == person_id).values(**new))
         before = {key: old._mapping[key] for key in new}
         _log(connection, now, by.id, "person", f"person:{person_id}", {"from": before, "to": new})

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, select
 
+from validation_ui.judging.item_views import shown_to_adjudicator
 from validation_ui.judging.team import read_team
 from validation_ui.problem import Problem
 from validation_ui.schema import (
@@ -83,7 +84,9 @@ class Query:
     after: str = ""  # the `next` of the page before
 
 
-def find(connection: Connection, query: Query, *, names: bool, gold: bool, now: float) -> dict[str, Any]:
+def find(
+    connection: Connection, query: Query, *, names: bool, gold: bool, now: float, adjudicator: int | None = None
+) -> dict[str, Any]:
     """Return one page: {"items": […], "total", "next": where the next page begins, or None}.
 
     Args:
@@ -92,8 +95,11 @@ def find(connection: Connection, query: Query, *, names: bool, gold: bool, now: 
         names: whether to tell how an item was judged, and who is at work on it.
         gold: whether gold items are listed too.
         now: the time of the server's clock.
+        adjudicator: id of the adjudicator who looks; they find what `shown_to_adjudicator` says. None = somebody else.
     """
     where = _conditions(connection, query)
+    if adjudicator is not None:
+        where += shown_to_adjudicator(adjudicator)
     if not gold:
         where.append(item.c.state != ItemState.GOLD)
     key = _KEYS[query.sort]

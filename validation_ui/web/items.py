@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from validation_ui.database import Database
 from validation_ui.judging import interventions, leases
 from validation_ui.judging.interventions import Effect
+from validation_ui.judging.item_views import shown_to_adjudicator
 from validation_ui.judging.team import read_team
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
@@ -79,8 +80,9 @@ def list_items(
 ) -> dict[str, Any]:
     """List items, 50 at a time: `{"items": [{"public_id", "video_id", "kind", "state", …}], "total", "next"|null}`.
 
-    Admins may use every filter. Readers see no gold items and no names. Adjudicators, who may still have to settle an
-    item, may not look for it by what others said of it.
+    Admins may use every filter. Readers see no gold items and no names. Adjudicators see what waits for an adjudicator
+    or is settled, unless they were given it in another pass; as they may still have to settle an item, they may not
+    look for it by what others said.
     """
     admin = caller.role == Role.ADMIN
     if not admin and (person is not None or state is StateFilter.GOLD):
@@ -92,7 +94,8 @@ def list_items(
         raise Problem(422, "invalid", f"A reason is one of {', '.join(REASONS)}.")
     wanted = item_list.Query(id.strip(), video.strip(), state, person, reason, pass_, disagreement, sort, after)
     with database.read() as connection:
-        return item_list.find(connection, wanted, names=admin, gold=admin, now=database.now())
+        adjudicator = caller.id if caller.role == Role.ADJUDICATOR else None
+        return item_list.find(connection, wanted, names=admin, gold=admin, now=database.now(), adjudicator=adjudicator)
 
 
 @router.get("/api/items/{public_id}/desk")
@@ -104,7 +107,11 @@ def desk(public_id: PublicId, database: DatabaseDep, caller: ObserverDep) -> dic
     """
     with database.read() as connection:
         row = interventions.find(connection, public_id)
-        if row.gold and caller.role != Role.ADMIN:
+        hidden = bool(row.gold) and caller.role != Role.ADMIN
+        if caller.role == Role.ADJUDICATOR:
+            shown = select(item.c.id).where(item.c.id == row.id, *shown_to_adjudicator(caller.id))
+            hidden = connection.execute(shown).first() is None
+        if hidden:
             raise Problem(404, "no_item", "There is no item of that name.")
         admin = _admin_view(connection, row, database.now()) if caller.role == Role.ADMIN else None
         return {"uses_up": _uses_up(connection, row, caller), "admin": admin}

@@ -13,7 +13,7 @@ from validation_ui.judging import fates, item_views, leases, pointing, queue, su
 from validation_ui.judging.verdict import Verdict
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
-from validation_ui.schema import ItemState, Role, SlotKind, item, judgement, text_version
+from validation_ui.schema import Role, SlotKind, item, judgement, text_version
 from validation_ui.schema import pointing as pointings
 from validation_ui.web.requests import Body, DatabaseDep
 
@@ -22,7 +22,6 @@ T = TypeVar("T")
 ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
 SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
-_SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
 PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -226,8 +225,9 @@ def history(
     """List the live judgements of an item, oldest first, without names.
 
     The response is `{"judgements": [{label, mine, kind, decision, …}]}`. Admins see all judgements, readers all of
-    items that are not gold, adjudicators all of settled items that they did not judge in another pass. Otherwise people
-    see their own only, so that the judgements of others do not influence them and gold items look like all others.
+    items that are not gold, adjudicators all of settled items that were not given to them in another pass. Otherwise
+    people see their own only, so that the judgements of others do not influence them and gold items look like all
+    others.
     """
     with database.read() as connection:
         about = connection.execute(select(item).where(item.c.public_id == public_id)).first()
@@ -240,9 +240,12 @@ def history(
             .where(judgement.c.item_id == about.id, judgement.c.undone_at.is_(None))
             .order_by(judgement.c.id)
         ).all()
-    passed = {row.kind for row in rows if row.person_id == caller.id}  # gold items have no adjudication
-    is_own = bool(passed - {SlotKind.ADJUDICATE})
-    settled = caller.role == Role.ADJUDICATOR and about.state in _SETTLED and not is_own
+        shown = select(item.c.id).where(item.c.id == about.id, *item_views.shown_to_adjudicator(caller.id))
+        settled = (
+            caller.role == Role.ADJUDICATOR
+            and about.state in item_views.SETTLED
+            and connection.execute(shown).first() is not None
+        )
     if not (caller.role == Role.ADMIN or (caller.role == Role.READER and not about.gold) or settled):
         rows = [row for row in rows if row.person_id == caller.id]
     people: dict[int, str] = {}
