@@ -71,12 +71,11 @@ class YtvisSource:
                 of_video[video_id].append(one)
             else:
                 faults[video_id] = f"it has annotations, as annotations[{position}], but is not in videos"
-        tasks = [
-            ImportTask(str(one["id"]), _files(root, one), (root, one, of_video[str(one["id"])], names))
-            for one in content["videos"]
-            if _has_id(one, "id")
-        ]
-        return [*tasks, *(ImportTask(one, (), f"{file}: {fault}") for one, fault in faults.items())]
+        tasks = [ImportTask(one, (), f"{file}: {fault}") for one, fault in faults.items()]
+        for one in filter(lambda one: _has_id(one, "id"), content["videos"]):
+            video_id = str(one["id"])
+            tasks.append(ImportTask(video_id, _files(root, one), (root, one, of_video[video_id], names)))
+        return tasks
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
         """Read the masks of a video; see `Source`."""
@@ -122,12 +121,8 @@ def _json_files(path: Path) -> list[Path]:
 
 
 def _is_ytvis(content: Any) -> bool:
-    return (
-        isinstance(content, dict)
-        and isinstance(content.get("videos"), list)
-        and "annotations" in content
-        and bool(content["videos"])
-    )
+    videos = content.get("videos") if isinstance(content, dict) else None
+    return isinstance(videos, list) and bool(videos) and "annotations" in content
 
 
 def _has_id(one: Any, name: str) -> bool:

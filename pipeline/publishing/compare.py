@@ -37,8 +37,9 @@ BATCH_ROWS = 500
 CAUSES = ("source", "selection", "facts", "prompt", "model", "text", "gate", "images", "other")
 TEXTS = (
     *("expression", "object_description", "scene_description", "video_description"),
-    *("caption_crop", "caption_masked"),
+    *("caption_crop", "caption_masked", "short_expression"),
 )
+_MORE_TEXTS = frozenset({"short_texts", "minimal", "negatives"})  # of several texts, with their proofs
 _IGNORED = frozenset({"seconds_s", "attempts", "commit", "recipe", "models"})
 _SOURCE = frozenset(
     {
@@ -280,7 +281,7 @@ def _cause(name: str) -> str:
         return "prompt"
     if name in _MODEL:
         return "model"
-    if name in TEXTS:
+    if name in TEXTS or name in _MORE_TEXTS:
         return "text"
     if name in _GATE:
         return "gate"

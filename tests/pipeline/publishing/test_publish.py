@@ -258,6 +258,8 @@ def test_negatives_of_kept_rows_are_rows_of_their_own_and_a_file_for_training(tm
     for file in ("README.md", "croissant.json", "SHA256SUMS"):
         assert "negatives.json" in (tmp_path / "out" / file).read_text()
     assert "config_name: negatives" in (tmp_path / "out/README.md").read_text()
+    told = (tmp_path / "out/viewer/rows-00000.js").read_text()
+    assert f'"negatives":"{kept[0].negatives[0].text}; {kept[0].negatives[1].text}"' in told
     assert command(runs[0], "--out", tmp_path / "without") == 0
     assert not list((tmp_path / "without").glob("negatives*"))
 
