@@ -49,10 +49,7 @@ class YtvisSource:
             )
         [(file, content)] = found
         if not isinstance(content.get("annotations"), list):
-            got = type(content.get("annotations")).__name__
-            raise ValueError(
-                f'{file} must have a list "annotations", got {got}: sets for validation and test keep it back'
-            )
+            raise ValueError(f'{file} must have a list "annotations": sets for validation and test keep it back')
         required_fps(options, "a COCO video file")
         videos = {str(one["id"]): one for one in content["videos"] if _has_id(one, "id")}
         root = _picture_root(file, list(videos.values()), options)
