@@ -65,15 +65,18 @@ def import_masklets(options: argparse.Namespace) -> int:
     """
     job = _job(options)
     tasks = _found(job)
-    job.check()
-    job.begin()
+    with job.begun():
+        return _imported(job, tasks, options.workers)
+
+
+def _imported(job: ShardImport, tasks: Sequence[ImportTask], workers: int) -> int:
     ids = video_ids([task.source_id for task in tasks])
     done = {task.source_id: job.is_done(task, ids[task.source_id]) for task in tasks}
     todo = [task for task in tasks if not done[task.source_id]]
     changed = sum(state is None for state in done.values())
     logger.info(
         "%d videos of %s: %d done before, %d have changed, %d to do, %d workers",
-        *(len(tasks), job.path, len(tasks) - len(todo), changed, len(todo), options.workers),
+        *(len(tasks), job.path, len(tasks) - len(todo), changed, len(todo), workers),
     )
     failed: list[Outcome] = []
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="video", disable=not sys.stderr.isatty()) as bar:
@@ -83,7 +86,7 @@ def import_masklets(options: argparse.Namespace) -> int:
                 failed.append(outcome)
             bar.update()
 
-        import_videos(job, todo, ids, options.workers, on_done)
+        import_videos(job, todo, ids, workers, on_done)
     videos = write_summary(job, failed)
     if gone := sorted({video["source_id"] for video in videos} - set(ids)):
         logger.warning(

@@ -13,8 +13,8 @@ same `group_id` and label.
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.importers.cvat_tracks import Shape, Track, annotated, frames_of, parsed, read_track
-from pipeline.importers.pictures import PICTURE_ENDS, VIDEO_ENDS, PictureFiles, VideoPictures, numbered
+from pipeline.importers.cvat_tracks import Shape, Track, annotated, frames_of, parsed, read_track, tracks_of
+from pipeline.importers.pictures import PICTURE_ENDS, VIDEO_ENDS, PictureFiles, VideoPictures, numbered, with_end
 from pipeline.importers.protocol import (
     ImportFailedError,
     ImportOptions,
@@ -64,7 +64,7 @@ class CvatSource:
             )
         frames = frames_of(root, xml)
         pictures, position = _pictures(media, frames, options)
-        tracks = [read_track(one, xml, pictures.size) for one in root.iter("track")]
+        tracks = [read_track(one, xml, pictures.size) for one in tracks_of(root, xml)]
         labels = {one.text for one in root.iterfind("meta/*/labels/label/name")}
         objects: dict[str, SourceObject] = {}
         shapes: dict[int, dict[str, list[Shape]]] = {}
@@ -123,10 +123,11 @@ def _xml_files(path: Path) -> list[Path]:
 
 def _media(xml: Path, *, alone: bool) -> Path | None:
     """Return the mp4 or the folder of pictures that belongs to an XML file; None if there is none."""
-    named = [xml.with_suffix(end) for end in VIDEO_ENDS] + [xml.parent / xml.stem]
+    named = [with_end(xml.with_suffix(""), VIDEO_ENDS), xml.parent / xml.stem]
     if alone:
-        named += [xml.parent / "images", *(one for one in sorted(xml.parent.iterdir()) if one.suffix in VIDEO_ENDS)]
-    return next((one for one in named if one.exists()), None)
+        videos = (one for one in sorted(xml.parent.iterdir()) if one.suffix.lower() in VIDEO_ENDS)
+        named += [xml.parent / "images", *(one for one in videos if one.name[0] != ".")]
+    return next((one for one in named if one and one.exists()), None)
 
 
 SOURCE = CvatSource()

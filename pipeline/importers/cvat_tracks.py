@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.importers.protocol import ImportFailedError, ImportReason
-from stages.video.rle import Rle, from_mask, from_polygons
+from stages.video.rle import Rle, check_corners, from_mask, from_polygons
 
 Points = NDArray[np.float64]
 
@@ -72,6 +72,20 @@ class Track:
                     share = (frame - a) / (b - a)
                     drawn[frame] = Shape(shape.size, points=between(shape.points, following.points, share))
         return drawn
+
+
+def tracks_of(root: ElementTree.Element, xml: Path) -> Sequence[ElementTree.Element]:
+    """Return the tracks of a file.
+
+    Raises:
+        ImportFailedError: two have one id.
+    """
+    tracks = list(root.iter("track"))
+    counts = Counter(one.get("id") for one in tracks)
+    if twice := next((one for one in tracks if counts[one.get("id")] > 1), None):
+        detail = f"{xml}: every track must have an id of its own, got two with {twice.get('id')!r}"
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, detail)
+    return tracks
 
 
 def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> Track:
@@ -178,6 +192,7 @@ def _polygon(element: ElementTree.Element, size: tuple[int, int]) -> Shape:
     points = np.array([pair.split(",") for pair in element.attrib["points"].split(";")], np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
         raise ValueError(f"points must be x,y;x,y;… of 3 corners at least, got {element.attrib['points'][:40]!r}")
+    check_corners([points.ravel().tolist()], *size)
     return Shape(size, points=points)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.importers.documents import categories, read_json
+from pipeline.importers.documents import brief_json, categories, read_json
 from pipeline.importers.mask_lists import read_masks_T
-from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, number_in
+from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, number_in, with_end
 from pipeline.importers.png_masks import Masks, object_ids, read_masks
 from pipeline.importers.protocol import (
     ImportFailedError,
@@ -48,7 +48,7 @@ class MevisSource:
             if not isinstance(videos, dict):
                 raise ValueError(f'{meta} must be {{"videos": {{…}}}}, got {str(content)[:60]}')
             base = _base(meta)
-            masks = read_json(base / _MASKS) if (base / _MASKS).is_file() else None
+            masks = _mask_dict(base / _MASKS)
             root = options.images or next((base / n for n in _PICTURES if (base / n).is_dir()), base / _PICTURES[0])
             labels = {} if masks is not None else categories(base)
             for video_id, video in videos.items():
@@ -56,7 +56,7 @@ class MevisSource:
                     raise ValueError(f"{path} has video {video_id} in two files of expressions: name one of them")
                 frames = video.get("frames") if isinstance(video, dict) else None
                 files = [_picture(root / video_id, str(name)) for name in frames] if isinstance(frames, list) else []
-                own = {one: masks.get(one) for one in _ids(video)} if isinstance(masks, dict) else None
+                own = {one: masks.get(one) for one in _ids(video)} if masks is not None else None
                 png = base / _PNG / video_id
                 also = sorted(png.rglob("*.png")) if own is None and png.is_dir() else []
                 entry = (video, own, png, labels.get(video_id, {}))
@@ -96,6 +96,13 @@ class MevisSource:
         return SourceVideo(pictures, [SourceObject(one, labels.get(one)) for one in order], masks, texts, left_out)
 
 
+def _mask_dict(path: Path) -> dict[str, Any] | None:
+    content = read_json(path) if path.is_file() else None
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f'{path} must be {{"<id of an object>": [RLE or null, …]}}, got {brief_json(content)}')
+    return content
+
+
 def _numbers(files: Sequence[Path]) -> dict[int, int]:
     return {number_in(path.stem): at for at, path in enumerate(files)}
 
@@ -126,8 +133,10 @@ def _ids(video: Any) -> list[str]:
 
 
 def _picture(folder: Path, name: str) -> Path:
-    there = (path for end in PICTURE_ENDS if (path := folder / f"{name}{end}").is_file())
-    return next(there, folder / f"{name}{PICTURE_ENDS[0]}")
+    """Return the picture of a frame, which the file of expressions names with or without an ending."""
+    if name.lower().endswith(PICTURE_ENDS):
+        return folder / name
+    return with_end(folder / name, PICTURE_ENDS) or folder / f"{name}{PICTURE_ENDS[0]}"
 
 
 def _meta_files(path: Path) -> list[Path]:

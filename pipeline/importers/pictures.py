@@ -97,6 +97,12 @@ class VideoPictures:
         raise ImportFailedError(ImportReason.FRAME_MISSING, f"{self.path} must have a frame {last}, got {count} frames")
 
 
+def with_end(beside: Path, ends: Sequence[str]) -> Path | None:
+    """Return the first file that is called as `beside` is with one of the endings, in small letters or large."""
+    names = (f"{beside.name}{end}" for small in ends for end in (small, small.upper()))
+    return next((path for name in names if (path := beside.with_name(name)).is_file()), None)
+
+
 def numbered(folder: Path, ends: Sequence[str]) -> dict[int, Path]:
     """Return the files of a folder by the last number in their names, rising; names need no leading zeros.
 
@@ -137,10 +143,9 @@ def by(size: Sequence[int]) -> str:
 
 
 def _picture(path: Path) -> Image:
+    if not path.is_file():
+        raise ImportFailedError(ImportReason.FRAME_MISSING, f"{path} is not there")
     image_HW3 = read_image(path)
     if image_HW3 is None:
-        why = "cannot be decoded: get it again" if path.exists() else "is not there"
-        raise ImportFailedError(
-            ImportReason.FRAME_UNREADABLE if path.exists() else ImportReason.FRAME_MISSING, f"{path} {why}"
-        )
+        raise ImportFailedError(ImportReason.FRAME_UNREADABLE, f"{path} cannot be decoded: get it again")
     return image_HW3

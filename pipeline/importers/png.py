@@ -74,11 +74,13 @@ class PngSource:
 def _pairs(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
     """Give every folder of masks with its folder of pictures: beside each other, in `path` or one level below.
 
-    `path` may be the folder of masks itself, where there are several.
+    `path` may be the folder of masks itself, where there are several, or one in it, as DAVIS has for each resolution.
     """
-    if path.name.startswith("Annotations") and path.is_dir():
-        beside = sorted(one for one in path.parent.iterdir() if one.is_dir() and one.name.startswith("JPEGImages"))
-        yield from ((path, one) for one in ([images] if images else beside[:1]))
+    within = next((one for one in (path, *path.parents) if one.name.startswith("Annotations")), None)
+    if within is not None and path.is_dir():
+        beside = sorted(one for one in within.parent.iterdir() if one.is_dir() and one.name.startswith("JPEGImages"))
+        places = [images] if images else [one / path.relative_to(within) for one in beside[:1]]
+        yield from ((path, one) for one in places if one.is_dir())
         return
     for place in (path, *(sorted(one for one in path.iterdir() if one.is_dir()) if path.is_dir() else ())):
         below = {one.name: one for one in sorted(place.glob("*")) if one.is_dir()}

@@ -5,6 +5,7 @@ fingerprint of all that it depends on: sizes and times of the source's files, it
 fingerprint the video is imported again. A video that was left out has no such file, so it is tried again.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -12,6 +13,7 @@ import multiprocessing
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from pipeline.importers.write_sav import write_video
 
 logger = logging.getLogger(__name__)
 
-SOURCE_FILE, DONE_FOLDER = "source.json", ".import"
+SOURCE_FILE, DONE_FOLDER, _LOCK = "source.json", ".import", "lock"
 _VERSION = 1  # raise it when what is written for the same source changes: all is imported again
 
 
@@ -62,10 +64,28 @@ class ShardImport:
                 f"{made_of['path']}, not from {own['source']} {own['path']}"
             )
 
-    def begin(self) -> None:
-        """Make the shard's folder, and note what it is made of."""
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Make the shard's folder, note what it is made of, and keep other imports out of it during the block.
+
+        The lock is the system's own: it is gone with the process, however that ends.
+
+        Raises:
+            ValueError: another import writes the shard, or it was made of something else.
+        """
+        self.check()
         (self.folder / DONE_FOLDER).mkdir(parents=True, exist_ok=True)
-        _write(self.folder / DONE_FOLDER / SOURCE_FILE, self._made_of())
+        with (self.folder / DONE_FOLDER / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"a shard is written by one import at a time, got {self.folder}, which another one writes now: "
+                    "wait for it, or name another --shard"
+                ) from error
+            self.check()
+            _write(self.folder / DONE_FOLDER / SOURCE_FILE, self._made_of())
+            yield
 
     def _made_of(self) -> dict[str, Any]:
         return {"source": self.name, "path": str(self.path.resolve())}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.importers.documents import read_json
+from pipeline.importers.documents import label_of, read_json
 from pipeline.importers.pictures import VIDEO_ENDS, VideoPictures
 from pipeline.importers.png_masks import object_ids, read_masks
 from pipeline.importers.protocol import (
@@ -96,8 +96,8 @@ def _from_json(place: Path, pictures: VideoPictures, position: dict[int, int]) -
             except ValueError as error:
                 detail = f"{place}: object {object_id} at frame {frame}: {error}"
                 raise ImportFailedError(ImportReason.MASK_UNREADABLE, detail) from error
-        label = entry.get("label") if isinstance(entry, dict) else None
-        found.append(SourceObject(object_id, str(label) if label else None))
+        label = label_of(entry.get("label")) if isinstance(entry, dict) else None
+        found.append(SourceObject(object_id, label))
     return SourceVideo(pictures, found, dict(sorted(masks.items())))
 
 

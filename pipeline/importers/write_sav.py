@@ -8,6 +8,7 @@ H.264 in 4:2:0, which browsers and OpenCV read, has even sides only. A picture w
 row or column, and its masks by an empty one, so that every pixel stays where it was.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -85,6 +86,7 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
     """
     pictures = video.pictures
     size, names = pictures.size, pictures.names
+    _check_ids(video)
     _check_sizes(video, size)
     timeline = plan(pictures.times, sorted(video.masks), names)
     even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
@@ -147,6 +149,13 @@ def write_video(video: SourceVideo, folder: Path, *, video_id: str, source_id: s
 def encoding(crf: int) -> dict[str, str]:
     """Return the options of x264: one thread, because its bytes depend on their number, and every core has a video."""
     return {"preset": "medium", "threads": "1", "crf": str(crf)}
+
+
+def _check_ids(video: SourceVideo) -> None:
+    counts = Counter(one.source_id for one in video.objects)
+    if twice := next((one for one, number in counts.items() if number > 1), None):
+        detail = f"every object must have an id of its own, got {counts[twice]} with {twice!r}"
+        raise ImportFailedError(ImportReason.ENTRY_MALFORMED, detail)
 
 
 def _check_sizes(video: SourceVideo, size: Size) -> None:

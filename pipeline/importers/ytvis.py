@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.importers.documents import read_json
+from pipeline.importers.documents import brief_json, label_of, read_json
 from pipeline.importers.mask_lists import read_masks_T
 from pipeline.importers.pictures import PictureFiles
 from pipeline.importers.protocol import (
@@ -48,21 +48,36 @@ class YtvisSource:
                 f"{path} has several annotation files: name one, {' or '.join(str(one) for one, _ in found)}"
             )
         [(file, content)] = found
+        if not isinstance(content.get("annotations"), list):
+            raise ValueError(f'{file} must have a list "annotations": sets for validation and test keep it back')
         required_fps(options, "a COCO video file")
-        videos = [video for video in content["videos"] if isinstance(video, dict) and "id" in video]
-        root = _picture_root(file, videos, options)
-        names = {one.get("id"): one.get("name") for one in content.get("categories") or () if isinstance(one, dict)}
-        of_video: dict[Any, list[dict[str, Any]]] = {}
-        for annotation in content["annotations"]:
-            if isinstance(annotation, dict):
-                of_video.setdefault(annotation.get("video_id"), []).append(annotation)
-        return [
-            ImportTask(str(video["id"]), _files(root, video), (root, video, of_video.get(video["id"], []), names))
-            for video in videos
-        ]
+        videos = {str(one["id"]): one for one in content["videos"] if _has_id(one, "id")}
+        root = _picture_root(file, list(videos.values()), options)
+        listed = content.get("categories") if isinstance(content.get("categories"), list) else []
+        names = {str(one.get("id")): label_of(one.get("name")) for one in listed if isinstance(one, dict)}
+        of_video: dict[str, list[dict[str, Any]]] = {one: [] for one in videos}
+        faults = {
+            f"videos[{position}]": f"a video must have an id, a number or a text, got {brief_json(one)}"
+            for position, one in enumerate(content["videos"])
+            if not _has_id(one, "id")
+        }
+        for position, one in enumerate(content["annotations"]):
+            if not _has_id(one, "video_id"):
+                faults[f"annotations[{position}]"] = f"an annotation must have a video_id, got {brief_json(one)}"
+            elif (video_id := str(one["video_id"])) in of_video:
+                of_video[video_id].append(one)
+            else:
+                faults[video_id] = f"it has annotations, as annotations[{position}], but is not in videos"
+        tasks = [ImportTask(one, (), f"{file}: {fault}") for one, fault in faults.items()]
+        for one in filter(lambda one: _has_id(one, "id"), content["videos"]):
+            video_id = str(one["id"])
+            tasks.append(ImportTask(video_id, _files(root, one), (root, one, of_video[video_id], names)))
+        return tasks
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
         """Read the masks of a video; see `Source`."""
+        if isinstance(task.entry, str):
+            raise ImportFailedError(ImportReason.ENTRY_MALFORMED, task.entry)
         root, video, annotations, categories = task.entry
         if not task.files:
             raise ImportFailedError(
@@ -73,18 +88,18 @@ class YtvisSource:
         masks: dict[int, dict[str, Rle]] = {at: {} for at in range(len(task.files))}
         for number, annotation in enumerate(annotations):
             object_id = str(annotation.get("id", number))
-            phrase, category = annotation.get("noun_phrase"), annotation.get("category_id")
-            label = phrase or categories.get(category)
+            phrase, category = label_of(annotation.get("noun_phrase")), annotation.get("category_id")
+            label = phrase or categories.get(str(category))
             if annotation.get("iscrowd"):
                 fault = LeftOut(ImportReason.UNSUPPORTED, "iscrowd: it is a group and not one object", object_id)
-            elif category is not None and category not in categories and not phrase:
+            elif categories and category is not None and str(category) not in categories and not phrase:
                 detail = f"category_id {category} must be one of the file's categories"
                 fault = LeftOut(ImportReason.UNKNOWN_CATEGORY, detail, object_id)
             else:
                 where = f"annotation {object_id}"
                 for at, rle in read_masks_T(annotation.get("segmentations"), len(task.files), pictures.size, where):
                     masks[at][object_id] = rle
-                objects.append(SourceObject(object_id, str(label) if label else None))
+                objects.append(SourceObject(object_id, label))
                 continue
             left_out.append(fault)
         return SourceVideo(pictures, objects, masks, left_out=left_out)
@@ -103,12 +118,12 @@ def _json_files(path: Path) -> list[Path]:
 
 
 def _is_ytvis(content: Any) -> bool:
-    return (
-        isinstance(content, dict)
-        and isinstance(content.get("videos"), list)
-        and isinstance(content.get("annotations"), list)
-        and bool(content["videos"])
-    )
+    videos = content.get("videos") if isinstance(content, dict) else None
+    return isinstance(videos, list) and bool(videos) and "annotations" in content
+
+
+def _has_id(one: Any, name: str) -> bool:
+    return isinstance(one, dict) and isinstance(one.get(name), int | str)
 
 
 def _files(root: Path, video: dict[str, Any]) -> tuple[Path, ...]:

@@ -37,8 +37,9 @@ BATCH_ROWS = 500
 CAUSES = ("source", "selection", "facts", "prompt", "model", "text", "gate", "images", "other")
 TEXTS = (
     *("expression", "object_description", "scene_description", "video_description"),
-    *("caption_crop", "caption_masked"),
+    *("caption_crop", "caption_masked", "short_expression"),
 )
+_MORE_TEXTS = frozenset({"short_texts", "minimal", "negatives"})  # of several texts, with their proofs
 _IGNORED = frozenset({"seconds_s", "attempts", "commit", "recipe", "models"})
 _SOURCE = frozenset(
     {
@@ -203,6 +204,7 @@ def _changed(a: pa.Table, b: pa.Table, difference: Difference, shown: Sequence[s
     at_choice = [
         pc.fill_null(pc.equal(side["stage"], SELECT_OBJECTS), False).to_numpy(zero_copy_only=False) for side in (a, b)
     ]
+    elsewhere = _unequal("status", a, b)[0] | _unequal("stage", a, b)[0]
     gate = np.where(at_choice[0] | at_choice[1], _PLACE["selection"], _PLACE["gate"])
     first = np.full(len(a), len(CAUSES))
     differing: dict[str, NDArray[np.bool_]] = {}
@@ -211,8 +213,10 @@ def _changed(a: pa.Table, b: pa.Table, difference: Difference, shown: Sequence[s
         if unequal.any():
             differing[name] = unequal
             cause = _cause(name)
-            # What only one side wrote is not there on the other because the row ended before.
-            ended = one_sided | (cause == "gate") if cause not in ("source", "selection", "other") else False
+            # What only one side wrote is not there on the other because the row ended before, if it ended elsewhere.
+            ended = (
+                (one_sided & elsewhere) | (cause == "gate") if cause not in ("source", "selection", "other") else False
+            )
             first = np.where(unequal, np.minimum(first, np.where(ended, gate, _PLACE[cause])), first)
     changed = np.flatnonzero(first < len(CAUSES))
     difference.unchanged += len(a) - len(changed)
@@ -280,7 +284,7 @@ def _cause(name: str) -> str:
         return "prompt"
     if name in _MODEL:
         return "model"
-    if name in TEXTS:
+    if name in TEXTS or name in _MORE_TEXTS:
         return "text"
     if name in _GATE:
         return "gate"

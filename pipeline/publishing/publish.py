@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE
+from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE
 from manifests.schema import Status
 from pipeline.export import card, cost, refsav_json
 from pipeline.export.annotations import Annotations
@@ -21,7 +21,7 @@ from pipeline.publishing.files import checksums, complete_folder, copy_split, li
 from pipeline.publishing.frames import FrameReader
 from pipeline.publishing.joined import JoinedAnnotations
 from pipeline.publishing.mixture import check_alike, differences
-from pipeline.publishing.negatives import join_negatives
+from pipeline.publishing.negatives import write_negatives
 from pipeline.publishing.parts import MAX_BYTES, PartWriter
 from pipeline.publishing.runs import Run, joined_info, joined_stages
 from pipeline.verification.summary import verify
@@ -102,12 +102,12 @@ def publish(given: Sequence[Run], settings: Settings, say: Callable[[str], None]
         kept, not_kept = configs[0].rows, configs[1].rows
         assert joined.num_rows == kept + not_kept + left_out, (joined.num_rows, kept, not_kept, left_out)
         del joined
-        if negatives := join_negatives(runs, root, leaving, settings.max_bytes):
-            configs.append(negatives)
         info, stages = joined_info(runs), joined_stages(runs)
         told = {"run": info, "stages": stages, "left_out": left_out, "mixed": mixed, "version": settings.version}
         (root / published.INFO).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         rows = published.PublishedAnnotations(Folder(str(root)))
+        if negatives := write_negatives(rows, root, settings.max_bytes):
+            configs.append(negatives)
         say("writing the training file, the card and the viewer")
         Folder(str(root)).write_text(TRAIN_FILE, refsav_json.text(rows))
         if settings.split:
@@ -116,7 +116,7 @@ def publish(given: Sequence[Run], settings: Settings, say: Callable[[str], None]
         versions = f"{info['versions'].get('refsav', 'unknown')}, commit {info['git_commit']}"
         (root / "NOTICE").write_text(notice(info["models"], versions), encoding="utf-8")
         values = card.values(rows, info, stages, cost.cost(rows, info), verify(rows))
-        others = [(TRAIN_FILE, "the kept rows for the official Sa2VA training code"), *_OTHERS]
+        others = [(name, text) for name, text in _FOR_TRAINING if (root / name).is_file()] + list(_OTHERS)
         text = dataset_card.dataset_card(
             values,
             configs,
@@ -149,6 +149,10 @@ def publish(given: Sequence[Run], settings: Settings, say: Callable[[str], None]
     return Published(kept + not_kept + left_out, kept, not_kept, left_out, len(sizes), sum(sizes), notes)
 
 
+_FOR_TRAINING = (
+    (TRAIN_FILE, "the kept rows for the official Sa2VA training code"),
+    (NEGATIVES_FILE, "texts that fit nothing in their video, or another object, for this project's training"),
+)
 _OTHERS = (
     ("index.html", "shows the rows in a browser"),
     ("croissant.json", "describes the files for programs"),
@@ -205,7 +209,8 @@ def _agreement(settings: Settings, found: leaks.Leaks | None) -> tuple[str, str]
 
 def _describe(root: Path, configs: Sequence[Config], settings: Settings, values: dict[str, Any], info: Any) -> None:
     """Write croissant.json and SHA256SUMS."""
-    named = [part.name for config in configs for part in config.parts] + [TRAIN_FILE]
+    named = [part.name for config in configs for part in config.parts]
+    named += [name for name, _ in _FOR_TRAINING if (root / name).is_file()]
     sums = checksums(root, named)
     judged = settings.split is not None
     texts = {

@@ -48,6 +48,7 @@ _HIDDEN = frozenset(  # columns that the viewer has no use for, or shows in anot
         *("video_id", "shard", "masklet_type", "masklet_position", "masklet_id", "video_path", "anno_path"),
         *("frame_count", "video_fps", "areas_px", "boxes_px", "best_index", "part_of", "siblings", "attempts"),
         *("facts", "video_times_s", "preview_jpeg", "writer", "calls", "seconds_s", "commit"),
+        *("short_texts", "minimal"),  # where short_expression is from
     }
 )
 # From a row, frames of its video: (JPEG, outlines of the mask as lists of x, y in thousandths of the frame)
@@ -126,7 +127,7 @@ def _write_rows(
         picture = picture_of.get(number, -1)
         index.append([row["object_id"], *codes, picture, text.lower()])
         shown = {name: value for name, value in row.items() if value not in (None, [], "") and name in _SHOWN}
-        more = {name: value for name, value in row.items() if value not in (None, [], "") and name in others}
+        more = {name: _told(value) for name, value in row.items() if value not in (None, [], "") and name in others}
         details.append({**shown, "facts": facts and {name: facts[name] for name in _FACTS}, "more": more})
         if len(index) == _INDEX_ROWS:
             end("index", index)
@@ -137,6 +138,13 @@ def _write_rows(
             end(kind, held)
     for name, codes_of in places.items():
         names[name] = list(codes_of)
+
+
+def _told(value: Any) -> Any:
+    """Return what the page tells of a column that it does not know: of texts with their proofs, the texts."""
+    if isinstance(value, list) and all(isinstance(one, dict) and "text" in one for one in value):
+        return "; ".join(one["text"] for one in value)
+    return value
 
 
 def _write_pictures(annotations: Annotations, folder: Path, pictured: Indices, frames_of: FramesOf | None) -> None:

@@ -70,10 +70,32 @@ def from_index_image(index_HW: NDArray[np.integer[Any]]) -> dict[int, Rle]:
 
 
 def from_polygons(polygons_P: Sequence[Sequence[float]], height_px: int, width_px: int) -> Rle:
-    """Encode the union of COCO polygons, [x0, y0, x1, y1, …] in pixels; no polygon at all is an empty mask."""
+    """Encode the union of COCO polygons, [x0, y0, x1, y1, …] in pixels; no polygon at all is an empty mask.
+
+    Raises:
+        ValueError: see `check_corners`.
+    """
     if not polygons_P:
         return empty(height_px, width_px)
+    check_corners(polygons_P, height_px, width_px)
     return _from_coco(coco.merge(coco.frPyObjects([list(polygon) for polygon in polygons_P], height_px, width_px)))
+
+
+def check_corners(polygons_P: Sequence[Sequence[float]], height_px: int, width_px: int) -> None:
+    """Check that polygons lie in their picture, or beside it by no more than its own size.
+
+    pycocotools notes every pixel of an outline, wherever it is: corners far away, or nan, would fill the memory.
+
+    Raises:
+        ValueError: a corner lies elsewhere, or is no number.
+    """
+    for polygon in polygons_P:
+        for x, y in zip(polygon[::2], polygon[1::2], strict=True):
+            if not (-width_px <= x <= 2 * width_px and -height_px <= y <= 2 * height_px):
+                raise ValueError(
+                    f"corners must lie in the picture of {height_px} x {width_px} (height x width), or no further from "
+                    f"it than its own size, got ({x:g}, {y:g})"
+                )
 
 
 def from_run_lengths(lengths_R: Sequence[int], height_px: int, width_px: int) -> Rle:

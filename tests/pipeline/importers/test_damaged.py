@@ -105,6 +105,20 @@ CASES: list[tuple[str, Damage, str, str]] = [
         "entry_malformed",
         "file_names",
     ),
+    (
+        "ytvis",
+        lambda root: edit(root / "instances.json", lambda c: c["annotations"][1].update(id=40)),
+        "entry_malformed",
+        "every object must have an id of its own, got 2 with '40'",
+    ),
+    (
+        "ytvis",
+        lambda root: edit(
+            root / "instances.json", lambda c: c["annotations"][2]["segmentations"][4][0].__setitem__(0, 1e12)
+        ),
+        "mask_unreadable",
+        "annotation 42: the mask of picture 4: corners must lie in the picture of 240 x 320",
+    ),
     ("mevis", lambda root: (root / "JPEGImages/c0ffee/00004.jpg").unlink(), "frame_missing", "00004.jpg is not there"),
     ("mevis", lambda root: (root / "mask_dict.json").unlink(), "mask_missing", "sets for tests keep them back"),
     (
@@ -131,6 +145,13 @@ CASES: list[tuple[str, Damage, str, str]] = [
     ("cvat", in_xml('left="', 'left="9'), "size_mismatch", "must lie in its picture, 320 x 240"),
     ("cvat", in_xml("<task>", "<project></project><task>"), "unsupported", "export the task so"),
     ("cvat", in_xml('points="20.00,180.00;', 'points="20.00;'), "mask_unreadable", "track 1: polygon at frame 0"),
+    (
+        "cvat",
+        in_xml('points="20.00,', 'points="nan,'),
+        "mask_unreadable",
+        "corners must lie in the picture of 240 x 320",
+    ),
+    ("cvat", in_xml('track id="1"', 'track id="0"'), "entry_malformed", "two with '0'"),
     ("video", lambda root: cut(root / "clip.mp4"), "frame_unreadable", "clip.mp4"),
     ("video", lambda root: (root / "clip/00099.png").write_bytes(b""), "frame_missing", "give --first-frame"),
     ("video", lambda root: small(root / "clip/00003.png"), "size_mismatch", "00003.png is 120 x 160"),
@@ -194,6 +215,45 @@ def test_one_bad_video_does_not_cost_the_others(tmp_path: Path, run: Run) -> Non
     assert code == 1
     assert {path.stem for path in (tmp_path / "sav/sav_train/s").glob("*.mp4")} == {"bear", "dog"}
     assert "2 videos, 4 objects" in told
+
+
+def test_what_belongs_to_no_video_of_a_file_is_told(sets: dict[str, Path], tmp_path: Path, run: Run) -> None:
+    def change(content: Any) -> None:
+        content["annotations"][0]["video_id"] = 77
+        content["annotations"][1]["video_id"] = "3"  # a number as text is that number
+        content["annotations"] += ["x", {"video_id": [3]}]
+        content["videos"] += [{"file_names": []}, {"id": [4]}]
+        content["categories"] = None
+        content["annotations"][1]["noun_phrase"] = content["annotations"][2]["noun_phrase"] = ["no", "text"]
+
+    shutil.copytree(sets["ytvis"], tmp_path / "ytvis")
+    edit(tmp_path / "ytvis/instances.json", change)
+    code, told = run("ytvis", tmp_path / "ytvis", "--fps", "6")
+    assert code == 1
+    content = json.loads((tmp_path / "sav/sav_train/s/source.json").read_text())
+    assert {one["source_id"]: one["reason"] for one in content["left_out"]} == dict.fromkeys(
+        ["77", "annotations[3]", "annotations[4]", "videos[1]", "videos[2]"], "entry_malformed"
+    )
+    assert "1 videos, 2 objects" in told
+    assert [one["label"] for one in content["videos"][0]["objects"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "words"),
+    [
+        ("ytvis", "instances.json", {"videos": [{"id": 3}], "annotations": None}, 'must have a list "annotations"'),
+        ("mevis", "mask_dict.json", [{"11": []}], "mask_dict.json must be"),
+    ],
+)
+def test_a_file_of_another_form_stops_the_command(
+    name: str, file: str, content: object, words: str, sets: dict[str, Path], tmp_path: Path, run: Run
+) -> None:
+    shutil.copytree(sets[name], tmp_path / name)
+    (tmp_path / name / file).write_text(json.dumps(content))
+    code, told = run(name, tmp_path / name, "--fps", "6")
+    assert code == 2
+    assert words in told
+    assert not (tmp_path / "sav").exists()
 
 
 @pytest.mark.parametrize(

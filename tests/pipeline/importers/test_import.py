@@ -1,5 +1,6 @@
 """The command: what is written can be read by all who read SA-V, and is the same however it was made."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -198,6 +199,19 @@ def test_a_killed_import_goes_on(tmp_path: Path, run: Run) -> None:
     assert f"{done} done before, 0 have changed, {12 - done} to do" in told
     assert len(json.loads((folder / "source.json").read_text())["videos"]) == 12
     assert not list(folder.glob(".*.mp4"))
+
+
+def test_a_shard_is_written_by_one_import_at_a_time(tmp_path: Path, run: Run) -> None:
+    drawn.write_png_set(tmp_path / "set", clip("6"))
+    lock = tmp_path / "sav/sav_train/s/.import/lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, told = run("png", tmp_path / "set", "--fps", "6")
+        assert code == 2
+        assert "which another one writes now" in told
+        assert not list(lock.parent.parent.glob("*.mp4"))
+    assert run("png", tmp_path / "set", "--fps", "6")[0] == 0
 
 
 def test_every_reason_and_option_is_in_the_docs() -> None:

@@ -140,6 +140,24 @@ def test_the_refsav_benchmark_is_read_too(tmp_path: Path) -> None:
     assert len(opened("mevis", tmp_path, fps=Fraction(25)).texts) == 4
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_endings_in_large_letters_and_frames_named_with_them(tmp_path: Path, named: bool) -> None:
+    drawing = clip("25")
+    drawn.write_mevis(tmp_path / "m", drawing)
+    for path in (tmp_path / "m/JPEGImages/c0ffee").iterdir():
+        path.rename(path.with_suffix(".JPG"))
+    if named:
+        meta = tmp_path / "m/meta_expressions.json"
+        content = json.loads(meta.read_text())
+        video = content["videos"]["c0ffee"]
+        video["frames"] = [f"{name}.JPG" for name in video["frames"]]
+        meta.write_text(json.dumps(content))
+    assert opened("mevis", tmp_path / "m", fps=Fraction(25)).pictures.size == drawing.size
+    drawn_cvat.write_cvat(tmp_path / "c", clip("30"), images=False)
+    (tmp_path / "c/source.mp4").rename(tmp_path / ("c/annotations.MP4" if named else "c/SOURCE.MP4"))
+    assert opened("cvat", tmp_path / "c").pictures.size == drawing.size
+
+
 def polygon_mask(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
     mask_HW: NDArray[np.uint8] = coco.decode(coco.merge(coco.frPyObjects([corners.ravel().tolist()], *size)))
     return mask_HW
@@ -211,6 +229,17 @@ def test_png_of_several_folders_of_masks_one_is_named(tmp_path: Path) -> None:
     assert not source("png").find(tmp_path, ImportOptions(fps=Fraction(6)))
     video = opened("png", tmp_path / "Annotations_unsupervised", fps=Fraction(6))
     equal(video, clip("6"), {"1": "horse", "2": "ball"})
+
+
+def test_png_of_several_resolutions_one_is_named(tmp_path: Path) -> None:
+    for name in ("480p", "Full-Resolution"):
+        drawn.write_png_set(tmp_path, clip("6", 1.0), "bear", middle=name)
+    options = ImportOptions(fps=Fraction(6))
+    assert len(source("png").find(tmp_path, options)) == 2
+    video = opened("png", tmp_path / "Annotations/480p", fps=Fraction(6))
+    equal(video, clip("6", 1.0), {"1": "horse", "2": "ball"})
+    [task] = source("png").find(tmp_path / "Annotations/480p", options)
+    assert task.source_id == "bear"
 
 
 def test_ytvis_pictures_beside_below_and_elsewhere(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.diff import main
-from pipeline.publishing.compare import CAUSES, ChangedRow, Difference, compare
+from pipeline.publishing.compare import _IGNORED, CAUSES, ChangedRow, Difference, _cause, compare
 from pipeline.publishing.diff_page import EvenSample, marked
 from tests.pipeline import model_rows, rows
 from tests.pipeline.publishing.made_runs import info, read_json, shard_rows, write_run
@@ -50,6 +50,7 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("model", {"writer": "measured"}),
     ("text", {"expression": "The object is new."}),
     ("text", {"caption_crop": "new"}),
+    ("text", {"short_expression": "the new one"}),
     ("gate", {**REJECTED, "stage": "compose_expression", "reason": Reason.AMBIGUOUS}),
     ("gate", {**REJECTED, "stage": "render_views", "reason": Reason.DECODE_ERROR, "facts": None, "calls": []}),
     ("gate", {"verdict": "repaired", "repairs": ["object"]}),
@@ -76,6 +77,12 @@ def test_a_row_changes_by_its_first_cause(cause: str, changes: dict[str, Any]) -
 def test_what_differs_from_run_to_run_is_no_change(changes: dict[str, Any]) -> None:
     difference, changed = compared([BASE], [BASE.model_copy(update=changes)])
     assert (changed, difference.unchanged) == ([], 1)
+
+
+def test_every_column_stands_for_a_cause() -> None:
+    """`other` is for columns of other versions only."""
+    others = {name for name in AnnotationRow.model_fields if _cause(name) == "other"}
+    assert others - _IGNORED == {"object_id"}
 
 
 def test_every_cause_is_tried_here_but_other() -> None:

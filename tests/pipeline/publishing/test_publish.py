@@ -15,7 +15,7 @@ import pytest
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import AnnotationRow, Negative, Ruling, Status
 from pipeline.export.annotations import Annotations
 from pipeline.publish import main
 from pipeline.publishing.features import published_schema
@@ -226,15 +226,42 @@ def test_columns_that_this_version_does_not_know_are_carried_along(tmp_path: Pat
     assert "pick_rate_frac" in (tmp_path / "out/README.md").read_text()
 
 
-def test_negatives_are_joined(tmp_path: Path) -> None:
-    first, second = two_runs(tmp_path)
-    for run, object_id in ((first, "sav_000002/manual/0"), (second, "sav_000005/manual/1")):
-        table = pa.table({"object_id": [object_id], "text": ["the left one"], "kind": ["no target"]})
-        Folder(str(run)).write_table("negatives.parquet", table)
-    assert command(first, second, "--out", tmp_path / "out") == 0
+def test_negatives_of_kept_rows_are_rows_of_their_own_and_a_file_for_training(tmp_path: Path) -> None:
+    def with_negatives(row: AnnotationRow) -> AnnotationRow:
+        texts = [f"not {row.object_id} {number}" for number in range(2)]
+        made = [
+            Negative(
+                text=text,
+                kind="no_target",
+                changed="colour",
+                instead_of="the red one",
+                claim="blue",
+                target=None,
+                rulings=[
+                    Ruling(object_id=row.object_id, kind="colour", claim="blue", state="ruled out", measured="red")
+                ],
+            )
+            for text in texts
+        ]
+        return row.model_copy(update={"negatives": made})
+
+    made = [shard_rows("sav_000", 0, 2), [with_negatives(row) for row in shard_rows("sav_001", 4, 2)]]
+    runs = [write_run(tmp_path / str(n), rows, info(f"sav_00{n}")) for n, rows in enumerate(made)]
+    assert command(*runs, "--out", tmp_path / "out") == 0
+    kept = [row for row in made[1] if row.status == Status.KEPT]
     negatives = pq.read_table(tmp_path / "out/negatives").to_pylist()
-    assert [row["object_id"] for row in negatives] == ["sav_000002/manual/0", "sav_000005/manual/1"]
+    expected = [(row.object_id, negative.text) for row in kept for negative in row.negatives]
+    assert [(row["object_id"], row["text"]) for row in negatives] == expected
+    assert negatives[0]["rulings"][0]["claim"] == "blue"
+    content = read_json(tmp_path / "out/negatives.json")
+    assert [(one["object_id"], one["text"]) for of_video in content.values() for one in of_video] == expected
+    for file in ("README.md", "croissant.json", "SHA256SUMS"):
+        assert "negatives.json" in (tmp_path / "out" / file).read_text()
     assert "config_name: negatives" in (tmp_path / "out/README.md").read_text()
+    told = (tmp_path / "out/viewer/rows-00000.js").read_text()
+    assert f'"negatives":"{kept[0].negatives[0].text}; {kept[0].negatives[1].text}"' in told
+    assert command(runs[0], "--out", tmp_path / "without") == 0
+    assert not list((tmp_path / "without").glob("negatives*"))
 
 
 def test_outlines_are_in_thousandths_of_the_frame_with_holes() -> None:
