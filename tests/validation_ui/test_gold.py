@@ -369,7 +369,7 @@ def test_an_undo_gives_a_short_expression_back_also_of_a_gold_item(store: Databa
     """Of a real item it comes back, so a gold item that lost it could be told by an undo."""
     desk = project(store, replace(HIDDEN, gold_frac=0.5), videos=6, objects=1, gold=8, wants_short=True)
     store.write(lambda c: c.execute(update(item).values(wants_short=True)).rowcount)
-    given = {}
+    given: dict[bool, Any] = {}
     while len(given) < 2:
         slot_id = desk.claim("ann", "sighted")
         is_gold = bool(desk.row(slot_id).gold)

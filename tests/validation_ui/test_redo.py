@@ -155,6 +155,7 @@ def test_nobody_closes_their_own_account(desk: Desk) -> None:
 
 def test_surplus_takes_the_place_of_what_leaves_the_split(store: Database) -> None:
     desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=1, settings=replace(SMALL, long=1))))
+    desk.ids["ada"] = store.write(lambda c: add_person(c, "ada", Role.ADMIN))
     store.write(lambda c: accept(c, desk.ids["v0_o0"], desk.ids["ann"], desk.ids["ben"]))
     store.write(lambda c: accept(c, desk.ids["v1_o0"], desk.ids["cy"], desk.ids["dan"]))
     store.write(
