@@ -218,8 +218,9 @@ def gates(
     advice = "; train the reviewers and judge again" if best is not None and TENTATIVE <= best < RELIABLE else ""
     hit = figures.blind.hit
     tested = [who for who in people if who.judged]
-    weak = [raters[who.id] for who in tested if who.gold.frac is None or who.gold.frac < gold_right_frac]
     untested = [f"{raters[who.id]} ({who.gold.n})" for who in tested if who.gold.n < TOO_FEW]
+    enough = [who for who in tested if who.gold.n >= TOO_FEW]
+    weak = [raters[who.id] for who in enough if who.gold.frac is None or who.gold.frac < gold_right_frac]
     top = max(people, key=lambda who: who.final_accepts, default=None)
     most = top.final_frac if top else None
     finals = sum(who.final_accepts for who in people)
