@@ -72,6 +72,8 @@ def test_videos_items_and_slots_fit_together(imported: tuple[Database, Path, Imp
     by_id = {c.object_id: c for c in run.candidates}
     for row in items:
         assert slots[row.id] == (0 if row.gold else 1 + row.overlap)
+        assert row.suggested_short
+        assert (row.suggested_short == by_id[row.object_id].short) == (row.gold != "swapped")
         text = texts[row.text_id]
         assert text.item_id == row.id
         assert (
