@@ -33,7 +33,7 @@ from manifests.schema import AnnotationRow, ManifestRow, Reason, Status
 from pipeline import build_manifest, diff
 from pipeline.export import card, cost, outcomes, refsav_json, report
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.publish import Settings, publish
+from pipeline.publishing.publish_dataset import PublishSettings, publish
 from pipeline.publishing.runs import open_run
 from pipeline.run import resume
 from pipeline.run.run_json import RunInfo
@@ -118,7 +118,7 @@ def _exports(root: Path, count: int) -> None:
 
 def _publish(root: Path, count: int) -> None:
     runs = [open_run(str(root / f"a/{shard:03d}")) for shard in range(count)]
-    publish(runs, Settings(out=root / f"dataset_{count}", date="2026-11-26"), lambda _: None)
+    publish(runs, PublishSettings(out=root / f"dataset_{count}", date="2026-11-26"), lambda _: None)
 
 
 def _diff(root: Path, count: int) -> None:

@@ -19,11 +19,11 @@ from manifests.outputs import brief, check_out
 from manifests.text_tables import text_table
 from pipeline.export import card, cost, outcomes
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.compare import CAUSES, TEXTS, ChangedRow, Difference, compare
+from pipeline.publishing.dataset_files import check_local_apart
 from pipeline.publishing.diff_page import MAX_SHOWN, EvenSample, diff_page
-from pipeline.publishing.files import check_local_apart
 from pipeline.publishing.joined import JoinedAnnotations
 from pipeline.publishing.published import PublishedAnnotations, is_dataset, read_info
+from pipeline.publishing.row_changes import CAUSES, TEXTS, ChangedRow, RunDifference, compare
 from pipeline.publishing.runs import open_run
 from pipeline.run.run_json import RunInfo
 
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 
 def diff(
     a: tuple[Annotations, RunInfo], b: tuple[Annotations, RunInfo], names: tuple[str, str], out: Path
-) -> Difference:
+) -> RunDifference:
     """Compare two sides and write the files of the comparison.
 
     Args:
@@ -82,7 +82,7 @@ def diff(
         names: what to call them.
         out: folder of the files.
     """
-    difference, sample = Difference(), EvenSample(MAX_SHOWN)
+    difference, sample = RunDifference(), EvenSample(MAX_SHOWN)
     rows = _sampled(compare(a[0], b[0], difference, _SHOWN), sample)
     Folder(str(out)).write_tables("changed.parquet", _tables(rows), _CHANGED)
     tables = _tables_of_figures(difference, a, b)
@@ -139,7 +139,7 @@ def _tables(rows: Iterator[ChangedRow]) -> Iterator[pa.Table]:
 
 
 def _tables_of_figures(
-    difference: Difference, a: tuple[Annotations, RunInfo], b: tuple[Annotations, RunInfo]
+    difference: RunDifference, a: tuple[Annotations, RunInfo], b: tuple[Annotations, RunInfo]
 ) -> list[dict[str, object]]:
     figures = [[("rows", f"{side[0].num_rows:,}"), *card.figures(side[0])] for side in (a, b)]
     counts = [
@@ -210,7 +210,7 @@ def _end(end: tuple[str | None, str | None, str]) -> str:
     return f"{status} at {stage}: {reason}" if stage else status
 
 
-def _told(difference: Difference) -> str:
+def _told(difference: RunDifference) -> str:
     """Return the counts as text: a line for all, then a table by cause."""
     rows_a, rows_b = difference.rows
     first = (

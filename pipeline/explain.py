@@ -21,7 +21,7 @@ from pipeline.run import resume
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from stages.render_views import RenderViews
-from stages.video.lineup_drawing import Lineup, pair
+from stages.video.lineup_drawing import LineupDrawing, pair
 
 _NEAR = 5  # similar ids in an error message
 _WIDTH = 120
@@ -136,7 +136,7 @@ def _lineup_images(row: Row, life: AnnotationRow) -> dict[str, bytes]:
         frames = [frame for frame in row.lineup_frames if held and frame.time_s in held.times_s]
         for number, trial in enumerate(held.trials if held else ()):
             for heat, asked in enumerate(trial.heats):
-                images = Lineup(frames, sorted(asked.shown)).numbered(asked.shown)
+                images = LineupDrawing(frames, sorted(asked.shown)).numbered(asked.shown)
                 drawn |= {f"{name}_{number}_{heat}_{at}.jpg": image for at, image in enumerate(images)}
     shown = {name for frame in row.lineup_frames for name in frame.masks}
     if life.lineup_before and life.lineup_before.runner_up in shown and row.object_id in shown:

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from manifests.outputs import TRAIN_FILE, check_apart, check_out
 from manifests.row_results import FatalError
 from manifests.text_tables import text_table
-from pipeline.importers.names import video_ids
-from pipeline.importers.protocol import SOURCES, ImportOptions, ImportTask, LeftOut, source
-from pipeline.importers.shard import SOURCE_FILE, Outcome, ShardImport, import_videos, write_summary
+from pipeline.importers.import_shard import SOURCE_FILE, ShardImport, VideoOutcome, import_videos, write_summary
+from pipeline.importers.sav_names import video_ids
+from pipeline.importers.source_protocol import SOURCES, ImportOptions, ImportTask, LeftOut, source
 from stages.shard import shard_names
 
 logger = logging.getLogger("refsav")
@@ -78,10 +78,10 @@ def _imported(job: ShardImport, tasks: Sequence[ImportTask], workers: int) -> in
         "%d videos of %s: %d done before, %d have changed, %d to do, %d workers",
         *(len(tasks), job.path, len(tasks) - len(todo), changed, len(todo), workers),
     )
-    failed: list[Outcome] = []
+    failed: list[VideoOutcome] = []
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="video", disable=not sys.stderr.isatty()) as bar:
 
-        def on_done(outcome: Outcome) -> None:
+        def on_done(outcome: VideoOutcome) -> None:
             if outcome.left_out:
                 failed.append(outcome)
             bar.update()
@@ -140,7 +140,7 @@ def _found(job: ShardImport) -> Sequence[ImportTask]:
     )
 
 
-def _report(videos: Sequence[dict[str, Any]], failed: Sequence[Outcome], job: ShardImport) -> str:
+def _report(videos: Sequence[dict[str, Any]], failed: Sequence[VideoOutcome], job: ShardImport) -> str:
     """Return the table of what was left out, and what there is."""
     left = [(one.source_id, one.left_out) for one in sorted(failed, key=lambda one: one.source_id) if one.left_out] + [
         (video["source_id"], LeftOut(**one)) for video in videos for one in video["left_out"]

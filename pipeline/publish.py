@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.publishing.files import check_local_apart
-from pipeline.publishing.publish import Published, Settings, publish
-from pipeline.publishing.runs import Run, open_run
+from pipeline.publishing.dataset_files import check_local_apart
+from pipeline.publishing.publish_dataset import Published, PublishSettings, publish
+from pipeline.publishing.runs import PublishedRun, open_run
 from pipeline.publishing.viewer import MAX_PICTURES
 
 logger = logging.getLogger("refsav")
@@ -61,12 +61,12 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _opened(options: argparse.Namespace) -> list[Run]:
+def _opened(options: argparse.Namespace) -> list[PublishedRun]:
     check_local_apart(options.out, [*options.runs, *([str(options.split)] if options.split else [])])
     return [open_run(name, partial=options.partial) for name in options.runs]
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(options: argparse.Namespace) -> PublishSettings:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", options.repo):
         raise ValueError(f"--repo must be USER/NAME, got {options.repo!r}")
     if not re.fullmatch(r"\d+\.\d+\.\d+", options.version):
@@ -81,7 +81,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         date = datetime.date.fromisoformat(options.date).isoformat() if options.date else _today()
     except ValueError as error:
         raise ValueError(f"--date must be YYYY-MM-DD, got {options.date!r}") from error
-    return Settings(
+    return PublishSettings(
         out=options.out,
         split=options.split,
         leave_out=options.leave_out,
@@ -100,7 +100,7 @@ def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def _told(done: Published, settings: Settings) -> str:
+def _told(done: Published, settings: PublishSettings) -> str:
     out = shlex.quote(str(settings.out))
     left = f", {done.left_out:,} left out for the split" if done.left_out else ""
     notes = "".join(f"note: {note}\n" for note in done.notes)

@@ -19,7 +19,7 @@ from manifests.outputs import check_apart, check_out
 from manifests.row_results import FatalError
 from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
-from pipeline.sa2va.config_file import RUN, RunConfig, as_toml, read_config_file, with_values
+from pipeline.sa2va.config_file import RUN, LaunchConfig, as_toml, read_config_file, with_values
 from pipeline.sa2va.official_code import check_official_code, read_questions
 
 logger = logging.getLogger("pipeline.train_on_refsav")
@@ -96,7 +96,7 @@ def train(options: argparse.Namespace) -> None:
     sys.stdout.write("\n" + "".join(lines))
 
 
-def _check(config: TrainConfig, run: RunConfig) -> None:
+def _check(config: TrainConfig, run: LaunchConfig) -> None:
     """Check what can be seen at once, so that nobody waits a minute for it.
 
     Raises:
@@ -147,10 +147,12 @@ def _check_inputs(config: TrainConfig, written: Sequence[Path]) -> None:
             check_apart(option, Path(path), written)
 
 
-def _config(options: argparse.Namespace) -> tuple[TrainConfig, RunConfig]:
+def _config(options: argparse.Namespace) -> tuple[TrainConfig, LaunchConfig]:
     """Return the settings: those of the command line before those of --config before the defaults."""
     file = read_config_file(options.config) if options.config else {}
-    run = with_values(RunConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config))
+    run = with_values(
+        LaunchConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config)
+    )
     given = _given(options)
     source = given.get("source") or file.get("source") or file.get("mixture")
     base = given["model"].get("base") or _base_in(file)

@@ -11,7 +11,7 @@ from manifests.schema import Reason, Row
 from prompts.replies import Pick
 from stages.claims.moments import moments_s
 from stages.lineup_trials import LineupConfig, enough, numbering, tally
-from stages.video.lineup_drawing import Lineup, pair, sheet
+from stages.video.lineup_drawing import LineupDrawing, pair, sheet
 from stages.video.lineup_frames import choose
 from stages.writer import JudgeWriter, WriterStage
 
@@ -90,7 +90,7 @@ class _Asking:
     frames: Sequence[LineupFrame]
 
     def __post_init__(self) -> None:
-        self._drawn: dict[frozenset[str], Lineup] = {}
+        self._drawn: dict[frozenset[str], LineupDrawing] = {}
 
     async def trial(self, heats: Sequence[Sequence[str]], number: int, seed: str) -> LineupTrial:
         """Hold a trial: its heats, and as long as several of them have winners, further heats for the winners."""
@@ -111,7 +111,7 @@ class _Asking:
         if self.stage.looks:
             if not self.frames:
                 raise ValueError(f"{self.row.object_id}: a line-up needs its frames, got none; render_views keeps them")
-            lineup = self._drawn.setdefault(key, Lineup(self.frames, sorted(shown)))
+            lineup = self._drawn.setdefault(key, LineupDrawing(self.frames, sorted(shown)))
             images = await asyncio.to_thread(lineup.numbered, shown)
         asked = self.row.model_copy(
             update={

@@ -13,9 +13,9 @@ same `group_id` and label.
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.importers.cvat_tracks import Shape, Track, annotated, frames_of, parsed, read_track, tracks_of
+from pipeline.importers.cvat_tracks import CvatTrack, Shape, annotated, frames_of, parsed, read_track, tracks_of
 from pipeline.importers.pictures import PICTURE_ENDS, VIDEO_ENDS, PictureFiles, VideoPictures, numbered, with_end
-from pipeline.importers.protocol import (
+from pipeline.importers.source_protocol import (
     ImportFailedError,
     ImportOptions,
     ImportReason,
@@ -42,7 +42,7 @@ class CvatSource:
         return any(b"<annotations" in one.open("rb").read(_HEAD_BYTES) for one in _xml_files(path))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
-        """Return a task for every XML file; see `Source`."""
+        """Return a task for every XML file; see `MaskletSource`."""
         files = _xml_files(path)
         tasks = []
         for xml in files:
@@ -55,7 +55,7 @@ class CvatSource:
         return tasks
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
-        """Read the masks of a video; see `Source`."""
+        """Read the masks of a video; see `MaskletSource`."""
         xml, media = task.entry
         root = parsed(xml)
         if media is None:
@@ -90,7 +90,7 @@ def _drawn(shapes: dict[str, list[Shape]]) -> dict[str, Rle]:
     return {one: union([shape.rle() for shape in of_object]) for one, of_object in shapes.items()}
 
 
-def _fault(track: Track, labels: set[str | None]) -> LeftOut | None:
+def _fault(track: CvatTrack, labels: set[str | None]) -> LeftOut | None:
     if labels and track.label not in labels:
         detail = f"label {track.label!r} must be one of the task's, {', '.join(sorted(filter(None, labels)))}"
         return LeftOut(ImportReason.UNKNOWN_CATEGORY, detail, track.object_id)

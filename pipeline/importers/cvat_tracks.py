@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.importers.protocol import ImportFailedError, ImportReason
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason
 from stages.video.rle import Rle, check_corners, from_mask, from_polygons
 
 Points = NDArray[np.float64]
@@ -40,7 +40,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Track:
+class CvatTrack:
     """Holds a track of the file.
 
     Attributes:
@@ -88,7 +88,7 @@ def tracks_of(root: ElementTree.Element, xml: Path) -> Sequence[ElementTree.Elem
     return tracks
 
 
-def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> Track:
+def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> CvatTrack:
     """Read a track of the file.
 
     Args:
@@ -119,10 +119,10 @@ def read_track(track: ElementTree.Element, xml: Path, size: tuple[int, int]) -> 
         except (KeyError, ValueError) as error:
             why = f"attribute {error} is missing" if isinstance(error, KeyError) else str(error)
             raise ImportFailedError(ImportReason.MASK_UNREADABLE, f"{where}: {why}") from error
-    return Track(object_id, track.get("label", ""), shapes, outside, ", ".join(sorted(other)))
+    return CvatTrack(object_id, track.get("label", ""), shapes, outside, ", ".join(sorted(other)))
 
 
-def annotated(tracks: Sequence[Track], frames: range, masked: Sequence[int]) -> Sequence[int]:
+def annotated(tracks: Sequence[CvatTrack], frames: range, masked: Sequence[int]) -> Sequence[int]:
     """Return the frames that were annotated: all of the task, unless there are masks only, and not in every frame.
 
     Where somebody drew a mask every tenth frame, an object is not out of sight in between: nobody looked.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.importers.protocol import ImportFailedError, ImportReason
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason
 from stages.video.rle import Rle, from_coco
 
 

@@ -12,7 +12,7 @@ from pipeline.importers.documents import brief_json, categories, read_json
 from pipeline.importers.mask_lists import read_masks_T
 from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, number_in, with_end
 from pipeline.importers.png_masks import Masks, object_ids, read_masks
-from pipeline.importers.protocol import (
+from pipeline.importers.source_protocol import (
     ImportFailedError,
     ImportOptions,
     ImportReason,
@@ -39,7 +39,7 @@ class MevisSource:
         return bool(_meta_files(path))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
-        """Return a task for every video with expressions; see `Source`."""
+        """Return a task for every video with expressions; see `MaskletSource`."""
         tasks: dict[str, ImportTask] = {}
         for meta in _meta_files(path):
             required_fps(options, "a set of expressions")
@@ -64,7 +64,7 @@ class MevisSource:
         return list(tasks.values())
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
-        """Read the masks and texts of a video; see `Source`."""
+        """Read the masks and texts of a video; see `MaskletSource`."""
         video, mask_dict, png, labels = task.entry
         frames = video.get("frames") if isinstance(video, dict) else None
         expressions = video.get("expressions") if isinstance(video, dict) else None

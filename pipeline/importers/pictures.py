@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from manifests.row_results import RowError
-from pipeline.importers.protocol import ImportFailedError, ImportReason
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason
 from stages.video.frames import Probe, probe, walk
 from stages.video.images import Image, read_image
 from stages.video.times import FrameTimes

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.importers.documents import categories
 from pipeline.importers.pictures import PICTURE_ENDS, PictureFiles, hole, numbered
 from pipeline.importers.png_masks import object_ids, read_masks
-from pipeline.importers.protocol import (
+from pipeline.importers.source_protocol import (
     ImportFailedError,
     ImportOptions,
     ImportReason,
@@ -33,7 +33,7 @@ class PngSource:
         return any(True for _ in _pairs(path, None))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
-        """Return a task for every folder of masks; see `Source`."""
+        """Return a task for every folder of masks; see `MaskletSource`."""
         tasks: dict[str, ImportTask] = {}
         for masks, pictures in _pairs(path, options.images):
             labels = categories(masks.parent)
@@ -51,7 +51,7 @@ class PngSource:
         return list(tasks.values())
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
-        """Read the masks of a video; see `Source`."""
+        """Read the masks of a video; see `MaskletSource`."""
         folder, images, labels = task.entry
         if not images.is_dir():
             raise ImportFailedError(

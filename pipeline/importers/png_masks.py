@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.importers.pictures import by, hole, numbered
-from pipeline.importers.protocol import ImportFailedError, ImportReason
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason
 from stages.video.mask_images import read_index_image
 from stages.video.rle import Rle, from_index_image, from_mask
 

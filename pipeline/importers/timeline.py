@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manifests.schema import MASK_STRIDE
-from pipeline.importers.protocol import ImportFailedError, ImportReason
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason
 from stages.video.times import FrameTimes
 
 VIDEO_FPS = 24

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.importers.documents import label_of, read_json
 from pipeline.importers.pictures import VIDEO_ENDS, VideoPictures
 from pipeline.importers.png_masks import object_ids, read_masks
-from pipeline.importers.protocol import (
+from pipeline.importers.source_protocol import (
     ImportFailedError,
     ImportOptions,
     ImportReason,
@@ -37,7 +37,7 @@ class VideoSource:
         return any(_masks_of(one) is not None for one in _videos(path))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
-        """Return a task for every video; see `Source`."""
+        """Return a task for every video; see `MaskletSource`."""
         videos = _videos(path)
         if not any(_masks_of(one) is not None for one in videos):
             return []
@@ -53,7 +53,7 @@ class VideoSource:
         return list(tasks.values())
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
-        """Read the masks of a video; see `Source`."""
+        """Read the masks of a video; see `MaskletSource`."""
         path, place = task.entry
         if place is None:
             raise ImportFailedError(

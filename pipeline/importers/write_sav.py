@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.importers.pictures import by
-from pipeline.importers.protocol import ImportFailedError, ImportReason, LeftOut, SourceText, SourceVideo
+from pipeline.importers.source_protocol import ImportFailedError, ImportReason, LeftOut, SourceText, SourceVideo
 from pipeline.importers.timeline import VIDEO_FPS, Timeline, plan
 from stages.video.frames import probe
 from stages.video.rle import Rle, areas_px, empty, padded, union

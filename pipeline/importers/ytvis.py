@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.importers.documents import brief_json, label_of, read_json
 from pipeline.importers.mask_lists import read_masks_T
 from pipeline.importers.pictures import PictureFiles
-from pipeline.importers.protocol import (
+from pipeline.importers.source_protocol import (
     ImportFailedError,
     ImportOptions,
     ImportReason,
@@ -39,7 +39,7 @@ class YtvisSource:
         return any(self._begins(one) for one in _json_files(path))
 
     def find(self, path: Path, options: ImportOptions) -> Sequence[ImportTask]:
-        """Return a task for every video of the file; see `Source`."""
+        """Return a task for every video of the file; see `MaskletSource`."""
         found = [(one, content) for one in _json_files(path) if _is_ytvis(content := read_json(one))]
         if not found:
             return []
@@ -75,7 +75,7 @@ class YtvisSource:
         return tasks
 
     def open(self, task: ImportTask, options: ImportOptions) -> SourceVideo:
-        """Read the masks of a video; see `Source`."""
+        """Read the masks of a video; see `MaskletSource`."""
         if isinstance(task.entry, str):
             raise ImportFailedError(ImportReason.ENTRY_MALFORMED, task.entry)
         root, video, annotations, categories = task.entry

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.export.static_page import json_object, render_page
-from pipeline.publishing.compare import TEXTS, ChangedRow
+from pipeline.publishing.row_changes import TEXTS, ChangedRow
 
 MAX_SHOWN = 2_000  # changed rows on the page, taken evenly: about 6 MB
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")

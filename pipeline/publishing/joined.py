@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from manifests.schema import AnnotationRow
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.runs import STATED, Run, joined_schema
+from pipeline.publishing.runs import STATED, PublishedRun, joined_schema
 
 _SHOWN = 5  # ids in a message
 
@@ -19,7 +19,7 @@ class JoinedAnnotations(Annotations):
         ValueError: a row is in two runs, or in one twice; names ids and runs.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[PublishedRun]) -> None:
         self._runs = list(runs)
         self._schema = joined_schema(runs)
         self._names = self._files()

@@ -26,7 +26,7 @@ _BATCH_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Split:
+class BenchmarkSplit:
     """Holds a benchmark split: its folder, the videos that training must not see, and hashes of its frames."""
 
     folder: Path
@@ -75,7 +75,7 @@ class Leaks:
         return frozenset(self.ids) | {theirs for _, theirs in self.alike}
 
 
-def read_split(folder: Path) -> Split:
+def read_split(folder: Path) -> BenchmarkSplit:
     """Read a split and hash its frames.
 
     Raises:
@@ -90,10 +90,10 @@ def read_split(folder: Path) -> Split:
     videos = sorted(path for name in FRAME_FOLDERS for path in (folder / name).glob("*") if path.is_dir())
     with ThreadPoolExecutor(2) as pool:
         hashes = pool.map(_hashes, videos)
-        return Split(folder, ids, {video.name: hashed for video, hashed in zip(videos, hashes, strict=True)})
+        return BenchmarkSplit(folder, ids, {video.name: hashed for video, hashed in zip(videos, hashes, strict=True)})
 
 
-def find_leaks(annotations: Annotations, split: Split) -> Leaks:
+def find_leaks(annotations: Annotations, split: BenchmarkSplit) -> Leaks:
     """Compare the kept rows with a split."""
     ids, sparse, unseen = set(), {}, 0
     for video_id, jpeg, size in _first_of_each_video(annotations):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.publishing.runs import Run
+from pipeline.publishing.runs import PublishedRun
 from pipeline.run.run_json import deciding
 
 _SHOWN = 8  # differences in a message
 
 
-def differences(runs: Sequence[Run], called: Sequence[str]) -> list[str]:
+def differences(runs: Sequence[PublishedRun], called: Sequence[str]) -> list[str]:
     """Return a line for every setting, prompt or model in which the rows of the runs differ; empty if in none.
 
     Args:
@@ -43,7 +43,7 @@ def differences(runs: Sequence[Run], called: Sequence[str]) -> list[str]:
     return lines
 
 
-def check_alike(runs: Sequence[Run]) -> None:
+def check_alike(runs: Sequence[PublishedRun]) -> None:
     """Refuse runs that were not made alike.
 
     Raises:
@@ -60,7 +60,7 @@ def check_alike(runs: Sequence[Run]) -> None:
         )
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(run: PublishedRun) -> dict[str, Any]:
     config = run.info["config"]
     own = {name: value for name, value in deciding([], config).items() if name != "shards"}
     return {"recipe": run.recipe, "writer": "models" if run.info["models"] else "measured", **own}

@@ -36,7 +36,7 @@ _LOOKED_AT = ["object_id", "status", "prompt_ids", "calls"]
 
 
 @dataclass(frozen=True)
-class Run:
+class PublishedRun:
     """Holds a run and what a look through its rows found.
 
     Attributes:
@@ -71,7 +71,7 @@ class Run:
         return str(self.info["config"].get("recipe") or "unknown")
 
 
-def open_run(name: str, *, partial: bool = False) -> Run:
+def open_run(name: str, *, partial: bool = False) -> PublishedRun:
     """Open the folder of a run and look through its rows.
 
     Args:
@@ -96,7 +96,7 @@ def open_run(name: str, *, partial: bool = False) -> Run:
         raise ValueError(f"the annotations of {name} cannot be read: {brief(error)}; run it again") from error
 
 
-def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Run:
+def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> PublishedRun:
     prompts: dict[str, set[str]] = defaultdict(set)
     asked: set[str] = set()
     schemas: dict[pa.Schema, None] = {}
@@ -123,10 +123,10 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Run
         hint = "" if partial else " To publish what there is, add --partial."
         raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
     schema = pa.unify_schemas(list(schemas), promote_options="permissive")
-    return Run(name, out, info, schema, pc.min(rows["object_id"]).as_py(), dict(prompts), asked, len(rows))
+    return PublishedRun(name, out, info, schema, pc.min(rows["object_id"]).as_py(), dict(prompts), asked, len(rows))
 
 
-def joined_schema(runs: Sequence[Run]) -> pa.Schema:
+def joined_schema(runs: Sequence[PublishedRun]) -> pa.Schema:
     """Return the columns of all runs together: those that this version knows first, then others, then STATED.
 
     Raises:
@@ -141,7 +141,7 @@ def joined_schema(runs: Sequence[Run]) -> pa.Schema:
     return pa.schema([*known, *(field for field in found if field.name not in taken), *STATED])
 
 
-def joined_info(runs: Sequence[Run]) -> RunInfo:
+def joined_info(runs: Sequence[PublishedRun]) -> RunInfo:
     """Return what a run.json would say of all runs together; times are summed, and what differs is listed."""
     infos = [run.info for run in runs]
     engines = [info["engine"] for info in infos if info["engine"]]
@@ -159,7 +159,7 @@ def joined_info(runs: Sequence[Run]) -> RunInfo:
     )
 
 
-def joined_stages(runs: Sequence[Run]) -> list[str]:
+def joined_stages(runs: Sequence[PublishedRun]) -> list[str]:
     """Return the names of the stages that the rows went through, in their order."""
     names = [SELECT_OBJECTS]
     for run in runs:

@@ -1,7 +1,7 @@
 """Reads the settings of a training run from a TOML file or a checkpoint's settings.json, and prints them as TOML.
 
-A file has the names of `TrainConfig`, nested as tables, and in a table `run` those of `RunConfig`. It may have few of
-them: what it does not name keeps its default, and the command line goes before it.
+A file has the names of `TrainConfig`, nested as tables, and in a table `run` those of `LaunchConfig`. It may have few
+of them: what it does not name keeps its default, and the command line goes before it.
 """
 
 import json
@@ -22,7 +22,7 @@ RUN = "run"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunConfig:
+class LaunchConfig:
     """Says how a training run is carried out, which does not change what is learned.
 
     Attributes:
@@ -57,14 +57,14 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return values
 
 
-Config = TypeVar("Config", TrainConfig, RunConfig)
+Config = TypeVar("Config", TrainConfig, LaunchConfig)
 
 
 def with_values(config: Config, values: Mapping[str, Any], where: str, before: str = "") -> Config:
     """Return a dataclass of settings with some of its values replaced.
 
     Args:
-        config: `TrainConfig`, `RunConfig`, or what is nested in them.
+        config: `TrainConfig`, `LaunchConfig`, or what is nested in them.
         values: nested, by name.
         where: what they come from, for errors.
         before: the outer names, for errors.
@@ -103,7 +103,7 @@ def _checked(kind: Any, value: Any, what: str) -> Any:
         raise ValueError(f"{what} must be text, a number, true, false or a list, got {value!r}") from error
 
 
-def as_toml(config: TrainConfig, run: RunConfig) -> str:
+def as_toml(config: TrainConfig, run: LaunchConfig) -> str:
     """Return all settings of a run as a file that `read_config_file` reads."""
     return "\n".join(_lines(asdict(config) | {RUN: asdict(run)}, "")) + "\n"
 

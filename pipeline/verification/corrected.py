@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.verification.counts import Judged
+from pipeline.verification.counts import JudgedCounts
 
 DRAWS = 4000
 LEAST_TEXTS, LEAST_VIDEOS = 30, 10  # with fewer of any kind no interval is given
@@ -26,7 +26,7 @@ _LEAST_GAIN = 0.05  # by so much good texts must pass more often than bad ones, 
 _SLICE = 200  # draws that are held in memory at a time
 _TAILS = (2.5, 97.5)
 
-Draws = NDArray[np.float64]
+DrawnShares = NDArray[np.float64]
 
 
 class Rate(NamedTuple):
@@ -58,7 +58,7 @@ class Quality:
     why_not: str | None
 
 
-def quality(judged: Judged, seed: int = 0, draws: int = DRAWS) -> Quality:
+def quality(judged: JudgedCounts, seed: int = 0, draws: int = DRAWS) -> Quality:
     """Estimate the quality of a judge and of the texts that it judged; see the text of this module.
 
     Args:
@@ -97,7 +97,7 @@ def quality(judged: Judged, seed: int = 0, draws: int = DRAWS) -> Quality:
     )
 
 
-def corrected(passing_B: Draws, true_B: Draws, false_B: Draws) -> tuple[Draws, Draws]:
+def corrected(passing_B: DrawnShares, true_B: DrawnShares, false_B: DrawnShares) -> tuple[DrawnShares, DrawnShares]:
     """Return the share of good texts, and their share among those that passed, each within [0, 1].
 
     Args:
@@ -111,7 +111,7 @@ def corrected(passing_B: Draws, true_B: Draws, false_B: Draws) -> tuple[Draws, D
     return good_B, np.clip(true_B * good_B / np.maximum(passed_B, 1e-9), 0.0, 1.0)
 
 
-def _rates(judged: Judged, rng: np.random.Generator, draws: int) -> tuple[Draws, Draws, Draws]:
+def _rates(judged: JudgedCounts, rng: np.random.Generator, draws: int) -> tuple[DrawnShares, DrawnShares, DrawnShares]:
     """Return B draws of the share of texts that passed, and of the two rates of the judge."""
     pairs = (
         (judged.passed, judged.texts),
@@ -136,6 +136,6 @@ def _share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> float | No
     return float(hits_V.sum() / counts_V.sum()) if counts_V.sum() else None
 
 
-def _interval(rate: Rate, drawn_B: Draws) -> Rate:
+def _interval(rate: Rate, drawn_B: DrawnShares) -> Rate:
     low, high = np.percentile(drawn_B, _TAILS).tolist()
     return Rate(rate.value, low, high)

@@ -4,22 +4,29 @@ Shapes: V videos; the counts of a video are columns.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.lineup import ALONE, DROPPED, NO_TARGET, SINGLED_OUT, UNIQUE
-from pipeline.export.annotations import Annotations
 
 KINDS = (UNIQUE, DROPPED, NO_TARGET)
 COLUMNS = ("lineup", "lineup_before", "catch_trials", "video_id", "status", "repairs")
 
 
+class RowReader(Protocol):
+    """Reads the annotations of a run; `Annotations` of `pipeline/export` is one."""
+
+    def rows(self, columns: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+        """Yield some columns of the rows, row by row."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedCounts:
     """What is needed of every video to say how many texts single out their objects; all have the shape (V,).
 
     Attributes:
@@ -70,7 +77,7 @@ class CatchKind(NamedTuple):
 class LineupCounts:
     """What the line-ups of a run came to."""
 
-    judged: Judged
+    judged: JudgedCounts
     judges: tuple[str, ...]  # name@revision
     decisions: Mapping[str, int]
     trials: int
@@ -159,7 +166,7 @@ class _Counting:
 _RIGHT = {UNIQUE: SINGLED_OUT, DROPPED: "ambiguous", NO_TARGET: "not_found"}
 
 
-def count_lineups(annotations: Annotations) -> LineupCounts | None:
+def count_lineups(annotations: RowReader) -> LineupCounts | None:
     """Count the line-ups of a run; None if there was none."""
     counting = _Counting()
     for row in annotations.rows(COLUMNS):
@@ -169,8 +176,8 @@ def count_lineups(annotations: Annotations) -> LineupCounts | None:
         return None
     videos = [*counting.by_video.values()]
     return LineupCounts(
-        judged=Judged(
-            **{name: np.array([of[name] for of in videos], np.int64) for name in Judged.__dataclass_fields__}
+        judged=JudgedCounts(
+            **{name: np.array([of[name] for of in videos], np.int64) for name in JudgedCounts.__dataclass_fields__}
         ),
         judges=tuple(sorted(counting.judges)),
         decisions=dict(counting.decisions),

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from manifests.lineup import AMBIGUOUS, DROPPED, NO_TARGET, NOT_FOUND, SINGLED_OUT, UNIQUE
-from pipeline.export.annotations import Annotations
 from pipeline.verification.corrected import Rate, quality
-from pipeline.verification.counts import CatchKind, LineupCounts, Picks, count_lineups
+from pipeline.verification.counts import CatchKind, LineupCounts, Picks, RowReader, count_lineups
 
 CATCH_HEAD = ("catch texts", "right answer", "texts", "decided rightly", "passed")
 PICKS_HEAD = ("", "shown", "picked", "expected", "picked / expected")
@@ -102,7 +101,7 @@ class Verification:
         return self.quality.why_not or _rate(rate)
 
 
-def verify(annotations: Annotations) -> Verification | None:
+def verify(annotations: RowReader) -> Verification | None:
     """Count the line-ups of a run and judge their judge; None if there was no line-up."""
     counts = count_lineups(annotations)
     return Verification(counts) if counts else None

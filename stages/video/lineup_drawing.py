@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from manifests.lineup import MAX_SHOWN, LineupFrame
 from stages.video.images import BgrImage, bounded, encode_jpeg, shrink_mask
-from stages.video.lineup_tags import Mask, Tag, place_tags
+from stages.video.lineup_tags import ByteMask, Tag, place_tags
 from stages.video.rle import decode
 from stages.video.views import contour, crop
 
@@ -26,7 +26,7 @@ _SHEET_LONG_PX, _SHEET_COLUMNS = 420, 3
 _PAIR_PX, _PAIR_CONTEXT_FRAC, _PAIR_LEAST_PX = 384, 0.5, 48
 
 
-class Lineup:
+class LineupDrawing:
     """The frames of a line-up with some of the objects marked; `numbered` puts the numbers in."""
 
     def __init__(self, frames: Sequence[LineupFrame], object_ids: Sequence[str], long_px: int | None = None) -> None:
@@ -88,12 +88,12 @@ class Lineup:
 
 def sheet(frames: Sequence[LineupFrame], order: Sequence[str]) -> bytes:
     """Draw a small sheet of a line-up for people, with digits as large as those in the full frames."""
-    return Lineup(frames, order, _SHEET_LONG_PX).sheet(order)
+    return LineupDrawing(frames, order, _SHEET_LONG_PX).sheet(order)
 
 
 def opened(
     frame: LineupFrame, object_ids: Sequence[str], long_px: int | None = None
-) -> tuple[BgrImage, dict[str, Mask]]:
+) -> tuple[BgrImage, dict[str, ByteMask]]:
     """Decode a frame, and the masks of those of the objects that are seen in it."""
     image_HW3 = np.asarray(cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     masks = {
@@ -107,7 +107,7 @@ def opened(
     return image_HW3, masks
 
 
-def small_mask(mask_HW: Mask, shape: tuple[int, ...]) -> Mask:
+def small_mask(mask_HW: ByteMask, shape: tuple[int, ...]) -> ByteMask:
     """Reduce a mask that is not empty to `shape` (height, width); of one that would vanish, its centre stays."""
     small_HW = shrink_mask(mask_HW, (shape[1], shape[0]))
     if small_HW.any():
@@ -185,7 +185,7 @@ def _line(image_HW3: BgrImage, tag: Tag) -> None:
         cv2.line(image_HW3, centre, tag.anchor, colour, thickness, cv2.LINE_AA)
 
 
-def _outline(image_HW3: BgrImage, mask_HW: Mask, smaller: Sequence[Mask]) -> None:
+def _outline(image_HW3: BgrImage, mask_HW: ByteMask, smaller: Sequence[ByteMask]) -> None:
     """Draw a white line with a black edge just outside the mask, but not on an object that is smaller."""
     free_HW = mask_HW == 0
     for other_HW in smaller:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.uint8]
-Point = tuple[int, int]
-Box = tuple[int, int, int, int]
+ByteMask = NDArray[np.uint8]
+TagPoint = tuple[int, int]
+TagBox = tuple[int, int, int, int]
 
 _INSIDE_FRAC = 0.1  # of the object that its tag may cover: of a smaller one it would hide what the text speaks of
 _CONTOUR_PX = 3  # around a mask, where its contour is drawn
@@ -37,11 +37,11 @@ class Tag:
         anchor: where its leader line ends on the object; None for a tag inside its object.
     """
 
-    box: Box
-    anchor: Point | None
+    box: TagBox
+    anchor: TagPoint | None
 
 
-def place_tags(masks: Mapping[str, Mask], size: tuple[int, int]) -> dict[str, Tag]:
+def place_tags(masks: Mapping[str, ByteMask], size: tuple[int, int]) -> dict[str, Tag]:
     """Place a tag of `size` (width, height) for every mask; each has at least a pixel, and all are of one shape."""
     if not masks:
         return {}
@@ -55,7 +55,7 @@ def place_tags(masks: Mapping[str, Mask], size: tuple[int, int]) -> dict[str, Ta
         if (box := _inside(masks[name], smaller, areas[name], size)) is not None:
             tags[name] = Tag(box, None)
             _take(taken_HW, box)
-    lines: list[tuple[Point, Point]] = []
+    lines: list[tuple[TagPoint, TagPoint]] = []
     for name in small_first:
         if name not in tags:
             tag = _beside(masks[name], cover_HW, taken_HW, lines, size)
@@ -66,7 +66,7 @@ def place_tags(masks: Mapping[str, Mask], size: tuple[int, int]) -> dict[str, Ta
     return tags
 
 
-def _cover(masks: Mapping[str, Mask], areas: Mapping[str, int]) -> NDArray[np.float32]:
+def _cover(masks: Mapping[str, ByteMask], areas: Mapping[str, int]) -> NDArray[np.float32]:
     """Return of every pixel which share of the objects it covers; the contour of an object counts as part of it."""
     cover_HW = np.zeros(next(iter(masks.values())).shape, np.float32)
     kernel = np.ones((2 * _CONTOUR_PX + 1,) * 2, np.uint8)
@@ -75,7 +75,7 @@ def _cover(masks: Mapping[str, Mask], areas: Mapping[str, int]) -> NDArray[np.fl
     return cover_HW
 
 
-def _inside(mask_HW: Mask, smaller: Sequence[Mask], area_px: int, size: tuple[int, int]) -> Box | None:
+def _inside(mask_HW: ByteMask, smaller: Sequence[ByteMask], area_px: int, size: tuple[int, int]) -> TagBox | None:
     """Return the box of a tag as deep as possible in the object, clear of smaller ones; None where it does not fit."""
     width, height = size
     if width * height > _INSIDE_FRAC * area_px:
@@ -94,10 +94,10 @@ def _inside(mask_HW: Mask, smaller: Sequence[Mask], area_px: int, size: tuple[in
 
 
 def _beside(
-    mask_HW: Mask,
+    mask_HW: ByteMask,
     cover_HW: NDArray[np.float32],
     taken_HW: NDArray[np.float32],
-    lines: Sequence[tuple[Point, Point]],
+    lines: Sequence[tuple[TagPoint, TagPoint]],
     size: tuple[int, int],
 ) -> Tag:
     """Return the nearest place outside the object from which neither tag nor line covers anything, or the least bad.
@@ -119,10 +119,10 @@ def _beside(
 
 
 def _best_beside(
-    mask_HW: Mask,
+    mask_HW: ByteMask,
     cover_HW: NDArray[np.float32],
     taken_HW: NDArray[np.float32],
-    lines: Sequence[tuple[Point, Point]],
+    lines: Sequence[tuple[TagPoint, TagPoint]],
     size: tuple[int, int],
 ) -> tuple[float, Tag]:
     """Return the best place in a part of the frame, and its cost in pixels of distance."""
@@ -152,13 +152,13 @@ def _best_beside(
 
 
 def _line_cost(
-    start: Point,
-    end: Point,
-    own_HW: Mask,
+    start: TagPoint,
+    end: TagPoint,
+    own_HW: ByteMask,
     own_frac: float,
     cover_HW: NDArray[np.float32],
     taken_HW: NDArray[np.float32],
-    lines: Sequence[tuple[Point, Point]],
+    lines: Sequence[tuple[TagPoint, TagPoint]],
 ) -> float:
     """Return what a leader line covers of other objects and of tags, and whether it crosses another line."""
     steps = max(2, int(np.hypot(end[0] - start[0], end[1] - start[1])))
@@ -169,8 +169,8 @@ def _line_cost(
     return float(_COVER_PX * covered + _TAG_PX * (taken_HW[ys, xs] > 0).any() + 60.0 * crossed)
 
 
-def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
-    def side(p: Point, q: Point, r: Point) -> int:
+def _cross(a: TagPoint, b: TagPoint, c: TagPoint, d: TagPoint) -> bool:
+    def side(p: TagPoint, q: TagPoint, r: TagPoint) -> int:
         return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
@@ -187,15 +187,15 @@ def _box_sums(
     return np.asarray(np.round(boxes, 9), np.float64)  # differences of large sums: what is not covered must be 0
 
 
-def _take(taken_HW: NDArray[np.float32], box: Box) -> None:
+def _take(taken_HW: NDArray[np.float32], box: TagBox) -> None:
     x, y, width, height = box
     taken_HW[max(0, y - 2) : y + height + 2, max(0, x - 2) : x + width + 2] = 1
 
 
-def _centre(box: Sequence[int]) -> Point:
+def _centre(box: Sequence[int]) -> TagPoint:
     return box[0] + box[2] // 2, box[1] + box[3] // 2
 
 
-def _nearest(points_N2: NDArray[np.intp], to: Point) -> Point:
+def _nearest(points_N2: NDArray[np.intp], to: TagPoint) -> TagPoint:
     x, y = points_N2[int(np.argmin(((points_N2 - to) ** 2).sum(axis=1)))]
     return int(x), int(y)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from manifests.lineup import LineupFrame
 from stages.video import lineup_drawing
-from stages.video.lineup_drawing import DIGIT_PX, Lineup, opened, pair, sheet, tag_size
+from stages.video.lineup_drawing import DIGIT_PX, LineupDrawing, opened, pair, sheet, tag_size
 from stages.video.lineup_tags import Tag, place_tags
 from tests.stages.lineup_scene import Shape, frame, object_ids, picture
 
@@ -85,7 +85,7 @@ def read_number(image_HW3: NDArray[np.uint8], tag: Tag) -> int:
 def test_numbers_are_those_of_the_order_and_nothing_else_changes_with_it(scene: str) -> None:
     of, _, tags = placed(scene)
     ids = [*tags]
-    lineup = Lineup([of], ids)
+    lineup = LineupDrawing([of], ids)
     images = {}
     for order in (ids, ids[::-1], ids[1:] + ids[:1]):
         (jpeg,) = lineup.numbered(order)
@@ -112,7 +112,7 @@ def test_digits_are_as_high_as_a_model_needs(number: int) -> None:
 
 def test_a_contour_surrounds_every_object_and_hides_none() -> None:
     of, masks, _ = placed("nested")
-    image_HW3 = picture(Lineup([of], [*masks]).numbered([*masks])[0])
+    image_HW3 = picture(LineupDrawing([of], [*masks]).numbered([*masks])[0])
     tiny_HW = masks["sav_000001/manual/4"]
     ring_HW = cv2.dilate(tiny_HW, np.ones((3, 3), np.uint8)) - tiny_HW
     assert np.median(image_HW3[ring_HW > 0].mean(axis=1)) > 180, "white around it, on the large one"
@@ -123,13 +123,13 @@ def test_a_contour_surrounds_every_object_and_hides_none() -> None:
 
 def test_nothing_in_sight_is_drawn_as_it_is() -> None:
     empty = frame([(10, 10, 0)])
-    (jpeg,) = Lineup([empty], object_ids(1)).numbered(object_ids(1))
+    (jpeg,) = LineupDrawing([empty], object_ids(1)).numbered(object_ids(1))
     assert np.abs(picture(jpeg).astype(int) - 120).max() < 6
 
 
 def test_ten_objects_are_too_many_for_one_question() -> None:
     with pytest.raises(ValueError, match="at most 9 objects, got 10"):
-        Lineup([frame(CROWDED)], object_ids(10))
+        LineupDrawing([frame(CROWDED)], object_ids(10))
 
 
 def test_sheet_and_pair_are_pictures_of_what_was_shown() -> None:

@@ -12,7 +12,7 @@ from tests.validation_ui.conftest import Clock
 from tests.validation_ui.rows import add_person
 from tests.validation_ui.site import SECRET, Site, make_site
 from validation_ui.database import Database
-from validation_ui.people import access, accounts, names, passwords
+from validation_ui.people import access, accounts, passwords, person_names
 from validation_ui.people.access import Caller
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, audit, invite, person, session
@@ -26,7 +26,7 @@ def make(store: Database, role: Role = Role.REVIEWER, by: int | None = None) -> 
 def accept(store: Database, token: str, name: str = "Zoë", secret: bytes = SECRET) -> str:
     return store.write(
         lambda c: accounts.accept_invite(
-            c, secret, token=token, name=names.Name.of(name), password_hash="$", now=store.now()
+            c, secret, token=token, name=person_names.Name.of(name), password_hash="$", now=store.now()
         )
     )
 
@@ -55,7 +55,7 @@ def test_two_people_at_once_share_no_invite(store: Database) -> None:
     token = make(store)
 
     def join(n: int) -> Future[str]:
-        name = names.Name.of(f"P{n}")
+        name = person_names.Name.of(f"P{n}")
         return store.submit(
             lambda c: accounts.accept_invite(c, SECRET, token=token, name=name, password_hash="$", now=store.now())
         )
@@ -141,7 +141,7 @@ def test_no_two_people_look_alike(store: Database) -> None:
 
 def test_no_two_people_who_join_at_once_look_alike(store: Database) -> None:
     def join(name: str) -> Future[str]:
-        token, taken = make(store), names.Name.of(name)
+        token, taken = make(store), person_names.Name.of(name)
         return store.submit(
             lambda c: accounts.accept_invite(c, SECRET, token=token, name=taken, password_hash="$", now=store.now())
         )
@@ -161,7 +161,7 @@ def test_no_two_people_who_join_at_once_look_alike(store: Database) -> None:
       "\U0001d431"), ("IV", "\u2163")],
 )  # fmt: skip
 def test_names_that_look_alike(one: str, other: str) -> None:
-    assert names.Name.of(one).looks & names.Name.of(other).looks
+    assert person_names.Name.of(one).looks & person_names.Name.of(other).looks
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_names_that_look_alike(one: str, other: str) -> None:
      ("山田", "山口"), ("Bea", "Rea"), ("Tom", "Tim")],
 )  # fmt: skip
 def test_names_that_do_not(one: str, other: str) -> None:
-    assert not names.Name.of(one).looks & names.Name.of(other).looks
+    assert not person_names.Name.of(one).looks & person_names.Name.of(other).looks
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_names_that_do_not(one: str, other: str) -> None:
      "ชาย", "Иван Петров", "Γιώργος", "Łukasz", "דוד"],
 )  # fmt: skip
 def test_names_of_people(name: str) -> None:
-    assert names.Name.of(name).shown == name
+    assert person_names.Name.of(name).shown == name
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_names_of_people(name: str) -> None:
 )  # fmt: skip
 def test_names_that_are_no_names(name: str) -> None:
     with pytest.raises(Problem) as caught:
-        names.Name.of(name)
+        person_names.Name.of(name)
     assert "name" in caught.value.extra["fields"]
     assert name not in caught.value.message or len(name) < 2
 

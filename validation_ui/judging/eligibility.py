@@ -2,8 +2,9 @@
 
 Every sight of a mask uses a person up for the blind pass of that video, and every judgement for the adjudication of
 that item. With a small team the order therefore matters: one person does the sighted work of a video, one the blind
-pass of all its items at once, and somebody is left to find what an adjudicator or an editor wrote. `Turn` names the
-steps in which `queue` looks for work; only the last ones use people up, and only when nobody is at work on the video.
+pass of all its items at once, and somebody is left to find what an adjudicator or an editor wrote. `QueueTurn` names
+the steps in which `queue` looks for work; only the last ones use people up, and only when nobody is at work on the
+video.
 """
 
 from collections.abc import Collection, Sequence
@@ -57,7 +58,7 @@ _SEEN_LATELY = select(item.c.id).where(
 )
 
 
-class Turn(Enum):
+class QueueTurn(Enum):
     """The steps in which work is looked for, best first; `kind` is the pass."""
 
     ADJUDICATE = SlotKind.ADJUDICATE, "settle"
@@ -155,10 +156,10 @@ def seen_lately(connection: Connection, who: Asker) -> list[int]:
     return list(connection.execute(_SEEN_LATELY, binds).scalars())
 
 
-def lease_best(connection: Connection, who: Asker, turn: Turn, among: Collection[int] = ()) -> int | None:
-    """Lease the best free slot of one turn and return its id; `among` are the item ids for `Turn.SIGHTED_KNOWN`."""
+def lease_best(connection: Connection, who: Asker, turn: QueueTurn, among: Collection[int] = ()) -> int | None:
+    """Lease the best free slot of one turn and return its id; `among` are the item ids for `SIGHTED_KNOWN`."""
     binds, videos_full = who.binds(), False
-    if turn is Turn.SIGHTED_KNOWN:
+    if turn is QueueTurn.SIGHTED_KNOWN:
         binds["among"] = sorted(among)
     if turn.kind == SlotKind.SIGHTED:
         accepted = items.count_accepted(connection)
@@ -178,7 +179,7 @@ def lease_batch(connection: Connection, who: Asker, video_id: str) -> int:
 
 
 @cache  # to build the statement takes longer than to run it
-def _lease_best(turn: Turn, videos_full: bool, adjudicates: bool, is_large: bool) -> ReturningUpdate[int]:
+def _lease_best(turn: QueueTurn, videos_full: bool, adjudicates: bool, is_large: bool) -> ReturningUpdate[int]:
     """Build the UPDATE that leases the best free slot of a turn and returns the slot's id, or no row.
 
     Args:
@@ -191,7 +192,7 @@ def _lease_best(turn: Turn, videos_full: bool, adjudicates: bool, is_large: bool
     rules = [_may_judge(turn.kind), _has_care(turn, is_large)]
     if turn.kind == SlotKind.SIGHTED:
         rules.append(items.video_has_room(bindparam("per_video"), videos_full=videos_full))
-    if turn is Turn.SIGHTED_KNOWN:
+    if turn is QueueTurn.SIGHTED_KNOWN:
         rules.append(free.c.item_id.in_(bindparam("among", expanding=True)))
     if adjudicates and turn.kind != SlotKind.ADJUDICATE:
         rules.append(_is_spared(turn.kind))
@@ -279,19 +280,19 @@ def _count_who_saw(names: str) -> Any:
     return wanted.correlate(item).scalar_subquery()
 
 
-def _has_care(turn: Turn, is_large: bool) -> ColumnElement[bool]:
+def _has_care(turn: QueueTurn, is_large: bool) -> ColumnElement[bool]:
     """Build the condition that the step may use the person up for an `item` row."""
     fresh = bindparam("fresh_count") - _count_who_saw("fresh")
     rules: list[ColumnElement[bool]] = []
-    if turn is Turn.BLIND_READY:
+    if turn is QueueTurn.BLIND_READY:
         first, second = _sighted_waits(slot.c.n == 1), _sighted_waits(slot.c.n > 1)
         disputed = _mates(ItemState.ADJUDICATE).exists()
         rules += [~first, ~disputed, or_(fresh >= 1, ~second), ~_somebody_is_at_work()]
-    if turn is Turn.SIGHTED_SPARE:
+    if turn is QueueTurn.SIGHTED_SPARE:
         saw = select(seen.c.at).where(seen.c.video_id == item.c.video_id, seen.c.person_id == _ME)
         is_first = and_(_count_who_saw("fresh") == 0, ~_somebody_is_at_work())
         rules.append(or_(saw.correlate(item).exists(), is_first, fresh >= SPARE))
-    if turn in (Turn.BLIND_LAST, Turn.SIGHTED_LAST):
+    if turn in (QueueTurn.BLIND_LAST, QueueTurn.SIGHTED_LAST):
         rules.append(~_somebody_is_at_work())
     if turn.kind == SlotKind.SIGHTED and is_large:  # nothing is begun that nobody could find afterwards
         rules.append(bindparam("other_count") - _count_who_saw("others") >= 1)

@@ -50,7 +50,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateJudge:
     """A person who judges, and whether they may judge an item now; `why_not` is None if they may."""
 
     id: int
@@ -249,7 +249,7 @@ def look(connection: Connection, *, public_id: str, by: int, now: float) -> None
     _log(connection, now, by, "look", public_id, {})
 
 
-def candidates(connection: Connection, row: Row[Any], now: float) -> list[Candidate]:
+def candidates(connection: Connection, row: Row[Any], now: float) -> list[CandidateJudge]:
     """Return everybody who judges, with the reason if they may not judge the item in the pass that it waits in."""
     if row.state not in _PASSES:
         return []
@@ -294,7 +294,7 @@ def candidates(connection: Connection, row: Row[Any], now: float) -> list[Candid
             )
         elif clash:
             why_not = "is at work on another item of its video, in another pass"
-        found.append(Candidate(one.id, one.name, one.role, why_not))
+        found.append(CandidateJudge(one.id, one.name, one.role, why_not))
     return found
 
 

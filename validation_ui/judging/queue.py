@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, or_, select, update
 
 from validation_ui.judging import batches, gold, items, undoing
-from validation_ui.judging.eligibility import Asker, Turn, asker, lease_batch, lease_best, seen_lately
+from validation_ui.judging.eligibility import Asker, QueueTurn, asker, lease_batch, lease_best, seen_lately
 from validation_ui.judging.leases import end_left, give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
@@ -196,10 +196,10 @@ def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> 
 def _best(connection: Connection, who: Asker, asked: Sequence[SlotKind]) -> int | None:
     is_due = who.settings.gold_frac > 0 and gold.is_due(who.settings, who.id, *_given(connection, who))
     among = seen_lately(connection, who) if SlotKind.SIGHTED in asked else []
-    for turn in Turn:
-        if turn.kind not in asked or (turn is Turn.SIGHTED_KNOWN and not among):
+    for turn in QueueTurn:
+        if turn.kind not in asked or (turn is QueueTurn.SIGHTED_KNOWN and not among):
             continue
-        may_be_gold = is_due and turn not in (Turn.ADJUDICATE, Turn.SIGHTED_KNOWN)
+        may_be_gold = is_due and turn not in (QueueTurn.ADJUDICATE, QueueTurn.SIGHTED_KNOWN)
         place = connection.begin_nested() if may_be_gold else None
         slot_id = lease_best(connection, who, turn, among)
         if place is not None and slot_id is not None:

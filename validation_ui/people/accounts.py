@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from validation_ui import audit
 from validation_ui.judging import leases
 from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
-from validation_ui.people.names import Name, key_of, looks_of
+from validation_ui.people.person_names import Name, key_of, looks_of
 from validation_ui.problem import Problem
 from validation_ui.schema import Account, Role, Standing, invite, login_failure, person, session
 

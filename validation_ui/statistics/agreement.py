@@ -19,12 +19,12 @@ from sqlalchemy import Connection, func, select
 from validation_ui.schema import Decision, Gold, SlotKind, item, judgement, masklet, pointing
 from validation_ui.settings import PARTS, Settings
 from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap
-from validation_ui.statistics.progress import Judged, Share
+from validation_ui.statistics.progress import JudgementRow, Share
 
 DECISIONS = {Decision.REJECT: 0, Decision.ACCEPT: 1, Decision.EDIT: 1}  # a flag is not a decision
 VERDICTS = {"right": 0, "wrong": 1, "unsure": 2}
 
-Pair = tuple[str, Judged, Judged | None]  # video id, first judgement, second one or None (a missing cell)
+Pair = tuple[str, JudgementRow, JudgementRow | None]  # video id, first judgement, second one or None (a missing cell)
 RatingPair = tuple[str, int, int]  # video id, first rating, second rating; -1 = none
 
 
@@ -79,7 +79,7 @@ class Agreement:
 def agreement(connection: Connection) -> Agreement:
     """Compute the figures from all judgements so far; the same judgements give the same intervals."""
     seed = Settings.load(connection).seed
-    by_item: dict[int, list[Judged]] = defaultdict(list)
+    by_item: dict[int, list[JudgementRow]] = defaultdict(list)
     for row in _judgements(connection):
         by_item[row.item_id].append(row)
     answers = [_Answers.of(rows) for rows in by_item.values()]
@@ -104,14 +104,14 @@ def agreement(connection: Connection) -> Agreement:
 class _Answers:
     """The judgements of one item, paired for the comparisons."""
 
-    first: Judged
+    first: JudgementRow
     sighted: Pair | None  # the two sighted judgements, if the item is in the overlap
     crossed: Pair | None  # the first sighted and the first blind judgement, if they are of the same text
-    blind: Judged | None  # the first blind judgement
+    blind: JudgementRow | None  # the first blind judgement
     pair: Pair | None  # the first two blind judgements of the same text, if the item is in the overlap of this pass
 
     @classmethod
-    def of(cls, rows: Sequence[Judged]) -> Self:
+    def of(cls, rows: Sequence[JudgementRow]) -> Self:
         first, video = rows[0], rows[0].video_id
         sighted = [row for row in rows if row.kind == SlotKind.SIGHTED]
         blind, second = _two(row for row in rows if row.kind == SlotKind.BLIND)
@@ -127,7 +127,7 @@ class _Answers:
         )
 
 
-def _two(rows: Iterable[Judged]) -> tuple[Judged | None, Judged | None]:
+def _two(rows: Iterable[JudgementRow]) -> tuple[JudgementRow | None, JudgementRow | None]:
     """Return the first judgement, and the second one if it is of the same text."""
     first, second = (*rows, None, None)[:2]
     return first, second if first and second and first.text_id == second.text_id else None
@@ -138,7 +138,7 @@ def _hit_pair(pair: Pair) -> RatingPair:
     return video, int(bool(first.hit)), int(bool(second.hit)) if second else -1
 
 
-def _judgements(connection: Connection) -> Sequence[Judged]:
+def _judgements(connection: Connection) -> Sequence[JudgementRow]:
     query = (
         select(
             *(judgement.c.item_id, judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.parts),
@@ -185,7 +185,7 @@ def _compare(answers: Sequence[RatingPair], categories: int, seed: int) -> Compa
     return Comparison(int(both_N.sum()), len(np.unique(videos_N[both_N])), figures)
 
 
-def _blind(connection: Connection, rows: Sequence[Judged]) -> Blind:
+def _blind(connection: Connection, rows: Sequence[JudgementRow]) -> Blind:
     query = select(masklet.c.video_id, func.count()).group_by(masklet.c.video_id)
     objects: dict[str, int] = dict(connection.execute(query).all())
     return Blind(
@@ -195,7 +195,7 @@ def _blind(connection: Connection, rows: Sequence[Judged]) -> Blind:
     )
 
 
-def _hits(rows: Iterable[Judged]) -> Share:
+def _hits(rows: Iterable[JudgementRow]) -> Share:
     hits = [bool(row.hit) for row in rows if row.pointing_id]
     return Share.of(sum(hits), len(hits))
 

@@ -25,7 +25,7 @@ NO_PERSON_LEFT = "no_person_left"
 TOO_FEW = 20  # a rate or coefficient from fewer answers says nothing, and is shown as "too few"
 _OPEN = (ItemState.SIGHTED, ItemState.BLIND, ItemState.ADJUDICATE)
 
-Judged = Row[*tuple[Any, ...]]  # a row of a judgement joined with its item and pointing
+JudgementRow = Row[*tuple[Any, ...]]  # a row of a judgement joined with its item and pointing
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def work_of(connection: Connection, person_id: int) -> PersonWork:
 def reviewers(connection: Connection) -> list[Reviewer]:
     """Return the figures of everybody who judged something, sorted by name."""
     window = Settings.load(connection).gold_window
-    by_person: dict[int, list[Judged]] = defaultdict(list)
+    by_person: dict[int, list[JudgementRow]] = defaultdict(list)
     for row in _judgements(connection):
         by_person[row.person_id].append(row)
     finals = _final_accepts(connection)
@@ -262,7 +262,7 @@ def reviewers(connection: Connection) -> list[Reviewer]:
     return figures
 
 
-def _judgements(connection: Connection, person_id: int | None = None) -> Sequence[Judged]:
+def _judgements(connection: Connection, person_id: int | None = None) -> Sequence[JudgementRow]:
     """Return the live judgements, of one person or all, in the order in which they were made."""
     columns = (judgement.c.person_id, judgement.c.kind, judgement.c.decision, judgement.c.spent_s)
     query = (
@@ -281,7 +281,7 @@ def _judgements(connection: Connection, person_id: int | None = None) -> Sequenc
     return connection.execute(query).all()
 
 
-def _work(rows: Sequence[Judged]) -> PersonWork:
+def _work(rows: Sequence[JudgementRow]) -> PersonWork:
     active_s, before_at = 0.0, float("-inf")
     by_pass: dict[str, list[float]] = defaultdict(list)
     for row in rows:

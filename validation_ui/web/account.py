@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select, update
 from starlette.concurrency import run_in_threadpool
 
 from validation_ui.database import Database
-from validation_ui.people import accounts, names, passwords
+from validation_ui.people import accounts, passwords, person_names
 from validation_ui.people.access import (
     Caller,
     caller_of,
@@ -138,7 +138,7 @@ async def accept(
     body: Accept, request: Request, database: DatabaseDep, serving: ServingDep, hasher: PasswordsDep
 ) -> Response:
     """Accept an invite: make the account and sign in."""
-    name = names.Name.of(body.name)
+    name = person_names.Name.of(body.name)
     passwords.check(body.password, name.key)
     work: Callable[[Connection], Any] = partial(
         accounts.open_invite, secret=serving.secret, token=body.token, now=database.now()
@@ -162,7 +162,7 @@ async def reset(
     """Choose a new password by a link that an admin made, and sign in."""
     now = database.now()
     whose = await database.awrite(lambda c: accounts.open_reset(c, body.token, now))  # before the expensive hash
-    passwords.check(body.password, names.key_of(whose.name))
+    passwords.check(body.password, person_names.key_of(whose.name))
     password_hash = await hasher.hash(body.password, address_of(request))
     work = partial(accounts.accept_reset, token=body.token, password_hash=password_hash, now=database.now())
     return _signed_in(serving, await database.awrite(work))
@@ -213,7 +213,7 @@ async def change_password(
     caller: SomeoneDep,
 ) -> Response:
     """Change one's own password and end all other sessions; wrong guesses are limited as in the login."""
-    passwords.check(body.new, names.key_of(caller.name))
+    passwords.check(body.new, person_names.key_of(caller.name))
     now = database.now()
     address = address_of(request)
     key = await database.awrite(lambda c: accounts.begin_login(c, name=caller.name, address=address, now=now))

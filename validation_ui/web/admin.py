@@ -13,11 +13,9 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Account, Gold, Role, Standing, item, judgement, text_version
 from validation_ui.schema import audit as audit_table
 from validation_ui.web.account import ServingDep
-from validation_ui.web.requests import AdminDep, Body, DatabaseDep
+from validation_ui.web.requests import MAX_ID, AdminDep, Body, DatabaseDep, DatabaseId
 
 router = APIRouter()
-_MAX_ID = 2**31 - 1  # of an integer column
-DatabaseId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 
 
 class Change(Body):
@@ -148,7 +146,7 @@ def retire_gold(
 def list_audit(
     database: DatabaseDep,
     caller: AdminDep,
-    after: Annotated[int, Query(ge=0, le=_MAX_ID)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
     """List rows of the audit log, oldest first, and the id of the last row of all."""

@@ -25,7 +25,7 @@ from validation_ui.web import (
     entry,
     exports,
     files,
-    items,
+    item_routes,
     pages,
     people,
     review,
@@ -64,7 +64,7 @@ def create_app(
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
     app.state.exports, app.state.draw_more = Exports(database, data, sav_root), draw_more
-    own = review, files, account, admin, people, items, settings_page, exports, entry, stats, pages
+    own = review, files, account, admin, people, item_routes, settings_page, exports, entry, stats, pages
     for module in own:  # routes are searched in order: frequent ones first
         app.include_router(module.router)
     app.add_route("/static/{name:path}", StaticFiles().answer, methods=["GET"])

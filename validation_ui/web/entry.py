@@ -9,14 +9,13 @@ from sqlalchemy import Connection, delete, insert, select
 from validation_ui import audit
 from validation_ui.judging import entry_feedback, leases
 from validation_ui.outlines import outlined
-from validation_ui.people.access import Caller, data_of, need
+from validation_ui.people.access import Caller, data_of
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, meta
-from validation_ui.web.requests import Body, DatabaseDep, SomeoneDep
+from validation_ui.web.requests import Body, DatabaseDep, ReviewerDep, SomeoneDep
 from validation_ui.web.review import PublicId
 
 router = APIRouter()
-JudgeDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 
 
 def needs_guide(connection: Connection, caller: Caller) -> bool:
@@ -40,7 +39,7 @@ def read_guide(body: Body, database: DatabaseDep, caller: SomeoneDep) -> None:
 
 
 @router.get("/api/entry")
-def show(database: DatabaseDep, caller: JudgeDep) -> dict[str, Any]:
+def show(database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """Return the result of the caller's last entry test: `{"test": null | {"passed", "right", "of", "items"|null, …}}`.
 
     `items` is null while the caller may meet these items again.
@@ -54,7 +53,7 @@ def picture(
     public_id: PublicId,
     request: Request,
     database: DatabaseDep,
-    caller: JudgeDep,
+    caller: ReviewerDep,
     data: Annotated[Path, Depends(data_of)],
 ) -> Response:
     """Send a picture of an item of the caller's test, with the outline of the object."""

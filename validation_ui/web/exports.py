@@ -8,14 +8,13 @@ from starlette.responses import FileResponse
 
 from validation_ui.exporting import agreement_texts
 from validation_ui.exporting.benchmark import read_chosen
-from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
-from validation_ui.schema import ItemState, Role
+from validation_ui.schema import ItemState
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import KINDS, NO_PERSON_LEFT, progress
 from validation_ui.web import files
 from validation_ui.web.export_job import Exports, as_json
-from validation_ui.web.requests import AdminDep, Body, DatabaseDep
+from validation_ui.web.requests import AdminDep, Body, DatabaseDep, ObserverDep
 
 router = APIRouter()
 _WAITING = {
@@ -108,9 +107,7 @@ def judgements(exports: ExportsDep, caller: AdminDep) -> FileResponse:
 
 
 @router.get("/api/agreement.md")
-def agreement(
-    database: DatabaseDep, caller: Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
-) -> Response:
+def agreement(database: DatabaseDep, caller: ObserverDep) -> Response:
     """Send `agreement.md` as an export made now would have it, but for its notes on the training file."""
     with database.read() as connection:
         _, text, _ = agreement_texts(connection, Settings.load(connection), read_chosen(connection), [])

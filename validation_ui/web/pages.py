@@ -16,16 +16,14 @@ from jinja2.ext import Extension
 from sqlalchemy import select
 from starlette.templating import Jinja2Templates
 
-from validation_ui.people.access import Caller, caller_of, csrf_token, need
+from validation_ui.people.access import Caller, caller_of, csrf_token
 from validation_ui.problem import Problem
-from validation_ui.schema import Role, person
+from validation_ui.schema import person
 from validation_ui.settings import REASONS
 from validation_ui.web.entry import needs_guide
-from validation_ui.web.requests import AdminDep, SomeoneDep
+from validation_ui.web.requests import AdminDep, ObserverDep, ReviewerDep, SomeoneDep
 
 router = APIRouter(default_response_class=HTMLResponse)
-JudgeDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
-ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 
 class _Below(Extension):
@@ -69,7 +67,7 @@ def home(request: Request, caller: SomeoneDep) -> HTMLResponse:
 
 
 @router.get("/review")
-def review(request: Request, caller: JudgeDep) -> Response:
+def review(request: Request, caller: ReviewerDep) -> Response:
     """Show the page on which items are judged; newcomers are led through the guide first, once."""
     with request.app.state.database.read() as connection:
         if needs_guide(connection, caller):
@@ -92,7 +90,7 @@ def guide(request: Request, caller: SomeoneDep) -> HTMLResponse:
 
 
 @router.get("/entry")
-def entry(request: Request, caller: JudgeDep) -> HTMLResponse:
+def entry(request: Request, caller: ReviewerDep) -> HTMLResponse:
     """Show the page of the person's entry test: their answers beside the right ones."""
     return _page(request, "entry.html", caller)
 

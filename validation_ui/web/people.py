@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy import func, select
 
@@ -12,15 +12,13 @@ from validation_ui.people import accounts
 from validation_ui.problem import Problem
 from validation_ui.schema import Gold, item, judgement, person
 from validation_ui.web.account import ServingDep
-from validation_ui.web.requests import AdminDep, Body, DatabaseDep
+from validation_ui.web.requests import MAX_ID, AdminDep, Body, DatabaseDep, DatabaseId
 
 router = APIRouter()
-_MAX_ID = 2**31 - 1  # of an integer column
-DatabaseId = Annotated[int, Path(ge=1, le=_MAX_ID)]
 Time = Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)]
 
 
-class Since(Body):
+class Redo(Body):
     """The body that has the work of a person done again: what they judged at this time or later."""
 
     since: float = Field(ge=0, le=1e11, allow_inf_nan=False)
@@ -53,7 +51,7 @@ def redoable(person_id: DatabaseId, database: DatabaseDep, caller: AdminDep, sin
 
 
 @router.post("/api/people/{person_id}/redo")
-def redo(person_id: DatabaseId, body: Since, database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
+def redo(person_id: DatabaseId, body: Redo, database: DatabaseDep, caller: AdminDep) -> dict[str, Any]:
     """Open again to others what a person judged; name the items whose exported text rested on it."""
     with database.read() as connection:
         if connection.execute(select(person.c.id).where(person.c.id == person_id)).first() is None:
@@ -67,9 +65,9 @@ def redo(person_id: DatabaseId, body: Since, database: DatabaseDep, caller: Admi
 def who_judged_what(
     database: DatabaseDep,
     caller: AdminDep,
-    person_id: Annotated[int | None, Query(ge=1, le=_MAX_ID)] = None,
+    person_id: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     public_id: Annotated[str | None, Query(max_length=24)] = None,
-    before: Annotated[int, Query(ge=1, le=_MAX_ID)] = _MAX_ID,
+    before: Annotated[int, Query(ge=1, le=MAX_ID)] = MAX_ID,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
     """List judgements with the people who made them, newest first: of one person, of one item, or all."""

@@ -1,8 +1,8 @@
-"""What routes ask of a request: the database, who is signed in, and a JSON body without unknown fields."""
+"""What routes ask of a request: the database, who is signed in, ids, and a JSON body without unknown fields."""
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Path
 from pydantic import BaseModel, ConfigDict
 
 from validation_ui.database import Database
@@ -12,6 +12,10 @@ from validation_ui.schema import Role
 DatabaseDep = Annotated[Database, Depends(database_of)]
 SomeoneDep = Annotated[Caller, Depends(need())]  # anybody who is signed in
 AdminDep = Annotated[Caller, Depends(need(Role.ADMIN))]
+ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]  # all who judge
+ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
+MAX_ID = 2**31 - 1  # of an integer column
+DatabaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 class Body(BaseModel):

@@ -15,17 +15,16 @@ from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, SlotKind, item, judgement, text_version
 from validation_ui.schema import pointing as pointings
-from validation_ui.web.requests import Body, DatabaseDep
+from validation_ui.web.requests import Body, DatabaseDep, ReviewerDep
 
 router = APIRouter()
 T = TypeVar("T")
-ReviewerDep = Annotated[Caller, Depends(need(Role.REVIEWER))]
 LookerDep = Annotated[Caller, Depends(need(Role.REVIEWER, Role.READER))]
 SlotId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class Claim(Body):
+class ClaimItem(Body):
     """The body of a claim: the passes to choose from, and whether the item is reserved for later."""
 
     kinds: list[SlotKind] = Field(min_length=1, max_length=len(SlotKind))
@@ -52,7 +51,7 @@ class Extent(Body):
 
 
 @router.post("/api/claim")
-async def claim(body: Claim, database: DatabaseDep, caller: ReviewerDep) -> Response:
+async def claim(body: ClaimItem, database: DatabaseDep, caller: ReviewerDep) -> Response:
     """Lease the next item to the caller, or tell why there is none."""
     now = database.now()
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from validation_ui import changing
 from validation_ui.settings import Settings
-from validation_ui.web.items import tried
+from validation_ui.web.item_routes import tried
 from validation_ui.web.requests import AdminDep, Body, DatabaseDep
 
 router = APIRouter()

@@ -6,25 +6,24 @@ items from real ones. Fractions are from 0 to 1, times are seconds, and null mea
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 
 from validation_ui.database import Database
 from validation_ui.judging.team import read_team
-from validation_ui.people.access import Caller, database_of, need
+from validation_ui.people.access import Caller
 from validation_ui.schema import Role
 from validation_ui.statistics.agreement import Agreement, agreement
 from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, progress, reviewers, work_of
 from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
+from validation_ui.web.requests import AdminDep, DatabaseDep, ObserverDep, SomeoneDep
 
 router = APIRouter()
 SNAPSHOT_S = 900.0
 T = TypeVar("T")
 _JUDGES = (Role.REVIEWER, Role.ADJUDICATOR)
-
-Watcher = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ class UnstaffedView:
 
 
 @router.get("/api/progress")
-def get_progress(
-    request: Request, caller: Annotated[Caller, Depends(need())], database: Annotated[Database, Depends(database_of)]
-) -> ProgressView:
+def get_progress(request: Request, caller: SomeoneDep, database: DatabaseDep) -> ProgressView:
     """Return how far the project is; reviewers get null for `states` and `slots`, as these would give away gold items.
 
     `{"project": {"quotas": {"videos"|"long"|"short": {"accepted", "quota", "surplus", "reachable"}}, "ended",`
@@ -70,9 +67,7 @@ def get_progress(
 
 
 @router.get("/api/unstaffed")
-def get_unstaffed(
-    _caller: Annotated[Caller, Depends(need(Role.ADMIN))], database: Annotated[Database, Depends(database_of)]
-) -> UnstaffedView:
+def get_unstaffed(_caller: AdminDep, database: DatabaseDep) -> UnstaffedView:
     """Return the items that nobody of the team may judge any more, with the reason and the way out.
 
     `{"items": [{"public_id", "video_id", "kind", "state", "reason", "way_out"}]}`
@@ -82,7 +77,7 @@ def get_unstaffed(
 
 
 @router.get("/api/stats")
-def get_stats(request: Request, caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> StatsView:
+def get_stats(request: Request, caller: ObserverDep, database: DatabaseDep) -> StatsView:
     """Return the figures of every reviewer; gold items count in `work` and `gold` only.
 
     `{"reviewers": [{"id", "name", "role", "standing", "work": {"judged", "hours", "per_h"|null,`
@@ -94,7 +89,7 @@ def get_stats(request: Request, caller: Watcher, database: Annotated[Database, D
 
 
 @router.get("/api/agreement")
-def get_agreement(request: Request, caller: Watcher, database: Annotated[Database, Depends(database_of)]) -> Agreement:
+def get_agreement(request: Request, caller: ObserverDep, database: DatabaseDep) -> Agreement:
     """Return the agreement with 95% intervals (bootstrap over videos; Wilson for a SHARE, as in `/api/stats`).
 
     `{"sighted": {"decision"|"object"|"scene"|"video"|"short": COMPARISON}, "sighted_blind": the same,`

@@ -19,7 +19,7 @@ from pycocotools import mask as coco
 
 from pipeline.data.videos import read_videos
 from pipeline.import_masklets import parser
-from pipeline.importers.protocol import ImportReason
+from pipeline.importers.source_protocol import ImportReason
 from stages.video.frames import probe
 from stages.video.masklets import read_masklets
 from stages.video.rle import decode

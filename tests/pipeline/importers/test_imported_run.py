@@ -10,7 +10,7 @@ import pytest
 
 from manifests.io import Folder
 from manifests.schema import Reason, Status
-from pipeline.importers.protocol import SOURCES
+from pipeline.importers.source_protocol import SOURCES
 from tests.pipeline.importers.conftest import SETS
 from tests.running import annotate, read_annotations
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from pipeline.importers import cvat_tracks
-from pipeline.importers.protocol import SOURCES, ImportOptions, SourceVideo, source
+from pipeline.importers.source_protocol import SOURCES, ImportOptions, SourceVideo, source
 from stages.video.rle import decode
 from tests.pipeline.importers import drawn, drawn_cvat
 from tests.pipeline.importers.drawn import Clip, clip

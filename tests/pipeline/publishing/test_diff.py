@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from manifests.arrow import to_table
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.diff import main
-from pipeline.publishing.compare import _IGNORED, CAUSES, ChangedRow, Difference, _cause, compare
 from pipeline.publishing.diff_page import EvenSample, marked
+from pipeline.publishing.row_changes import _IGNORED, CAUSES, ChangedRow, RunDifference, _cause, compare
 from tests.pipeline import model_rows, rows
 from tests.pipeline.publishing.made_runs import info, read_json, shard_rows, write_run
 
@@ -22,8 +22,8 @@ def held(*made: AnnotationRow) -> rows.Held:
     return rows.Held(to_table(made, AnnotationRow), files=1)
 
 
-def compared(a: list[AnnotationRow], b: list[AnnotationRow]) -> tuple[Difference, list[ChangedRow]]:
-    difference = Difference()
+def compared(a: list[AnnotationRow], b: list[AnnotationRow]) -> tuple[RunDifference, list[ChangedRow]]:
+    difference = RunDifference()
     return difference, list(compare(held(*a), held(*b), difference, ("expression", "status")))
 
 
@@ -95,7 +95,7 @@ def test_a_column_that_one_side_has_not_is_another_cause() -> None:
     newer = rows.Held(table, files=1)
     newer._held = {"0": more}
     newer._schema = more.schema
-    difference = Difference()
+    difference = RunDifference()
     (row,) = compare(held(BASE), newer, difference, ("expression",))
     assert (row.cause, row.columns) == ("other", ("pick_rate_frac",))
 
@@ -128,10 +128,10 @@ def test_any_two_sets_of_rows_are_aligned(left: set[tuple[str, int]], right: set
     def made(ids: set[tuple[str, int]]) -> list[AnnotationRow]:
         return [rows.row(0, n, object_id=f"{video}/manual/{n}", video_id=video, facts=None) for video, n in sorted(ids)]
 
-    difference = Difference()
+    difference = RunDifference()
     sides = [rows.Held(to_table(made(ids), AnnotationRow), files=2) for ids in (left, right)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.publishing.compare.BATCH_ROWS", 3)
+        patch.setattr("pipeline.publishing.row_changes.BATCH_ROWS", 3)
         assert list(compare(sides[0], sides[1], difference, ())) == []
     assert difference.unchanged == len(left & right)
     assert difference.added.total() == len(right - left)

@@ -19,11 +19,11 @@ from manifests.schema import AnnotationRow, Negative, Ruling, Status
 from pipeline.export.annotations import Annotations
 from pipeline.publish import main
 from pipeline.publishing.features import published_schema
-from pipeline.publishing.frames import outlines
 from pipeline.publishing.parts import PartWriter
-from pipeline.publishing.publish import Settings, publish
+from pipeline.publishing.publish_dataset import PublishSettings, publish
 from pipeline.publishing.published import PublishedAnnotations
 from pipeline.publishing.runs import open_run
+from pipeline.publishing.viewer_frames import outlines
 from stages.video.views import Sheet
 from tests.pipeline import model_rows, rows
 from tests.pipeline.publishing.made_runs import info, read_json, shard_rows, two_runs, write_run
@@ -283,7 +283,7 @@ def test_rows_whose_video_is_not_there_are_noted(
 
 
 def test_files_and_row_groups_are_bounded_and_sorted(runs: list[Path], tmp_path: Path) -> None:
-    settings = Settings(out=tmp_path / "out", date="2026-11-26", max_bytes=4_000_000 + 150_000)
+    settings = PublishSettings(out=tmp_path / "out", date="2026-11-26", max_bytes=4_000_000 + 150_000)
     made = shard_rows("sav_000", 0, 300)
     run = write_run(tmp_path / "run", made, info("sav_000"), unit=64)
     done = publish([open_run(str(run))], settings, lambda _: None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.sa2va.config import DataConfig, ModelConfig, OptimConfig, TrainConfig, official_train
-from pipeline.sa2va.config_file import CONTENT, RunConfig, as_toml, read_config_file, with_values
+from pipeline.sa2va.config_file import CONTENT, LaunchConfig, as_toml, read_config_file, with_values
 from pipeline.train_on_refsav import _config, parser
 
 CONFIG = TrainConfig(
@@ -27,10 +27,10 @@ def written(tmp_path: Path, text: str, name: str = "run.toml") -> Path:
 
 
 @pytest.mark.parametrize("config", [CONFIG, official_train(CONFIG)], ids=["ours", "official"])
-@pytest.mark.parametrize("run", [RunConfig(), RunConfig(workers=8, cpu=True, ray_address="auto")], ids=["1", "8"])
-def test_what_is_printed_is_read_back(tmp_path: Path, config: TrainConfig, run: RunConfig) -> None:
+@pytest.mark.parametrize("run", [LaunchConfig(), LaunchConfig(workers=8, cpu=True, ray_address="auto")], ids=["1", "8"])
+def test_what_is_printed_is_read_back(tmp_path: Path, config: TrainConfig, run: LaunchConfig) -> None:
     values = read_config_file(written(tmp_path, as_toml(config, run)))
-    assert with_values(RunConfig(workers=3, max_restarts=9), values.pop("run"), "x") == run
+    assert with_values(LaunchConfig(workers=3, max_restarts=9), values.pop("run"), "x") == run
     assert with_values(replace(CONFIG, data=DataConfig(), seed=7), values, "x") == config
 
 
@@ -57,7 +57,7 @@ def test_options_go_before_the_file_and_the_file_before_the_defaults(
     assert (config.model.base, config.data.frames, config.seed) == ("typed/base", 9, 6)
     assert (config.optim.batch, config.optim.micro_batch, config.optim.lr) == (32, 1, 1.0)
     assert config.optim.epochs == OptimConfig().epochs
-    assert run == RunConfig(workers=2, cpu=False, ray_address="head:1")
+    assert run == LaunchConfig(workers=2, cpu=False, ray_address="head:1")
 
 
 def test_what_a_file_names_goes_before_the_releases_choices(tmp_path: Path) -> None:

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from pipeline.verification.corrected import corrected, quality
-from pipeline.verification.counts import Judged
+from pipeline.verification.counts import JudgedCounts
 
 
-def simulated(seed: int, videos: int, good: float, sensitivity: float, specificity: float) -> Judged:
+def simulated(seed: int, videos: int, good: float, sensitivity: float, specificity: float) -> JudgedCounts:
     """One to five texts and three catch texts a video."""
     rng = np.random.default_rng(seed)
     texts_V = rng.integers(1, 6, videos)
     good_V = rng.binomial(texts_V, good)
     unique_V, other_V = np.ones(videos, np.int64), np.full(videos, 2)
-    return Judged(
+    return JudgedCounts(
         texts=texts_V,
         passed=rng.binomial(good_V, sensitivity) + rng.binomial(texts_V - good_V, 1 - specificity),
         unique=unique_V,
@@ -23,10 +23,10 @@ def simulated(seed: int, videos: int, good: float, sensitivity: float, specifici
     )
 
 
-def constant(videos: int, passed: int, unique_passed: int, other_passed: int) -> Judged:
+def constant(videos: int, passed: int, unique_passed: int, other_passed: int) -> JudgedCounts:
     """Of ten texts, ten unique and ten other catch texts in every video, as many passed."""
     ten_V = np.full(videos, 10)
-    return Judged(ten_V, 0 * ten_V + passed, ten_V, 0 * ten_V + unique_passed, ten_V, 0 * ten_V + other_passed)
+    return JudgedCounts(ten_V, 0 * ten_V + passed, ten_V, 0 * ten_V + unique_passed, ten_V, 0 * ten_V + other_passed)
 
 
 def test_rogan_and_gladen_by_hand() -> None:
@@ -64,7 +64,7 @@ def test_too_few_are_named_and_carry_no_interval() -> None:
 
 def test_nothing_judged_is_nothing_known() -> None:
     nothing = np.zeros(1, np.int64)
-    found = quality(Judged(*[nothing] * 6))
+    found = quality(JudgedCounts(*[nothing] * 6))
     assert (found.sensitivity.value, found.passed.value, found.good.value) == (None, None, None)
 
 
@@ -94,7 +94,7 @@ def test_texts_of_one_video_share_its_difficulty() -> None:
     rng = np.random.default_rng(0)
     passed_V = rng.choice([0, 10], 40, p=[0.2, 0.8])
     ten_V = np.full(40, 10)
-    alike = Judged(ten_V, passed_V, ten_V, ten_V - 1, ten_V, 0 * ten_V + 1)
+    alike = JudgedCounts(ten_V, passed_V, ten_V, ten_V - 1, ten_V, 0 * ten_V + 1)
     spread = constant(40, round(passed_V.mean()), 9, 1)
     widths = [found.passed.high - found.passed.low for found in map(quality, (alike, spread)) if found.passed.high]  # type: ignore[operator]
     assert widths[0] > 2 * widths[1]

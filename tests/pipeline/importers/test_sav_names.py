@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.importers.names import MAX_CHARACTERS, video_ids
+from pipeline.importers.sav_names import MAX_CHARACTERS, video_ids
 from stages.shard import video_ids as found_by_the_reader
 
 

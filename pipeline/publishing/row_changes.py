@@ -56,7 +56,7 @@ _PLACE = {name: place for place, name in enumerate(CAUSES)}
 
 
 @dataclass
-class Difference:
+class RunDifference:
     """Holds the counts of a comparison.
 
     Attributes:
@@ -103,7 +103,7 @@ class ChangedRow:
     after: dict[str, Any]
 
 
-def compare(a: Annotations, b: Annotations, difference: Difference, shown: Sequence[str]) -> Iterator[ChangedRow]:
+def compare(a: Annotations, b: Annotations, difference: RunDifference, shown: Sequence[str]) -> Iterator[ChangedRow]:
     """Compare two sides; yields the changed rows in order, and fills `difference` as it goes.
 
     Args:
@@ -190,7 +190,7 @@ def _count_alone(alone: pa.Table, other: pa.Table, shards: set[str], counts: Cou
         counts["object" if video in videos else "video" if shard in shards else "shard"] += 1
 
 
-def _changed(a: pa.Table, b: pa.Table, difference: Difference, shown: Sequence[str]) -> Iterator[ChangedRow]:
+def _changed(a: pa.Table, b: pa.Table, difference: RunDifference, shown: Sequence[str]) -> Iterator[ChangedRow]:
     """Compare two tables of the same ids in the same order."""
     if not len(a):
         return

@@ -21,7 +21,14 @@ from typing import Any
 from manifests.io import Folder
 from manifests.outputs import TRAIN_FILE, brief, is_full
 from manifests.row_results import FatalError
-from pipeline.importers.protocol import ImportFailedError, ImportOptions, ImportReason, ImportTask, LeftOut, source
+from pipeline.importers.source_protocol import (
+    ImportFailedError,
+    ImportOptions,
+    ImportReason,
+    ImportTask,
+    LeftOut,
+    source,
+)
 from pipeline.importers.write_sav import write_video
 
 logger = logging.getLogger(__name__)
@@ -110,7 +117,7 @@ class ShardImport:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VideoOutcome:
     """Tells what became of a video: its line in `source.json`, or why it was left out."""
 
     video_id: str
@@ -123,7 +130,7 @@ def import_videos(
     tasks: Sequence[ImportTask],
     ids: Mapping[str, str],
     workers: int,
-    on_done: Callable[[Outcome], None],
+    on_done: Callable[[VideoOutcome], None],
 ) -> None:
     """Import videos in several processes.
 
@@ -143,7 +150,7 @@ def import_videos(
         return
     pending = iter(tasks)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        running: set[Future[Outcome]] = set()
+        running: set[Future[VideoOutcome]] = set()
         try:
             while True:
                 for task in _some(pending, 2 * workers - len(running)):  # not all at once: entries may be large
@@ -166,7 +173,7 @@ def _some(tasks: Iterator[ImportTask], number: int) -> Iterator[ImportTask]:
         yield task
 
 
-def import_video(job: ShardImport, task: ImportTask, video_id: str) -> Outcome:
+def import_video(job: ShardImport, task: ImportTask, video_id: str) -> VideoOutcome:
     """Import one video; what is wrong with it is told in the outcome, and costs no other.
 
     Raises:
@@ -189,13 +196,13 @@ def import_video(job: ShardImport, task: ImportTask, video_id: str) -> Outcome:
         detail = f"{brief(error)} ({Path(place.filename).name}:{place.lineno})"
         return _failed(job, task, video_id, LeftOut(ImportReason.UNEXPECTED_ERROR, detail))
     _write(noted, {"fingerprint": fingerprint, **asdict(written)})
-    return Outcome(video_id, task.source_id, None)
+    return VideoOutcome(video_id, task.source_id, None)
 
 
-def _failed(job: ShardImport, task: ImportTask, video_id: str, why: LeftOut) -> Outcome:
+def _failed(job: ShardImport, task: ImportTask, video_id: str, why: LeftOut) -> VideoOutcome:
     for end in (".mp4", "_manual.json"):  # of an earlier import, before its source changed
         (job.folder / f"{video_id}{end}").unlink(missing_ok=True)
-    return Outcome(video_id, task.source_id, why)
+    return VideoOutcome(video_id, task.source_id, why)
 
 
 def noted_videos(job: ShardImport) -> list[dict[str, Any]]:
@@ -204,7 +211,7 @@ def noted_videos(job: ShardImport) -> list[dict[str, Any]]:
     return [content for one in files if (content := _content(one))]
 
 
-def write_summary(job: ShardImport, left_out: Sequence[Outcome]) -> list[dict[str, Any]]:
+def write_summary(job: ShardImport, left_out: Sequence[VideoOutcome]) -> list[dict[str, Any]]:
     """Write `source.json`, and `Ref-SAV.json` if there are texts; returns what is noted of the videos.
 
     The official loader takes one text of an object, so a second text of one is in a second entry of its video.

@@ -8,7 +8,7 @@ no blind items of its video (`look`). The page warns those who judge themselves 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import Connection, select
 
@@ -17,19 +17,18 @@ from validation_ui.judging import interventions, leases
 from validation_ui.judging.interventions import Effect
 from validation_ui.judging.item_views import shown_to_adjudicator
 from validation_ui.judging.team import read_team
-from validation_ui.people.access import Caller, need
+from validation_ui.people.access import Caller
 from validation_ui.problem import Problem
 from validation_ui.schema import Gold, Role, SlotKind, Standing, item, judgement, masklet, skipped
 from validation_ui.settings import REASONS
 from validation_ui.statistics.unstaffed import unstaffed
 from validation_ui.web import item_list
 from validation_ui.web.item_list import Disagreement, Sort, StateFilter
-from validation_ui.web.requests import AdminDep, Body, DatabaseDep
+from validation_ui.web.requests import MAX_ID, AdminDep, Body, DatabaseDep, ObserverDep
 from validation_ui.web.review import PublicId
 
 router = APIRouter()
 _PRINTABLE = r"^[^\x00-\x1f]*$"  # PostgreSQL takes no NUL
-ObserverDep = Annotated[Caller, Depends(need(Role.READER, Role.ADJUDICATOR))]
 
 
 class Step(Body):
@@ -55,7 +54,7 @@ class Withdraw(Step):
 class Assign(Step):
     """The body that gives the next judgement of an item to a person."""
 
-    person_id: int = Field(ge=1, le=2**31 - 1)
+    person_id: int = Field(ge=1, le=MAX_ID)
 
 
 class Correct(Step):
@@ -71,7 +70,7 @@ def list_items(
     id: Annotated[str, Query(max_length=120, pattern=_PRINTABLE)] = "",
     video: Annotated[str, Query(max_length=80, pattern=_PRINTABLE)] = "",
     state: StateFilter | None = None,
-    person: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    person: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     reason: Annotated[str | None, Query(max_length=40)] = None,
     pass_: Annotated[SlotKind | None, Query(alias="pass")] = None,
     disagreement: Disagreement | None = None,

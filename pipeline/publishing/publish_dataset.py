@@ -16,14 +16,14 @@ from pipeline.export import card, cost, refsav_json
 from pipeline.export.annotations import Annotations
 from pipeline.publishing import croissant, dataset_card, leaks, published, viewer
 from pipeline.publishing.dataset_card import Config
+from pipeline.publishing.dataset_files import checksums, complete_folder, copy_split, licence, notice, write_sums
 from pipeline.publishing.features import published_schema
-from pipeline.publishing.files import checksums, complete_folder, copy_split, licence, notice, write_sums
-from pipeline.publishing.frames import FrameReader
+from pipeline.publishing.join_negatives import write_negatives
 from pipeline.publishing.joined import JoinedAnnotations
 from pipeline.publishing.mixture import check_alike, differences
-from pipeline.publishing.negatives import write_negatives
 from pipeline.publishing.parts import MAX_BYTES, PartWriter
-from pipeline.publishing.runs import Run, joined_info, joined_stages
+from pipeline.publishing.runs import PublishedRun, joined_info, joined_stages
+from pipeline.publishing.viewer_frames import FrameReader
 from pipeline.verification.summary import verify
 
 _KEPT_GROUP, _OTHER_GROUP = 500, 1_000  # rows of a row group: 20 MB with views, 2 MB without
@@ -32,7 +32,7 @@ BENCHMARK = "benchmark"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class PublishSettings:
     """Holds what a dataset is to be.
 
     Attributes:
@@ -77,7 +77,7 @@ class Published:
     notes: list[str]
 
 
-def publish(given: Sequence[Run], settings: Settings, say: Callable[[str], None]) -> Published:
+def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Callable[[str], None]) -> Published:
     """Write a dataset; its folder appears when it is complete.
 
     Args:
@@ -161,7 +161,7 @@ _OTHERS = (
 )
 
 
-def _compared(joined: Annotations, settings: Settings, say: Callable[[str], None]) -> leaks.Leaks | None:
+def _compared(joined: Annotations, settings: PublishSettings, say: Callable[[str], None]) -> leaks.Leaks | None:
     if settings.split is None:
         return None
     say("comparing the rows with the split")
@@ -172,7 +172,7 @@ def _compared(joined: Annotations, settings: Settings, say: Callable[[str], None
 
 
 def _write_rows(
-    joined: Annotations, root: Path, leaving: frozenset[str], settings: Settings
+    joined: Annotations, root: Path, leaving: frozenset[str], settings: PublishSettings
 ) -> tuple[list[Config], int]:
     """Write the rows of both configs; return them, and the number of rows that were left out."""
     schema = published_schema(joined.schema)
@@ -198,7 +198,7 @@ def _left_out(rows: int, videos: frozenset[str]) -> str:
     return f"{rows:,} rows of {len(videos):,} videos are left out: these are in the benchmark split, or look like it."
 
 
-def _agreement(settings: Settings, found: leaks.Leaks | None) -> tuple[str, str] | None:
+def _agreement(settings: PublishSettings, found: leaks.Leaks | None) -> tuple[str, str] | None:
     if settings.split is None or found is None:
         return None
     apart = f"No video of it has training rows here, by id; by look, {found.compared:,} videos were compared."
@@ -207,7 +207,9 @@ def _agreement(settings: Settings, found: leaks.Leaks | None) -> tuple[str, str]
     return apart, told
 
 
-def _describe(root: Path, configs: Sequence[Config], settings: Settings, values: dict[str, Any], info: Any) -> None:
+def _describe(
+    root: Path, configs: Sequence[Config], settings: PublishSettings, values: dict[str, Any], info: Any
+) -> None:
     """Write croissant.json and SHA256SUMS."""
     named = [part.name for config in configs for part in config.parts]
     named += [name for name, _ in _FOR_TRAINING if (root / name).is_file()]

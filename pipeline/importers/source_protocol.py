@@ -1,8 +1,8 @@
 """What a source of masklets is: the protocol that every source follows, what it gives, and the registry of all.
 
-A source is one module of this folder whose `SOURCE` follows `Source`. It finds the videos below a path, cheaply and in
-the command's own process, and opens one of them in a worker. What it gives is the same for all: pictures with times,
-and masks of objects at some of them. `write_sav.py` makes SA-V's files of that.
+A source is one module of this folder whose `SOURCE` follows `MaskletSource`. It finds the videos below a path, cheaply
+and in the command's own process, and opens one of them in a worker. What it gives is the same for all: pictures with
+times, and masks of objects at some of them. `write_sav.py` makes SA-V's files of that.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -168,7 +168,7 @@ class SourceVideo:
     left_out: Sequence[LeftOut] = field(default_factory=tuple)
 
 
-class Source(Protocol):
+class MaskletSource(Protocol):
     """Reads videos and masks of one layout.
 
     Attributes:
@@ -200,9 +200,9 @@ class Source(Protocol):
         ...
 
 
-def source(name: str) -> Source:
+def source(name: str) -> MaskletSource:
     """Return the source of one of the names in SOURCES."""
-    return cast(Source, import_module(f"pipeline.importers.{name}").SOURCE)
+    return cast(MaskletSource, import_module(f"pipeline.importers.{name}").SOURCE)
 
 
 def required_fps(options: ImportOptions, what: str) -> Fraction:
