@@ -8,7 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-IMAGES = ("preview_jpeg",)  # columns of image files; published as the struct that `datasets.Image` reads
+from manifests.schema import AnnotationRow
+
+# columns of image files; published as the struct that `datasets.Image` reads
+IMAGES = tuple(name for name in AnnotationRow.model_fields if name.endswith("_jpeg"))
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 

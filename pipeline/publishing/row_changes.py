@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import AnnotationRow, Status
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.features import plain_type
+from pipeline.publishing.features import IMAGES, plain_type
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 BATCH_ROWS = 500
@@ -50,8 +50,9 @@ _SOURCE = frozenset(
 )
 _SELECTION = frozenset({"part_of", "siblings"})
 _GATE = frozenset({"status", "stage", "reason", "detail", "verdict", "conflict", "contradictions", "repairs"})
+_GATE |= {"lineup", "lineup_before", "catch_trials"}
 _MODEL = frozenset({"writer", "calls"})
-_IMAGES = frozenset({"preview_jpeg", "video_times_s"})
+_IMAGES = frozenset({*IMAGES, "video_times_s"})
 _PLACE = {name: place for place, name in enumerate(CAUSES)}
 
 

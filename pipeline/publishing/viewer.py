@@ -21,6 +21,7 @@ from manifests.schema import Status
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.report import kept_first
 from pipeline.export.static_page import json_object, render_page
+from pipeline.publishing.features import IMAGES
 
 PAGE, FOLDER = "index.html", "viewer"
 MAX_ROWS = 100_000  # most rows listed: 60 MB of texts to search in, which a browser takes within seconds
@@ -47,8 +48,9 @@ _HIDDEN = frozenset(  # columns that the viewer has no use for, or shows in anot
     {
         *("video_id", "shard", "masklet_type", "masklet_position", "masklet_id", "video_path", "anno_path"),
         *("frame_count", "video_fps", "areas_px", "boxes_px", "best_index", "part_of", "siblings", "attempts"),
-        *("facts", "video_times_s", "preview_jpeg", "writer", "calls", "seconds_s", "commit"),
+        *("facts", "video_times_s", *IMAGES, "writer", "calls", "seconds_s", "commit"),
         *("short_texts", "minimal"),  # where short_expression is from
+        *("lineup", "lineup_before", "catch_trials"),  # trials of a judge, which the report draws
     }
 )
 # From a row, frames of its video: (JPEG, outlines of the mask as lists of x, y in thousandths of the frame)
