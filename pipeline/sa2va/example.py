@@ -194,7 +194,7 @@ class TextCheck:
         """
         config = self._config
         max_tokens = sys.maxsize if config.official_prompts else config.max_tokens  # the release cuts what is too long
-        ours = [training_answer(Random(0), official=False), ANSWER_ABSENT]
+        ours = [training_answer(Random(0), official=False), *([ANSWER_ABSENT] if config.negatives_frac else [])]
         answers = ANSWERS_OFFICIAL if config.official_prompts else ours
         visual = self._family.visual_text([1] * config.frames)
         refuse_special_tokens(self._tokenizer, text)

@@ -152,6 +152,10 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         )
 
     join = partial(collate, family=model.family)
+    # a worker without a video computes one with weight 0, so that all workers do the same number of passes
+    read = [micro or of_all[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
+    # its processes are forked before this one decodes a video: PyAV hangs in a copy of a process that has
+    batches = _loader(config, dataset, read, join, dist)
     drawn = join([dataset[0, index] for index in range(min(_DRAWN, len(videos)))])
     metrics = None
     if dist.rank == 0:
@@ -172,9 +176,6 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
             metrics.log_evaluation(begun, figures)
     wrapped = model if dist.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
-    # a worker without a video computes one with weight 0, so that all workers do the same number of passes
-    read = [micro or of_all[n][:1] for n, step in enumerate(steps[begun:], start=begun) for micro in step]
-    batches = _loader(config, dataset, read, join, dist)
     saves = Periodic(config.checkpoint_every, config.checkpoint_every_s)
     draws = Periodic(config.pictures_every, config.pictures_every_s)
     evaluations = Periodic(config.eval_every, config.eval_every_s)
