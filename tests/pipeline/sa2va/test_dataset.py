@@ -96,7 +96,7 @@ def test_texts_stand_in_the_order_of_their_objects(make: Make, videos: list[Vide
 
 
 def test_any_number_of_workers_draws_the_same(make: Make) -> None:
-    """Workers are not forked from this process: PyAV hangs in a copy of one that has decoded, as other tests did here."""
+    """Workers are not forked from this process: PyAV hangs in a copy of one that has decoded a video."""
     dataset = make()
     order = [[(2, 3), (2, 0)], [(2, 1)], [(2, 2), (0, 0)]]
     alone = [[dataset[at] for at in batch] for batch in order]
