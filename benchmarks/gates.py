@@ -294,7 +294,7 @@ def goals(total: Counter[tuple[str, ...]]) -> dict[str, bool]:
 
 
 def report(total: Counter[tuple[str, ...]]) -> str:
-    """Return the tables."""
+    """Return what was caught of every kind of error, and how negatives and short texts did, as tables of text."""
     errors = list(dict.fromkeys(key[1] for key in total if key[0] == "text"))
     rows: list[tuple[str, ...]] = [("error of the text", "made", "by facts", "by listener", "kept", "caught")]
     for error in sorted(errors, key=lambda name: (name == _NO_ERROR, name)):

@@ -35,7 +35,7 @@ class Measured:
 
 
 class Reviewer:
-    """One client.
+    """Claims and answers items over HTTP as one person at a browser does.
 
     Args:
         http: the pool of connections.
