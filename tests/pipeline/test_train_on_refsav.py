@@ -125,19 +125,16 @@ def test_two_workers_share_the_work_and_what_cannot_be_mended_is_not_tried_again
 ) -> None:
     paths = {"source": demo_run, "sav": demo_root, "base": base, "out": tmp_path / "out"}
     wild = ["optim.lr=1e30", "optim.clip_norm=1e30", "optim.warmup_frac=0.0"]
-    evaluating = ["--eval-frac", "0.3"]
-    done = told("--workers", "2", *evaluating, "--set", *wild, **paths)
+    done = told("--workers", "2", "--set", *wild, **paths)
     assert done.returncode == 2, done.stderr
     assert "the loss must be a number, got llm" in done.stderr
     assert "for the videos demo_" in done.stderr
     assert done.stdout.count("0 done before") == 1, "told once, by the first worker, and not begun again"
     steps = curve(tmp_path / "out")
-    alone = replace(_config(demo_run, demo_root, base, tmp_path / "alone"), eval_frac=0.3)
+    alone = _config(demo_run, demo_root, base, tmp_path / "alone")
     train(replace(alone, stop_after=1), *read_data(alone), DistContext())
     assert steps[0]["step"] == 1
-    assert steps[0]["llm"] == pytest.approx(curve(tmp_path / "alone")[0]["llm"], rel=0.12), "the same videos in sum"
-    evaluations = [(tmp_path / name / "evaluation.jsonl").read_text().splitlines()[0] for name in ("out", "alone")]
-    assert evaluations[0] == evaluations[1], "two videos, one a worker"
+    assert steps[0]["llm"] == pytest.approx(curve(tmp_path / "alone")[0]["llm"], rel=0.05), "the same videos in sum"
 
 
 @pytest.mark.parametrize("damage", ["weights are cut", "tokenizer is a list"])

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from manifests.outputs import PREDICTIONS
 from pipeline import evaluate_refsav
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig
+from pipeline.sa2va.train import held_out
 from pipeline.sa2va.train import run as training
 from pipeline.sa2va.train.held_out import hold_out
 from pipeline.sa2va.train.run import train
@@ -145,6 +147,29 @@ def test_a_split_is_evaluated_on_and_left_out(evaluating: Callable[[Path], Train
     assert {name: after[name] for name in ("J", "F", "J&F")} == pytest.approx(
         score(split, tmp_path / "out/model", tmp_path / "scores"), abs=0.5
     ), "the exported weights are rounded to bfloat16"
+
+
+def test_workers_share_the_videos_and_have_the_same_figures(
+    evaluating: Callable[[Path], TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = evaluating(tmp_path)
+    videos, clips = read_data(config)
+    model = training.prepared(config, torch.device("cpu"))
+    on = held_out.evaluated(
+        config, hold_out(videos, config)[1], clips, lambda some: training.dataset_of(config, some, clips, model)
+    )
+    assert on
+    alone = held_out.evaluate(model, on, DistContext())
+    shares: list[list[object]] = []
+
+    def gather(everyone: list[object], mine: list[object]) -> None:
+        shares.append(mine)
+        everyone[:] = shares
+
+    monkeypatch.setattr(held_out, "all_gather_object", gather)
+    of_two = [held_out.evaluate(model, on, DistContext(rank, 2)) for rank in range(2)]
+    assert [len(share) for share in shares] == [1, 1]
+    assert of_two[1] == alone
 
 
 def test_what_is_held_out_depends_on_ids_and_seed_alone(drawn: Settings, tmp_path: Path) -> None:
