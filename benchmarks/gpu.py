@@ -1,104 +1,131 @@
-"""Sa2VA on this GPU in under 8 minutes: training step, memory, inference. `python -m benchmarks.gpu`.
+"""Sa2VA on this GPU in under 9 minutes: training step and memory by model size, inference. `python -m benchmarks.gpu`.
 
-The shape of Qwen3-VL-4B with random weights, SAM 2 Hiera-L, bf16, as in `benchmarks.train_step`. Training: ours and the
-released way, micro-batches of 1 and 2 videos, with and without gradient checkpointing (the release always has it), peak
-memory beside what `pipeline.sa2va.estimate` says before the first step. Inference: frames a second of a drawn video of
-10 s at 6 fps with two texts, the consistent path and the released one. A random model does not answer: the output
-matrix is made to say [SEG], for as many tokens as a real answer has.
+Models have the released shapes (`benchmarks.model_shapes`) and random weights, with SAM 2 Hiera-L, in bf16; a video is
+that of `benchmarks.train_step`. Training: micro-batches of 1, 2 and 4 videos, with and without gradient checkpointing,
+and for Qwen3-VL-4B also the released way (the release always has checkpointing): seconds a step, peak memory beside
+what `pipeline.sa2va.estimate` says before the first step, and whether the loss of one batch falls. Inference: frames a
+second of a drawn video of 10 s at 6 fps with two texts, the consistent path and the released one. A random model does
+not answer: the output matrix is made to say [SEG], for as many tokens as a real answer has.
 
-`--tiny` runs all of it at tiny size on whatever device there is; without a GPU that is the only size. Each line is a
+`--tiny` runs all of it at tiny size on whatever device there is; without a GPU that is the only size. Each model is a
 process of its own; what does not fit into the memory, or into `--minutes`, is said in its line.
 """
 
 import argparse
 import copy
+import gc
 import json
 import platform
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.train_step import (
-    OFFICIAL,
-    OURS,
-    build_model,
-    in_own_process,
-    measure,
-    now_s,
-    resident_bytes,
-)
+from benchmarks.model_shapes import MODELS, lora_of
+from benchmarks.train_step import OFFICIAL, OURS, build_model, drawn_batch, measure_steps, now_s, resident_bytes
 from pipeline.sa2va.config import InferConfig, TrainConfig, official_infer
 from pipeline.sa2va.infer.segment import Segmenter
+from pipeline.sa2va.lora import parameters, switch_checkpointing
+from pipeline.sa2va.model import Sa2va
+from pipeline.sa2va.train.step import autocast
 from tests.pipeline.sa2va.tiny import tiny_pixels
+from tests.running import ROOT
 
 ANSWER_TOKENS = 6  # "Sure, [SEG]." and its end
 TEXTS = ["the red ball", "a blue cup that stands behind it"]
+FIRST = "Qwen3-VL-4B"  # the released Sa2VA that is best known
 WAYS = {"ours": OURS, "released": OFFICIAL}
 INFERENCE = {"consistent (ours)": InferConfig(), "official": official_infer(InferConfig())}
+PARTS = [f"ours/{FIRST}", "consistent (ours)", "official", f"released/{FIRST}"]  # most wanted first
+PARTS += [f"ours/{name}" for name in ("Qwen3-VL-8B", "InternVL3-14B", "Qwen3-VL-2B", "InternVL3-8B")]
+PARTS += [f"ours/{name}" for name in MODELS if f"ours/{name}" not in PARTS]
+MICRO_BATCHES = (1, 2, 4)
+STEPS = 3
+LEARN_STEPS, LEARN_LR = 40, 1e-3
 GIB = 2**30
 
 
-def training() -> dict[str, TrainConfig]:
-    """The lines about training, most wanted first."""
-    lines = {}
-    for micro_batch in (1, 2):
-        for checkpointing in (True, False):
-            for way, config in WAYS.items():
-                model = replace(config.model, gradient_checkpointing=checkpointing)
-                optim = replace(config.optim, micro_batch=micro_batch)
-                name = f"{way}, micro-batch {micro_batch}{', checkpointing' if checkpointing else ''}"
-                lines[name] = replace(config, model=model, optim=optim)
-    return lines
-
-
 def main() -> None:
-    """Print card and versions, then both tables; or one line of them as JSON."""
-    lines = training()
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("--tiny", action="store_true", help="tiny size, on whatever device there is")
-    asked.add_argument("--minutes", type=float, default=7.5, help="begin or go on with nothing after these")
-    asked.add_argument("--line", choices=[*lines, *INFERENCE], help="one line, as JSON")
-    args = asked.parse_args()
+    """Print card and versions, then a line for each setting; or the lines of one part as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tiny", action="store_true", help="tiny size, on whatever device there is")
+    parser.add_argument("--minutes", type=float, default=8.5, help="begin or go on with nothing after these")
+    parser.add_argument("--part", choices=PARTS, help="one part, as JSON lines")
+    args = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     tiny = args.tiny or not on_gpu
     if not on_gpu:
         torch.set_num_threads(1)
-    if args.line:
-        print(json.dumps(measure(lines[args.line], tiny) if args.line in lines else infer(INFERENCE[args.line], tiny)))
+    if args.part:
+        for line in lines_of(args.part, tiny):
+            print(json.dumps(line), flush=True)
         return
     end_s = time.monotonic() + 60 * args.minutes
     print(_where(tiny))
-    head = f"{'':40} {'tokens':>6} {'masks':>5} {'step':>8} {'a video':>8}"
-    print(f"{head} {'memory':>9} {'estimate':>9} {'off':>6} {'MFU':>6}")
-    for name, config in lines.items():
-        told = _line(name, tiny, end_s)
-        if isinstance(told, str):
-            print(f"{name:40} {told}")
-            continue
-        off = told["estimated_bytes"] / told["memory_bytes"] - 1
-        print(
-            f"{name:40} {told['tokens']:6} {told['masks']:5} {told['step_s']:7.3f}s "
-            f"{told['step_s'] / config.optim.micro_batch:7.3f}s {told['memory_bytes'] / GIB:6.2f}GiB "
-            f"{told['estimated_bytes'] / GIB:6.2f}GiB {off:+6.0%} {told['utilisation']:6.1%}"
-        )
-    print(f"\n{'':40} {'frames':>6} {'answers':>8} {'masks':>8} {'frames/s':>9} {'memory':>9}")
-    for name in INFERENCE:
-        told = _line(name, tiny, end_s)
-        if isinstance(told, str):
-            print(f"{name:40} {told}")
-            continue
-        print(
-            f"{name:40} {told['frames']:6} {told['answers_s']:7.3f}s {told['masks_s']:7.3f}s "
-            f"{told['frames'] / (told['answers_s'] + told['masks_s']):9.1f} {told['memory_bytes'] / GIB:6.2f}GiB"
-        )
+    for part in PARTS[:4] if tiny else PARTS:  # at tiny size all models are the same
+        print(f"\n{part}")
+        for line in _in_own_process(part, tiny, end_s):
+            print("  " + line, flush=True)
     print("memory: " + ("at most allocated on the GPU" if on_gpu else "at most resident, over what importing took"))
 
 
-def infer(config: InferConfig, tiny: bool) -> dict[str, float]:
-    """Two texts of one drawn video, in this process; the first time is not counted."""
+def lines_of(part: str, tiny: bool) -> Iterator[dict[str, Any]]:
+    """Measure one of PARTS in this process, and give its lines one after the other."""
+    if part in INFERENCE:
+        yield infer(INFERENCE[part], tiny)
+        return
+    way, _, name = part.partition("/")
+    config = WAYS[way]
+    config = replace(config, model=replace(config.model, gradient_checkpointing=False, **lora_of(name)))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    before_bytes = resident_bytes()
+    torch.manual_seed(0)
+    model = build_model(config, device, tiny, name=name)
+    if part == PARTS[0]:
+        yield learn(model, config, tiny)
+    for checkpointing in (True, False):
+        switch_checkpointing(model.mllm, checkpointing)
+        for micro_batch in MICRO_BATCHES:
+            of_line = replace(
+                config,
+                model=replace(config.model, gradient_checkpointing=checkpointing),
+                optim=replace(config.optim, micro_batch=micro_batch),
+            )
+            setting = {"micro_batch": micro_batch, "checkpointing": checkpointing}
+            try:
+                yield setting | measure_steps(model, of_line, tiny, steps=STEPS, before_bytes=before_bytes)
+            except torch.cuda.OutOfMemoryError:
+                model.zero_grad(set_to_none=True)
+                yield setting | {"error": "does not fit"}
+                break
+            finally:
+                gc.collect()
+
+
+def learn(model: Sa2va, config: TrainConfig, tiny: bool) -> dict[str, Any]:
+    """Train on one batch over and over: in this precision the loss must fall. The model is changed."""
+    batch = drawn_batch(model, config, tiny).to(model.mllm.device)
+    adam = torch.optim.AdamW(parameters(model), lr=LEARN_LR)
+    losses = []
+    for _ in range(LEARN_STEPS):
+        with autocast(model.mllm.device):
+            loss = model(batch).total
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters(model), config.optim.clip_norm)
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+    return {"losses": [losses[0], losses[LEARN_STEPS // 2], losses[-1]]}
+
+
+def infer(config: InferConfig, tiny: bool) -> dict[str, Any]:
+    """Segment two texts in one drawn video, in this process; the first time is not counted."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     before_bytes = resident_bytes()
     torch.manual_seed(0)
@@ -133,14 +160,52 @@ def _says_seg(logits: torch.Tensor, seg_id: int) -> torch.Tensor:
     return said
 
 
-def _line(name: str, tiny: bool, end_s: float) -> dict[str, float] | str:
-    arguments = ["--line", name, *(["--tiny"] if tiny else [])]
-    return in_own_process("benchmarks.gpu", arguments, max(0.0, end_s - time.monotonic()))
+def _in_own_process(part: str, tiny: bool, end_s: float) -> Iterator[str]:
+    """Run one part so that no other holds memory, and give its lines in words as they come."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "--part", part, *(["--tiny"] if tiny else [])]
+    left_s = end_s - time.monotonic()
+    if left_s <= 0:
+        yield "not measured: the time is over"
+        return
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=left_s)
+    except subprocess.TimeoutExpired as cut:
+        yield from map(_in_words, bytes(cut.stdout or b"").decode().splitlines())
+        yield "not measured further: the time is over"
+        return
+    yield from map(_in_words, done.stdout.splitlines())
+    if done.returncode:
+        yield (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
+
+
+def _in_words(line: str) -> str:
+    told = json.loads(line)
+    if "losses" in told:
+        first, half, last = told["losses"]
+        return f"loss of one batch, {LEARN_STEPS} steps: {first:.2f}, {half:.2f} half way, {last:.2f}"
+    memory = f"{told.get('memory_bytes', 0) / GIB:.2f} GiB"
+    if "frames" in told:
+        rate = told["frames"] / (told["answers_s"] + told["masks_s"])
+        return (
+            f"{told['frames']} frames, {len(TEXTS)} texts: answers {told['answers_s']:.3f} s, "
+            f"masks {told['masks_s']:.3f} s, {rate:.1f} frames/s, {memory}"
+        )
+    setting = f"micro-batch {told['micro_batch']}{', checkpointing' if told['checkpointing'] else ''}"
+    if "error" in told:
+        return f"{setting:<30} {told['error']}"
+    estimate = f"{told['estimated_bytes'] / GIB:.2f} GiB ({told['estimated_bytes'] / told['memory_bytes'] - 1:+.0%})"
+    return (
+        f"{setting:<30} {told['tokens']:6} tokens {told['masks']:3} masks, step {told['step_s']:7.3f} s, a video "
+        f"{told['step_s'] / told['micro_batch']:6.3f} s, {memory:>10}, estimate {estimate}, "
+        f"MFU {told['utilisation']:.1%}"
+    )
 
 
 def _where(tiny: bool) -> str:
-    """Card, versions and what is measured."""
-    size = "TINY size, which says nothing of real sizes" if tiny else "Qwen3-VL-4B and SAM 2 Hiera-L, random weights"
+    """Return card, versions and what is measured."""
+    size = (
+        "TINY size, which says nothing of real sizes" if tiny else "released shapes and SAM 2 Hiera-L, random weights"
+    )
     card = "no GPU: one thread, float32"
     if torch.cuda.is_available():
         of = torch.cuda.get_device_properties(0)

@@ -19,13 +19,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import Qwen3VLConfig
 
+from benchmarks.model_shapes import config_of, tokenizer_of
 from pipeline.sa2va.config import ModelConfig, OptimConfig, Sam2Config, TrainConfig, official_train
 from pipeline.sa2va.estimate import estimate
 from pipeline.sa2va.example import Batch, Encoder, collate
@@ -33,41 +32,12 @@ from pipeline.sa2va.families import family_of, random_mllm
 from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.lora import parameters, prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.text import SPECIAL_TOKENS
 from pipeline.sa2va.train.step import autocast
 from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_config, tiny_pixels
-from tests.tiny_models import byte_tokenizer
 
 WARM_UP, STEPS = 2, 5
 OBJECTS, FRAMES = 2, 5
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "RTX 4090": 165}  # bf16, dense
-QWEN3_VL_4B: dict[str, Any] = {
-    "text_config": {
-        "vocab_size": 151_674,  # len(tokenizer) of the release
-        "hidden_size": 2560,
-        "intermediate_size": 9728,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 5_000_000.0,
-            "mrope_section": [24, 20, 20],
-            "mrope_interleaved": True,
-        },
-        "tie_word_embeddings": True,
-    },
-    "vision_config": {
-        "depth": 24,
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_heads": 16,
-        "out_hidden_size": 2560,
-        "deepstack_visual_indexes": [5, 11, 17],
-    },
-    "tie_word_embeddings": True,
-}
 OURS = TrainConfig(source="", sav_root="", out="", model=ModelConfig(base=""), optim=OptimConfig(micro_batch=1))
 OFFICIAL = official_train(OURS)
 FEWER = replace(OFFICIAL, official=False, data=OURS.data)
@@ -130,18 +100,32 @@ def in_own_process(module: str, arguments: list[str], limit_s: float | None = No
 
 def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
     """Steps of one micro-batch with `config`, in this process."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    before_bytes = resident_bytes()
     torch.manual_seed(0)
-    model = build_model(config, device, tiny)
-    batch = _batch(model, config, tiny).to(device)
+    before_bytes = resident_bytes()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return measure_steps(build_model(config, device, tiny), config, tiny, before_bytes=before_bytes)
+
+
+def measure_steps(
+    model: Sa2va, config: TrainConfig, tiny: bool, *, steps: int = STEPS, before_bytes: int = 0
+) -> dict[str, float]:
+    """Steps of one micro-batch of a model that `build_model` made; on a GPU memory is counted from here on.
+
+    `before_bytes` were resident before the model was built; they count on a CPU.
+    """
+    device = model.mllm.device
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    batch = drawn_batch(model, config, tiny).to(device)
     adam = torch.optim.AdamW(parameters(model), lr=config.optim.lr, weight_decay=config.optim.weight_decay)
-    rounds = [_step(model, batch, adam, config) for _ in range(WARM_UP + STEPS)][WARM_UP:]
+    rounds = [_step(model, batch, adam, config) for _ in range(WARM_UP + steps)][WARM_UP:]
     memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident_bytes() - before_bytes
     forward_s, backward_s, optimiser_s = (statistics.median(times) for times in zip(*rounds, strict=True))
     step_s = statistics.median(map(sum, rounds))
     with FlopCounterMode(display=False) as counter, autocast(device):
         model(batch).total.backward()
+    model.zero_grad(set_to_none=True)
     told = estimate(model, batch, config)
     once = estimate(model, batch, replace(config, model=replace(config.model, gradient_checkpointing=False)))
     return {
@@ -159,25 +143,19 @@ def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
     }
 
 
-def build_model(config: TrainConfig, device: torch.device, tiny: bool, *, to_train: bool = True) -> Sa2va:
-    """Random weights, real size or tiny; with LoRA and trained rows where it is to be trained."""
-    tokenizer = byte_tokenizer("qwen", [" red"])
-    tokenizer.add_tokens(list(SPECIAL_TOKENS), special_tokens=True)
-    ids = tokenizer.get_vocab()
-    if tiny:
-        mllm_config = tiny_config(tokenizer, "qwen3_vl", tied=True)
-        sam2 = TINY_SAM2
-    else:
-        tokens: dict[str, Any] = {"image_token_id": ids["<|image_pad|>"], "video_token_id": ids["<|video_pad|>"]}
-        tokens |= {"vision_start_token_id": ids["<|vision_start|>"], "vision_end_token_id": ids["<|vision_end|>"]}
-        mllm_config, sam2 = Qwen3VLConfig(**QWEN3_VL_4B, **tokens), Sam2Config()
+def build_model(
+    config: TrainConfig, device: torch.device, tiny: bool, *, name: str = "Qwen3-VL-4B", to_train: bool = True
+) -> Sa2va:
+    """Random weights, of the real size of a model of `model_shapes` or tiny; with LoRA and rows if it is trained."""
+    tokenizer = tokenizer_of(name)
+    mllm_config = tiny_config(tokenizer, "qwen3_vl", tied=True) if tiny else config_of(name, tokenizer)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     model = Sa2va(
         mllm=random_mllm(mllm_config, dtype, device),
         tokenizer=tokenizer,
         family=family_of(mllm_config),
-        sam2=build_sam2(sam2, device=device, dtype=dtype),
-        seg_id=ids["[SEG]"],
+        sam2=build_sam2(TINY_SAM2 if tiny else Sam2Config(), device=device, dtype=dtype),
+        seg_id=tokenizer.get_vocab()["[SEG]"],
         config=config.model,
         official=config.official,
     )
@@ -186,7 +164,7 @@ def build_model(config: TrainConfig, device: torch.device, tiny: bool, *, to_tra
     return model.train(to_train)
 
 
-def _batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
+def drawn_batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
     """A micro-batch of drawn videos; an official one has five turns, of the same objects again."""
     random = np.random.default_rng(0)
     width_px, height_px, words = (640, 360, 12) if tiny else (1280, 720, 110)  # 84 words are about 110 tokens

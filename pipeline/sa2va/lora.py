@@ -65,12 +65,15 @@ def prepare(model: Sa2va, config: ModelConfig) -> None:
     for parameter in parameters(model):
         parameter.data = parameter.data.float()
     if config.gradient_checkpointing:
-        _checkpoint(mllm)
+        switch_checkpointing(mllm, True)
     model.config = config
 
 
-def _checkpoint(mllm: Any) -> None:
-    """Let the language model's layers drop their activations; the backward pass computes them again."""
+def switch_checkpointing(mllm: Any, on: bool) -> None:
+    """Let the language model's layers drop their activations, for the backward pass to compute them again, or not."""
+    if not on:
+        (getattr(mllm, "activation_checkpointing_disable", None) or mllm.gradient_checkpointing_disable)()
+        return
     enable = getattr(mllm, "activation_checkpointing_enable", None) or mllm.gradient_checkpointing_enable
     enable({"use_reentrant": False})
     # transformers 5 then asks for gradients of all embeddings, those of patches too: a graph through a frozen encoder
