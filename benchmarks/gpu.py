@@ -99,7 +99,7 @@ def lines_of(part: str, tiny: bool) -> Iterator[dict[str, Any]]:
             )
             setting = {"micro_batch": micro_batch, "checkpointing": checkpointing}
             try:
-                yield setting | measure_steps(model, of_line, tiny, steps=STEPS, before_bytes=before_bytes)
+                yield setting | measure_steps(model, of_line, tiny, steps=STEPS, before_bytes=before_bytes, count=False)
             except torch.cuda.OutOfMemoryError:
                 model.zero_grad(set_to_none=True)
                 yield setting | {"error": "does not fit"}

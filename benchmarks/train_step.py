@@ -107,7 +107,7 @@ def measure(config: TrainConfig, tiny: bool) -> dict[str, float]:
 
 
 def measure_steps(
-    model: Sa2va, config: TrainConfig, tiny: bool, *, steps: int = STEPS, before_bytes: int = 0
+    model: Sa2va, config: TrainConfig, tiny: bool, *, steps: int = STEPS, before_bytes: int = 0, count: bool = True
 ) -> dict[str, float]:
     """Steps of one micro-batch of a model that `build_model` made; on a GPU memory is counted from here on.
 
@@ -123,9 +123,11 @@ def measure_steps(
     memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident_bytes() - before_bytes
     forward_s, backward_s, optimiser_s = (statistics.median(times) for times in zip(*rounds, strict=True))
     step_s = statistics.median(map(sum, rounds))
-    with FlopCounterMode(display=False) as counter, autocast(device):
-        model(batch).total.backward()
-    model.zero_grad(set_to_none=True)
+    counter = FlopCounterMode(display=False)
+    if count:
+        with counter, autocast(device):
+            model(batch).total.backward()
+        model.zero_grad(set_to_none=True)
     told = estimate(model, batch, config)
     once = estimate(model, batch, replace(config, model=replace(config.model, gradient_checkpointing=False)))
     return {
