@@ -32,7 +32,7 @@ from pipeline.sa2va.families import family_of, random_mllm
 from pipeline.sa2va.grounding import build_sam2
 from pipeline.sa2va.lora import parameters, prepare
 from pipeline.sa2va.model import Sa2va
-from pipeline.sa2va.train.step import autocast
+from pipeline.sa2va.train.step import autocast, optimiser
 from tests.pipeline.sa2va.tiny import TINY_SAM2, tiny_config, tiny_pixels
 
 WARM_UP, STEPS = 2, 5
@@ -118,7 +118,7 @@ def measure_steps(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     batch = drawn_batch(model, config, tiny).to(device)
-    adam = torch.optim.AdamW(parameters(model), lr=config.optim.lr, weight_decay=config.optim.weight_decay)
+    adam, _ = optimiser(parameters(model), 1, config.optim)
     rounds = [_step(model, batch, adam, config) for _ in range(WARM_UP + steps)][WARM_UP:]
     memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident_bytes() - before_bytes
     forward_s, backward_s, optimiser_s = (statistics.median(times) for times in zip(*rounds, strict=True))
@@ -167,7 +167,7 @@ def build_model(
 
 
 def drawn_batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
-    """A micro-batch of drawn videos; an official one has five turns, of the same objects again."""
+    """A micro-batch of drawn videos, each text a tenth shorter; an official one has five turns, of the same objects."""
     random = np.random.default_rng(0)
     width_px, height_px, words = (640, 360, 12) if tiny else (1280, 720, 110)  # 84 words are about 110 tokens
     turns = config.data.max_objects if config.data.with_replacement else OBJECTS
@@ -177,15 +177,20 @@ def drawn_batch(model: Sa2va, config: TrainConfig, tiny: bool) -> Batch:
     for turn in range(turns):
         begin = side // 4 * (turn % OBJECTS)
         masks_OFMM[turn, :, begin : begin + side // 2, begin : begin + side // 2] = 1
-    example = Encoder(model.tokenizer, model.family, data, model.sam_side_px)(
-        video_id="drawn",
-        object_ids=[f"drawn/manual/{turn % OBJECTS}" for turn in range(turns)],
-        texts=["The" + " red" * words] * turns,
-        frames=[random.integers(0, 256, (height_px, width_px, 3), np.uint8) for _ in range(FRAMES)],
-        masks_OFMM=masks_OFMM,
-        seed=0,
-    )
-    return collate([example] * config.optim.micro_batch, model.family)
+    encode = Encoder(model.tokenizer, model.family, data, model.sam_side_px)
+    frames = [random.integers(0, 256, (height_px, width_px, 3), np.uint8) for _ in range(FRAMES)]
+    examples = [
+        encode(
+            video_id="drawn",
+            object_ids=[f"drawn/manual/{turn % OBJECTS}" for turn in range(turns)],
+            texts=["The" + " red" * round(words * 0.9**number)] * turns,  # padded, as real micro-batches are
+            frames=frames,
+            masks_OFMM=masks_OFMM,
+            seed=0,
+        )
+        for number in range(config.optim.micro_batch)
+    ]
+    return collate(examples, model.family)
 
 
 def _step(model: Sa2va, batch: Batch, adam: torch.optim.Optimizer, config: TrainConfig) -> tuple[float, float, float]:
@@ -199,7 +204,7 @@ def _step(model: Sa2va, batch: Batch, adam: torch.optim.Optimizer, config: Train
     at.append(now_s(device))
     torch.nn.utils.clip_grad_norm_(parameters(model), config.optim.clip_norm)
     adam.step()
-    adam.zero_grad(set_to_none=True)
+    adam.zero_grad(set_to_none=False)  # a step of several micro-batches has gradients before the last one
     at.append(now_s(device))
     return at[1] - at[0], at[2] - at[1], at[3] - at[2]
 

@@ -1,15 +1,16 @@
 """What a training step will need, before the first: memory by what it is for, arithmetic by part of the model.
 
 All of it is an estimate. Weights, gradients and optimiser states are counted; what SAM 2 needs is counted by running
-copies of its parts on the meta device; what the MLLM needs follows from its sizes. Not in it: what CUDA itself takes
-(about 0.5 GB), what is given back within the forward pass, fragmentation.
+copies of its parts on the meta device; what the MLLM needs follows from its sizes. A step has several moments that
+may need most; gradients of earlier micro-batches are there in all of them. Not in it: what CUDA itself takes (about
+0.5 GB), what is given back within the forward pass, fragmentation. How far off it was on a GPU: docs/training.md.
 
 Shapes: T tokens of a micro-batch with padding, h = width, q and k = widths of all query and key heads, f = width of the
 feed-forward layer, r = LoRA rank.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.sa2va.config import TrainConfig
 from pipeline.sa2va.example import Batch
+from pipeline.sa2va.grounding import FRAMES_TOGETHER
 from pipeline.sa2va.lora import parameters
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.text import IGNORED
@@ -31,6 +33,9 @@ _ADAM_STATES = 2
 # Measured on one pair at full size: 78 of 107 MB.
 _DECODER_AUTOCAST = 0.73
 _STRIDE = 16  # of SAM 2's top map
+# While it computes, SAM 2's encoder needs this share of a number for every pixel and channel of its first stage, beside
+# its results. Measured on an H100: 0.8 GiB for four frames with Hiera-L in bf16.
+_ENCODER_FRAC = 0.7
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,28 @@ class Estimate:
 
     Attributes:
         counts: numbers of videos, tokens (with padding), learned tokens, frames and masks.
-        memory: bytes, by what they are for.
+        moments: moment of a step -> bytes that it needs, by what they are for.
         flops: floating point operations of forward and backward pass, by part of the model; a multiplication and an
             addition are 2.
     """
 
     counts: dict[str, int]
-    memory: dict[str, int]
+    moments: dict[str, dict[str, int]]
     flops: dict[str, float]
 
     @property
+    def peak(self) -> str:
+        """Return the moment that needs most."""
+        return max(self.moments, key=lambda moment: sum(self.moments[moment].values()))
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Return the bytes at the moment that needs most, by what they are for."""
+        return self.moments[self.peak]
+
+    @property
     def total_bytes(self) -> int:
-        """Return the memory at the end of the forward pass, when most is kept."""
+        """Return the memory at the moment that needs most."""
         return sum(self.memory.values())
 
     def __str__(self) -> str:
@@ -60,6 +75,7 @@ class Estimate:
         memory = self.memory | {"memory (and about 0.5 GiB of CUDA)": self.total_bytes}
         unit, size = ("GiB", 2**30) if self.total_bytes >= 2**30 else ("MiB", 2**20)  # small ones are for trying out
         lines = [f"{name:<34}{value / size:>10.2f} {unit}" for name, value in memory.items()]
+        lines[-1] += f", most {self.peak}"
         flops = self.flops | {"arithmetic": sum(self.flops.values())}
         unit, size = ("TFLOP", 10**12) if flops["arithmetic"] >= videos * 10**12 else ("GFLOP", 10**9)
         lines += [f"{name:<34}{value / videos / size:>10.3f} {unit} a video" for name, value in flops.items()]
@@ -77,13 +93,10 @@ def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
     learned = int((batch.labels_BL[:, 1:] != IGNORED).sum())
     frames = len(batch.sam_frames_N3SS)
     rows = batch.labels_BL.numel() if model.official else learned
+    decoder_bytes, decoder_flops = decoder_cost(model.sam2)
     low_bytes = _BFLOAT16 if model.mllm.dtype == torch.bfloat16 else _FLOAT32
-    kept, decoder_flops = decoder_cost(model.sam2)
-    activations, sam2_kept = _language_bytes(model, batch, config, low_bytes), masks * kept
     if low_bytes == _BFLOAT16:
-        sam2_kept = round(sam2_kept * _DECODER_AUTOCAST)
-    sam2_kept += frames * convolutions_bytes(model.sam2, low_bytes)
-    trained = sum(weight.numel() for weight in parameters(model))
+        decoder_bytes = round(decoder_bytes * _DECODER_AUTOCAST)
     language, head = _language_flops(model, batch, config)
     return Estimate(
         counts={
@@ -93,15 +106,15 @@ def estimate(model: Sa2va, batch: Batch, config: TrainConfig) -> Estimate:
             "frames": round(frames * share),
             "masks": round(masks * share),
         },
-        memory={
-            "weights": sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]),
-            "gradients": trained * _FLOAT32,
-            "optimiser states": trained * _FLOAT32 * _ADAM_STATES,
-            "activations of the language model": round(activations * share),
-            "logits and token rows": round(rows * share * _vocabulary(model) * (low_bytes + 3 * _FLOAT32))
-            + _row_bytes(model, config, low_bytes),
-            "activations of SAM 2": round(sam2_kept * share),
-        },
+        moments=_moments(
+            model,
+            config,
+            low_bytes,
+            language=[round(count * share) for count in language_bytes(model, batch, config)],
+            sam2=round((masks * decoder_bytes + frames * convolutions_bytes(model.sam2, low_bytes)) * share),
+            encoder=min(FRAMES_TOGETHER, round(frames * share)) * encoder_bytes(model.sam2, low_bytes),
+            logits=round(rows * share) * _vocabulary(model) * _FLOAT32,
+        ),
         flops={
             "language model": language * share,
             "logits": rows * head * share,
@@ -116,30 +129,63 @@ def _vocabulary(model: Sa2va) -> int:
     return int(model.mllm.config.get_text_config().vocab_size)
 
 
-def _row_bytes(model: Sa2va, config: TrainConfig, low_bytes: int) -> int:
-    """Return the bytes of the output matrix with its trained rows, and of its gradient: peft makes full matrices."""
+def _moments(
+    model: Sa2va, config: TrainConfig, low_bytes: int, *, language: Sequence[int], sam2: int, encoder: int, logits: int
+) -> dict[str, dict[str, int]]:
+    """Return what each moment of a micro-batch's step needs; the arguments are bytes, of logits those in float32.
+
+    Autocast copies the trained weights to bfloat16, and peft the output matrix if only new rows are trained. Of the
+    logits there are their log-softmax in the forward pass, and in the backward pass two gradients beside it.
+    """
+    trained = sum(weight.numel() for weight in parameters(model))
+    always = {
+        "weights": sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]),
+        "gradients": trained * _FLOAT32,
+        "optimiser states": trained * _FLOAT32 * _ADAM_STATES,
+    }
     matrix = _vocabulary(model) * int(model.mllm.config.get_text_config().hidden_size) * low_bytes
-    return 2 * matrix if config.model.train_embeddings == "new_rows" else matrix
+    copied = matrix if config.model.train_embeddings == "new_rows" else 0
+    kept, of_a_layer = language
+    in_layers = {"activations of the language model": kept}
+    rows = "logits and token rows"
+    after_it = always | in_layers
+    if low_bytes == _BFLOAT16:
+        after_it["copies of trained weights"] = trained * low_bytes
+    moments = {
+        "while SAM 2 encodes": after_it | {rows: logits + copied, "activations of SAM 2": encoder},
+        "at the end of the forward pass": after_it | {rows: logits + copied, "activations of SAM 2": sam2},
+        "when logits get gradients": after_it | {rows: 3 * logits + copied + matrix},
+    }
+    if config.model.gradient_checkpointing:
+        again = {"activations of the language model": kept + of_a_layer}
+        moments["when a layer is computed again"] = after_it | {rows: copied} | again
+    return moments
 
 
-def _language_bytes(model: Sa2va, batch: Batch, config: TrainConfig, low_bytes: int) -> int:
-    """Return the bytes that the layers keep for the backward pass.
+def language_bytes(model: Sa2va, batch: Batch, config: TrainConfig) -> tuple[int, int]:
+    """Return the bytes that the layers keep of `batch` for the backward pass, and what one more layer keeps then.
 
     A token and layer keeps: two norms' inputs in float32; with norms of queries and keys, those too; queries, keys,
-    values (repeated for grouped heads) and result of attention; gate, its activation and up; for each of seven LoRA
-    layers its input after dropout, which bytes of dropout fell, and the r numbers between. Frozen matrices keep
-    nothing. With checkpointing only a layer's input is kept, and one layer's rest at a time.
+    values and result of attention; gate, its activation and up; for each of seven LoRA layers its input after dropout,
+    which bytes of dropout fell, and the r numbers between. Frozen matrices keep nothing. Grouped keys and values are
+    repeated for the queries' heads, except on a GPU without padding. With checkpointing only a layer's input is kept,
+    and in the backward pass one layer's rest at a time.
     """
     text: Any = model.mllm.config.get_text_config()
     h, q, k, f = _widths(model)
+    low_bytes = _BFLOAT16 if model.mllm.dtype == torch.bfloat16 else _FLOAT32
+    on_gpu = model.mllm.device.type != "cpu"
+    keys = k if on_gpu and bool(batch.attention_BL.all()) else q
     norms = 2 * h + (q + k if model.family.name == "qwen3_vl" else 0)
-    inputs = 5 * h + q + f
-    layer = norms * _FLOAT32 + (4 * q + 3 * f + inputs + 7 * config.model.lora_rank) * low_bytes
+    # without dropout several LoRA layers have one input, that of the last in attention its result
+    inputs = 5 * h + q + f if config.model.lora_dropout else 2 * h + f
+    layer = norms * _FLOAT32 + (2 * q + 2 * keys + 3 * f + inputs + 7 * config.model.lora_rank) * low_bytes
     if config.model.lora_dropout:
-        layer += inputs * (1 if model.mllm.device.type == "cuda" else _FLOAT32)
-    layers = text.num_hidden_layers
-    kept = layers * h * low_bytes + layer if config.model.gradient_checkpointing else layers * layer
-    return int(batch.input_ids_BL.numel() * kept)
+        layer += inputs * (1 if on_gpu else low_bytes)
+    tokens, layers = batch.input_ids_BL.numel(), int(text.num_hidden_layers)
+    if config.model.gradient_checkpointing:
+        return tokens * layers * h * low_bytes, tokens * layer
+    return tokens * layers * layer, 0
 
 
 def _language_flops(model: Sa2va, batch: Batch, config: TrainConfig) -> tuple[float, float]:
@@ -226,6 +272,12 @@ def convolutions_bytes(sam2: SAM2VideoPredictor, number_bytes: int) -> int:
     """Return the bytes that the decoder's two convolutions keep of a frame: the encoder's finer maps."""
     side = sam2.image_size // _STRIDE
     return int(sam2.hidden_dim * ((4 * side) ** 2 + (2 * side) ** 2) * number_bytes)
+
+
+def encoder_bytes(sam2: SAM2VideoPredictor, number_bytes: int) -> int:
+    """Return the bytes that the image encoder needs for a frame while it computes, beside its results."""
+    channels = int(sam2.image_encoder.trunk.patch_embed.proj.out_channels)
+    return int(_ENCODER_FRAC * sam2.image_size**2 * channels * number_bytes)
 
 
 class KeptMemory:

@@ -23,9 +23,7 @@ from pipeline.sa2va.config import Sam2Config
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-_FRAMES_TOGETHER = (
-    4  # frames encoded at once: bounds what stages at a quarter of the side take (0.1 GB a frame in bf16)
-)
+FRAMES_TOGETHER = 4  # frames encoded at once: bounds what stages at a quarter of the side take (0.1 GB a frame in bf16)
 _PAIRS_TOGETHER = 16  # decoded at once: enough to fill a GPU, and 0.2 GB of repeated features at most
 
 
@@ -116,7 +114,7 @@ def backbone(sam2: SAM2VideoPredictor, frames_N3SS: Tensor, colour_dtype: torch.
     with torch.no_grad():
         pieces = [
             sam2.image_encoder(((piece / 255 - mean) / std).to(parameter.dtype))["backbone_fpn"]
-            for piece in torch.split(frames_N3SS, _FRAMES_TOGETHER)
+            for piece in torch.split(frames_N3SS, FRAMES_TOGETHER)
         ]
         return [torch.cat(maps) for maps in zip(*pieces, strict=True)]
 

@@ -100,7 +100,7 @@ def do_step(
         sources: data sets of a mixture, in the same order for all workers.
 
     Raises:
-        ValueError: the loss is not a number; the message has the videos that gave it.
+        ValueError: the loss or the gradient is not a number; the message has the videos that gave it.
     """
     sums = torch.zeros(len(PARTS) + 2, device=dist.device, dtype=torch.float64)
     of_sources_S2 = torch.zeros(len(sources), 2, device=dist.device, dtype=torch.float64)  # sum of losses, videos
@@ -125,6 +125,13 @@ def do_step(
                 one_B = torch.ones_like(losses.total_B)
                 of_sources_S2.index_add_(0, row_B, torch.stack([losses.total_B, one_B], dim=1).double())
     norm = nn.utils.clip_grad_norm_(trained, config.optim.clip_norm)
+    if not torch.isfinite(norm):  # the same for all workers, and no weight is changed yet
+        videos = ", ".join(video_id for batch in micro_batches for video_id in batch.video_ids_B)
+        raise ValueError(
+            f"the gradient's length must be a number, got {float(norm):g} in a step with the videos {videos}; nothing "
+            "was changed: look at what they show and at the curve; if the loss rose, begin anew with an optim.lr below "
+            f"{config.optim.lr:g}"
+        )
     adam.step()
     schedule.step()
     adam.zero_grad(set_to_none=True)

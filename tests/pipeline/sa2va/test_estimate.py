@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.sa2va.config import OptimConfig, TrainConfig
-from pipeline.sa2va.estimate import Estimate, KeptMemory, decoder_cost, estimate
+from pipeline.sa2va.estimate import Estimate, KeptMemory, decoder_cost, estimate, language_bytes
 from pipeline.sa2va.example import Batch
 from pipeline.sa2va.grounding import Features, decode_masks
 from pipeline.sa2va.lora import parameters
@@ -21,6 +21,10 @@ from tests.pipeline.sa2va.tiny import FAMILIES
 def estimated(model: Sa2va, batch: Batch, micro_batch: int = 2) -> Estimate:
     optim = OptimConfig(micro_batch=micro_batch)
     return estimate(model, batch, TrainConfig(source="", sav_root="", out="", model=model.config, optim=optim))
+
+
+def language(model: Sa2va, batch: Batch) -> tuple[int, int]:
+    return language_bytes(model, batch, TrainConfig(source="", sav_root="", out="", model=model.config))
 
 
 def kept_bytes(model: Sa2va, batch: Batch) -> int:
@@ -35,8 +39,7 @@ def test_what_the_language_model_keeps(family: str) -> None:
     """Every large piece is in the formula: to a twentieth, but for InternVL's projector, a tenth here."""
     model = tiny_model(config(family)).train()
     batch = tiny_batch(model, (5, 5), frames=4)
-    ratio = estimated(model, batch).memory["activations of the language model"] / kept_bytes(model, batch)
-    assert 0.9 < ratio < 1.05
+    assert 0.9 < language(model, batch)[0] / kept_bytes(model, batch) < 1.05
 
 
 @pytest.mark.parametrize("dropout", [0.05, 0.0])
@@ -45,17 +48,37 @@ def test_what_the_language_model_keeps_in_bfloat16(dropout: float) -> None:
     batch = tiny_batch(model, (5, 5), frames=4)
     with torch.autocast("cpu", torch.bfloat16):
         kept = kept_bytes(model, batch)
-    assert 0.9 < estimated(model, batch).memory["activations of the language model"] / kept < 1.05
+    assert 0.9 < language(model, batch)[0] / kept < 1.05
 
 
 def test_checkpointing_keeps_the_layers_inputs_and_one_layer() -> None:
     plain, saving = tiny_model(), tiny_model(config(gradient_checkpointing=True))
     batch = tiny_batch(plain, (5, 5))
     tokens = batch.input_ids_BL.numel()
-    everything, little = (
-        estimated(model, batch).memory["activations of the language model"] for model in (plain, saving)
-    )
-    assert little == everything / 2 + 2 * 64 * 4 * tokens  # two layers; 64 numbers each
+    everything, nothing = language(plain, batch)
+    inputs, a_layer = language(saving, batch)
+    assert inputs == 2 * 64 * 4 * tokens  # two layers; 64 numbers each
+    assert (a_layer, nothing) == (everything / 2, 0)
+    moments = estimated(saving, batch).moments
+    again = moments["when a layer is computed again"]["activations of the language model"]
+    assert again == inputs + a_layer
+    assert moments["at the end of the forward pass"]["activations of the language model"] == inputs
+    assert "when a layer is computed again" not in estimated(plain, batch).moments
+
+
+def test_the_moment_that_needs_most_depends_on_what_is_trained(shared: Sa2va) -> None:
+    """Logits of every position make it the language model's loss."""
+    batch = tiny_batch(shared)
+    ours = estimated(shared, batch)
+    assert ours.total_bytes == sum(ours.memory.values()) == max(sum(of.values()) for of in ours.moments.values())
+    assert ours.peak == "at the end of the forward pass"
+    logits = ours.moments["when logits get gradients"]["logits and token rows"]
+    shared.official = True
+    official = estimated(shared, batch).moments["when logits get gradients"]["logits and token rows"]
+    shared.official = False
+    vocabulary = shared.mllm.config.get_text_config().vocab_size
+    learned = int((batch.labels_BL[:, 1:] != -100).sum())
+    assert official - logits == 3 * 4 * vocabulary * (batch.labels_BL.numel() - learned)
 
 
 def test_what_the_decoder_keeps(shared: Sa2va) -> None:
@@ -106,9 +129,10 @@ def test_a_micro_batch_is_like_the_videos_seen(shared: Sa2va) -> None:
         "frames": 4,
         "masks": 8,
     }
+    of_two, of_six = (found.moments["at the end of the forward pass"] for found in (two, six))
     for name in ("weights", "gradients", "optimiser states"):
-        assert six.memory[name] == two.memory[name]
-    assert six.memory["activations of SAM 2"] == 3 * two.memory["activations of SAM 2"]
+        assert of_six[name] == of_two[name]
+    assert of_six["activations of SAM 2"] == 3 * of_two["activations of SAM 2"]
     assert six.flops["mask decoder"] == pytest.approx(3 * two.flops["mask decoder"])
 
 
@@ -138,12 +162,13 @@ def test_official_logits_are_of_every_position(shared: Sa2va) -> None:
 def test_the_table_says_what_it_is(shared: Sa2va) -> None:
     found = replace(
         estimated(shared, tiny_batch(shared)),
-        memory={"weights": 3 * 2**30, "gradients": 2**29},
+        moments={"at the end": {"weights": 3 * 2**30, "gradients": 2**29}, "before": {"weights": 2**31}},
         flops={"language model": 4e12, "logits": 1e12},
     )
     lines = str(found).splitlines()
     assert lines[0].startswith("estimated for a micro-batch: 2 videos, ")
-    assert [line.split()[-2:] for line in lines[1:4]] == [["3.00", "GiB"], ["0.50", "GiB"], ["3.50", "GiB"]]
+    assert [line[34:].split() for line in lines[1:3]] == [["3.00", "GiB"], ["0.50", "GiB"]]
+    assert lines[3][34:].strip() == "3.50 GiB, most at the end"
     assert lines[-1].endswith(" 2.500 TFLOP a video")
 
 
