@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.model_shapes import MODELS, lora_of
+from benchmarks.model_shapes import MODELS, with_lora_of
 from benchmarks.train_step import OFFICIAL, OURS, build_model, drawn_batch, measure_steps, now_s, resident_bytes
 from pipeline.sa2va.config import InferConfig, TrainConfig, official_infer
 from pipeline.sa2va.infer.segment import Segmenter
@@ -67,15 +67,15 @@ def main() -> None:
     if not on_gpu:
         torch.set_num_threads(1)
     if args.part:
-        for line in lines_of(args.part, tiny):
-            print(json.dumps(line), flush=True)
+        for measured in lines_of(args.part, tiny):
+            print(json.dumps(measured), flush=True)
         return
     end_s = time.monotonic() + 60 * args.minutes
     print(_where(tiny))
-    for part in args.only or (PARTS[:4] if tiny else PARTS):  # at tiny size all models are the same
+    for part in args.only or PARTS[: 4 if tiny else None]:  # at tiny size all models are the same
         print(f"\n{part}")
         for line in _in_own_process(part, tiny, end_s):
-            print("  " + line, flush=True)
+            print(f"  {line}", flush=True)
     print("memory: " + ("at most allocated on the GPU" if on_gpu else "at most resident, over what importing took"))
 
 
@@ -86,7 +86,7 @@ def lines_of(part: str, tiny: bool) -> Iterator[dict[str, Any]]:
         return
     way, _, name = part.partition("/")
     config = WAYS[way]
-    config = replace(config, model=replace(config.model, gradient_checkpointing=False, **lora_of(name)))
+    config = replace(config, model=replace(with_lora_of(name, config.model), gradient_checkpointing=False))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     before_bytes = resident_bytes()
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """The MLLMs that Sa2VA was released on, as shapes for random weights: the sizes of their config.json on the hub."""
 
+from dataclasses import replace
 from typing import Any
 
 from transformers import InternVLConfig, PretrainedConfig, PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen3VLConfig
@@ -62,7 +63,7 @@ def config_of(name: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig
     if name in _QWEN2_5:
         tokens["tie_word_embeddings"] = name == "Qwen2.5-VL-3B"
         rope |= {"rope_theta": 1_000_000.0, "mrope_section": [16, 24, 24]}
-        vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+        vision: dict[str, Any] = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
         vision |= {"out_hidden_size": _QWEN2_5[name]["hidden_size"]}
         text = _QWEN2_5[name] | {"vocab_size": _QWEN2_5_TOKENS, "rope_parameters": rope}
         return Qwen2_5_VLConfig(text_config=text, vision_config=vision, **tokens)
@@ -78,12 +79,6 @@ def config_of(name: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig
     return Qwen3VLConfig(text_config=text, vision_config=vision, **tokens)
 
 
-def lora_of(name: str) -> dict[str, int]:
-    """Return rank and alpha that the release takes for this model, as fields of `ModelConfig`."""
-    default = ModelConfig(base="")
-    large = name in ("InternVL3-8B", "InternVL3-14B")
-    return (
-        {"lora_rank": 256, "lora_alpha": 512}
-        if large
-        else {"lora_rank": default.lora_rank, "lora_alpha": default.lora_alpha}
-    )
+def with_lora_of(name: str, config: ModelConfig) -> ModelConfig:
+    """Return `config` with the rank and alpha that the release takes for this model."""
+    return replace(config, lora_rank=256, lora_alpha=512) if name in ("InternVL3-8B", "InternVL3-14B") else config
