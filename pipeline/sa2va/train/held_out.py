@@ -51,15 +51,29 @@ def hold_out(videos: Sequence[Video], config: TrainConfig) -> tuple[list[Video],
     """Split `videos` into those that are trained on and those that are held out, both in their order.
 
     Raises:
-        ValueError: no video would be left to train on.
+        ValueError: no video would be left to train on, or none of a data set of a mixture.
     """
+    _check_sources(config, videos, "the videos of the benchmark were left out")
     if not config.eval_frac:
         return list(videos), []
     ids = sorted({video.video_id for video in videos}, key=partial(_drawn, config.seed))
     held = set(ids[: max(1, round(config.eval_frac * len(ids)))])
     if len(held) == len(ids):
         raise ValueError(f"eval_frac must leave videos to train on, got {config.eval_frac} of {len(ids)} videos")
-    return [one for one in videos if one.video_id not in held], [one for one in videos if one.video_id in held]
+    left = [one for one in videos if one.video_id not in held]
+    _check_sources(config, left, f"eval_frac = {config.eval_frac:g} held out {len(held)} of {len(ids)} videos")
+    return left, [one for one in videos if one.video_id in held]
+
+
+def _check_sources(config: TrainConfig, videos: Sequence[Video], why: str) -> None:
+    """Refuse a mixture that lost a data set: its weight would silently go to the others."""
+    there = {video.source for video in videos}
+    lost = [one.label for one in config.mixture if one.label not in there]
+    if lost:
+        raise ValueError(
+            f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after {why}: "
+            "take it out of the mixture, or evaluate on a split (eval_split) in place of a share"
+        )
 
 
 def _drawn(seed: int, video_id: str) -> bytes:

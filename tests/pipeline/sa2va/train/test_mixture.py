@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.sa2va.config import OptimConfig, SourceConfig, TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
+from pipeline.sa2va.train.held_out import hold_out
 from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext, plan
 from pipeline.sa2va.train.training_data import read_data, repeats_of
@@ -52,6 +53,23 @@ def counts(config: TrainConfig, epochs: range) -> Counter[str]:
     made = dataset(config)
     drawn = [index for epoch in epochs for index in made.of_epoch(epoch)]
     return Counter(videos[index % len(videos)].video_id for index in drawn)
+
+
+def test_no_data_set_of_a_mixture_may_be_held_out_whole(mixed: Mixed, tmp_path: Path) -> None:
+    """Of five videos three are held out; with some seeds these are the two of the small set, or all of the large."""
+    config = replace(mixed(tmp_path, {}, {}), eval_frac=0.6)
+    videos, _ = read_data(config)
+    lost = []
+    for seed in range(20):
+        try:
+            left, held = hold_out(videos, replace(config, seed=seed))
+        except ValueError as error:
+            lost.append(str(error))
+        else:
+            assert {video.source for video in left} == {"large", "small"}
+            assert len(left) + len(held) == len(videos)
+    assert any("got none of small after eval_frac = 0.6 held out 3 of 5 videos" in text for text in lost)
+    assert len(lost) < 20
 
 
 def test_videos_come_up_as_often_as_their_source_says(mixed: Mixed, tmp_path: Path) -> None:
