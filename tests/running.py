@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,6 +35,20 @@ def annotate(
         timeout=500,
         check=False,
     )
+
+
+def served_by(url: str) -> list[str]:
+    """Options for the smallest run with models at an endpoint: two workers, and no line-up."""
+    return [*["--recipe", "small", "--lineup", "off", "--engine", "http", "--workers", "2", "--engine-url"], url]
+
+
+def until(true: Callable[[], bool], run: subprocess.Popen[str], wait_s: float = 120.0) -> None:
+    """Wait until `true` while `run` goes on; its output is what a failure shows."""
+    end_s = time.monotonic() + wait_s
+    while not true():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
 
 
 def annotations(out: Path) -> pa.Table:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.clips import draw_clip
 from tests import misbehaving
 from tests.dialects import field, refusing
-from tests.running import annotate, annotations
+from tests.running import annotate, annotations, served_by
 
 VIDEOS, OBJECTS, SHARD = 6, 4, "tiny"
 ROWS = VIDEOS * OBJECTS
@@ -32,18 +32,7 @@ def test_an_engine_that_says_nothing_stops_the_run_and_its_rows_were_not_tried(s
         return await useless(body)(server, request, body)  # type: ignore[arg-type]
 
     with misbehaving.serve(misbehaving.Rule(do=broken)) as server:  # type: ignore[arg-type]
-        options = [
-            "--recipe",
-            "small",
-            "--lineup",
-            "off",
-            "--engine",
-            "http",
-            "--engine-url",
-            server.url,
-            "--workers",
-            "2",
-        ]
+        options = served_by(server.url)
         options += ["--vlm-model", "vlm", "--llm-model", "llm"]
         stopped = annotate(tmp_path, sav, *options, shard=SHARD)
         assert stopped.returncode == 3, stopped.stderr
@@ -70,18 +59,7 @@ def test_a_few_videos_first_at_an_endpoint_with_its_own_ways(sav: Path, tmp_path
         field("max_tokens"), 422, lambda told: {"detail": [{"loc": ["body", "max_tokens"], "msg": told}]}, slow
     )
     with misbehaving.serve(misbehaving.Rule(do=picky), models=(MODEL,)) as server:
-        options = [
-            "--recipe",
-            "small",
-            "--lineup",
-            "off",
-            "--engine",
-            "http",
-            "--engine-url",
-            server.url,
-            "--workers",
-            "2",
-        ]
+        options = served_by(server.url)
         wrong = annotate(tmp_path, sav, *options, "--vlm-model", "vlm", "--llm-model", MODEL, shard=SHARD, **env)
         assert wrong.returncode == 2, wrong.stderr
         assert f"does not serve vlm but {MODEL}" in wrong.stderr

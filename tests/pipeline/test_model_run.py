@@ -3,14 +3,13 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.clips import draw_clip
 from tests import misbehaving
-from tests.running import ROOT, annotate, annotations, command
+from tests.running import ROOT, annotate, annotations, command, served_by, until
 
 VIDEOS, OBJECTS = 18, 4  # so many that two requests, the most that a kill can cost, are less than 2% of all
 SHARD = "tiny"
@@ -26,14 +25,6 @@ def sav(tmp_path: Path) -> Path:
     return tmp_path / "sav"
 
 
-def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
-    end_s = time.monotonic() + WAIT_S
-    while not true():
-        assert run.poll() is None, run.communicate()[1]
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
-
-
 def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
     """Engine gone, driver killed, replies refused: nothing is lost, and no answer is paid for twice."""
     out = tmp_path / "out"
@@ -41,19 +32,8 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
         do=misbehaving.reply(None, refusal="No."), prompt="compose_expression", telling="clip_17/"
     )
     with misbehaving.serve(refused, misbehaving.Rule(do=misbehaving.good(after_s=0.02))) as server:
-        options = [
-            "--recipe",
-            "small",
-            "--lineup",
-            "off",
-            "--engine",
-            "http",
-            "--engine-url",
-            server.url,
-            "--in-flight",
-            "1",
-        ]
-        options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2", "--workers", "2"]
+        options = [*served_by(server.url), "--in-flight", "1"]
+        options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2"]
 
         def start() -> "subprocess.Popen[str]":
             given = command(out, sav, *options, shard=SHARD)

@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from pipeline.sa2va.train.step import DistContext
 from pipeline.sa2va.train.training_data import read_data
 from tests import warm
 from tests.pipeline.sa2va.tiny import make_tiny
-from tests.running import ROOT
+from tests.running import ROOT, until
 
 WAIT_S = 300.0
 SHORT = ["loader_workers=0", "checkpoint_every=2"]
@@ -58,14 +56,6 @@ def workers_of(run: psutil.Process) -> list[psutil.Process]:
     return [child for child in run.children(recursive=True) if "RayTrainWorker" in " ".join(child.cmdline())]
 
 
-def until(true: Callable[[], bool], run: subprocess.Popen[str]) -> None:
-    end_s = time.monotonic() + WAIT_S
-    while not true():
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
-
-
 def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
     demo_run: Path, demo_root: Path, base: Path, tmp_path: Path
 ) -> None:
@@ -76,7 +66,7 @@ def test_a_run_that_is_ended_and_whose_worker_is_killed_has_the_same_curve(
         """The command, when its curve has so many lines."""
         pipe = subprocess.PIPE
         run = subprocess.Popen(asked, cwd=ROOT, start_new_session=True, stdout=pipe, stderr=pipe, text=True)
-        until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= lines, run)
+        until(lambda: (out / "curve.jsonl").exists() and len(curve(out)) >= lines, run, WAIT_S)
         return run
 
     ended = begun(1)
