@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import fsspec
 
+from manifests.io import in_utf8
 from manifests.outputs import brief
 from stages.video.source_file import unreadable
 from stages.video_files import VideoFiles
@@ -30,6 +31,10 @@ def shard_names(given: str) -> list[str]:
     if not names:
         raise ValueError(f"--shard (make: SHARD=…) must name at least one shard, got {given!r}")
     for name in names:
+        if in_utf8(name) != name:
+            raise ValueError(
+                f"--shard (make: SHARD=…) must be a name in UTF-8, got {in_utf8(name)!r}: rename the folder"
+            )
         if "/" in name:
             raise ValueError(
                 f"--shard (make: SHARD=…) must be the name of a folder, got the path {name!r}: give SHARD="

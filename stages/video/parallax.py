@@ -25,6 +25,7 @@ _STIRS_FRAC = 0.003  # of the width: a hand moves more, even at its steadiest
 _SIMPLER = 0.9  # a camera that only drifts is believed until another fits the points so much better
 _STRAYS = 3.0  # times that noise, the path of a point may stray from the fit by chance
 _SURE = 4.0  # times its own error, and a point stands at another depth than most
+_STAND_OUT_FRAC = 0.025  # of all points must surely stand at another depth than most: thin posts have few, and briefly
 _ODD_FRAC = 0.02  # of all that is seen of points must be of such; points that went astray are 0.01 and soon end
 _SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the image
 _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays unseen even in things four times as near
@@ -157,7 +158,7 @@ def parallax(
     depths_N, steps_K7, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
     places_N2 = np.nanmedian(before, axis=1)
     odd_N, sure_N = np.abs(depths_N) > _SURE * errors_N, errors_N < _BLUNT * np.median(errors_N)
-    if not many(odd_N) or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
+    if odd_N.mean() < _STAND_OUT_FRAC or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
         return None
     path_px = _extents_px(steps_K7[:, :2]) + _MID_RING * np.ptp(np.cumsum(steps_K7[:, 2]))
     far, near = np.percentile(depths_N[sure_N], _ENDS_PCT)
