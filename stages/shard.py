@@ -4,11 +4,13 @@ SA-V's archives unpack to `sav_train/<shard>/`. Sa2VA's instructions unpack ever
 gives `<shard>/sav_train/<shard>/`. Some people keep `<shard>/` alone. All three are found.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Sequence
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from manifests.io import in_utf8
 from manifests.outputs import brief
@@ -98,16 +100,18 @@ def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
     """Return the sorted names in a folder; none if it is not a folder.
 
     Raises:
-        ValueError: there is no permission to list it.
+        ValueError: there is no permission to list it, or to open what it holds.
         FatalError: the storage does not answer.
     """
     try:
         if not fs.isdir(folder):
             return []
+        if isinstance(fs, LocalFileSystem) and not os.access(folder, os.X_OK):
+            raise PermissionError("its files may not be opened")
         return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
     except (PermissionError, NotADirectoryError) as error:
         raise ValueError(
-            f"{folder} must be a folder that can be listed, got {brief(error)}: see to its permissions"
+            f"{folder} must be a folder that can be listed and entered, got {brief(error)}: see to its permissions"
         ) from error
     except Exception as error:
         raise unreadable(folder, error) from error

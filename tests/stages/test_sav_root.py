@@ -1,5 +1,6 @@
 """Layouts that people have of SA-V, and what is told where nothing is at its place."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,7 +183,7 @@ def test_copies_and_hidden_files_are_no_videos(tmp_path: Path) -> None:
     assert left_out(LOCAL, str(tmp_path), videos) == sorted(f"sav_train/s/{name}" for name in stray)
 
 
-def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(type(LOCAL)):  # type: ignore[misc]
         error: Exception = PermissionError(13, "denied")
 
@@ -195,5 +196,8 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> N
     closed.error = RuntimeError("endpoint gone")  # as clients of remote stores raise it
     with pytest.raises(FatalError, match="RuntimeError: endpoint gone; see to the disk or network"):
         names_in(closed, str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.X_OK)  # root may enter any folder
+    with pytest.raises(ValueError, match="entered.*its files may not be opened"):
+        names_in(LOCAL, str(tmp_path))
     shutil.rmtree(tmp_path)
     assert names_in(closed, str(tmp_path)) == []
