@@ -41,7 +41,7 @@ class Folder:
     def _resolved(self) -> tuple[Any, str]:
         url = self.url if "://" in self.url else str(Path(self.url).expanduser().resolve())
         if in_utf8(url) != url:
-            raise ValueError(f"a path must be UTF-8, got {in_utf8(url)!r}: rename the folder")
+            raise ValueError(f"a path must be UTF-8, got '{in_utf8(url)}': rename the folder")
         fs, root = fsspec.core.url_to_fs(url)
         return fs, root.rstrip("/")
 

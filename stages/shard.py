@@ -35,7 +35,7 @@ def shard_names(given: str) -> list[str]:
     for name in names:
         if in_utf8(name) != name:
             raise ValueError(
-                f"--shard (make: SHARD=…) must be a name in UTF-8, got {in_utf8(name)!r}: rename the folder"
+                f"--shard (make: SHARD=…) must be a name in UTF-8, got '{in_utf8(name)}': rename the folder"
             )
         if "/" in name:
             raise ValueError(

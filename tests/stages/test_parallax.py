@@ -86,7 +86,8 @@ def test_what_is_parked_before_or_between_the_background_is_never_said_to_move(n
 def test_what_is_seen_for_less_than_a_second_is_not_said_to_stand() -> None:
     """In five frames it moves by less than what counts as a motion."""
     slow = Thing(path=line(250, -40, -20, 0), depth=FAR, motion="left", width_px=40)
-    facts = measured(Deep(camera=Camera(), planes=(), things={"slow": slow, "brief": replace(slow, seen_s=0.8)}))
+    brief = replace(slow, path=line(250, 40, -20, 0), seen_s=0.8)
+    facts = measured(Deep(camera=Camera(), planes=(), things={"slow": slow, "brief": brief}))
     assert (facts["slow"].motion, facts["brief"].motion) == ("left", "unknown")
 
 

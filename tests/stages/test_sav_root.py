@@ -159,7 +159,7 @@ def test_names_of_shards_are_put_right(given: str, names: list[str]) -> None:
     ("given", "told"),
     [
         (" ,/", "at least one shard"),
-        ("sav_\udce9", r"UTF-8, got 'sav_\\\\xe9'"),
+        ("sav_\udce9", r"UTF-8, got 'sav_\\xe9'"),
         ("sav_train/sav_000", "give SHARD=sav_000,"),
         ("/data/sav/sav_7/", "SHARD=sav_7,"),
     ],
