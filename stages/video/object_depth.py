@@ -87,8 +87,9 @@ def standing(
     parked = float((path * path_unit).sum()) / max(float((path_unit**2).sum()), 1e-9)
     if parallax.low_is_near and parked < parallax.far - _BEYOND_FRAC * (parallax.near - parallax.far):
         return None
-    astray = float(((path - parked * path_unit) ** 2).sum())
-    return unit * parked, astray <= _LINE_FRAC**2 * float((path**2).sum())
+    shift = unit * _changing_depth(moves, unit, parallax.far)
+    astray = min(float(((path - _path(each)) ** 2).sum()) for each in (unit * parked, shift))
+    return shift, astray <= _LINE_FRAC**2 * float((path**2).sum())
 
 
 def _depths_by_size(

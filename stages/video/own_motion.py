@@ -31,7 +31,7 @@ _STILL_SHIFT_FRAC = 0.15  # nor is one within this part of the parallax taken ou
 _POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
 _NET_FRAC = 0.4  # a net move below this part of the path's extent, or
 _NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
-_LEAST_FRAMES = 7  # a second: what is seen for less may move and not get far
+_LEAST_MOVES, _BRIEF_S = 3, 2.0  # what is seen for less may move and not get far
 _ALONG = 0.8  # cosine: within 37 degrees
 _LONGEST_GAP = 6  # frames out of sight: over more, small errors of the parallax add up to a motion
 _DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
@@ -105,7 +105,7 @@ def own_motion(
     if may_travel and _follows(moves.sum(axis=0), np.where(blind, 0.0, camera.moves(frames_V, start)).sum(axis=0)):
         ways.append(replace(ways[0], name="none"))
     name = _common([way.name for way in ways]) if camera.known else "unknown"
-    if name == "none" and len(frames_V) < _LEAST_FRAMES:
+    if name == "none" and _too_brief(seconds, ways[0].extent_px, diagonal_px):
         name = "unknown"
     if (
         name != "none"
@@ -135,6 +135,13 @@ def _named(
         name = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
     speed_px_s = float(np.median(lengths / seconds)) if len(lengths) else 0.0
     return OwnMotion(name, True, (float(net[0]), float(net[1])), float(lengths.sum()), speed_px_s, extent_px)
+
+
+def _too_brief(seconds: NDArray[np.float64], extent_px: float, diagonal_px: float) -> bool:
+    """Return whether an object is seen so briefly that going on in the same way might be a motion."""
+    if len(seconds) < _LEAST_MOVES:
+        return True
+    return bool(extent_px * max(1.0, _BRIEF_S / seconds.sum()) > _STILL_DIAGONAL_FRAC * diagonal_px > extent_px)
 
 
 def _follows(net: NDArray[np.float64], background: NDArray[np.float64]) -> bool:
