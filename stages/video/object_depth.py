@@ -84,7 +84,10 @@ def standing(
         None if nothing can stand there.
     """
     path, path_unit = _path(moves), _path(unit)
-    parked = float((path * path_unit).sum()) / max(float((path_unit**2).sum()), 1e-9)
+    energy = float((path_unit**2).sum())
+    if not energy:
+        return None
+    parked = float((path * path_unit).sum()) / energy
     if parallax.low_is_near and parked < parallax.far - _BEYOND_FRAC * (parallax.near - parallax.far):
         return None
     shift = unit * _changing_depth(moves, unit, parallax.far)

@@ -32,6 +32,7 @@ _POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or r
 _NET_FRAC = 0.4  # a net move below this part of the path's extent, or
 _NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
 _LEAST_MOVES, _BRIEF_S = 3, 2.0  # what is seen for less may move and not get far
+_MOST_GAPS = 2
 _ALONG = 0.8  # cosine: within 37 degrees
 _LONGEST_GAP = 6  # frames out of sight: over more, small errors of the parallax add up to a motion
 _DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
@@ -107,11 +108,10 @@ def own_motion(
     name = _common([way.name for way in ways]) if camera.known else "unknown"
     if name == "none" and _too_brief(seconds, ways[0].extent_px, diagonal_px):
         name = "unknown"
-    if (
-        name != "none"
-        and stirs(camera, width_height_px[0])
-        and min(way.extent_px for way in ways) < _SURE_DIAGONAL_FRAC * diagonal_px
-    ):
+    sure_px = _SURE_DIAGONAL_FRAC * diagonal_px
+    if parallax and np.count_nonzero(np.diff(frames_V) > 1) > _MOST_GAPS:
+        sure_px = np.inf  # whatever passes in front moves the centre of what is left of the mask, again and again
+    if name != "none" and stirs(camera, width_height_px[0]) and min(way.extent_px for way in ways) < sure_px:
         name = "unknown"
     speeds = [way.speed_px_s for way in ways]
     least = min(ways, key=lambda way: way.path_px)
