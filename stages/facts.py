@@ -14,7 +14,7 @@ from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
 from stages.video.own_motion import OwnMotion, own_motion
-from stages.video.parallax import parallax, some_stray
+from stages.video.parallax import travelling
 from stages.video.times import FrameTimes
 from stages.video.track import Sight, Track
 from stages.video.trails import Trail
@@ -60,8 +60,7 @@ def measure(
             )
     camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, annotated_s=times.annotated_s)
     edges_OT4 = [sight.edges_T4 for sight in sights]
-    travel = parallax(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
-    may_travel = (travel is None or travel.weak) and some_stray(trails, camera, edges_OT4, width_px)
+    travel, may_travel = travelling(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
     size_px = (width_px, height_px)
     return [
         Facts(

@@ -117,6 +117,27 @@ class Parallax:
         return float(least) - blur, float(greatest) + blur
 
 
+def travelling(
+    trails: Sequence[Trail],
+    camera: CameraPath,
+    edges_OT4: Sequence[NDArray[np.float64]],
+    *,
+    height_px: int,
+    width_px: int,
+) -> tuple[Parallax | None, bool]:
+    """Return `parallax`, and whether the camera may well travel otherwise than it says, or at all if it says nothing.
+
+    Posts that pass fast can hardly be followed: then many points stray, and nothing explains how.
+    """
+    found = parallax(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
+    if found and not found.weak:
+        return found, False
+    left_NK2 = _followed(trails, camera, edges_OT4)[1]
+    life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
+    strays_N = _extents_px(np.nan_to_num(left_NK2)) > _STRAYS * _NOISE_FRAC * width_px
+    return found, bool(life_N[strays_N].sum() > _MAY_TRAVEL_FRAC * life_N.sum())
+
+
 def parallax(
     trails: Sequence[Trail],
     camera: CameraPath,
@@ -185,19 +206,6 @@ def parallax(
         middle=(width_px / 2, height_px / 2),
         width_px=width_px,
     )
-
-
-def some_stray(
-    trails: Sequence[Trail], camera: CameraPath, edges_OT4: Sequence[NDArray[np.float64]], width_px: int
-) -> bool:
-    """Return whether so many points of the background stray from the camera's turning that it may well travel.
-
-    Arguments are those of `parallax`, which may not find it: posts that pass fast can hardly be followed.
-    """
-    left_NK2 = _followed(trails, camera, edges_OT4)[1]
-    life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
-    strays_N = _extents_px(np.nan_to_num(left_NK2)) > _STRAYS * _NOISE_FRAC * width_px
-    return bool(life_N[strays_N].sum() > _MAY_TRAVEL_FRAC * life_N.sum())
 
 
 def _followed(
