@@ -33,7 +33,7 @@ _NET_FRAC = 0.4  # a net move below this part of the path's extent, or
 _NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
 _LEAST_MOVES, _BRIEF_S = 3, 2.0  # what is seen for less may move and not get far
 _MOST_GAPS = 2
-_ALONG = 0.8  # cosine: within 37 degrees
+_ALONG, _MOST_TIMES = 0.8, 5.0  # cosine: within 37 degrees; what is near passes faster than the background
 _LONGEST_GAP = 6  # frames out of sight: over more, small errors of the parallax add up to a motion
 _DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
 _SPEED_RATIO = 1.3  # speeds at all depths within this are one speed
@@ -146,7 +146,8 @@ def _too_brief(seconds: NDArray[np.float64], extent_px: float, diagonal_px: floa
 
 def _follows(net: NDArray[np.float64], background: NDArray[np.float64]) -> bool:
     """Return whether an object goes where the background goes, only faster, as what is near seems to do."""
-    return bool(net @ background > _ALONG * np.linalg.norm(net) * np.linalg.norm(background))
+    far_px, near_px = float(np.linalg.norm(background)), float(np.linalg.norm(net))
+    return bool(near_px < _MOST_TIMES * far_px and net @ background > _ALONG * near_px * far_px)
 
 
 def _extent_px(moves: NDArray[np.float64]) -> float:
