@@ -133,6 +133,8 @@ def travelling(
     if found and not found.weak:
         return found, False
     left_NK2 = _followed(trails, camera, edges_OT4)[1]
+    if not len(left_NK2):
+        return found, False
     life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
     strays_N = _extents_px(np.nan_to_num(left_NK2)) > _STRAYS * _NOISE_FRAC * width_px
     return found, bool(life_N[strays_N].sum() > _MAY_TRAVEL_FRAC * life_N.sum())
