@@ -23,6 +23,11 @@ from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 from manifests.arrow import conform
 
 
+def in_utf8(name: str) -> str:
+    r"""Return the name of a file with bytes that are not UTF-8 written as `\xe9`: nothing can store them as text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder, given by path or URL (`/data/sav`, `s3://bucket/sav`).
@@ -35,6 +40,8 @@ class Folder:
     @cached_property
     def _resolved(self) -> tuple[Any, str]:
         url = self.url if "://" in self.url else str(Path(self.url).expanduser().resolve())
+        if in_utf8(url) != url:
+            raise ValueError(f"a path must be UTF-8, got '{in_utf8(url)}': rename the folder")
         fs, root = fsspec.core.url_to_fs(url)
         return fs, root.rstrip("/")
 

@@ -176,6 +176,9 @@ def _run(
             left_out = build_manifest.rows_left_out(manifest, options.limit) - done
             done, not_taken = done | left_out, len(left_out)
         todo = _without(manifest, done)
+        if not len(manifest):
+            logger.warning("the annotation files of %s have no masklets: there is nothing to do", ", ".join(shards))
+            return None
         if not len(todo):
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None

@@ -6,8 +6,8 @@ two roles. Placeholders for the rules of an expression (`$max_words`) are filled
 the prompt is loaded; all others are values of a row, filled in by `Prompt.render`.
 
 The words around a row's values (a note, a line of a list) stand in `values.txt`, in sections that begin with a line
-`[name]`. Nothing else is sent, so a prompt's id covers its text with the rules, the sections that it uses, and the
-JSON schema of its reply.
+`[name]`; so do those before the JSON schema of the reply, for servers that enforce none. Nothing else is sent, so a
+prompt's id covers its text with the rules, the sections that it uses, and the JSON schema of its reply.
 
 An engine computes the beginning that requests have in common only once (prefix caching). Therefore prompts that show
 the same image first have the same `[system]`, and prompts without images name the row's values last.
@@ -16,7 +16,7 @@ the same image first have the same `[system]`, and prompts without images name t
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -63,7 +63,7 @@ class Prompt(Generic[R]):
         """`name@sha8`: a hash of all words that are sent for any row, and of the reply's JSON schema."""
         schema = json.dumps(self.reply.model_json_schema(), sort_keys=True)
         used = {name for value in Template(self.text).get_identifiers() for name in _SECTIONS_OF.get(value, ())}
-        used |= {_LABEL} if self.labelled else set()
+        used |= {_SCHEMA, _LABEL} if self.labelled else {_SCHEMA}
         words = "".join(f"[{name}]{_sections()[name].template}" for name in sorted(used))
         return f"{self.name}@{hashlib.sha256((self.text + words + schema).encode()).hexdigest()[:8]}"
 
@@ -101,12 +101,17 @@ def load(name: str, *, labelled: bool = False) -> Prompt[Any]:
     return Prompt(name, Template(text).safe_substitute(PROMPT_VALUES), reply, labelled)
 
 
+def schema_note(schema: Mapping[str, Any]) -> str:
+    """Return the text that asks for JSON of a schema, for servers that do not enforce one."""
+    return f"{_filled(_SCHEMA)}\n{json.dumps(schema)}"
+
+
 def values_of(row: Row) -> dict[str, str]:
     """Return every value that a prompt may name and that `row` has by now, by the name of its placeholder."""
     values = {
         "caption_crop": row.caption_crop,
         "caption_masked": row.caption_masked,
-        "conflict": row.conflict,
+        "conflict": row.conflict or (_filled("no_conflict") if row.verdict else None),
         "object_description": row.object_description,
         "scene_description": row.scene_description,
         "video_description": row.video_description,
@@ -123,9 +128,11 @@ def values_of(row: Row) -> dict[str, str]:
 
 
 _LABEL = "label"  # the section of values.txt for what an annotator called the object
+_SCHEMA = "schema"  # that before the JSON schema
 _DIFFER = tuple(f"differ_{fact}" for fact in ("colours", "first", "last", "size", "growth", "motion", "sight"))
 # placeholder -> the sections of values.txt that its value is made of
 _SECTIONS_OF = {
+    "conflict": ("no_conflict",),
     "contradictions": ("wrong",),
     "video_times": ("moment",),
     "lineup_times": ("moment",),

@@ -24,7 +24,7 @@ class CheckConsistency(WriterStage):
         quoted = f"crop: {row.caption_crop!r}; masked: {row.caption_masked!r}"
         update = {"verdict": reply.verdict, "conflict": reply.conflict or None}
         if reply.verdict == "inconsistent" and self.repair:
-            return {**update, "conflict": reply.conflict or "(not named)"}
+            return update
         if reply.verdict == "inconsistent":
             return Reject(Reason.INCONSISTENT, f"{reply.conflict or 'no conflict named'} ({quoted})", update)
         if reply.verdict == "unrecognizable":

@@ -14,7 +14,7 @@ from stages.video.camera_path import camera_path
 from stages.video.colour import ColourSampler
 from stages.video.neighbours import neighbours
 from stages.video.own_motion import OwnMotion, own_motion
-from stages.video.parallax import parallax
+from stages.video.parallax import travelling
 from stages.video.times import FrameTimes
 from stages.video.track import Sight, Track
 from stages.video.trails import Trail
@@ -59,14 +59,15 @@ def measure(
                 f"{len(camera_steps)} camera steps; got {len(sight.areas_T)} entries, {len(sight.visible_V)} visible"
             )
     camera = camera_path(camera_steps, height_px=height_px, width_px=width_px, annotated_s=times.annotated_s)
-    travel = parallax(trails, camera, [sight.edges_T4 for sight in sights], height_px=height_px, width_px=width_px)
+    edges_OT4 = [sight.edges_T4 for sight in sights]
+    travel, may_travel = travelling(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
     size_px = (width_px, height_px)
     return [
         Facts(
             object_id=track.object_id,
             duration_s=times.duration_s,
             **_place_and_size(sight, size_px),
-            **_motion(own_motion(sight, camera, travel, size_px, times.annotated_s)),
+            **_motion(own_motion(sight, camera, travel, may_travel, size_px, times.annotated_s)),
             **_sight(sight, sights, times),
             camera_known=camera.known,
             camera_shift_px=list(camera.shift_px),

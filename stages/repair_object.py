@@ -35,5 +35,6 @@ class RepairObject(WriterStage):
                 "repairs": [*row.repairs, "object"],
             }
         reason = Reason.UNRECOGNIZABLE if reply.verdict == "unrecognizable" else Reason.INCONSISTENT
-        detail = f"not settled by a second look: {reply.conflict or row.conflict} (crop: {row.caption_crop!r}; "
-        return Reject(reason, f"{detail}masked: {row.caption_masked!r})", {"conflict": reply.conflict or row.conflict})
+        conflict = reply.conflict or row.conflict
+        detail = f"not settled by a second look: {conflict or 'no conflict named'} (crop: {row.caption_crop!r}; "
+        return Reject(reason, f"{detail}masked: {row.caption_masked!r})", {"conflict": conflict})

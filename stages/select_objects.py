@@ -3,8 +3,11 @@
 It is the only stage that makes rows; pipeline/build_manifest.py runs it to make the manifest.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
+from manifests.io import in_utf8
 from manifests.row_results import Reject, RowError
 from manifests.schema import ManifestRow, Reason, Status
 from stages.select_policy import CandidateMasklet, SelectConfig, check_candidate, choose, reject
@@ -29,6 +32,11 @@ def select_objects(files: VideoFiles, open_file: Open, config: SelectConfig) -> 
         open_file: opens a file by its name.
         config: thresholds for the choice.
     """
+    shown = replace(files, video_id=in_utf8(files.video_id))
+    if shown != files:
+        row = _row(shown, "manual", _UNREADABLE)
+        reject(row, Reject(Reason.VIDEO_MISSING, f"{shown.video_path}: must have a name in UTF-8: rename its files"))
+        return [row]
     rows: list[ManifestRow] = []
     candidates: list[CandidateMasklet] = []
     try:

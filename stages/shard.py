@@ -4,12 +4,15 @@ SA-V's archives unpack to `sav_train/<shard>/`. Sa2VA's instructions unpack ever
 gives `<shard>/sav_train/<shard>/`. Some people keep `<shard>/` alone. All three are found.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Sequence
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from manifests.io import in_utf8
 from manifests.outputs import brief
 from stages.video.source_file import unreadable
 from stages.video_files import VideoFiles
@@ -30,6 +33,10 @@ def shard_names(given: str) -> list[str]:
     if not names:
         raise ValueError(f"--shard (make: SHARD=…) must name at least one shard, got {given!r}")
     for name in names:
+        if in_utf8(name) != name:
+            raise ValueError(
+                f"--shard (make: SHARD=…) must be a name in UTF-8, got '{in_utf8(name)}': rename the folder"
+            )
         if "/" in name:
             raise ValueError(
                 f"--shard (make: SHARD=…) must be the name of a folder, got the path {name!r}: give SHARD="
@@ -93,16 +100,18 @@ def names_in(fs: fsspec.AbstractFileSystem, folder: str) -> list[str]:
     """Return the sorted names in a folder; none if it is not a folder.
 
     Raises:
-        ValueError: there is no permission to list it.
+        ValueError: there is no permission to list it, or to open what it holds.
         FatalError: the storage does not answer.
     """
     try:
         if not fs.isdir(folder):
             return []
+        if isinstance(fs, LocalFileSystem) and not os.access(folder, os.X_OK):
+            raise PermissionError("its files may not be opened")
         return sorted(path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder, detail=False))
     except (PermissionError, NotADirectoryError) as error:
         raise ValueError(
-            f"{folder} must be a folder that can be listed, got {brief(error)}: see to its permissions"
+            f"{folder} must be a folder that can be listed and entered, got {brief(error)}: see to its permissions"
         ) from error
     except Exception as error:
         raise unreadable(folder, error) from error

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from prompts import schema_note
+
 Format = Literal["json_schema", "json_object", "text"]
 LengthField = Literal["max_tokens", "max_completion_tokens"]
 _FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
 _LENGTH_FIELDS: tuple[LengthField, ...] = ("max_tokens", "max_completion_tokens")
-_SCHEMA_NOTE = "Answer with one JSON object that fits this JSON schema, and with nothing else:\n"
 _RESERVED = ("model", "messages")  # the command's own options set these
 # Fields that change how a reply is sent or billed, but not what it says: they are not part of a reply's key.
 _TRANSPORT = (
@@ -147,7 +148,7 @@ def body(request: Request, dialect: Dialect | None = None, fields: RequestFields
     dialect, fields = dialect or Dialect(), fields or RequestFields()
     user = request.user
     if dialect.format != "json_schema":
-        user = f"{user}\n\n{_SCHEMA_NOTE}{json.dumps(request.schema)}"
+        user = f"{user}\n\n{schema_note(request.schema)}"
     has_system = "system" not in dialect.left_out
     shown: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"}}

@@ -63,8 +63,8 @@ def connect(address: str | None, workers: int | None, more_slots: int = 0) -> in
     # Ray's C++ part prints a false error for every actor pool (ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if address:
-        _join(address)
+    if address and address.strip():
+        _join(address.strip())
         return workers or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     workers = workers or os.cpu_count() or 1
     # Tasks that read and write need a slot each, beside the workers.
@@ -106,6 +106,8 @@ def _check_answers(address: str) -> None:
     if resolved is None:
         raise ValueError('for a Ray of its own leave the address out, "local" is none')
     host, _, port = resolved.rpartition(":")
+    if not port.isdecimal():
+        raise ValueError(f"the port must be a number, got {port!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
         GcsClient(address=resolved)

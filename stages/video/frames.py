@@ -107,7 +107,7 @@ def probe(source: Path | BinaryIO, name: str, reason: Reason = Reason.DECODE_ERR
             if first is None:
                 first = next(iter(packet.decode()), None)
         if not isinstance(first, av.VideoFrame):
-            raise ValueError("no frame decodes")
+            raise ValueError("no frame decodes: get the file again")
         if cut := _cut(source):
             raise ValueError(cut)
         size = Turn.of(first).size(first.height, first.width)
@@ -122,10 +122,11 @@ def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
         name: what errors call it.
 
     Raises:
-        RowError: DECODE_ERROR when the container does not open, decoding breaks off, or frames differ in size.
+        RowError: DECODE_ERROR when the container does not open, decoding breaks off, frames differ in size, or their
+            timestamps go backwards.
         FatalError: a local file is there and cannot be read now.
     """
-    index, size = 0, None
+    index, size, last = 0, None, None
     with _opened(source, name, Reason.DECODE_ERROR) as (container, stream):
         stream.codec_context.thread_type = "AUTO"
         try:
@@ -134,7 +135,10 @@ def walk(source: Path | BinaryIO, name: str) -> Iterator[Frame]:
                 size = size or frame.size
                 if frame.size != size:
                     raise ValueError(f"the next one is {frame.size}, the first {size} (height, width)")
+                if last is not None and raw.pts is not None and raw.pts <= last:
+                    raise ValueError("the timestamp of the next one goes backwards: get the original")
                 yield frame
+                last = raw.pts
                 index += 1
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ValueError(f"decoding broke off after {index} frames: {_plain(error)}") from error
@@ -168,7 +172,7 @@ def _read_sparsely(path: Path, wanted: set[int]) -> dict[int, Image]:
     """Read what can be found by the packets' times; nothing where they do not tell which frame is which."""
     found: dict[int, Image] = {}
     with av.open(path, metadata_errors="replace") as container:
-        stream = container.streams.video[0]
+        stream = _pictures(container)[0]
         decoder = stream.codec_context
         packets = [packet for packet in container.demux(stream) if packet.size]
         shown = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
@@ -177,12 +181,15 @@ def _read_sparsely(path: Path, wanted: set[int]) -> dict[int, Image]:
         index_of = {shown[index]: index for index in wanted}
         last = max(n for n, packet in enumerate(packets) if packet.pts in index_of)
         decoder.thread_type = "AUTO"
+        shown_last = shown[0] - 1
         for packet in [*packets[: last + 1], None]:
             if packet is not None:
                 decoder.skip_frame = "DEFAULT" if packet.pts in index_of else "NONREF"
             for raw in decoder.decode(packet):
-                index = index_of.get(raw.pts) if raw.pts is not None else None
-                if index is not None:
+                if raw.pts is None or raw.pts <= shown_last:
+                    return {}
+                shown_last = raw.pts
+                if (index := index_of.get(raw.pts)) is not None:
                     found[index] = Frame(index, raw, Turn.of(raw)).rgb()
     return found
 
@@ -214,9 +221,7 @@ def _opened(
         if message := foreign(_head(source, name, reason), "a video"):
             raise RowError(reason, f"{name}: {message}")
         with av.open(source, mode="r", metadata_errors="replace") as container:
-            streams = [
-                stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-            ]
+            streams = _pictures(container)
             if not streams:
                 kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise ValueError(f"must have a video stream, got {kinds} only: get the file again")
@@ -227,6 +232,11 @@ def _opened(
         if isinstance(error, OSError):
             _read_through(source, name, reason)
         raise RowError(reason, f"{name}: {_cut(source) or _plain(error)}") from error
+
+
+def _pictures(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """Return the streams of moving pictures; a cover is none."""
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
 def _head(source: Path | BinaryIO, name: str, reason: Reason) -> bytes:

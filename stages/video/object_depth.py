@@ -18,6 +18,7 @@ _ODD_FRAC = 0.4  # of the uneven part of a motion may be left over; else the cam
 _GROWS = 0.1  # in length: less by what the background's depths make of it says nothing
 _SIZE_ERROR = 0.06  # in length: masks are not better
 _LINE_FRAC = 0.3  # of its length, a path may stray from the line of the parallax: depths between planes are guesses
+_NEARER_FRAC = 0.15  # of the depths of the background, a thing that moves may be nearer than all of it
 _BEYOND_FRAC = 0.3  # of the depths of the background, a thing must be beyond it to be too far to stand there
 _EVEN_SLOPE = 0.02  # of what the whole weighs: a depth changes only if that explains much
 
@@ -41,8 +42,8 @@ def possible_shifts(
         parallax: its travelling.
 
     Returns:
-        At the ends of the range from the farthest background to where a parked thing would be; at the nearest
-        background, as far as the fit allows it.
+        At the ends of the range from the farthest background to where a parked thing would be; somewhat nearer than
+        the nearest background, as far as the fit allows it.
     """
     far = parallax.far if parallax.near_is_known else -np.inf
     path, path_unit = _path(moves), _path(unit)
@@ -53,7 +54,8 @@ def possible_shifts(
     low, high = (far, max(far, parked)) if parallax.near_is_known else (min(0.0, parked), max(0.0, parked))
     single_M = np.diff(frames_V) == 1
     fitted, error = _fitted_depth(moves[single_M], unit[single_M], parallax.noise_px)
-    low, high, near = np.clip((low, high, parallax.near), fitted - _SURE * error, fitted + _SURE * error).tolist()
+    nearest = parallax.near + _NEARER_FRAC * (parallax.near - parallax.far)
+    low, high, nearest = np.clip((low, high, nearest), fitted - _SURE * error, fitted + _SURE * error).tolist()
     stands = [(fitted - _SURE * error, fitted + _SURE * error)] if np.isfinite(error) else []
     stands += [
         span for span in (parallax.depths_beside(sight), _depths_by_size(frames_V, sight, camera, parallax)) if span
@@ -62,11 +64,13 @@ def possible_shifts(
         low = high = parked
     depths = [low] if low == high else [low, high]
     shifts = [unit * (_changing_depth(moves, unit, far) if depth == parked else depth) for depth in depths]
-    return shifts, unit * max(near, high)
+    return shifts, unit * max(nearest, high)
 
 
-def may_stand_still(moves: NDArray[np.float64], unit: NDArray[np.float64], parallax: Parallax) -> bool:
-    """Return whether a path keeps so close to the parallax that at some depth it would be nothing else.
+def standing(
+    moves: NDArray[np.float64], unit: NDArray[np.float64], parallax: Parallax
+) -> tuple[NDArray[np.float64], bool] | None:
+    """Return the parallax at the depth at which most of the path would be that; and whether all of it would be.
 
     The depth need not be one of the background: things stand nearer than all of it, and no fit tells where for sure.
     Only beyond the farthest background, where the ground shows which side that is, nothing can stand.
@@ -75,13 +79,20 @@ def may_stand_still(moves: NDArray[np.float64], unit: NDArray[np.float64], paral
         moves: M2, the turning of the camera taken out.
         unit: M2, parallax at depth 1.
         parallax: the travelling of the camera.
+
+    Returns:
+        None if nothing can stand there.
     """
     path, path_unit = _path(moves), _path(unit)
-    parked = float((path * path_unit).sum()) / max(float((path_unit**2).sum()), 1e-9)
+    energy = float((path_unit**2).sum())
+    if not energy:
+        return None
+    parked = float((path * path_unit).sum()) / energy
     if parallax.low_is_near and parked < parallax.far - _BEYOND_FRAC * (parallax.near - parallax.far):
-        return False
-    astray = float(((path - parked * path_unit) ** 2).sum())
-    return astray <= _LINE_FRAC**2 * float((path**2).sum())
+        return None
+    shift = unit * _changing_depth(moves, unit, parallax.far)
+    astray = min(float(((path - _path(each)) ** 2).sum()) for each in (unit * parked, shift))
+    return shift, astray <= _LINE_FRAC**2 * float((path**2).sum())
 
 
 def _depths_by_size(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.video.camera_path import CameraPath
-from stages.video.object_depth import may_stand_still, possible_shifts
+from stages.video.object_depth import possible_shifts, standing
 from stages.video.parallax import Parallax, stirs
 from stages.video.track import Sight
 
@@ -31,6 +31,10 @@ _STILL_SHIFT_FRAC = 0.15  # nor is one within this part of the parallax taken ou
 _POSTURE_SIZE_FRAC = 1.0  # going to and fro within its own size is bending or reaching, not travel
 _NET_FRAC = 0.4  # a net move below this part of the path's extent, or
 _NET_PATH_FRAC = 0.1  # below this part of its length (a bouncing ball), went to and fro
+_LEAST_MOVES, _BRIEF_S = 3, 2.0  # what is seen for less may move and not get far
+_MOST_GAPS = 2
+_ALONG, _MOST_TIMES = 0.8, 5.0  # cosine: within 37 degrees; what is near passes faster than the background
+_LONGEST_GAP = 6  # frames out of sight: over more, small errors of the parallax add up to a motion
 _DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # by 45 degrees
 _SPEED_RATIO = 1.3  # speeds at all depths within this are one speed
 
@@ -60,6 +64,7 @@ def own_motion(
     sight: Sight,
     camera: CameraPath,
     parallax: Parallax | None,
+    may_travel: bool,
     width_height_px: tuple[int, int],
     annotated_s: NDArray[np.float64],
 ) -> OwnMotion:
@@ -68,7 +73,8 @@ def own_motion(
     Args:
         sight: the object through time.
         camera: its path by the background.
-        parallax: what depth adds to it; None if the camera does not travel.
+        parallax: what depth adds to it; None if the camera does not travel, as far as that was found out.
+        may_travel: whether it may do so all the same.
         width_height_px: of the frame.
         annotated_s: (T,) when the annotated frames are shown.
     """
@@ -85,20 +91,27 @@ def own_motion(
     if parallax is None or not len(moves):
         ways = [without(np.zeros_like(moves))]
     else:
-        rest, unit = (np.where(blind, 0.0, shift) for shift in parallax.shifts(frames_V, start))
+        blind |= (np.diff(frames_V) > _LONGEST_GAP)[:, np.newaxis]
+        moves, rest, unit = (np.where(blind, 0.0, shift) for shift in (moves, *parallax.shifts(frames_V, start)))
         moves = moves - rest
         possible, nearest = possible_shifts(moves, unit, frames_V, sight, camera, parallax)
         ways = [without(shift) for shift in possible]
         if all(way.name != "none" for way in ways):  # it surely moves, wherever it is
-            ways += [without((possible[0] + possible[-1]) / 2), without(nearest)]
-        if may_stand_still(moves, unit, parallax):
-            ways.append(replace(ways[0], name="none"))
+            others = without((possible[0] + possible[-1]) / 2), without(nearest)
+            ways += [way for way in others if way.name != "none"]  # `standing` decides on that
+        if stands := standing(moves, unit, parallax):
+            there = without(stands[0])
+            if stands[1] or there.name == "none":
+                ways.append(replace(ways[0], name="none"))
+    if may_travel and _follows(moves.sum(axis=0), np.where(blind, 0.0, camera.moves(frames_V, start)).sum(axis=0)):
+        ways.append(replace(ways[0], name="none"))
     name = _common([way.name for way in ways]) if camera.known else "unknown"
-    if (
-        name != "none"
-        and stirs(camera, width_height_px[0])
-        and min(way.extent_px for way in ways) < _SURE_DIAGONAL_FRAC * diagonal_px
-    ):
+    if name == "none" and _too_brief(seconds, ways[0].extent_px, diagonal_px):
+        name = "unknown"
+    sure_px = _SURE_DIAGONAL_FRAC * diagonal_px
+    if parallax and np.count_nonzero(np.diff(frames_V) > 1) > _MOST_GAPS:
+        sure_px = np.inf  # whatever passes in front moves the centre of what is left of the mask, again and again
+    if name != "none" and stirs(camera, width_height_px[0]) and min(way.extent_px for way in ways) < sure_px:
         name = "unknown"
     speeds = [way.speed_px_s for way in ways]
     least = min(ways, key=lambda way: way.path_px)
@@ -122,6 +135,19 @@ def _named(
         name = _DIRECTIONS[round(np.degrees(np.arctan2(net[1], net[0])) / 45) % 8]
     speed_px_s = float(np.median(lengths / seconds)) if len(lengths) else 0.0
     return OwnMotion(name, True, (float(net[0]), float(net[1])), float(lengths.sum()), speed_px_s, extent_px)
+
+
+def _too_brief(seconds: NDArray[np.float64], extent_px: float, diagonal_px: float) -> bool:
+    """Return whether an object is seen so briefly that going on in the same way might be a motion."""
+    if len(seconds) < _LEAST_MOVES:
+        return True
+    return bool(extent_px * max(1.0, _BRIEF_S / seconds.sum()) > _STILL_DIAGONAL_FRAC * diagonal_px > extent_px)
+
+
+def _follows(net: NDArray[np.float64], background: NDArray[np.float64]) -> bool:
+    """Return whether an object goes where the background goes, only faster, as what is near seems to do."""
+    far_px, near_px = float(np.linalg.norm(background)), float(np.linalg.norm(net))
+    return bool(near_px < _MOST_TIMES * far_px and net @ background > _ALONG * near_px * far_px)
 
 
 def _extent_px(moves: NDArray[np.float64]) -> float:

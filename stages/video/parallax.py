@@ -22,10 +22,12 @@ from stages.video.trails import Trail
 _MIN_POINTS = 20
 _NOISE_FRAC = 0.0015  # of the width, per step: half a pixel of the image of 320 px in which points are followed
 _STIRS_FRAC = 0.003  # of the width: a hand moves more, even at its steadiest
-_SIMPLER = 0.9  # a camera that only drifts is believed until another fits the points so much better
+_SIMPLER = 0.95  # a camera that only drifts is believed until another fits the points so much better
 _STRAYS = 3.0  # times that noise, the path of a point may stray from the fit by chance
 _SURE = 4.0  # times its own error, and a point stands at another depth than most
+_STAND_OUT_FRAC = 0.025  # of all points must surely stand at another depth than most: thin posts have few, and briefly
 _ODD_FRAC = 0.02  # of all that is seen of points must be of such; points that went astray are 0.01 and soon end
+_MAY_TRAVEL_FRAC = 0.05  # of all that is seen of points may stray where the camera only turns: 0.01 to 0.04
 _SPREAD_FRAC = 0.1  # of the width or height: one unmasked thing that passes is not spread over the image
 _MATTERS_DIAGONAL_FRAC = 0.006  # a shift of near against far below this stays unseen even in things four times as near
 _ENDS_PCT = (2, 98)  # farthest and nearest background; beyond are points that went astray
@@ -53,6 +55,7 @@ class Parallax:
         near: depth of the nearest background.
         near_is_known: whether larger depths are surely nearer; else they may as well be farther.
         low_is_near: whether the ground shows it: what is lower in the picture is nearer.
+        weak: whether few points show all this, and briefly: it may be another one.
         noise_px: how far off the shift of a point in one step may be.
         points_NT2: points of the background by frame, nan where not followed.
         depths_N: their depths.
@@ -68,6 +71,7 @@ class Parallax:
     near: float
     near_is_known: bool
     low_is_near: bool
+    weak: bool
     noise_px: float
     points_NT2: NDArray[np.float64]
     depths_N: NDArray[np.float64]
@@ -113,6 +117,29 @@ class Parallax:
         return float(least) - blur, float(greatest) + blur
 
 
+def travelling(
+    trails: Sequence[Trail],
+    camera: CameraPath,
+    edges_OT4: Sequence[NDArray[np.float64]],
+    *,
+    height_px: int,
+    width_px: int,
+) -> tuple[Parallax | None, bool]:
+    """Return `parallax`, and whether the camera may well travel otherwise than it says, or at all if it says nothing.
+
+    Posts that pass fast can hardly be followed: then many points stray, and nothing explains how.
+    """
+    found = parallax(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
+    if found and not found.weak:
+        return found, False
+    left_NK2 = _followed(trails, camera, edges_OT4)[1]
+    if not len(left_NK2):
+        return found, False
+    life_N = (~np.isnan(left_NK2[..., 0])).sum(axis=1)
+    strays_N = _extents_px(np.nan_to_num(left_NK2)) > _STRAYS * _NOISE_FRAC * width_px
+    return found, bool(life_N[strays_N].sum() > _MAY_TRAVEL_FRAC * life_N.sum())
+
+
 def parallax(
     trails: Sequence[Trail],
     camera: CameraPath,
@@ -130,14 +157,10 @@ def parallax(
         height_px: of the frame.
         width_px: of the frame.
     """
-    points_NT2 = laid_out(trails, len(camera.step_K33) + 1, edges_OT4)
-    before, after = points_NT2[:, :-1], points_NT2[:, 1:]
-    moved = np.einsum("kij,nkj->nki", camera.step_K33[:, :2, :2], before) + camera.step_K33[:, :2, 2]
-    left_NK2 = np.where(camera.known_K[:, np.newaxis], after - moved, np.nan)
-    long = (~np.isnan(left_NK2[..., 0])).sum(axis=1) >= MIN_STEPS
-    if long.sum() < _MIN_POINTS:
+    points_NT2, left_NK2, flow_NK2 = _followed(trails, camera, edges_OT4)
+    before = points_NT2[:, :-1]
+    if len(points_NT2) < _MIN_POINTS:
         return None
-    points_NT2, left_NK2, before, flow_NK2 = points_NT2[long], left_NK2[long], before[long], (moved - before)[long]
     place_NK2 = np.nan_to_num((before - (width_px / 2, height_px / 2)) / width_px)
     noise_px = _NOISE_FRAC * width_px
     if not stirs(camera, width_px):
@@ -157,7 +180,7 @@ def parallax(
     depths_N, steps_K7, errors_N, _ = ahead if ahead[-1] < _SIMPLER * drift[-1] else drift
     places_N2 = np.nanmedian(before, axis=1)
     odd_N, sure_N = np.abs(depths_N) > _SURE * errors_N, errors_N < _BLUNT * np.median(errors_N)
-    if not many(odd_N) or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
+    if odd_N.mean() < _STAND_OUT_FRAC or max(places_N2[odd_N].std(axis=0) / (width_px, height_px)) < _SPREAD_FRAC:
         return None
     path_px = _extents_px(steps_K7[:, :2]) + _MID_RING * np.ptp(np.cumsum(steps_K7[:, 2]))
     far, near = np.percentile(depths_N[sure_N], _ENDS_PCT)
@@ -177,6 +200,7 @@ def parallax(
         near=float(max(sign * far, sign * near)),
         near_is_known=near_is_known,
         low_is_near=low_is_near,
+        weak=not many(odd_N),
         noise_px=noise_px,
         points_NT2=points_NT2,
         depths_N=sign * depths_N,
@@ -184,6 +208,18 @@ def parallax(
         middle=(width_px / 2, height_px / 2),
         width_px=width_px,
     )
+
+
+def _followed(
+    trails: Sequence[Trail], camera: CameraPath, edges_OT4: Sequence[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points of the background (N, T, 2), how they stray from the turning and how that moves them (NK2)."""
+    points_NT2 = laid_out(trails, len(camera.step_K33) + 1, edges_OT4)
+    before, after = points_NT2[:, :-1], points_NT2[:, 1:]
+    moved = np.einsum("kij,nkj->nki", camera.step_K33[:, :2, :2], before) + camera.step_K33[:, :2, 2]
+    left_NK2 = np.where(camera.known_K[:, np.newaxis], after - moved, np.nan)
+    long = (~np.isnan(left_NK2[..., 0])).sum(axis=1) >= MIN_STEPS
+    return points_NT2[long], left_NK2[long], (moved - before)[long]
 
 
 def stirs(camera: CameraPath, width_px: int) -> bool:

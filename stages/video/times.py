@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from manifests.schema import MASK_STRIDE
 
+# No camera is so fast. FFmpeg sets a timestamp that would go backwards one unit behind the last one.
+_CLOSEST_S = 0.001
+
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
@@ -40,15 +43,19 @@ class FrameTimes:
             time_base: seconds.
 
         Raises:
-            ValueError: a frame has no timestamp, or two have the same.
+            ValueError: a frame has no timestamp, or two have the same or nearly the same.
         """
         stamped = sorted((stamp, length or 0) for stamp, length in packets if stamp is not None)
         if not packets or len(stamped) < len(packets):
             raise ValueError(f"{len(packets) - len(stamped)} of {len(packets)} frames have no timestamp: remux it")
         stamps = np.array([stamp for stamp, _ in stamped], np.int64)
-        if len(stamps) > 1 and not np.diff(stamps).all():
-            frame = int(np.flatnonzero(np.diff(stamps) == 0)[0])
-            raise ValueError(f"frames {frame} and {frame + 1} have one timestamp: remux it")
+        steps_s = np.diff(stamps) * float(time_base)
+        if len(too_close := np.flatnonzero(steps_s < _CLOSEST_S)):
+            frame = int(too_close[0])
+            raise ValueError(
+                f"frames {frame} and {frame + 1} are {1000 * steps_s[frame]:.2g} ms apart, so timestamps repeat or go "
+                "backwards: get the original, or encode it with times of its own"
+            )
         usual = int(np.median(np.diff(stamps))) if len(stamps) > 1 else 0
         end = int(stamps[-1]) + (stamped[-1][1] or usual)
         return cls((stamps - stamps[0]) * float(time_base), float((end - int(stamps[0])) * time_base))

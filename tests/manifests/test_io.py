@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import tempfile
 import uuid
@@ -181,3 +182,8 @@ def test_remote_media_can_be_searched_in() -> None:
     assert isinstance(media, io.BytesIO)
     media.seek(-2, io.SEEK_END)
     assert media.read() == b"89"
+
+
+def test_a_path_that_no_table_could_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"must be UTF-8, got .*caf\\xe9"):
+        Folder(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).path()

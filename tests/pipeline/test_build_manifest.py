@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -72,6 +73,19 @@ def test_what_is_left_out_is_told_in_one_line(sav_root: Path, caplog: pytest.Log
     caplog.clear()
     build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
     assert not caplog.messages
+
+
+def test_a_video_whose_name_is_no_text_costs_its_own_row(sav_root: Path) -> None:
+    """Names that were given in Latin-1 cannot be written to a table; the other videos are not affected."""
+    shard = sav_root / "sav_train/sav_000"
+    for end in (".mp4", "_manual.json"):
+        os.rename(shard / f"sav_000003{end}", os.fsencode(shard) + b"/caf\xe9" + end.encode())
+    rows = whole(LOCAL, str(sav_root), ["sav_000"]).to_pylist()
+    assert {row["video_id"] for row in rows} == {"sav_000001", "sav_000002", r"caf\xe9"}
+    (named,) = (row for row in rows if row["video_id"] == r"caf\xe9")
+    assert (named["status"], named["reason"]) == ("rejected", "video_missing")
+    assert "UTF-8" in named["detail"]
+    assert "rename" in named["detail"]
 
 
 def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:

@@ -1,16 +1,20 @@
 """--limit: always the same videos, spread over the shard, those of a smaller number among them; and what they take."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from pipeline.annotate import _config, parser
+from pipeline.annotate import _config, main, parser
 from pipeline.build_manifest import chosen_videos, rows_left_out
 from pipeline.engines.models import EngineModel
+from pipeline.run import ray_adapter, ray_connect
 from pipeline.run.progress_bar import RunEstimate, Seen, corrected_estimate, estimate_h, estimate_run
 from pipeline.run.recipes import modern, paper
 from pipeline.run.run_config import RunConfig
+from tests.stages.tiny_sav import FILES, annotation, write_json, write_mp4
 
 VIDEOS = [f"sav_{number:06}" for number in range(900)]
 
@@ -39,6 +43,20 @@ def test_videos_without_anything_to_describe_do_not_count() -> None:
     taken = {video for object_id, video, _ in rows if object_id not in out}
     assert len(taken) == 3
     assert taken <= {f"v{video}" for video in range(6, 10)}
+
+
+def test_a_shard_without_masklets_is_done_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nothing for Ray to do, so none is started here."""
+    write_json(tmp_path, "manual", annotation([]))
+    write_mp4(tmp_path)
+    monkeypatch.setattr(ray_connect, "connect", lambda *_: 1)
+    monkeypatch.setattr(ray_adapter, "map_parallel", map)
+    out = tmp_path / "out"
+    assert main(["--shard", FILES.shard, "--sav-root", str(tmp_path), "--out", str(out)]) == 0
+    assert f"the annotation files of {FILES.shard} have no masklets: there is nothing to do" in caplog.messages
+    assert json.loads((out / "Ref-SAV.json").read_text()) == {}
 
 
 def test_what_a_run_takes() -> None:

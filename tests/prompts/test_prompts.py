@@ -152,6 +152,8 @@ WORDS_SENT_BY = {
     "no_difference": {"repair_lineup"},
     "wrong": {"repair_expression"},
     "moment": {"describe_video", "lineup"},
+    "no_conflict": {"repair_object"},
+    "schema": set(prompts.NAMES),
     "label": set[str](),  # for objects without a label; see the test below
 }
 

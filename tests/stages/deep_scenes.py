@@ -58,6 +58,7 @@ class Thing:
     colour: str = "red"
     width_px: float = 60  # on the screen, from the origin
     masked: bool = True
+    seen_s: float = DURATION_S  # from the start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,8 @@ def measured(deep: Deep) -> dict[str, Facts]:
     times = round(DURATION_S / STEP_S)
     for k in range(times):
         frame_HW3, all_masks = render(scene, k * STEP_S)
-        masks.append([all_masks[name] for name in names])
+        seen = {name: all_masks[name] & (k * STEP_S < deep.things[name].seen_s) for name in names}
+        masks.append([seen[name] for name in names])
         grey_HW = cv2.resize(cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY), (320, 180), interpolation=cv2.INTER_AREA)
         union_HW = np.any(masks[-1], axis=0).astype(np.uint8)
         camera.add(np.asarray(grey_HW, np.uint8), partial(_reduced, union_HW, (320, 180)))

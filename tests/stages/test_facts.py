@@ -292,7 +292,7 @@ def test_last_span_ends_with_the_video() -> None:
 
 def test_seen_in_one_frame_only() -> None:
     facts = measured_boxes(box_track("a", [(0, 0, 0, 0), (10, 200, 40, 40), (0, 0, 0, 0)]))["a"]
-    assert (facts.motion, facts.own_speed_px_s, facts.size_ratio) == ("none", 0.0, 1.0)
+    assert (facts.motion, facts.own_speed_px_s, facts.size_ratio) == ("unknown", 0.0, 1.0), "one frame shows no motion"
     assert facts.place_best == "bottom left"
 
 

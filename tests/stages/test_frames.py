@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from numpy.typing import NDArray
 from skimage import data
 
@@ -15,8 +16,9 @@ from manifests.row_results import RowError
 from manifests.schema import Reason
 from pipeline.demo.scene import DrawnScene, Sprite
 from pipeline.demo.write_clip import ENCODING, write_clip
-from stages.video.frames import walk
+from stages.video.frames import probe, read_frames, walk
 from stages.video.images import fit, shrink, shrink_mask
+from tests.stages.tiny_sav import write_mp4
 
 FRAMES, WIDTH_PX, HEIGHT_PX = 10, 192, 96
 NEARLY_LOSSLESS = ENCODING | {"crf": "4"}
@@ -175,6 +177,45 @@ def test_what_does_not_decode_names_its_file(clips: Path, tmp_path: Path, kind: 
         error = failure(source, "sav_train/sav_000/broken.mp4")
         assert error.reason is Reason.DECODE_ERROR
         assert error.detail.startswith("sav_train/sav_000/broken.mp4: ")
+
+
+def test_frames_whose_timestamps_go_backwards_are_not_given_out(tmp_path: Path) -> None:
+    """The times of B-frames are lost: every frame is stamped as if it were shown when it is decoded."""
+    path = write_mp4(tmp_path)
+    raw = bytearray(path.read_bytes())
+    table = raw.index(b"ctts") + 4
+    for entry in range(int.from_bytes(raw[table + 4 : table + 8], "big")):
+        offset = table + 8 + 8 * entry + 4
+        raw[offset : offset + 4] = bytes(4)
+    path.write_bytes(raw)
+    assert "goes backwards" in failure(path).detail
+    with pytest.raises(ValueError, match="goes backwards"):
+        read_frames(path, {1, 9})
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "cover.mp4"
+    rng = np.random.default_rng(0)
+    with av.open(path, "w") as container:
+        cover = container.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = 64, 64, "yuvj420p", Disposition.attached_pic
+        sound = container.add_stream("aac", rate=48_000)
+        video = container.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 96, 48, "yuv420p"
+        picture = rng.integers(0, 255, (64, 64, 3), np.uint8)
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        silence.rate, silence.pts = 48_000, 0
+        container.mux(sound.encode(silence))
+        for _ in range(6):
+            picture = rng.integers(0, 255, (48, 96, 3), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in (cover, sound, video):
+            container.mux(stream.encode())
+    assert probe(path, "cover.mp4").size == (48, 96)
+    walked = [frame.rgb() for frame in walk(path, "cover.mp4")]
+    assert len(walked) == 6
+    assert np.array_equal(read_frames(path, {4})[4], walked[4])
 
 
 def test_sound_without_pictures_does_not_decode(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Own motion in scenes of several depths: what is claimed is true, and what cannot be known is not claimed."""
 
 from collections import Counter
+from dataclasses import replace
+from math import sin
 
 import numpy as np
 import pytest
@@ -9,7 +11,20 @@ from manifests.schema import Facts
 from pipeline.writers import english
 from stages.check_facts import find_contradictions
 from stages.video.depth_fit import across, fit, starts
-from tests.stages.deep_scenes import CAMERAS, POSTS, STREET, Camera, Deep, Plane, Thing, measured, still, things
+from tests.stages.deep_scenes import (
+    CAMERAS,
+    FAR,
+    POSTS,
+    STREET,
+    Camera,
+    Deep,
+    Plane,
+    Thing,
+    line,
+    measured,
+    still,
+    things,
+)
 
 SCENES = [*(("street", name) for name in CAMERAS), *(("posts", name) for name in list(CAMERAS)[::3])]
 PLANES = {"street": STREET, "posts": POSTS}
@@ -50,7 +65,9 @@ def test_at_most_a_fifth_is_unknown_and_nothing_if_the_camera_does_not_travel(se
 # Nearer than all of the background, or between its planes, before a camera that speeds up, stops, or turns against its
 # own travelling: which way the near passes, and how far, is then easily taken wrong.
 WALL = (Plane(depth=4.0, box=(-1400, -400, 1500, 900), texture="brick.png", colour="orange"),)
+FENCE = tuple(Plane(depth=3.5, box=(-700 + 90 * k, -40, 18, 160), colour="orange") for k in range(18))
 ODD = {
+    "passes thin posts fast": (FENCE, Camera(at=lambda t: (-60 * t + 2 * sin(9 * t), 1.5 * sin(7 * t), 0))),
     "goes round a wall": (WALL, Camera(at=lambda t: (28 * (t - 3), 0, 0), look=lambda t: (-45 * (t - 3), 0))),
     "speeds up along posts": (POSTS, Camera(at=lambda t: (5 * t * t, 0, 0))),
     "stops in the street": (STREET, Camera(at=lambda t: (30 * min(t, 2.5), 0, 0))),
@@ -64,6 +81,14 @@ def test_what_is_parked_before_or_between_the_background_is_never_said_to_move(n
     parked = {f"at {depth} {x}": Thing(path=still(x, y), depth=depth, motion="none") for depth, x, y in places}
     facts = measured(Deep(camera=camera, planes=planes, things=parked))
     assert {where: fact.motion for where, fact in facts.items() if fact.motion not in ("none", "unknown")} == {}
+
+
+def test_what_is_seen_for_less_than_a_second_is_not_said_to_stand() -> None:
+    """In five frames it moves by less than what counts as a motion."""
+    slow = Thing(path=line(250, -40, -20, 0), depth=FAR, motion="left", width_px=40)
+    brief = replace(slow, path=line(250, 40, -20, 0), seen_s=0.8)
+    facts = measured(Deep(camera=Camera(), planes=(), things={"slow": slow, "brief": brief}))
+    assert (facts["slow"].motion, facts["brief"].motion) == ("left", "unknown")
 
 
 def test_motion_and_its_flags_agree(seen: Seen) -> None:

@@ -1,5 +1,6 @@
 """Layouts that people have of SA-V, and what is told where nothing is at its place."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,7 +157,12 @@ def test_names_of_shards_are_put_right(given: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [(" ,/", "at least one shard"), ("sav_train/sav_000", "give SHARD=sav_000,"), ("/data/sav/sav_7/", "SHARD=sav_7,")],
+    [
+        (" ,/", "at least one shard"),
+        ("sav_\udce9", r"UTF-8, got 'sav_\\xe9'"),
+        ("sav_train/sav_000", "give SHARD=sav_000,"),
+        ("/data/sav/sav_7/", "SHARD=sav_7,"),
+    ],
 )
 def test_a_path_is_no_shard(given: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
@@ -177,7 +183,7 @@ def test_copies_and_hidden_files_are_no_videos(tmp_path: Path) -> None:
     assert left_out(LOCAL, str(tmp_path), videos) == sorted(f"sav_train/s/{name}" for name in stray)
 
 
-def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(type(LOCAL)):  # type: ignore[misc]
         error: Exception = PermissionError(13, "denied")
 
@@ -190,5 +196,8 @@ def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> N
     closed.error = RuntimeError("endpoint gone")  # as clients of remote stores raise it
     with pytest.raises(FatalError, match="RuntimeError: endpoint gone; see to the disk or network"):
         names_in(closed, str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.X_OK)  # root may enter any folder
+    with pytest.raises(ValueError, match="entered.*its files may not be opened"):
+        names_in(LOCAL, str(tmp_path))
     shutil.rmtree(tmp_path)
     assert names_in(closed, str(tmp_path)) == []

@@ -170,7 +170,8 @@ def test_an_inconsistent_row_goes_on_to_its_repair() -> None:
         "x",
         ["object"],
     )
-    assert row.conflict, "what was wrong is kept"
+    text = prompts.load("repair_object").render(**prompts.values_of(row)).user
+    assert text.endswith(prompts._filled("no_conflict")), "words for what the model left open are prompt text"
     assert writer.seen[1] == ("repair_object", row.object_id, [b"crop", b"masked"])
 
 

@@ -44,12 +44,14 @@ def test_the_last_frame_lasts_as_long_as_its_packet_says_or_as_is_usual() -> Non
     [
         ([], "0 of 0 frames have no timestamp"),
         ([(0, 40), (None, 40)], "1 of 2 frames have no timestamp"),
-        ([(0, 40), (80, 40), (40, 40), (80, 40)], "frames 2 and 3 have one timestamp"),
+        ([(0, 40), (80, 40), (40, 40), (80, 40)], "frames 2 and 3 are 0 ms apart"),
+        ([(0, 40), (40, 40), (41, 40), (42, 40), (43, 40), (80, 40)], "frames 1 and 2 are 0.1 ms apart"),
     ],
 )
 def test_what_tells_no_times_is_refused(packets: list[tuple[int | None, int | None]], told: str) -> None:
+    """FFmpeg puts frames whose timestamps go backwards one unit behind one another."""
     with pytest.raises(ValueError, match=told):
-        FrameTimes.of_packets(packets, BASE)
+        FrameTimes.of_packets(packets, BASE / 10)
 
 
 @pytest.mark.parametrize(("fps", "stride"), [(24, 4), (30, 5), (60, 10), (6, 1), (12, 2)])

@@ -23,6 +23,8 @@ LONG = "x" * 77
         ("localhost", "Invalid address format"),
         ("local", "leave the address out"),
         ("127.0.0.1:1", "Connection refused"),
+        (" 127.0.0.1:1\n", "Connection refused"),
+        ("127.0.0.1:ray", "the port must be a number, got 'ray'"),
         ("no-such-host.invalid:6379", "no-such-host.invalid:6379"),
     ],
 )
