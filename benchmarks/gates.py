@@ -21,7 +21,7 @@ from benchmarks.drawn_truth import COLOURS, DrawnObject, DrawnVideo, draw
 from manifests.expression import OBJECT_OPENING, VIDEO_OPENING
 from manifests.schema import Claim
 from manifests.text_tables import text_table
-from stages.check_facts import find_contradictions
+from stages.claims.contradictions import find_contradictions
 from stages.claims.distinguish import TRAITS
 from stages.claims.listener import objects_that_fit, read_claims
 from stages.claims.measurable import OPPOSITE, VALUES, claim
