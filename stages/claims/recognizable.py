@@ -1,6 +1,6 @@
 """Tells whether measurements show one separate thing: its colours stay, and differ from those around it.
 
-A thing in glare or in the dark has no certain colours, but a viewer sees it all the same, so a text must tell its object
+A thing in glare or in the dark has no certain colours, but a viewer sees it all the same: a text must tell its object
 from it too. Patches of background, and masks that change from one thing to another, are no things that a text can mean.
 """
 
