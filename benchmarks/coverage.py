@@ -244,7 +244,7 @@ def _line(each: Coverage) -> tuple[str, ...]:
 
 
 def smallest(found: Sequence[Coverage]) -> int | None:
-    """Return the number of videos from which on the corrected interval covers within GOAL_FRAC; None if it never does."""
+    """Return the number of videos from which on the corrected interval covers within GOAL_FRAC; None if none does."""
     held = None
     for each in reversed(found):
         if not GOAL_FRAC[0] <= each.good[0] <= GOAL_FRAC[1]:

@@ -3,8 +3,8 @@
 Over drawn clips (`drawn_truth.py`) a simulated writer describes objects by the drawing's truth and errs in known ways.
 It has three parts, each printed as tables:
 
-1. Every text goes through the check of facts and then to the exact listener, which keeps it if its claims leave just its
-   object. The minimal texts and the negatives of every object are compared with the truth.
+1. Every text goes through the check of facts and then to the exact listener, which keeps it if its claims leave just
+   its object. The minimal texts and the negatives of every object are compared with the truth.
 2. The same texts go through the real line-up, with a judge whose errors are known (`judged_gates.py`).
 3. Whole runs are simulated, to see how often the corrected share lies in its interval (`coverage.py`).
 
