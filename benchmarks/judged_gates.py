@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from benchmarks.drawn_truth import FPS, HEIGHT_PX, WIDTH_PX, DrawnVideo, draw
-from benchmarks.simulated_judge import Manner, SimulatedJudge, Truth
+from benchmarks.simulated_judge import CONFUSION, NOBODY, ONE, RIGHT, Manner, SimulatedJudge, Truth
 from benchmarks.simulated_writer import INVENTED, NO_ERROR, Case, cases
 from manifests.lineup import SINGLED_OUT
 from manifests.schema import Reason, Row, Status
@@ -32,7 +32,9 @@ ERROR_FRAC = 0.3  # of the texts of a run; which error is left to chance
 OVERLOOKS_FRAC, OVERLOOKS_INVENTED_FRAC = 0.15, 0.5  # how often the judge does not notice the one claim that is wrong
 FAIR = Manner()
 ALWAYS_ONE = Manner("always says 1", number_frac=1.0)
-LIKES_LEFT = Manner("likes what is left", place_frac=1.0)
+LIKES_LEFT = Manner(
+    "likes what is left", CONFUSION | {"several": {RIGHT: 0.2, ONE: 0.75, NOBODY: 0.05}}, place_frac=1.0
+)
 MANNERS = (FAIR, ALWAYS_ONE, LIKES_LEFT)
 BY_FACTS, CONFUSED, NOT_FOUND, KEPT = "facts", "line-up: fits another", "line-up: not found", "kept"
 

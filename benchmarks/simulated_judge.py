@@ -13,7 +13,7 @@ from prompts import Prompt
 from stages.writer import Model
 
 RIGHT, ONE, OTHER, MORE, NOBODY = "exactly those", "one of those", "another", "one too many", "none"
-CONFUSION: Mapping[str, Mapping[str, float]] = {  # what the text fits of what is shown -> answer -> how often
+CONFUSION: dict[str, Mapping[str, float]] = {  # what the text fits of what is shown -> answer -> how often
     "none": {RIGHT: 0.80, OTHER: 0.20},
     "one": {RIGHT: 0.84, OTHER: 0.06, MORE: 0.06, NOBODY: 0.04},
     "several": {RIGHT: 0.62, ONE: 0.32, OTHER: 0.03, NOBODY: 0.03},
