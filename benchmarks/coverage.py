@@ -25,11 +25,10 @@ from pipeline.verification.corrected import Rate, quality
 from pipeline.verification.counts import JudgedCounts
 from stages.lineup_trials import LineupConfig, drawn, hold_trials, tally
 
-SIZES = (25, 50, 100, 200, 400)  # videos
+SIZES = (10, 15, 25, 50, 100, 200, 400)  # videos
 GOAL_FRAC = (0.93, 0.97)  # of the runs, at the last of SIZES
-RAW_FRAC = (
-    0.5  # no more of the intervals of the uncorrected share hold the truth, or the correction would be for nothing
-)
+GIVEN_FRAC = 0.99  # of the runs of a size must have an interval: the others are said to be too few
+RAW_FRAC = 0.5  # of the intervals of the uncorrected share may hold the truth, or the correction would be for nothing
 _DRAWS = 2000
 _CATCH_FRAC = 0.8  # of the objects that are drawn for catch trials, how many have a text of a kind
 _CONCENTRATION = 8.0  # of the share of good texts over videos: beta-distributed, with a standard deviation of 0.13
@@ -201,16 +200,8 @@ def _held(rates: Sequence[Rate], true: float) -> tuple[float, float]:
 
 
 HEAD = (
-    "videos",
-    "texts",
-    "catch texts",
-    "good",
-    "raw covers",
-    "corrected covers",
-    "width",
-    "kept: good",
-    "covers",
-    "width",
+    *("videos", "texts", "catch texts", "given", "good", "raw covers", "corrected covers", "width"),
+    *("kept: good", "corrected covers", "width"),
 )
 
 
@@ -239,7 +230,7 @@ def show(runs: int, pool: Executor) -> dict[str, bool]:
 
 def _line(each: Coverage) -> tuple[str, ...]:
     counts = (f"{each.videos:,}", f"{each.texts:,.0f}", f"{each.catch_texts:,.0f}")
-    shares = (each.true_good[0], each.raw, *each.good, each.true_good[1], *each.of_passed)
+    shares = (each.given, each.true_good[0], each.raw, *each.good, each.true_good[1], *each.of_passed)
     return *counts, *(f"{share:.1%}" for share in shares)
 
 
@@ -247,7 +238,7 @@ def smallest(found: Sequence[Coverage]) -> int | None:
     """Return the number of videos from which on the corrected interval covers within GOAL_FRAC; None if none does."""
     held = None
     for each in reversed(found):
-        if not GOAL_FRAC[0] <= each.good[0] <= GOAL_FRAC[1]:
+        if each.given < GIVEN_FRAC or not GOAL_FRAC[0] <= each.good[0] <= GOAL_FRAC[1]:
             break
         held = each.videos
     return held
