@@ -155,8 +155,11 @@ def judge_clips(clips: int, pool: Executor) -> Clip:
     """Judge clips, and join what became of them; catch trials are as many as a run of this size takes."""
     share = LineupConfig().catch_share(3 * clips)
     found = [*pool.map(partial(judge_clip, catch_frac=share), range(clips), chunksize=4)]
+    ended: Counter[tuple[str, str]] = Counter()
+    for clip in found:
+        ended.update(clip.ended)
     return Clip(
-        ended=sum((clip.ended for clip in found), Counter()),
+        ended=ended,
         rows={manner.name: [row for clip in found for row in clip.rows[manner.name]] for manner in MANNERS},
         good=[good for clip in found for good in clip.good],
     )
