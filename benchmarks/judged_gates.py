@@ -147,8 +147,9 @@ def gate(row: Row) -> str:
     if row.status is Status.PENDING:
         return KEPT
     assert row.status is Status.REJECTED, (row.object_id, row.detail)
+    assert row.reason is not None
     gates = {Reason.CONTRADICTED: BY_FACTS, Reason.AMBIGUOUS: CONFUSED, Reason.NOT_FOUND: NOT_FOUND}
-    return gates[Reason(row.reason)]
+    return gates[row.reason]
 
 
 def judge_clips(clips: int, pool: Executor) -> Clip:
