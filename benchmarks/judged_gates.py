@@ -191,7 +191,7 @@ def goals(judged: Clip) -> dict[str, bool]:
     return {
         "the card exposes a judge that always says 1": any("the number 1 " in line for line in biased[ALWAYS_ONE.name]),
         "the card exposes a judge that likes what is left": any(
-            "place left" in line for line in biased[LIKES_LEFT.name]
+            "the place " in line for line in biased[LIKES_LEFT.name]
         ),
         "the card says nothing of the kind of a fair judge": not biased[FAIR.name],
     }
