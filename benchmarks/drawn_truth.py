@@ -7,7 +7,7 @@ out with its margins must be so here too.
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -15,12 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.lineup import LineupFrame, LineupMask
 from manifests.schema import MASK_STRIDE, Claim, Facts
 from pipeline.demo import cutouts
 from pipeline.demo.scene import DrawnScene, Sprite, render
 from stages.facts import measure
 from stages.video.camera import CameraTracker
 from stages.video.colour import ColourSampler
+from stages.video.images import encode_jpeg
+from stages.video.rle import from_mask
 from stages.video.times import FrameTimes
 from stages.video.track import Track
 from stages.video.views import uniform_indices
@@ -29,7 +32,7 @@ WIDTH_PX, HEIGHT_PX, FPS = 640, 360, 24
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown")
 _GROUNDS = (("grass.png", (92, 124, 58)), ("gravel.png", (142, 132, 118)), ("brick.png", (84, 88, 98)))
 _SMALL = (320, 180)  # width, height of the frames in which the camera is followed
-_VIEWS = 8
+_VIEWS, _LINEUP_FRAMES = 8, 3
 _MOVES_DIAGONAL_FRAC = 0.03  # a path within this extent is none
 _CHANGES_RATIO = 1.1  # of areas
 _SIGNS = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1), "up": (1, -1), "down": (1, 1)}
@@ -80,10 +83,11 @@ class DrawnObject:
 
 @dataclass(frozen=True)
 class DrawnVideo:
-    """A clip: what was drawn of its objects, and what was measured, by object_id."""
+    """A clip: what was drawn of its objects, and what was measured, by object_id; and frames for its line-ups."""
 
     objects: dict[str, DrawnObject]
     facts: dict[str, Facts]
+    frames: tuple[LineupFrame, ...]
 
 
 def draw(seed: int, *, alike: bool) -> DrawnVideo:
@@ -189,7 +193,19 @@ def _measured(scene: DrawnScene, duration_s: float) -> DrawnVideo:
         for sprite in scene.sprites
         if sprite.name in tracks
     }
-    return DrawnVideo(objects, {facts.object_id: facts for facts in measured})
+    shown = [(times_s[k], frames[k], masks[k]) for k in uniform_indices(count, _LINEUP_FRAMES)]
+    lineup = tuple(_lineup_frame(t_s, frame_HW3, of_frame) for t_s, frame_HW3, of_frame in shown)
+    return DrawnVideo(objects, {facts.object_id: facts for facts in measured}, lineup)
+
+
+def _lineup_frame(time_s: float, rgb_HW3: NDArray[np.uint8], masks: Mapping[str, NDArray[np.bool_]]) -> LineupFrame:
+    seen = {name: from_mask(mask_HW.astype(np.uint8))["counts"] for name, mask_HW in masks.items() if mask_HW.any()}
+    return LineupFrame(
+        time_s=time_s,
+        size=[HEIGHT_PX, WIDTH_PX],
+        jpeg=encode_jpeg(np.ascontiguousarray(rgb_HW3[..., ::-1]), 90),
+        seen=[LineupMask(object_id=name, counts=counts) for name, counts in seen.items()],
+    )
 
 
 def _union(masks: dict[str, NDArray[np.bool_]]) -> NDArray[np.uint8]:

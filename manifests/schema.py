@@ -160,7 +160,7 @@ class Facts(_Model):
 
 
 class Contradiction(_Model):
-    """A claim of the text that the facts rule out (stages/check_facts.py)."""
+    """A claim of the text that the facts rule out (stages/claims/contradictions.py)."""
 
     kind: str = Field(description="side, direction, size, visibility or colour")
     claim: str = Field(description="the words of the text")

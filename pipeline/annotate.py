@@ -214,7 +214,7 @@ def _catch_frac(config: RunConfig, manifest: pa.Table, limit: int | None) -> flo
         return 0.0
     left_out = build_manifest.rows_left_out(manifest, limit) if limit else set()
     described: int = _without(manifest, left_out)["status"].to_pylist().count(Status.PENDING)
-    return max(config.lineup.catch_frac, min(1.0, config.lineup.catch_least / max(1, described)))
+    return config.lineup.catch_share(described)
 
 
 def _without(manifest: pa.Table, object_ids: Collection[str]) -> pa.Table:

@@ -1,42 +1,15 @@
 """Stage check_facts compares the text of an expression with what was measured of its object.
 
-Claims are found by word lists and patterns, without a model: words that the patterns do not understand are no claim.
-A false contradiction costs a good object, a missed one only leaves the text to later checks, so every reading of a
-claim that a person may mean is tried before it counts as contradicted.
+What counts as a contradiction is decided by `claims/contradictions.py`.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 from manifests.row_results import Reject, Update
-from manifests.schema import Contradiction, Facts, Reason, Row
+from manifests.schema import Facts, Reason, Row
 from stages.base import Result, Stage
-from stages.claims.clauses import clauses, tidy
-from stages.claims.colour_claims import colour_contradictions
-from stages.claims.direction import direction_contradictions
-from stages.claims.side import side_contradictions
-from stages.claims.size import size_contradictions
-from stages.claims.visibility import visibility_contradictions
-
-_CHECKS = (side_contradictions, direction_contradictions, size_contradictions, visibility_contradictions)
-
-
-def find_contradictions(text: str, facts: Facts) -> list[Contradiction]:
-    """Return the claims of `text` about its object that `facts` rule out, in the order of the text.
-
-    It checks the object's own side, direction, size change, visibility and colour, and never those of its neighbours
-    and parts. Left and right are those of the viewer.
-
-    Args:
-        text: an expression, beginning with 'The object is'; in any other text few claims are found, or none.
-        facts: measured of the same object.
-    """
-    words = tidy(text)
-    about_object = list(clauses(words))
-    result = [*colour_contradictions(words, facts)]
-    for check in _CHECKS:
-        result += check(about_object, facts)
-    return sorted(result, key=lambda contradiction: words.find(contradiction.claim))
+from stages.claims.contradictions import find_contradictions
 
 
 def check_expression(text: str, facts: Facts, on_contradiction: Literal["report", "reject"]) -> Update | Reject:

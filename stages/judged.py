@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from manifests.lineup import ALONE, AMBIGUOUS, LineupFrame, LineupHeat, LineupTrial
+from manifests.lineup import ALONE, AMBIGUOUS, LineupFrame, LineupHeat
 from manifests.lineup import Lineup as Result
 from manifests.row_results import Reject, Update
 from manifests.schema import Reason, Row
 from prompts.replies import Pick
 from stages.claims.moments import moments_s
-from stages.lineup_trials import LineupConfig, enough, numbering, tally
+from stages.lineup_trials import LineupConfig, hold_trials, tally
 from stages.video.lineup_drawing import LineupDrawing, pair, sheet
 from stages.video.lineup_frames import choose
 from stages.writer import JudgeWriter, WriterStage
@@ -31,13 +31,10 @@ class Judged(WriterStage):
         candidates = [*dict.fromkeys(candidates)]
         places = {facts.object_id: facts.place_best for facts in (*row.sibling_facts, row.facts)}
         frames = _frames(row, expression, self.config.frames)
-        trials: list[LineupTrial] = []
         seed = f"{self.config.seed}/{row.object_id}/{purpose}/{expression}"
-        ask = _Asking(self, row, expression, frames)
+        ask = _Asking(self, row, expression, frames).heat
         try:
-            while len(candidates) > 1 and not (enough(row.object_id, trials, self.config) or trials and not self.looks):
-                heats = numbering(candidates, len(trials), seed)
-                trials.append(await ask.trial(heats, len(trials), seed))
+            trials = await hold_trials(candidates, ask, self.config, seed, exact=not self.looks)
         finally:  # of a row that fails, too
             for call in row.calls[before:]:
                 call.purpose = purpose
@@ -92,21 +89,8 @@ class _Asking:
     def __post_init__(self) -> None:
         self._drawn: dict[frozenset[str], LineupDrawing] = {}
 
-    async def trial(self, heats: Sequence[Sequence[str]], number: int, seed: str) -> LineupTrial:
-        """Hold a trial: its heats, and as long as several of them have winners, further heats for the winners."""
-        held = [await self._heat(heat, number) for heat in heats]
-        winners = [name for heat in held for name in heat.picked]
-        while len(heats) > 1 and len(winners) > 1:
-            heats = numbering(sorted(winners), number, f"{seed}/{len(held)}")
-            again = [await self._heat(heat, number) for heat in heats]
-            held += again
-            picked = [name for heat in again for name in heat.picked]
-            if len(picked) == len(winners):  # all of them again: the text fits them all
-                break
-            winners = picked
-        return LineupTrial(heats=held, picked=sorted(winners))
-
-    async def _heat(self, shown: Sequence[str], number: int) -> LineupHeat:
+    async def heat(self, shown: Sequence[str], number: int) -> LineupHeat:
+        """Put one question to the judge."""
         key, images = frozenset(shown), []
         if self.stage.looks:
             if not self.frames:

@@ -1,11 +1,16 @@
-"""Decides a line-up: which number an object bears in which trial, when enough were held, and what they amount to."""
+"""Holds and decides a line-up: who bears which number in which trial, when enough were held, what they amount to.
+
+Nothing here draws or knows a model: whoever asks the judge is given as a function.
+"""
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from manifests.lineup import AMBIGUOUS, MAX_SHOWN, NOT_FOUND, SINGLED_OUT, LineupTrial
+from manifests.lineup import AMBIGUOUS, MAX_SHOWN, NOT_FOUND, SINGLED_OUT, LineupHeat, LineupTrial
+
+Ask = Callable[[Sequence[str], int], Awaitable[LineupHeat]]  # object_ids by their numbers, number of the trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +34,10 @@ class LineupConfig:
         if not 0 < self.min_pick_rate <= 1 or not 0 <= self.catch_frac <= 1:
             raise ValueError(f"min_pick_rate must be in (0, 1] and catch_frac in [0, 1], got {self}")
 
+    def catch_share(self, objects: int) -> float:
+        """Return the share of the objects that get catch trials, if there are so many objects to describe."""
+        return max(self.catch_frac, min(1.0, self.catch_least / max(1, objects)))
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -45,6 +54,40 @@ class Tally:
     runner_up: str | None
     runner_up_rate: float
     decision: str
+
+
+async def hold_trials(
+    candidates: Sequence[str], ask: Ask, config: LineupConfig, seed: str, *, exact: bool = False
+) -> list[LineupTrial]:
+    """Ask a judge as often as it takes to decide, and return the trials; none if there is only one candidate.
+
+    Args:
+        candidates: object_ids, the right one first.
+        ask: puts one question to the judge.
+        config: how many trials there are.
+        seed: of the numbers.
+        exact: whether the judge always says the same of the same text: then one trial is as good as several.
+    """
+    trials: list[LineupTrial] = []
+    while len(candidates) > 1 and not (enough(candidates[0], trials, config) or (trials and exact)):
+        heats = numbering(candidates, len(trials), seed)
+        trials.append(await _trial(heats, ask, len(trials), seed))
+    return trials
+
+
+async def _trial(heats: Sequence[Sequence[str]], ask: Ask, number: int, seed: str) -> LineupTrial:
+    """Hold a trial: its heats, and as long as several of them have winners, further heats for the winners."""
+    held = [await ask(heat, number) for heat in heats]
+    winners = [name for heat in held for name in heat.picked]
+    while len(heats) > 1 and len(winners) > 1:
+        heats = numbering(sorted(winners), number, f"{seed}/{len(held)}")
+        again = [await ask(heat, number) for heat in heats]
+        held += again
+        picked = [name for heat in again for name in heat.picked]
+        if len(picked) == len(winners):  # all of them again: the text fits them all
+            break
+        winners = picked
+    return LineupTrial(heats=held, picked=sorted(winners))
 
 
 def tally(target: str, trials: Sequence[LineupTrial], min_pick_rate: float) -> Tally:

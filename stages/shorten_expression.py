@@ -11,7 +11,7 @@ from manifests.expression import check_short
 from manifests.row_results import Reject, RowError, Update
 from manifests.schema import Facts, Row, ShortText
 from prompts.replies import Shortenings
-from stages.check_facts import find_contradictions
+from stages.claims.contradictions import find_contradictions
 from stages.claims.listener import objects_that_fit, read_claims
 from stages.claims.minimal import minimal_texts
 from stages.claims.recognizable import seen_objects

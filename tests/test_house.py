@@ -93,6 +93,12 @@ def test_stages_video_imports_no_stage() -> None:
         }, path
 
 
+def test_stages_claims_imports_no_stage() -> None:
+    own = ("stages.claims", "stages.video")
+    for path in (ROOT / "stages/claims").glob("*.py"):
+        assert not [name for name in imported_modules(path) if name.startswith("stages.") and not name.startswith(own)]
+
+
 def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_and_trains_on_it() -> None:
     know_ray = [str(path.relative_to(ROOT)) for path in SOURCES if "ray" in imported(path)]
     starts = [str(path.relative_to(ROOT)) for path in SOURCES if "ray.init(" in path.read_text()]

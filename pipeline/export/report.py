@@ -29,11 +29,12 @@ _COLUMNS = (
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
     *("caption_crop", "caption_masked", "verdict", "conflict"),
     *("object_description", "scene_description", "video_description", "expression", "contradictions", "repairs"),
-    *("lineup", "lineup_before", "catch_trials"),
+    *("lineup", "lineup_before", "catch_trials", "short_expression", "short_texts", "minimal", "negatives"),
     *("writer", "prompt_ids", "calls", "seconds_s"),
 )
 _CALL_NUMBERS = ("temperature", "seed", "tokens_in", "tokens_cached", "tokens_out", "seconds_s", "resent")
-_FAULT_CHARACTERS = 300
+_FAULT_CHARACTERS, _MEASURED_CHARACTERS = 300, 120
+_MAX_NEGATIVES = 4  # of an object in the page; all are in negatives.json
 
 
 def report(
@@ -107,14 +108,37 @@ def _rows(
         row["has_lineup"], row["has_confuser"] = bool(lineup[index]), bool(confuser[index])
         row["calls"] = [_call(call, names) for call in row["calls"]]
         row["catch_trials"] = [_catch(catch) for catch in row["catch_trials"]]
+        row["short_texts"] = [_short_text(short) for short in row["short_texts"]]
+        row["minimal"] = row["minimal"] and row["minimal"]["proof"]
+        row["negative_count"] = len(row["negatives"])
+        row["negatives"] = [_negative(negative) for negative in row["negatives"][:_MAX_NEGATIVES]]
         yield row
 
 
 def _catch(catch: dict[str, Any]) -> dict[str, Any]:
     """Shorten a catch trial to what the page tells of it."""
     held = catch["lineup"]
-    ended = {"trials": len(held["trials"]), "pick_rate": held["pick_rate"], "decision": held["decision"]}
-    return {"kind": catch["kind"], "expression": held["expression"], "truth": catch["truth"], **ended}
+    return {"kind": catch["kind"], "expression": held["expression"], "truth": catch["truth"], **_ended(held)}
+
+
+def _short_text(short: dict[str, Any]) -> dict[str, Any]:
+    """Shorten a short text to what the page tells of it."""
+    fault = short["fault"] and short["fault"][:_FAULT_CHARACTERS]
+    return {"text": short["text"], "fault": fault, "lineup": short["lineup"] and _ended(short["lineup"])}
+
+
+def _ended(held: dict[str, Any]) -> dict[str, Any]:
+    return {"trials": len(held["trials"]), "pick_rate": held["pick_rate"], "decision": held["decision"]}
+
+
+def _negative(negative: dict[str, Any]) -> dict[str, Any]:
+    """Shorten a negative to what the page tells of it."""
+    rulings = [
+        [one["object_id"], one["claim"], one["state"], one["measured"][:_MEASURED_CHARACTERS]]
+        for one in negative["rulings"]
+    ]
+    kept = ("text", "claim", "instead_of", "target", "unseen_twin_possible")
+    return {name: negative[name] for name in kept} | {"rulings": rulings}
 
 
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:

@@ -86,11 +86,9 @@ class Verification:
             return [_EXACT]
         told = []
         for picks, what in ((self.counts.numbers, "number"), (self.counts.places, "place")):
-            for each in picks:
-                ratio = each.picked / each.expected if each.expected else 1.0
-                if each.expected >= _LEAST_EXPECTED and ratio > _BIASED_RATIO:
-                    often = f"{ratio:.1f} times as often as it should be"
-                    told.append(f"The judge is biased: the {what} {each.name} is picked {often}.")
+            for each in _biased(picks):
+                often = f"{each.picked / each.expected:.1f} times as often as it should be"
+                told.append(f"The judge is biased: the {what} {each.name} is picked {often}.")
         if any(kind.texts for kind in self.counts.catches):
             told += [EASIER, METHOD]
         else:
@@ -113,6 +111,15 @@ def _rate(rate: Rate) -> str:
     if rate.low is None or rate.high is None:
         return f"{rate.value:.1%} (too few for an interval)"
     return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"
+
+
+def _biased(picks: Sequence[Picks]) -> list[Picks]:
+    """Return what is picked far too often; if nothing is, what is picked far too seldom: that takes more to tell."""
+    often = [each for each in picks if each.expected >= _LEAST_EXPECTED and each.picked > _BIASED_RATIO * each.expected]
+    seldom = [
+        each for each in picks if each.expected >= 2 * _LEAST_EXPECTED and each.picked < each.expected / _BIASED_RATIO
+    ]
+    return often or seldom
 
 
 def _catch_line(kind: CatchKind) -> tuple[str, ...]:

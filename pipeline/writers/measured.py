@@ -63,7 +63,7 @@ def _describe_video(row: Row, facts: Facts) -> ReplyFields:
 
 
 def _compose_expression(row: Row, facts: Facts) -> ReplyFields:
-    distinction = distinguish(facts, _others(row))
+    distinction = distinguish(facts, [*seen_objects(facts, row.sibling_facts).values()])
     parts = (
         row.object_description,
         english.rank_sentence(facts, distinction),
@@ -112,5 +112,5 @@ def _thing(row: Row) -> dict[str, Any]:
 
 
 def _others(row: Row) -> list[Facts]:
-    """Return the facts of the objects that a viewer would see too: no patches of background, no masks of two things."""
+    """Return the facts of the objects that may serve as landmarks: things that can be named by their colours."""
     return [facts for facts in row.sibling_facts if verdict(facts)[0] == "consistent"]

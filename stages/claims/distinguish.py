@@ -2,7 +2,7 @@
 
 Two objects count as different if a viewer would notice a difference, however a text is worded:
 
-1. Objects whose colours are spoken of differently, and are clearly different, do not look alike.
+1. Objects whose colours are known, are spoken of differently, and are clearly different, do not look alike.
 2. Look-alikes are ranked by TRAITS. A rank counts only if the object differs from the others by at least the trait's
    margin ("the second from the left"); those that do not differ by that much are ranked by the next trait.
 3. Look-alikes that differ in no trait by its margin are ambiguous with each other.
@@ -189,8 +189,8 @@ def distinguish(facts: Facts, group: Sequence[Facts]) -> Distinction:
 
 
 def look_alike(a: Facts, b: Facts) -> bool:
-    """Return whether colour does not set `a` apart from `b`: the same words, too small a gap, or not measured."""
-    if not a.colours or not b.colours:
+    """Return whether colour does not set `a` apart from `b`: the same words, too small a gap, or not known."""
+    if not (a.colours and b.colours and a.colours_known and b.colours_known):
         return True
     return spoken_colours(a.colours) == spoken_colours(b.colours) or colour_gap_frac(a.colours, b.colours) < (
         COLOUR_MARGIN_FRAC
@@ -274,8 +274,11 @@ def ordinal_words(first: int, last: int) -> str:
 
 def _kind(facts: Facts, alike: Sequence[Facts]) -> str:
     """Return what the object and its look-alikes are called together: by their common main colour if they have one."""
-    mains = {other.colours[0].name if other.colours else "" for other in (facts, *alike)}
-    if len(mains) == 1 and "" not in mains:
-        entirely = all(other.colours[0].share_frac >= MOST_FRAC for other in (facts, *alike))
-        return f"{'' if entirely else 'partly '}{mains.pop()} objects"
-    return "objects of like colours"
+    known = [other for other in (facts, *alike) if other.colours and other.colours_known]
+    mains = {other.colours[0].name for other in known}
+    unclear = len(known) <= len(alike)
+    if len(mains) == 1:
+        entirely = all(other.colours[0].share_frac >= MOST_FRAC for other in known)
+        called = f"{'' if entirely else 'partly '}{mains.pop()}"
+        return f"objects that are {called} or without a certain colour" if unclear else f"{called} objects"
+    return "objects of like or uncertain colours" if unclear else "objects of like colours"

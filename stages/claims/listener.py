@@ -1,6 +1,6 @@
 """The exact listener: which objects of a video satisfy every claim that can be measured?
 
-It hears claims, or a text whose claims it reads by the patterns of check_facts and the words of `distinguish`. An
+It hears claims, or a text whose claims it reads by the patterns of `contradictions` and the words of `distinguish`. An
 object is out only if a claim is clearly false of it; what is not known of an object never rules it out, and is
 reported as such.
 
@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 
 from manifests.expression import OBJECT_OPENING
 from manifests.schema import Claim, Facts, Ruling
-from stages.check_facts import find_contradictions
 from stages.claims.clauses import tidy
 from stages.claims.colour_claims import spoken_colours_of, spoken_look
-from stages.claims.distinguish import COLOUR_MARGIN_FRAC, look_alike, spoken_colours
+from stages.claims.contradictions import find_contradictions
+from stages.claims.distinguish import COLOUR_MARGIN_FRAC, MOST_FRAC, look_alike, spoken_colours
 from stages.claims.measurable import RULED_OUT, TRUE, UNKNOWN, claim, judge
 from stages.claims.rank import outranked, read_ranks
+from stages.claims.recognizable import changes_colour
 from stages.claims.short_form import as_sentences, read_phrase
+from stages.video.colour import MIN_SHARE_FRAC
 
 _COLOURS = ("colour", "look")
 
@@ -115,10 +117,22 @@ def _look(of: Claim, facts_by_object: Mapping[str, Facts]) -> dict[str, Ruling]:
     for object_id, facts in facts_by_object.items():
         measured = ", ".join(f"{colour.name} {colour.share_frac:.2f}" for colour in facts.colours) or "no colours"
         state = TRUE if facts in meant else UNKNOWN
-        if meant and facts.colours_known and not any(look_alike(facts, other) for other in meant):
+        if meant and (_unlike(facts, meant) or not any(look_alike(facts, other) for other in meant)):
             state, measured = RULED_OUT, f"{measured}; another object is spoken of so"
         rulings[object_id] = Ruling(object_id=object_id, kind=of.kind, claim=of.words, state=state, measured=measured)
     return rulings
+
+
+def _unlike(facts: Facts, meant: Sequence[Facts]) -> bool:
+    """Return whether a mask that goes from one thing to another shows none that has the colours of those meant.
+
+    Each of the things is seen in enough of the views to have a share of the colours. What is mostly white or black may
+    be in glare or in the dark: of that nothing is known.
+    """
+    shares = {colour.name: colour.share_frac for colour in facts.colours}
+    lit = max(shares.get("white", 0.0), shares.get("black", 0.0)) < MOST_FRAC <= sum(shares.values())
+    common = (sum(shares.get(colour.name, 0.0) for colour in other.colours) for other in meant)
+    return changes_colour(facts) and lit and max(common) < MIN_SHARE_FRAC
 
 
 def _compare(of: Claim, facts_by_object: Mapping[str, Facts], rulings: Mapping[str, Ruling]) -> None:

@@ -1,4 +1,8 @@
-"""Tells whether measurements show one separate thing: its colours stay, and differ from those around it."""
+"""Tells whether measurements show one separate thing: its colours stay, and differ from those around it.
+
+A thing in glare or in the dark has no certain colours, but a viewer sees it all the same: a text must tell its object
+from it too. Patches of background, and masks that change from one thing to another, are no things that a text can mean.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -19,7 +23,7 @@ def verdict(facts: Facts) -> tuple[Literal["consistent", "inconsistent", "unreco
     best, overall = _listed(facts.colours_best), _listed(facts.colours)
     if not facts.colours or not facts.colours_best:
         return "unrecognizable", f"colours could not be measured: best view {best}, whole video {overall}"
-    if facts.colour_drift_frac > MAX_DRIFT_FRAC:
+    if changes_colour(facts):
         drift = f"{facts.colour_drift_frac:.2f} of the views have nothing of its colours > {MAX_DRIFT_FRAC}"
         return "inconsistent", f"best view is {best}, whole video is {overall}: {drift}"
     if not facts.colours_known:
@@ -34,11 +38,18 @@ def verdict(facts: Facts) -> tuple[Literal["consistent", "inconsistent", "unreco
 
 
 def seen_objects(facts: Facts, siblings: Sequence[Facts]) -> dict[str, Facts]:
-    """Return object_id -> facts of an object and of those siblings that a viewer would see as separate things too.
+    """Return object_id -> facts of an object and of those siblings that a viewer would see as separate things too."""
+    others = (one for one in siblings if one.object_id != facts.object_id and _separate(one))
+    return {one.object_id: one for one in (*others, facts)}
 
-    Patches of background and masks of two things are left out.
-    """
-    return {one.object_id: one for one in (*siblings, facts) if one is facts or verdict(one)[0] == "consistent"}
+
+def changes_colour(facts: Facts) -> bool:
+    """Return whether its colours change so much that its mask must go from one thing to another."""
+    return facts.colour_drift_frac > MAX_DRIFT_FRAC
+
+
+def _separate(facts: Facts) -> bool:
+    return not changes_colour(facts) and facts.camouflage_frac <= _MAX_CAMOUFLAGE_FRAC
 
 
 def _listed(colours: Sequence[Colour]) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from manifests.arrow import to_table
 from manifests.lineup import CatchTrial, Lineup, LineupHeat, LineupTrial
-from manifests.schema import AnnotationRow, Call, Contradiction, Facts
+from manifests.schema import AnnotationRow, Call, Contradiction, Dropped, Facts, Minimal, Negative, Ruling, ShortText
 from pipeline.export.cost import cost, ended_lines, prompt_lines, summary
 from pipeline.export.report import report as parts_of_report
 from pipeline.run.run_json import RunInfo
@@ -401,7 +401,7 @@ def test_a_line_up_shows_its_frames_its_picks_and_what_was_written_anew(browser:
         [
             rows.row(0, 0, expression=now, lineup=last, lineup_before=first, catch_trials=[catch], **pictures),
             rows.row(0, 1, lineup=held(rows.HOSTILE, [ids[1]], ids)),
-            rows.row(0, 2),
+            rows.row(0, 2, **short_and_negative(ids)),
         ],
         AnnotationRow,
     )
@@ -419,14 +419,60 @@ def test_a_line_up_shows_its_frames_its_picks_and_what_was_written_anew(browser:
         assert "“the grey object” fits none: not found" in shown.inner_text()
         shown.locator("summary").first.click()
         assert re.search(r"picked this object\s+“it fits” numbers: 1 this object, 2 manual/1", shown.inner_text())
+        page.locator(".others summary").first.click()
+        assert re.sub(r"\s+", " ", page.locator(".others").inner_text()) == OTHERS
         shown.locator("button").first.click()
         assert page.locator("#zoom").is_visible()
-        assert page.locator(".lineup").count() == 2
+        assert page.locator(".lineup:not(.others)").count() == 2
         assert "Do the texts single out their objects?" in page.inner_text("#verified")
         assert page.title() == "Ref-SAV: sav_000", "a text is no markup"
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert opened.complaints == []
         page.context.close()
+
+
+OTHERS = (
+    "Short texts, and texts that do not fit "
+    "Short text “the red ball on the left”; singles out its object, picked alone in 100 % of 2 trials "
+    "without “on the left” it would fit manual/0, manual/1 "
+    "Not taken “the ball”: line-up: fits manual/1 as well; fits another one as well, picked alone in 0 % of 2 trials "
+    "Not taken “the red ball at the bottom of the scene”: longer than the one that is taken "
+    "Fits none “the red ball 0” instead of “the red ball”; something without a masklet may fit it "
+    "Why: “0” this object “0” ruled out: red <b>0.90</b> "
+    "Fits another “the red ball 1” fits manual/1 instead of “the red ball” Why: “1” "
+    "Fits none “the red ball 2” instead of “the red ball” Why: “2” "
+    "Fits none “the red ball 3” instead of “the red ball” Why: “3” "
+    "2 more in negatives.json"
+)
+
+
+def short_and_negative(ids: list[str]) -> dict[str, Any]:
+    """Columns of the object ids[2]: three short texts, one of them taken and minimal, and six negatives."""
+    taken, confused, longer = "the red ball on the left", "the ball", "the red ball at the bottom of the scene"
+    judged = {text: held(text, picked, ids) for text, picked in ((taken, ids[:1]), (confused, ids[1:2]))}
+    faults = {confused: "line-up: fits manual/1 as well"}
+    shorts = [
+        ShortText(text=text, fault=faults.get(text), contradictions=[], fits=[ids[2]], lineup=judged.get(text))
+        for text in (confused, taken, longer)
+    ]
+    negatives = [
+        Negative(
+            text=f"the red ball {at}",
+            kind="wrong_target" if at == 1 else "no_target",
+            changed="side",
+            instead_of="the red ball",
+            claim=str(at),
+            target=ids[1] if at == 1 else None,
+            rulings=[
+                Ruling(object_id=ids[2], kind="side", claim=str(at), state="ruled out", measured="red <b>0.90</b>")
+            ],
+            unseen_twin_possible=at == 0,
+        )
+        for at in range(6)
+    ]
+    proof = [Dropped(claim="red", then_fits=[]), Dropped(claim="on the left", then_fits=ids[:2])]
+    minimal = Minimal(text=taken, claims=[], proof=proof)
+    return {"short_expression": taken, "short_texts": shorts, "minimal": minimal, "negatives": negatives}
 
 
 def held(text: str, picked: list[str], ids: list[str]) -> Lineup:

@@ -13,7 +13,7 @@ from manifests.schema import Facts, Span
 from pipeline.writers.measured import MeasuredWriter
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
-from stages.check_facts import find_contradictions
+from stages.claims.contradictions import find_contradictions
 from stages.compose_expression import ComposeExpression
 from stages.describe_scene import DescribeScene
 from stages.describe_video import DescribeVideo

@@ -183,6 +183,48 @@ def composed(facts: Facts, group: list[Facts]) -> str | None:
     return None if reply.ambiguous_with or not row.object_description else str(reply.expression)
 
 
+UNKNOWN_COLOURS: dict[str, dict[str, Any]] = {
+    "in glare": {"colours": colours(white=0.9)},
+    "in the dark": {"colours": colours(black=0.9)},
+    "of too many colours": {"colours": [], "colours_best": []},
+    "first a red thing, then a green one": {
+        "colours": colours(red=0.5, green=0.5),
+        "colours_best": colours(red=0.9),
+        "colour_drift_frac": 0.5,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN_COLOURS)
+def test_a_text_beside_an_object_of_unknown_colours_fits_its_own_alone(kind: str) -> None:
+    """Colours do not tell it from that one, so the text must say more; masks of two things show none that is orange."""
+    unsure = make_facts(1, start=(0.5, 0.8), colours_known=False, **UNKNOWN_COLOURS[kind])
+    facts = make_facts(0, start=(0.5, 0.2), colours=colours(orange=0.96))
+    group = [facts, unsure]
+    assert [*by_id(*group)] == objects_that_fit(read_claims("The object is a small thing."), by_id(*group))
+    text = composed(facts, group)
+    assert text
+    assert objects_that_fit(read_claims(text), by_id(*group)) == [facts.object_id], text
+    assert ("the upper one" in text) == (kind != "first a red thing, then a green one")
+
+
+def test_what_cannot_be_told_from_an_object_of_unknown_colours_is_ambiguous() -> None:
+    for kind, given in UNKNOWN_COLOURS.items():
+        unsure = make_facts(1, colours_known=False, **given)
+        facts = make_facts(0, colours=colours(orange=0.96))
+        assert (composed(facts, [facts, unsure]) is None) == (not unsure.colour_drift_frac), kind
+    patch = make_facts(1, colours=colours(white=0.9), colours_known=False, camouflage_frac=0.95)
+    assert composed(facts, [facts, patch]), "a patch of sky is no thing that a text can mean"
+
+
+@pytest.mark.parametrize("seen", [{"orange": 0.5, "green": 0.5}, {"white": 0.6, "green": 0.4}, {"black": 0.9}])
+def test_a_mask_of_two_things_stays_where_one_may_be_meant(seen: dict[str, float]) -> None:
+    """It has the colour for a while, or perhaps had it in better light."""
+    both = make_facts(1, colours=colours(**seen), colours_known=False, colour_drift_frac=0.5)
+    facts = make_facts(0, colours=colours(orange=0.96))
+    assert objects_that_fit(read_claims("The object is an orange thing."), by_id(facts, both)) == [*by_id(facts, both)]
+
+
 def test_true_claims_are_true_and_a_claim_and_its_opposite_never_both() -> None:
     for seed in range(30):
         for facts in random_group(seed):

@@ -9,7 +9,7 @@ import pytest
 
 from manifests.schema import Facts
 from pipeline.writers import english
-from stages.check_facts import find_contradictions
+from stages.claims.contradictions import find_contradictions
 from stages.video.depth_fit import across, fit, starts
 from tests.stages.deep_scenes import (
     CAMERAS,

@@ -17,12 +17,23 @@ from openai.types.shared_params.response_format_json_schema import JSONSchema
 from PIL import Image
 from pydantic import ValidationError
 
+from manifests.io import Folder
+from manifests.lineup import AMBIGUOUS, NOT_FOUND, SINGLED_OUT
 from manifests.row_results import FatalError
-from pipeline.engines.models import EngineModel, revision_of
+from pipeline.engines.chat import Endpoint
+from pipeline.engines.models import EngineModel, Sampling, revision_of
 from pipeline.engines.serve import Served, extra_slots, serving
 from pipeline.run.ray_connect import connect, disconnect
+from pipeline.run.run_stages import run_stages
 from pipeline.run.session import prefix_cache
+from pipeline.writers.model_writer import ModelWriter
 from prompts.replies import REPLIES
+from stages.lineup_trials import LineupConfig
+from stages.repair_lineup import RepairLineup
+from stages.shorten_expression import ShortenExpression
+from stages.verify_lineup import VerifyLineup
+from stages.writer import Model
+from tests.stages.test_verify_lineup import SECOND, Judging, balls
 from tests.tiny_models import make_internvl, make_qwen
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for two engines, 80 s of work for one core each
@@ -114,6 +125,31 @@ def test_every_reply_of_every_model_fits_its_class(running: Running) -> None:
             REPLIES[prompt].model_validate_json(choice.message.content or "")
             fitting.add((model, prompt))
     assert fitting == {(model, prompt) for model, prompt, _, _ in asked}
+
+
+def test_line_ups_repairs_and_short_texts_are_asked_for_by_the_real_stages(running: Running, tmp_path: Path) -> None:
+    """With their own prompts and pictures; noise may be no usable reply, but not for several objects in a row."""
+    config = LineupConfig()
+    for at, model in enumerate(running.models):
+        asked = Model(model.model, "1")
+        writer = ModelWriter(
+            Endpoint(url=running.served.url), asked, asked, Sampling(), Folder(str(tmp_path / str(at))), judge=asked
+        )
+        confused = VerifyLineup(Judging(lambda _: [SECOND]), config, repair=True)
+        judged, rewritten, shortened = ([balls(count) for count in (2, 3)] for _ in range(3))
+        run_stages([VerifyLineup(writer, config)], judged)
+        run_stages([confused, RepairLineup(writer, config)], rewritten)
+        run_stages([ShortenExpression(writer)], shortened)
+        calls = [call for row in (*judged, *rewritten, *shortened) for call in row.calls]
+        used = {call.prompt.split("@")[0] for call in calls if not call.fault}
+        assert used == {"lineup", "repair_lineup", "shorten_expression"}, model.model
+        assert {call.model for call in calls} == {model.model}
+        assert min(call.tokens_in for call in calls) > 1000, "the whole prompt"
+        held = [row.lineup for row in judged if row.lineup]
+        assert held
+        assert {(one.judge, one.decision in (SINGLED_OUT, AMBIGUOUS, NOT_FOUND)) for one in held} == {
+            (model.model, True)
+        }
 
 
 def test_same_seed_same_text_and_other_pictures_other_text(running: Running) -> None:

@@ -16,8 +16,8 @@ from manifests.lineup import (
     LineupTrial,
 )
 from manifests.schema import AnnotationRow
-from pipeline.verification.counts import count_lineups
-from pipeline.verification.summary import EASIER, verify
+from pipeline.verification.counts import Picks, count_lineups
+from pipeline.verification.summary import EASIER, _biased, verify
 from stages.lineup_trials import numbering, tally
 from tests.pipeline import rows
 from tests.pipeline.rows import row
@@ -110,6 +110,15 @@ def test_a_judge_that_likes_a_place_is_exposed() -> None:
     left = verify(run(*(row(n, 0, lineup=held(["a"]), catch_trials=catches("a", "a", "")) for n in range(40))))
     assert left is not None
     assert "The judge is biased: the place left is picked 2.0 times as often as it should be." in left.remarks()
+
+
+def test_a_judge_that_avoids_a_place_is_exposed() -> None:
+    """Of the two that the text fits it names one too seldom, and the other hardly more often than it should."""
+    picks = [Picks("left", 100, 66, 50.0), Picks("centre", 100, 66, 60.0), Picks("right", 100, 20, 42.0)]
+    (found,) = _biased(picks)
+    assert found.name == "right"
+    assert _biased([*picks, Picks("above", 100, 80, 50.0)])[0].name == "above", "what is liked is said first"
+    assert _biased([Picks("left", 40, 30, 25.0), Picks("right", 40, 10, 25.0)]) == [], "too few to tell"
 
 
 def test_figures_come_with_intervals_and_with_what_they_hide() -> None:
