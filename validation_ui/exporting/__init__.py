@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, select, update
 
-from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_JUDGEMENTS, SPLIT_MASKS
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
@@ -139,7 +139,7 @@ def _write_texts(
     checks, text, table = agreement_texts(connection, settings, real, warnings)
     _write_json(build / SPLIT_EXPRESSIONS, meta_expressions(clips, chosen))
     write_masks(connection, clips, chosen, build / SPLIT_MASKS)
-    pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
+    pq.write_table(judgements_table(connection, raters), build / SPLIT_JUDGEMENTS, compression="zstd")
     (build / "agreement.md").write_text(text, encoding="utf-8")
     (build / "agreement.csv").write_text(table, encoding="utf-8")
     _write_json(build / SPLIT_INFO, _split(connection, settings, clips, real, len(chosen) - len(real)))

@@ -1,0 +1,66 @@
+"""Thresholds of gates in a TOML file: `python -m pipeline.calibrate` writes it, and `annotate --thresholds` takes it.
+
+    [lineup]
+    min_pick_rate = 0.8
+
+It replaces what the recipe has. run.json keeps the settings of the run, so they are the same when it is continued.
+"""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from manifests.outputs import brief
+from pipeline.run.run_config import RunConfig
+
+THRESHOLDS_FILE = "thresholds.toml"  # in the folder of a run, unless another is named
+_KNOWN = {"lineup": ("min_pick_rate",)}
+
+
+def with_thresholds(config: RunConfig, path: Path) -> RunConfig:
+    """Return the settings of a run with the thresholds of a file.
+
+    Raises:
+        ValueError: the file cannot be read, has no threshold or one that is not known or allowed, or the run has no
+            such gate.
+    """
+    lineup = _read(path)["lineup"]
+    if config.lineup is None:
+        raise ValueError(
+            f"{path} sets the line-up's min_pick_rate, and recipe {config.recipe!r} has no line-up here: give --lineup "
+            "on (make: LINEUP=on), or leave --thresholds out"
+        )
+    try:
+        return replace(config, lineup=replace(config.lineup, **lineup))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def as_toml(min_pick_rate: float | None, comments: list[str]) -> str:
+    """Return the text of the file, with comments before the threshold; without one, it has only these."""
+    lines = [f"# {line}" for line in comments]
+    if min_pick_rate is not None:
+        lines += ["[lineup]", f"min_pick_rate = {min_pick_rate!r}"]
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> dict[str, dict[str, float]]:
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--thresholds must be a TOML file, got {path}: {brief(error)}") from error
+    if not content:
+        raise ValueError(
+            f"{path} has no threshold, and its comments say why: leave --thresholds out, or judge more texts and run "
+            "`python -m pipeline.calibrate` again"
+        )
+    for table, values in content.items():
+        names = values if isinstance(values, dict) else {}
+        if table not in _KNOWN or not names or set(names) - set(_KNOWN[table]):
+            known = ", ".join(f"[{table}] {name}" for table, names in _KNOWN.items() for name in names)
+            raise ValueError(f"{path} must have the thresholds {known} and nothing else, got {table} = {values!r:.80}")
+        for name, value in names.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{path}: {name} must be a number, got {value!r:.80}")
+    return content
