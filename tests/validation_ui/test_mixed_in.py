@@ -1,20 +1,35 @@
 """What is mixed in unmarked, rejected texts and texts without a target: nobody can tell it, and no quota counts it."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Connection, func, select
 
+from manifests.io import Folder
+from pipeline.verification.run_texts import FACTS, KEPT, RunText
+from pipeline.verification.verdicts import read_verdicts
+from tests.validation_ui.conftest import SETTINGS, Clock
 from tests.validation_ui.desk import Desk, check
-from tests.validation_ui.rows import SMALL, add_item, add_masklet, add_waiting, fill
+from tests.validation_ui.rows import SMALL, add_item, add_masklet, add_person, add_video, add_waiting, fill
 from validation_ui.database import Database
 from validation_ui.exporting.benchmark import read_chosen
+from validation_ui.exporting.judgements import judgements_table, pseudonyms
+from validation_ui.importing import import_run, mixed_in, sample
+from validation_ui.importing.candidates import Candidate, Run, read_run
+from validation_ui.importing.mixed_in import MixedIn
+from validation_ui.importing.rows import Plan, insert_items
+from validation_ui.importing.sample import Drawn
+from validation_ui.importing.strata import FACETS
 from validation_ui.judging import item_views, pointing
-from validation_ui.schema import Source, item, slot
-from validation_ui.settings import Settings
+from validation_ui.judging.lengths import length_level
+from validation_ui.schema import Source, item, meta, slot
+from validation_ui.settings import PARTS, Settings
 from validation_ui.statistics.agreement import agreement, no_target_answers
 from validation_ui.statistics.progress import progress, reviewers
 
@@ -205,3 +220,157 @@ def test_what_a_person_gets_is_the_same_in_every_field(store: Database) -> None:
         assert all(row[1:3] == rows[0][1:3] for row in rows), step
         assert all((row[3] or {}).get("hit") in (None, False) for row in rows), "absent is shown as a miss to everybody"
     assert ids["p_absent"] == ids["p_v0_o0"] - 1, "where the short text of an object has its slot"
+
+
+def candidate(video: int, n: int, short: str | None = None) -> Candidate:
+    parts = {part: f"The {part} text of v{video}_o{n}." for part in PARTS["long"]}
+    strata = dict.fromkeys(FACETS, "medium")
+    return Candidate(f"v{video}/manual/{n}", f"v{video}", parts, strata, clean=True, alike=(), short=short)
+
+
+def test_the_import_writes_them_like_the_others(store: Database) -> None:
+    """Ids, versions, slots and columns: whatever is equal among the kept ones is the same for those mixed in."""
+    drawn = [
+        Drawn(candidate(v, n), v + 4 * n, overlap=False, blind_overlap=False, wants_short=False)
+        for v in range(4)
+        for n in (0, 1)
+    ]
+    strata = candidate(0, 0).strata | {"length": length_level("short", {"short": NOTHING})}
+    nothing = replace(candidate(0, 0), parts={"short": NOTHING}, strata=strata)
+    mixed = [
+        *(MixedIn(candidate(v, 2), "check_facts", "long", Source.REJECTED, priority=v + 4 * (v % 2)) for v in range(4)),
+        MixedIn(nothing, "", "short", Source.NO_TARGET),
+        MixedIn(replace(nothing, parts={"short": f"{NOTHING} now"}), "verify_short", "short", Source.REJECTED),
+    ]
+
+    def work(c: Connection) -> None:
+        SMALL.save(c)
+        plan = Plan(frozenset(f"v{v}" for v in range(4)), drawn, (), mixed)
+        for v in range(4):
+            add_video(c, f"v{v}")
+            for n in range(3):
+                add_masklet(c, f"v{v}", n)
+            insert_items(c, plan, f"v{v}", 1.0)
+
+    store.write(work)
+    with store.read() as connection:
+        rows = connection.execute(select(item).order_by(item.c.id)).all()
+        slots = {row.item_id: row for row in connection.execute(select(slot))}
+    long = [row for row in rows if row.kind == "long"]
+    assert Counter(row.source for row in rows) == {"kept": 8, "rejected": 5, "no_target": 1}
+    own = {"id", "public_id", "masklet_id", "video_id", "priority", "source", "text_id"}
+    fields = [{name: value for name, value in row._mapping.items() if name not in own} for row in long]
+    assert all(one == fields[0] for one in fields)
+    assert {len(row.public_id) for row in long} == {24}
+    theirs = [
+        {n: v for n, v in slots[row.id]._mapping.items() if n not in ("id", "item_id", "priority")} for row in long
+    ]
+    assert all(one == theirs[0] for one in theirs)
+    assert {row.priority for row in long if row.source == "rejected"} <= {
+        row.priority for row in long if row.source == "kept"
+    }
+    places = {
+        [row.id for row in long if row.video_id == f"v{v}"].index(
+            next(row.id for row in long if row.source == "rejected" and row.video_id == f"v{v}")
+        )
+        for v in range(4)
+    }
+    assert len(places) > 1, "not always the last of its video"
+    assert {row.state for row in rows if row.kind == "short"} == {"blind"}
+    assert not {row.id for row in rows if row.kind == "short"} & set(slots)
+    desk = Desk(store, store.write(lambda c: {name: add_person(c, name) for name in ("ann", "ben")}))
+    sighted(desk)
+    check(store)
+    with store.read() as connection:
+        blind_slots = connection.execute(
+            select(item.c.kind, slot.c.version).join(slot, slot.c.item_id == item.c.id).where(slot.c.kind == "blind")
+        ).all()
+    assert Counter(row.kind for row in blind_slots) == {"long": 12, "short": 2}
+    assert {row.version for row in blind_slots} == {1}
+
+
+ON = replace(SETTINGS, rejected_frac=0.5, no_target=4, pass_frac=0.5)
+
+
+def drawn_of(run: Run, settings: Settings) -> list[Drawn]:
+    videos = set(sample.split(run.candidates, settings)[0])
+    return sample.draw([one for one in run.candidates if one.video_id in videos], settings)
+
+
+def test_what_is_mixed_in_follows_from_the_seed_and_is_of_drawn_videos(demo_run: Path) -> None:
+    out = Folder(str(demo_run))
+    run = read_run(out)
+    drawn = drawn_of(run, ON)
+    assert mixed_in.choose(out, run, drawn, SETTINGS) == [], "off by default"
+    chosen = mixed_in.choose(out, run, drawn, ON)
+    assert mixed_in.choose(out, run, drawn, ON) == chosen
+    by_source = Counter((one.kind, one.source) for one in chosen)
+    assert by_source["short", Source.NO_TARGET] == 8  # half of them come to the blind pass
+    assert by_source["long", Source.REJECTED] >= 1
+    kept = {one.object_id for one in run.candidates}
+    videos = {one.candidate.video_id for one in drawn}
+    for one in chosen:
+        assert one.candidate.video_id in videos
+        assert (one.candidate.object_id in kept) == (one.kind == "short")
+        assert set(one.candidate.strata) == set(FACETS)
+    texts = {negative["text"] for made in json.loads(out.read_bytes("negatives.json")).values() for negative in made}
+    assert {one.candidate.parts["short"] for one in chosen if one.source == Source.NO_TARGET} <= texts
+    other = mixed_in.choose(out, run, drawn_of(run, replace(ON, seed=3)), replace(ON, seed=3))
+    assert [one.candidate for one in other] != [one.candidate for one in chosen]
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"v": [{"text": 3}]}', '{"v": [{}]}', "[]"])
+def test_negatives_that_cannot_be_read_are_told_before_anything_is_written(
+    demo_run: Path, tmp_path: Path, content: str | None, clock: Clock
+) -> None:
+    (tmp_path / "annotations").symlink_to(demo_run / "annotations")
+    if content is not None:
+        (tmp_path / "negatives.json").write_text(content)
+    store = Database(f"sqlite:///{tmp_path}/v.sqlite3", now=clock)
+    store.create()
+    with pytest.raises(ValueError, match=r"read from .*negatives.json, which `make annotate` writes"):
+        import_run(Folder(str(tmp_path)), tmp_path, tmp_path, store, replace(SETTINGS, no_target=1), workers=1)
+    with store.read() as connection:
+        assert connection.execute(select(meta.c.key)).first() is None
+    store.close()
+
+
+def test_calibrate_reads_what_people_said(store: Database, tmp_path: Path) -> None:
+    """By way of the exported table: right, wrong, of a rejected text, and of texts that nobody judged."""
+    desk = project(store)
+    edited = desk.ids["v0_o1"]
+    while (slot_id := desk.ask("ann", "sighted").slot_id) is not None:
+        desk.judge("ann", slot_id, "edit" if desk.row(slot_id).item_id == edited else "accept")
+    blind(
+        desk,
+        "ben",
+        absent_if_nothing,
+        lambda about: "reject" if about.source == "no_target" or about.id == desk.ids["v1_o1"] else "accept",
+    )
+    desk.do("eve", "reject", "adjudicate")
+    with store.read() as connection:
+        pq.write_table(judgements_table(connection, pseudonyms(connection)), tmp_path / "judgements.parquet")
+    names = {"v0_o0": KEPT, "v0_o1": KEPT, "v1_o0": KEPT, "v1_o1": KEPT, "rejected": FACTS, "v9_o9": KEPT}
+    places = {"rejected": "v0/manual/2"}
+    texts = [
+        RunText(
+            places.get(name, f"{name[:2]}/manual/{name[-1]}"),
+            name[:2],
+            "long",
+            " ".join(f"The {part} text of {name}." for part in PARTS["long"]),
+            end,
+            {FACTS: end == KEPT},
+        )
+        for name, end in names.items()
+    ]
+    verdicts = read_verdicts(tmp_path, texts)
+    assert dict(zip(names, verdicts.of(texts), strict=True)) == {
+        "v0_o0": True,
+        "v0_o1": False,
+        "v1_o0": True,
+        "v1_o1": False,
+        "rejected": True,
+        "v9_o9": None,
+    }
+    with pytest.raises(ValueError, match="verdicts must be of texts of the run, got 5 on other texts"):
+        verdicts.of(texts[-1:])
