@@ -57,6 +57,8 @@ def calibrate(options: argparse.Namespace) -> int:
         raise ValueError(f"--precision must lie between 0 and 1, got {options.precision}")
     if options.to and options.precision is None:
         raise ValueError("--to names the file of a threshold: say by --precision which one")
+    if options.to and (Path(options.to).is_dir() or not Path(options.to).parent.is_dir()):
+        raise ValueError(f"--to must be a file in a folder that is there, got {options.to}")
     out = Folder(options.run)
     judged, verdicts = _judged(out, Path(options.verdicts))
     lines = [_told(judged, verdicts), "", *text_table([_HEAD, *map(_line, gate_qualities(judged, options.seed))])]
@@ -110,7 +112,11 @@ def _told_lines(lines: Sequence[str]) -> list[str]:
 
 def _line(found: GateQuality) -> tuple[str, ...]:
     counts = (found.passed, found.judged_passed, found.rejected, found.judged_rejected)
-    return found.gate, *(f"{count:,}" for count in counts), _figure(found.precision), _figure(found.recall)
+    return found.gate, *(f"{count:,}" for count in counts), _figure(found.precision), _recall(found)
+
+
+def _recall(found: GateQuality) -> str:
+    return _figure(found.recall) if found.rejected else "nothing rejected"
 
 
 def _figure(figure: Figure) -> str:
@@ -127,7 +133,7 @@ def _result(threshold: Threshold) -> str:
         return f"no threshold with a precision of {threshold.wanted:.1%}: {threshold.why_not}"
     return (
         f"min_pick_rate = {threshold.value:g}: a precision of at least {threshold.wanted:.1%}, measured "
-        f"{_figure(found.precision)}; recall {_figure(found.recall)}"
+        f"{_figure(found.precision)}; recall {_recall(found)}"
     )
 
 

@@ -39,7 +39,7 @@ def with_thresholds(config: RunConfig, path: Path) -> RunConfig:
 
 def as_toml(min_pick_rate: float | None, comments: list[str]) -> str:
     """Return the text of the file, with comments before the threshold; without one, it has only these."""
-    lines = [f"# {line}" for line in comments]
+    lines = [f"# {line}" for comment in comments for line in comment.splitlines()]
     if min_pick_rate is not None:
         lines += ["[lineup]", f"min_pick_rate = {min_pick_rate!r}"]
     return "\n".join(lines) + "\n"

@@ -45,8 +45,11 @@ class Verdicts:
         """Return the verdict on every text of a run, None where there is none.
 
         Raises:
-            ValueError: there is none on any of them.
+            ValueError: there is none on any of them, or none at all.
         """
+        if not self.right:
+            open_ones = ", ".join(f"{count} {why}" for why, count in sorted(self.left_out.items())) or "no item"
+            raise ValueError(f"no text was judged to its end yet, got {open_ones}: judge first, then export again")
         found = [self.right.get((one.object_id, one.kind, one.text)) for one in texts]
         if not any(verdict is not None for verdict in found):
             raise ValueError(

@@ -77,7 +77,7 @@ def judged_run(tmp_path: Path) -> Path:
             )
         )
     out = Folder(str(tmp_path / "run"))
-    out.write_table("annotations/0.parquet", to_table(AnnotationRow, rows))
+    out.write_table("annotations/0.parquet", to_table(rows, AnnotationRow))
     columns = {name: pa.array([one[name] for one in judgements], _TYPES.get(name)) for name in judgement()}
     (tmp_path / "split").mkdir()
     pq.write_table(pa.table(columns), tmp_path / "split" / "judgements.parquet")
@@ -94,6 +94,7 @@ def test_it_prints_the_gates_and_writes_a_threshold_that_a_run_takes(
     cells = {line.split()[0]: line.split() for line in lines if line}
     assert cells["facts"][1:5] == ["200", "200", "40", "40"]
     assert cells["lineup"][1:5] == ["160", "160", "40", "40"]
+    assert cells["composer"][-2:] == ["nothing", "rejected"]
     assert not (judged_run / "run" / "thresholds.toml").exists()
     assert main([*given, "--precision", "0.9"]) == 0
     shown = capsys.readouterr().out
@@ -128,6 +129,7 @@ def test_a_precision_that_is_not_reached_leaves_a_file_that_says_so(
     [
         (["--precision", "95"], "--precision must lie between 0 and 1, got 95.0"),
         (["--to", "x.toml"], "say by --precision which one"),
+        (["--precision", "0.9", "--to", "nowhere/x.toml"], "--to must be a file in a folder that is there"),
     ],
 )
 def test_wrong_settings(judged_run: Path, options: list[str], message: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ from validation_ui.importing.mixed_in import MixedIn
 from validation_ui.importing.rows import Plan, insert_items
 from validation_ui.importing.sample import Drawn
 from validation_ui.importing.strata import FACETS
-from validation_ui.judging import item_views, pointing
+from validation_ui.judging import interventions, item_views, pointing
 from validation_ui.judging.lengths import length_level
 from validation_ui.schema import Source, item, meta, slot
 from validation_ui.settings import PARTS, Settings
@@ -169,6 +169,35 @@ def test_a_text_without_a_target_waits_for_the_text_of_its_object(store: Databas
         assert connection.execute(theirs).scalar_one() == 0, "nobody is used up for it alone"
 
 
+@pytest.mark.parametrize("back", ["before", "after"])
+def test_what_waits_can_be_withdrawn_and_put_back(store: Database, back: str) -> None:
+    """Before its object's text comes to the blind pass, or after that; and nobody is asked about it meanwhile."""
+    desk = project(store)
+
+    def withdraw(withdrawn: bool) -> str:
+        def work(c: Connection) -> str:
+            row = interventions.find(c, "p_absent")
+            seen_mark = interventions.mark(c, row)
+            settings = {"withdrawn": withdrawn, "seen_mark": seen_mark, "by": desk.ids["eve"], "note": "", "now": 1.0}
+            return interventions.withdraw(c, public_id="p_absent", **settings).state
+
+        return store.write(work)
+
+    assert withdraw(True) == "dropped"
+    check(store)
+    if back == "before":
+        assert withdraw(False) == "blind"
+        check(store)
+    sighted(desk)
+    check(store)
+    if back == "after":
+        assert withdraw(False) == "blind"
+        check(store)
+    blind(desk, "ben", absent_if_nothing, reject_if_nothing)
+    check(store)
+    assert desk.item(desk.ids["absent"]).state == "accepted"
+
+
 def shape(value: Any) -> Any:
     """A view without what differs between any two items: keys, kinds of values, lengths of names."""
     if isinstance(value, dict):
@@ -240,7 +269,9 @@ def test_the_import_writes_them_like_the_others(store: Database) -> None:
     mixed = [
         *(MixedIn(candidate(v, 2), "check_facts", "long", Source.REJECTED, priority=v + 4 * (v % 2)) for v in range(4)),
         MixedIn(nothing, "", "short", Source.NO_TARGET),
-        MixedIn(replace(nothing, parts={"short": f"{NOTHING} now"}), "verify_short", "short", Source.REJECTED),
+        MixedIn(
+            replace(nothing, parts={"short": "the bar that is right here"}), "verify_short", "short", Source.REJECTED
+        ),
     ]
 
     def work(c: Connection) -> None:

@@ -56,7 +56,9 @@ def _project() -> tuple[Path, dict[str, int]]:
             connection.execute(slot.insert(), [_second(ids["v0_o0"]), _second(ids["v1_o1"])])
             add_waiting(connection, ids["v0_o1"], "absent", "the bar that is not there")
             add_waiting(connection, ids["v1_o0"], "short", "the bar that moves right", Source.REJECTED)
-            add_item(connection, add_masklet(connection, "v2", 2), "v2", "rejected", priority=2, source=Source.REJECTED)
+            third = add_masklet(connection, "v2", 2)
+            columns = {"priority": 2, "source": Source.REJECTED, "wants_short": True}
+            add_item(connection, third, "v2", "rejected", **columns)
             connection.execute(person.update().where(person.c.name == "dan").values(standing=Standing.ENTRY))
             return ids
 

@@ -68,8 +68,15 @@ _VOID = update(slot).where(slot.c.id == bindparam("slot")).values(state=SlotStat
 _LAST_N = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == _ITEM, slot.c.kind == bindparam("pass"))
 _OPEN = insert(slot)
 _SLOTS = select(slot.c.id).where(slot.c.item_id == item.c.id)
+_MIXED_IN_SHORT = item.c.source != Source.KEPT, item.c.kind == "short", item.c.author_id.is_(None)
 _WAITING = select(item).where(  # short texts that the import mixed in, until they come to the blind pass
-    item.c.masklet_id == bindparam("masklet"), item.c.source != Source.KEPT, item.c.kind == "short", ~_SLOTS.exists()
+    item.c.masklet_id == bindparam("masklet"), *_MIXED_IN_SHORT, item.c.retired.is_(False), ~_SLOTS.exists()
+)
+_CAME = (  # a slot by which such a text has come there, or should have while it was withdrawn
+    select(slot.c.id)
+    .join_from(slot, item)
+    .where(item.c.masklet_id == bindparam("masklet"), slot.c.kind == SlotKind.BLIND)
+    .where((item.c.id == _ITEM) | (item.c.kind == "long"))
 )
 IN_SPLIT = item.c.source == Source.KEPT  # the condition on an `item` row that it may come into the split
 
@@ -126,7 +133,7 @@ def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFac
     if row.kind == "long":
         return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired, blind=blind)
     if row.author_id is None:  # mixed in by the import
-        waits = connection.execute(_LAST_N, {"item": row.id, "pass": SlotKind.BLIND}).scalar_one() == 0
+        waits = connection.execute(_CAME, {"item": row.id, "masklet": row.masklet_id}).first() is None
         no_target = row.source == Source.NO_TARGET
         return ItemFacts(first_text_id, 0, withdrawn=row.retired, blind=blind, no_target=no_target, waits=waits)
     is_undone = connection.execute(_SOURCE, {"item": row.id}).first() is None

@@ -99,6 +99,8 @@ def test_verdicts_on_other_texts_are_refused(tmp_path: Path) -> None:
     of_other = RunText(OBJECT, "v0", "long", "written anew since", KEPT, {})
     with pytest.raises(ValueError, match="must be of texts of the run, got 1 on other texts or objects: give the run"):
         read(tmp_path, judgement()).of([of_other])
+    with pytest.raises(ValueError, match="no text was judged to its end yet, got 1 still open: judge first"):
+        read(tmp_path, judgement(state="blind")).of([of_other])
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "older"])
