@@ -1,6 +1,7 @@
 """What is mixed in unmarked, rejected texts and texts without a target: nobody can tell it, and no quota counts it."""
 
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -293,6 +294,7 @@ def test_the_import_writes_them_like_the_others(store: Database) -> None:
     fields = [{name: value for name, value in row._mapping.items() if name not in own} for row in long]
     assert all(one == fields[0] for one in fields)
     assert {len(row.public_id) for row in long} == {24}
+    assert {len(row.public_id) for row in rows if row.kind == "short"} == {len(secrets.token_urlsafe(9))}
     theirs = [
         {n: v for n, v in slots[row.id]._mapping.items() if n not in ("id", "item_id", "priority")} for row in long
     ]
