@@ -60,10 +60,10 @@ class Verdicts:
 
 
 def read_verdicts(split: Path, texts: Iterable[RunText]) -> Verdicts:
-    """Read people's verdicts.
+    """Read people's verdicts on texts from an export of the validation app.
 
     Args:
-        split: an export of the validation app, or its `judgements.parquet`.
+        split: the folder of the export, or its `judgements.parquet`.
         texts: those of the run; tells which short texts it suggested.
 
     Raises:

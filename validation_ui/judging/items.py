@@ -70,12 +70,12 @@ _OPEN = insert(slot)
 _SLOTS = select(slot.c.id).where(slot.c.item_id == item.c.id)
 _MIXED_IN_SHORT = item.c.source != Source.KEPT, item.c.kind == "short", item.c.author_id.is_(None)
 _WAITING = select(item).where(  # short texts that the import mixed in, until they come to the blind pass
-    item.c.masklet_id == bindparam("masklet"), *_MIXED_IN_SHORT, item.c.retired.is_(False), ~_SLOTS.exists()
+    item.c.masklet_id == bindparam("of_masklet"), *_MIXED_IN_SHORT, item.c.retired.is_(False), ~_SLOTS.exists()
 )
 _CAME = (  # a slot by which such a text has come there, or should have while it was withdrawn
     select(slot.c.id)
     .join_from(slot, item)
-    .where(item.c.masklet_id == bindparam("masklet"), slot.c.kind == SlotKind.BLIND)
+    .where(item.c.masklet_id == bindparam("of_masklet"), slot.c.kind == SlotKind.BLIND)
     .where((item.c.id == _ITEM) | (item.c.kind == "long"))
 )
 IN_SPLIT = item.c.source == Source.KEPT  # the condition on an `item` row that it may come into the split
@@ -133,7 +133,7 @@ def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFac
     if row.kind == "long":
         return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired, blind=blind)
     if row.author_id is None:  # mixed in by the import
-        waits = connection.execute(_CAME, {"item": row.id, "masklet": row.masklet_id}).first() is None
+        waits = connection.execute(_CAME, {"item": row.id, "of_masklet": row.masklet_id}).first() is None
         no_target = row.source == Source.NO_TARGET
         return ItemFacts(first_text_id, 0, withdrawn=row.retired, blind=blind, no_target=no_target, waits=waits)
     is_undone = connection.execute(_SOURCE, {"item": row.id}).first() is None
@@ -185,7 +185,7 @@ def _wake(connection: Connection, masklet_id: int) -> None:
     They come just before it, as a short expression does that somebody writes: neither the ids of slots nor the order
     tell them apart.
     """
-    for waiting in connection.execute(_WAITING, {"masklet": masklet_id}).all():
+    for waiting in connection.execute(_WAITING, {"of_masklet": masklet_id}).all():
         first = {"item_id": waiting.id, "kind": SlotKind.BLIND, "n": 1, "state": SlotState.OPEN}
         connection.execute(_OPEN, first | {"priority": waiting.priority, "text_id": waiting.text_id})
 
