@@ -15,7 +15,7 @@ from manifests.outputs import brief
 from pipeline.run.run_config import RunConfig
 
 THRESHOLDS_FILE = "thresholds.toml"  # in the folder of a run, unless another is named
-_KNOWN = {"lineup": ("min_pick_rate",)}
+_KNOWN = {"lineup": {"min_pick_rate"}}  # tables and their keys
 
 
 def with_thresholds(config: RunConfig, path: Path) -> RunConfig:
@@ -25,14 +25,14 @@ def with_thresholds(config: RunConfig, path: Path) -> RunConfig:
         ValueError: the file cannot be read, has no threshold or one that is not known or allowed, or the run has no
             such gate.
     """
-    lineup = _read(path)["lineup"]
+    min_pick_rate = _read(path)
     if config.lineup is None:
         raise ValueError(
             f"{path} sets the line-up's min_pick_rate, and recipe {config.recipe!r} has no line-up here: give --lineup "
             "on (make: LINEUP=on), or leave --thresholds out"
         )
     try:
-        return replace(config, lineup=replace(config.lineup, **lineup))
+        return replace(config, lineup=replace(config.lineup, min_pick_rate=min_pick_rate))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -45,7 +45,8 @@ def as_toml(min_pick_rate: float | None, comments: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> dict[str, dict[str, float]]:
+def _read(path: Path) -> float:
+    """Return the only threshold that there is."""
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -55,12 +56,9 @@ def _read(path: Path) -> dict[str, dict[str, float]]:
             f"{path} has no threshold, and its comments say why: leave --thresholds out, or judge more texts and run "
             "`python -m pipeline.calibrate` again"
         )
-    for table, values in content.items():
-        names = values if isinstance(values, dict) else {}
-        if table not in _KNOWN or not names or set(names) - set(_KNOWN[table]):
-            known = ", ".join(f"[{table}] {name}" for table, names in _KNOWN.items() for name in names)
-            raise ValueError(f"{path} must have the thresholds {known} and nothing else, got {table} = {values!r:.80}")
-        for name, value in names.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{path}: {name} must be a number, got {value!r:.80}")
-    return content
+    if {name: set(values) if isinstance(values, dict) else values for name, values in content.items()} != _KNOWN:
+        raise ValueError(f"{path} must have [lineup] min_pick_rate and nothing else, got {content!r:.120}")
+    value = content["lineup"]["min_pick_rate"]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{path}: min_pick_rate must be a number, got {value!r:.80}")
+    return float(value)

@@ -16,6 +16,7 @@ from pipeline.calibrate import main
 from pipeline.run.recipes import modern, paper
 from pipeline.run.thresholds import with_thresholds
 from pipeline.verification.run_texts import plain
+from stages.lineup_trials import LineupConfig
 from tests.pipeline.rows import row
 from tests.pipeline.verification.test_verdicts import _TYPES, judgement
 
@@ -102,7 +103,7 @@ def test_it_prints_the_gates_and_writes_a_threshold_that_a_run_takes(
     file = judged_run / "run" / "thresholds.toml"
     assert f"written  {file}" in shown
     assert "# min_pick_rate = 1: a precision of at least 90.0%" in file.read_text()
-    assert with_thresholds(modern(), file).lineup == modern().lineup.__class__(min_pick_rate=1.0)
+    assert with_thresholds(modern(), file).lineup == LineupConfig(min_pick_rate=1.0)
     options = annotate.parser().parse_args(["--shard", "demo", "--recipe", "modern", "--thresholds", str(file)])
     taken = annotate._config(options, ["demo"])
     assert taken.lineup is not None
@@ -151,10 +152,10 @@ def test_a_folder_without_a_run(tmp_path: Path, judged_run: Path, caplog: pytest
     [
         ("[lineup", "--thresholds must be a TOML file"),
         ("", "has no threshold"),
-        ("[lineup]\nmin_pick_rat = 0.8", r"must have the thresholds \[lineup\] min_pick_rate and nothing else"),
-        ("[facts]\nx = 1", "and nothing else, got facts"),
-        ("lineup = 3", "and nothing else, got lineup = 3"),
-        ("[lineup]", "and nothing else, got lineup"),
+        ("[lineup]\nmin_pick_rat = 0.8", r"must have \[lineup\] min_pick_rate and nothing else"),
+        ("[facts]\nx = 1", "and nothing else, got {'facts'"),
+        ("lineup = 3", "and nothing else, got {'lineup': 3}"),
+        ("[lineup]", "and nothing else, got {'lineup': {}}"),
         ("[lineup]\nmin_pick_rate = '0.8'", "min_pick_rate must be a number, got '0.8'"),
         ("[lineup]\nmin_pick_rate = true", "min_pick_rate must be a number, got True"),
         ("[lineup]\nmin_pick_rate = nan", r"min_pick_rate must be in \(0, 1\]"),

@@ -407,8 +407,7 @@ def without_target(case: Case, of: str, decision: Decision = Decision.REJECT, an
 
     def work(c: Connection) -> int:
         item_id = add_waiting(c, case.ids[of], f"absent_{of}", f"the bar that is not there, {of}")
-        values = {"hit": False, "answer": answer, "decision": decision, "parts": {}}
-        judge(c, item_id, case.ids["ben"], SlotKind.BLIND, **values)
+        judge(c, item_id, case.ids["ben"], SlotKind.BLIND, decision, hit=False, answer=answer, parts={})
         settle(c, item_id, ItemState.ACCEPTED if answer == "absent" else ItemState.DROPPED)
         return item_id
 

@@ -179,8 +179,10 @@ def test_what_waits_can_be_withdrawn_and_put_back(store: Database, back: str) ->
         def work(c: Connection) -> str:
             row = interventions.find(c, "p_absent")
             seen_mark = interventions.mark(c, row)
-            settings = {"withdrawn": withdrawn, "seen_mark": seen_mark, "by": desk.ids["eve"], "note": "", "now": 1.0}
-            return interventions.withdraw(c, public_id="p_absent", **settings).state
+            by = desk.ids["eve"]
+            return interventions.withdraw(
+                c, public_id="p_absent", withdrawn=withdrawn, seen_mark=seen_mark, by=by, note="", now=1.0
+            ).state
 
         return store.write(work)
 
@@ -350,6 +352,20 @@ def test_what_is_mixed_in_follows_from_the_seed_and_is_of_drawn_videos(demo_run:
     assert {one.candidate.parts["short"] for one in chosen if one.source == Source.NO_TARGET} <= texts
     other = mixed_in.choose(out, run, drawn_of(run, replace(ON, seed=3)), replace(ON, seed=3))
     assert [one.candidate for one in other] != [one.candidate for one in chosen]
+
+
+def test_short_ones_come_by_turns_of_videos_and_first_of_objects_that_get_no_other(demo_run: Path) -> None:
+    out = Folder(str(demo_run))
+    run = read_run(out)
+    settings = replace(ON, short=4, no_target=100)
+    chosen = [one for one in mixed_in.choose(out, run, drawn_of(run, settings), settings) if one.source == "no_target"]
+    by_video: dict[str, list[bool]] = {}
+    for one in chosen:
+        by_video.setdefault(one.candidate.video_id, []).append(one.is_second)
+    assert {True, False} <= {second for seconds in by_video.values() for second in seconds}
+    assert all(seconds == sorted(seconds) for seconds in by_video.values())
+    first = [one.candidate.video_id for one in chosen[: len(by_video)]]
+    assert len(set(first)) == len(by_video)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"v": [{"text": 3}]}', '{"v": [{}]}', "[]"])

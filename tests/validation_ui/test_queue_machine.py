@@ -57,8 +57,7 @@ def _project() -> tuple[Path, dict[str, int]]:
             add_waiting(connection, ids["v0_o1"], "absent", "the bar that is not there")
             add_waiting(connection, ids["v1_o0"], "short", "the bar that moves right", Source.REJECTED)
             third = add_masklet(connection, "v2", 2)
-            columns = {"priority": 2, "source": Source.REJECTED, "wants_short": True}
-            add_item(connection, third, "v2", "rejected", **columns)
+            add_item(connection, third, "v2", "rejected", priority=2, source=Source.REJECTED, wants_short=True)
             connection.execute(person.update().where(person.c.name == "dan").values(standing=Standing.ENTRY))
             return ids
 

@@ -49,6 +49,7 @@ class MixedIn:
         priority: that of the drawn item at whose place in the queue it comes.
         overlap: whether two people judge it in the sighted pass.
         wants_short: whether its reviewer is asked for a short expression.
+        is_second: a short one whose object may get another from its reviewer; taken last, as otherwise none has two.
     """
 
     candidate: Candidate
@@ -58,6 +59,7 @@ class MixedIn:
     priority: int = 0
     overlap: bool = False
     wants_short: bool = False
+    is_second: bool = False
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -94,7 +96,11 @@ def choose(out: Folder, run: Run, drawn: Sequence[Drawn], settings: Settings) ->
 def _spread(texts: Sequence[MixedIn], wanted: int, settings: Settings, by: Any) -> list[MixedIn]:
     """Take texts in seeded order, from every group by turns, so that none is left out because another has more."""
     groups: dict[str, list[MixedIn]] = {}
-    for one in sorted(texts, key=lambda one: seeded_frac(settings.seed, "mixed in", one.candidate.object_id, one.gate)):
+
+    def place(one: MixedIn) -> tuple[bool, float]:
+        return one.is_second, seeded_frac(settings.seed, "mixed in", one.candidate.object_id, one.gate)
+
+    for one in sorted(texts, key=place):
         groups.setdefault(by(one), []).append(one)
     turns = chain.from_iterable(zip_longest(*groups.values()))
     return [one for one in turns if one is not None][:wanted]
@@ -184,4 +190,4 @@ def _short(drawn: Drawn, text: str, gate: str, source: Source) -> MixedIn:
     parts = {"short": text}
     strata = drawn.candidate.strata | {"length": length_level("short", parts)}
     candidate = replace(drawn.candidate, parts=parts, strata=strata)
-    return MixedIn(candidate, gate, "short", source, drawn.priority)
+    return MixedIn(candidate, gate, "short", source, drawn.priority, is_second=drawn.wants_short)
