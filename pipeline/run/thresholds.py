@@ -61,4 +61,4 @@ def _read(path: Path) -> float:
     value = content["lineup"]["min_pick_rate"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{path}: min_pick_rate must be a number, got {value!r:.80}")
-    return float(value)
+    return value

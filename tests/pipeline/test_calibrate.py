@@ -159,6 +159,7 @@ def test_a_folder_without_a_run(tmp_path: Path, judged_run: Path, caplog: pytest
         ("[lineup]\nmin_pick_rate = '0.8'", "min_pick_rate must be a number, got '0.8'"),
         ("[lineup]\nmin_pick_rate = true", "min_pick_rate must be a number, got True"),
         ("[lineup]\nmin_pick_rate = nan", r"min_pick_rate must be in \(0, 1\]"),
+        (f"[lineup]\nmin_pick_rate = 1{'0' * 400}", r"min_pick_rate must be in \(0, 1\]"),
         ("[lineup]\nmin_pick_rate = 1.5", r"min_pick_rate must be in \(0, 1\]"),
     ],
 )
