@@ -29,7 +29,7 @@ from validation_ui.importing.sample import Drawn
 from validation_ui.importing.strata import FACETS
 from validation_ui.judging import interventions, item_views, pointing
 from validation_ui.judging.lengths import length_level
-from validation_ui.schema import Source, item, meta, slot
+from validation_ui.schema import Source, item, masklet, meta, slot
 from validation_ui.settings import PARTS, Settings
 from validation_ui.statistics.agreement import agreement, no_target_answers
 from validation_ui.statistics.progress import progress, reviewers
@@ -313,6 +313,13 @@ def test_the_import_writes_them_like_the_others(store: Database) -> None:
     assert len(places) > 1, "not always the last of its video"
     assert {row.state for row in rows if row.kind == "short"} == {"blind"}
     assert not {row.id for row in rows if row.kind == "short"} & set(slots)
+    names = [one.candidate for one in drawn]
+    spread = {one.candidate.object_id for one in sample.draw(names, replace(SMALL, overlap_frac=0.5)) if one.overlap}
+    store.write(lambda c: sample.set_overlap(c, 0.5, now=1.0))
+    with store.read() as connection:
+        twice = select(masklet.c.object_id).join_from(item, masklet).where(item.c.overlap)
+        assert set(connection.execute(twice).scalars()) == spread, "as if nothing had been mixed in"
+    store.write(lambda c: sample.set_overlap(c, 0.0, now=1.0))
     desk = Desk(store, store.write(lambda c: {name: add_person(c, name) for name in ("ann", "ben")}))
     sighted(desk)
     check(store)
