@@ -182,8 +182,8 @@ def _quality(gate: str, reached: Judged, passes: Sequence[bool], seed: int, draw
     judged_G = groups.judged_VG.sum(axis=0)
     passed, rejected = int(texts_G[passes_G].sum()), int(texts_G[~passes_G].sum())
     judged_passed, judged_rejected = int(judged_G[passes_G].sum()), int(judged_G[~passes_G].sum())
-    videos = int((groups.judged_VG[:, passes_G].sum(axis=1) > 0).sum())
-    few = _few(judged_passed, videos, "that passed") if passed else "nothing passed"
+    videos = [int((groups.judged_VG[:, of_G].sum(axis=1) > 0).sum()) for of_G in (passes_G, ~passes_G)]
+    few = _few(judged_passed, videos[0], "that passed") if passed else "nothing passed"
     if few:
         precision = recall = Figure(Rate(None), few)
     else:
@@ -192,7 +192,7 @@ def _quality(gate: str, reached: Judged, passes: Sequence[bool], seed: int, draw
         good_B, good = right_BG[:, passes_G].sum(axis=1), float(right_G[passes_G].sum())
         precision = Figure(_rate(good / passed, good_B / passed))
         lost_B, lost = right_BG[:, ~passes_G].sum(axis=1), float(right_G[~passes_G].sum())
-        if rejected and (few := _few(judged_rejected, LEAST_VIDEOS, "that it rejected")):
+        if rejected and (few := _few(judged_rejected, videos[1], "that it rejected")):
             at_least = float(np.percentile(good_B / (good_B + rejected), TAILS[0]))
             recall = Figure(Rate(None), few, at_least)
         else:

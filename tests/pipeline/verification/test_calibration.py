@@ -87,6 +87,13 @@ def test_what_nobody_judged_of_the_rejected_leaves_a_bound() -> None:
     assert found.recall.at_least < 810 / 900
 
 
+def test_rejected_texts_of_one_video_carry_no_recall() -> None:
+    judged = [*many(KEPT, 900, 90, 10), *many(LINEUP, 90, 40, 40, video=1)]
+    lineup = gate_qualities(judged, draws=DRAWS)[-1]
+    assert lineup.precision.rate.value == pytest.approx(0.9)
+    assert lineup.recall.why_not == "too few: 1 videos with a judged text that it rejected"
+
+
 def test_a_group_that_nobody_judged_widens_the_interval_by_its_share() -> None:
     few, many_more = ([*many(KEPT, 1000, 95, 5), *many(LINEUP, unjudged, 0, 0)] for unjudged in (10, 1000))
     widths = []
