@@ -204,7 +204,7 @@ def _few(texts: int, videos: int, which: str) -> str | None:
     """Return that verdicts are too few, or None if they are enough."""
     if texts < LEAST_TEXTS:
         return f"too few: {texts} judged {which}"
-    return f"too few: {videos} videos with a judged text {which}" if videos < LEAST_VIDEOS else None
+    return f"too few: {videos} video{'s' * (videos != 1)} with a judged text {which}" if videos < LEAST_VIDEOS else None
 
 
 def _rate(value: float, drawn_B: Floats) -> Rate:

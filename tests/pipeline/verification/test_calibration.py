@@ -64,7 +64,7 @@ def test_unweighted_figures_would_be_others() -> None:
     ("judged", "gate", "why"),
     [
         (many(KEPT, 100, 12, 3), LINEUP, "too few: 15 judged that passed"),
-        (many(KEPT, 100, 40, 0, video=1), LINEUP, "too few: 1 videos with a judged text that passed"),
+        (many(KEPT, 100, 40, 0, video=1), LINEUP, "too few: 1 video with a judged text that passed"),
         (many(FACTS, 100, 40, 0), FACTS, "nothing passed"),
         (many(FACTS, 100, 0, 0), FACTS, "nothing passed"),
     ],
@@ -91,7 +91,7 @@ def test_rejected_texts_of_one_video_carry_no_recall() -> None:
     judged = [*many(KEPT, 900, 90, 10), *many(LINEUP, 90, 40, 40, video=1)]
     lineup = gate_qualities(judged, draws=DRAWS)[-1]
     assert lineup.precision.rate.value == pytest.approx(0.9)
-    assert lineup.recall.why_not == "too few: 1 videos with a judged text that it rejected"
+    assert lineup.recall.why_not == "too few: 1 video with a judged text that it rejected"
 
 
 def test_a_group_that_nobody_judged_widens_the_interval_by_its_share() -> None:
