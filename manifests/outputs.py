@@ -13,10 +13,12 @@ from pathlib import Path
 TRAIN_FILE = "Ref-SAV.json"  # kept expressions, as the official Sa2VA training code reads them
 NEGATIVES_FILE = "negatives.json"  # beside it: texts that fit nothing in their video, or another object of it
 
-# In the folder of an evaluation split, under the names of the official Ref-SAV release, but for SPLIT_INFO, which is
-# ours; written by validation_ui/exporting, read by pipeline/evaluation and, to leave its videos out, by training.
+# In the folder of an evaluation split, under the names of the official Ref-SAV release, but for SPLIT_INFO and
+# SPLIT_JUDGEMENTS, which are ours; written by validation_ui/exporting, read by pipeline/evaluation and, to leave its
+# videos out, by training.
 SPLIT_EXPRESSIONS = "meta_expressions_valid.json"  # of each video its frames and expressions
 SPLIT_MASKS = "mask_dict.json"  # of each object a run-length mask, or null, for each frame
+SPLIT_JUDGEMENTS = "judgements.parquet"  # what people said of every text; read by pipeline/calibrate.py too
 SPLIT_INFO = "split.json"  # which videos were set aside, whether or not an expression of them was accepted
 
 # Predictions and their scores, under the names of the official scorer; written and read by pipeline/evaluation.

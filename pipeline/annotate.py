@@ -34,6 +34,7 @@ from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
+from pipeline.run.thresholds import with_thresholds
 from pipeline.verification.summary import verify
 from pipeline.writers.measured import MeasuredWriter
 from stages.lineup_trials import LineupConfig
@@ -247,7 +248,8 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     )
     if options.vlm_model and not options.judge_model:
         judge = None  # the recipe's judge was chosen for the recipe's writer: without a name, the new one judges itself
-    return replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
+    config = replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
+    return with_thresholds(config, Path(options.thresholds)) if options.thresholds else config
 
 
 def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:
@@ -317,6 +319,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("on", "off"),
         help="whether a judge must find each object by its text; default the recipe's",
     )
+    add("--thresholds", metavar="FILE", help="thresholds of the gates, as `python -m pipeline.calibrate` writes them")
     add("--in-flight", type=int, help="requests open at a time, all models and replicas together; default the recipe's")
     add(
         "--request",

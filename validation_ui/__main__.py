@@ -84,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     write.add_argument("to", metavar="TO", help="folder to write")
     write.add_argument("--train", help="a Ref-SAV.json to keep apart from (default OUT/Ref-SAV.json)")
     write.add_argument("--rewrite-train", action="store_true", help="also write Ref-SAV.json without these videos")
+    write.add_argument(
+        "--no-target", action="store_true", help="also the texts without a target that people found to have none"
+    )
     add("backup", commands.backup, "copy the database while the app runs").add_argument("to", metavar="FILE")
     add("restore", commands.restore, "put a backup in the place of the database; the app must not run").add_argument(
         "backup", metavar="FILE", help="made by `backup`"

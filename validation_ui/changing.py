@@ -182,6 +182,24 @@ RULES = {
         1,
         100,
     ),
+    "rejected_frac": Rule(
+        "Fixed",
+        "Texts that a gate rejected",
+        "For each expression that is drawn, so many texts that a gate of the run rejected are mixed in, unmarked. They "
+        "measure the gates, and count for no quota.",
+        0,
+        1,
+        "They were mixed in when the run was imported.",
+    ),
+    "no_target": Rule(
+        "Fixed",
+        "Texts without a target",
+        "How many texts that fit nothing in their video should come to the blind pass, unmarked. There, absent is "
+        "right. They count for no quota.",
+        0,
+        _MANY,
+        "They were mixed in when the run was imported.",
+    ),
     "seed": Rule(
         "Fixed",
         "Seed",

@@ -103,6 +103,7 @@ def export(project: Project, options: argparse.Namespace) -> None:
             Path(options.to),
             train=Path(train) if train else None,
             rewrite_train=options.rewrite_train,
+            no_target=options.no_target,
             now=database.now(),
         )
     _say(str(report))

@@ -115,6 +115,14 @@ class Gold(StrEnum):
     SWAPPED = "swapped"  # the text describes another object: reject is right
 
 
+class Source(StrEnum):
+    """Where the text of a real item comes from. Only KEPT ones count for quotas, strata and figures of agreement."""
+
+    KEPT = "kept"  # the run kept it, or a person wrote it for an object whose text the run kept
+    REJECTED = "rejected"  # a gate of the run rejected it: mixed in to measure the gate
+    NO_TARGET = "no_target"  # it fits nothing in its video, by measurement: "absent" is right in the blind pass
+
+
 def _is_one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
 
@@ -211,6 +219,7 @@ item = Table(
     Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
     Column("kind", String(5), nullable=False),  # long: written by the pipeline, short: written by a person
     Column("gold", String(7), nullable=False, default=""),
+    Column("source", String(9), nullable=False, default=Source.KEPT, server_default=Source.KEPT),
     Column("retired", Boolean, nullable=False, default=False),  # an admin took it out
     Column("state", String(10), nullable=False),
     Column("priority", Integer, nullable=False),  # small ones are judged first: the seeded order over the strata

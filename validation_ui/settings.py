@@ -55,6 +55,8 @@ class Settings:
     undo_last: int = 20  # judgements that a person can take back
     short_words_min: int = 3
     short_words_max: int = 20
+    rejected_frac: float = 0.0  # texts that a gate of the run rejected, for each expression that is drawn
+    no_target: int = 0  # texts that fit nothing in their video, expected to come to the blind pass
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,1 +1,1 @@
-"""Counts what came of the line-ups of a run, and how far their judge is to be believed."""
+"""Tells how far the judge and the gates of a run are to be believed, by catch texts and by people's verdicts."""

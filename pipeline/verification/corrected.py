@@ -23,8 +23,8 @@ from pipeline.verification.counts import JudgedCounts
 DRAWS = 4000
 LEAST_TEXTS, LEAST_VIDEOS = 30, 10  # with fewer of any kind no interval is given
 _LEAST_GAIN = 0.05  # by so much good texts must pass more often than bad ones, at the lower end of the interval
-_SLICE = 200  # draws that are held in memory at a time
-_TAILS = (2.5, 97.5)
+SLICE = 200  # draws that are held in memory at a time
+TAILS = (2.5, 97.5)
 
 DrawnShares = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def quality(judged: JudgedCounts, seed: int = 0, draws: int = DRAWS) -> Quality:
         return Quality(*plain, Rate(None), Rate(None), f"too few: {', '.join(few)}")
     drawn_B, true_B, false_B = _rates(judged, np.random.default_rng(seed), draws)
     rates = (_interval(plain[0], true_B), _interval(plain[1], 1 - false_B), _interval(plain[2], drawn_B))
-    if float(np.percentile(true_B - false_B, _TAILS[0])) < _LEAST_GAIN:
+    if float(np.percentile(true_B - false_B, TAILS[0])) < _LEAST_GAIN:
         why = "the judge tells nothing: texts that single out their object hardly pass more often than others"
         return Quality(*rates, Rate(None), Rate(None), why)
     assert passing is not None
@@ -119,8 +119,8 @@ def _rates(judged: JudgedCounts, rng: np.random.Generator, draws: int) -> tuple[
         (judged.other_passed, judged.other),
     )
     parts = []
-    for start in range(0, draws, _SLICE):
-        weights_BV = rng.standard_exponential((min(_SLICE, draws - start), judged.videos))
+    for start in range(0, draws, SLICE):
+        weights_BV = rng.standard_exponential((min(SLICE, draws - start), judged.videos))
         rates = []
         for hits_V, counts_V in pairs:
             hits_B, misses_B = weights_BV @ hits_V, weights_BV @ (counts_V - hits_V)
@@ -137,5 +137,5 @@ def _share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> float | No
 
 
 def _interval(rate: Rate, drawn_B: DrawnShares) -> Rate:
-    low, high = np.percentile(drawn_B, _TAILS).tolist()
+    low, high = np.percentile(drawn_B, TAILS).tolist()
     return Rate(rate.value, low, high)

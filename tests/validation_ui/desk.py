@@ -197,9 +197,12 @@ def check(store: Database) -> None:
                     and items[other.item_id].video_id == items[row.item_id].video_id
                 ]
                 assert all(answer.created_at <= at for at in saw), "pointed in a video whose masks they had seen"
-        accepted = [row for row in items.values() if row.state == "accepted"]
+        accepted = [row for row in items.values() if row.state == "accepted" and row.source == "kept"]
         for row in items.values():
-            if row.state in ("accepted", "surplus"):
+            if row.state == "accepted" and row.source == "no_target":
+                said = [answers[each.pointing_id].answer for each in live if each.item_id == row.id]
+                assert set(said) == {"absent"}, "somebody found what is not there"
+            elif row.state in ("accepted", "surplus"):
                 final = texts[row.text_id].sha256
                 found = [
                     each.person_id

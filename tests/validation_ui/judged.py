@@ -20,6 +20,7 @@ def judge(
     at: float = 1_000_000.0,
     spent_s: float = 60.0,
     hit: bool | None = None,
+    answer: str = "pointed",
     **columns: Any,
 ) -> int:
     """A judgement of the item's current text in a new slot that is done; `hit` adds the pointing of a blind one."""
@@ -41,8 +42,10 @@ def judge(
             pointing,
             slot_id=slot_id,
             person_id=person_id,
-            answer="pointed",
-            points=[{"frame": 4, "x": 0.25, "y": 0.5}, {"frame": 40, "x": 0.3, "y": 0.5}],
+            answer=answer,
+            points=[{"frame": 4, "x": 0.25, "y": 0.5}, {"frame": 40, "x": 0.3, "y": 0.5}]
+            if answer == "pointed"
+            else [],
             hit=hit,
             chance_frac=0.04,
             answer_s=20.0,

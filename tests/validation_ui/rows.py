@@ -11,12 +11,15 @@ import numpy as np
 from pycocotools import mask as coco
 from sqlalchemy import Connection, Table, insert
 
+from validation_ui.judging.items import add_text
+from validation_ui.judging.lengths import length_level
 from validation_ui.schema import (
     Gold,
     ItemState,
     Role,
     SlotKind,
     SlotState,
+    Source,
     Standing,
     item,
     masklet,
@@ -108,6 +111,7 @@ def add_item(
     gold: Gold = Gold.NONE,
     overlap: bool = False,
     wants_short: bool = False,
+    source: Source = Source.KEPT,
 ) -> int:
     """A long item with its text and, if it is no gold item, its open sighted slots."""
     item_id = new_id(
@@ -122,6 +126,7 @@ def add_item(
         priority=priority,
         overlap=overlap,
         wants_short=wants_short,
+        source=source,
         strata={
             "size": "medium",
             "length": "medium",
@@ -148,6 +153,26 @@ def add_item(
                     item_id=item_id, kind=SlotKind.SIGHTED, n=n, state=SlotState.OPEN, priority=priority
                 )
             )
+    return item_id
+
+
+def add_waiting(connection: Connection, long_id: int, name: str, text: str, source: Source = Source.NO_TARGET) -> int:
+    """A short item that the import mixed in, which waits for the long one of its object."""
+    long = connection.execute(item.select().where(item.c.id == long_id)).one()
+    item_id = new_id(
+        connection,
+        item,
+        public_id=f"p_{name}",
+        masklet_id=long.masklet_id,
+        video_id=long.video_id,
+        kind="short",
+        source=source,
+        state=ItemState.BLIND,
+        priority=long.priority,
+        strata=long.strata | {"length": length_level("short", {"short": text})},
+    )
+    text_id = add_text(connection, item_id, {"short": text}, author_id=None, parent_id=None, now=0.0)
+    connection.execute(item.update().where(item.c.id == item_id).values(text_id=text_id))
     return item_id
 
 

@@ -23,7 +23,7 @@ def test_every_setting_has_a_rule_that_its_default_keeps() -> None:
     values = asdict(DEFAULTS)
     assert values.keys() == changing.RULES.keys()
     assert not [name for name, rule in changing.RULES.items() if not rule.least <= values[name] <= rule.most]
-    assert [name for name, rule in changing.RULES.items() if rule.fixed] == ["seed"]
+    assert [name for name, rule in changing.RULES.items() if rule.fixed] == ["rejected_frac", "no_target", "seed"]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ import pytest
 from pycocotools import mask as coco
 from sqlalchemy import Connection, func, insert, select, update
 
+from pipeline import evaluate_refsav
 from pipeline.evaluation.split import read_split
 from stages.video.fingerprint import of_frame
 from tests.validation_ui.judged import accept, judge, settle
-from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, bar, fill, new_id
+from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, add_waiting, bar, fill, new_id
 from validation_ui import audit, exporting
 from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
@@ -399,6 +400,79 @@ def test_refuses_more_than_the_quota(case: Case, settings: dict[str, int], rule:
     case.write(work)
     with pytest.raises(ExportError, match=rule):
         case.export()
+
+
+def without_target(case: Case, of: str, decision: Decision = Decision.REJECT, answer: str = "absent") -> int:
+    """A text that fits nothing, which ben was asked to find."""
+
+    def work(c: Connection) -> int:
+        item_id = add_waiting(c, case.ids[of], f"absent_{of}", f"the bar that is not there, {of}")
+        judge(c, item_id, case.ids["ben"], SlotKind.BLIND, decision, hit=False, answer=answer, parts={})
+        settle(c, item_id, ItemState.ACCEPTED if answer == "absent" else ItemState.DROPPED)
+        return item_id
+
+    return int(case.write(work))
+
+
+@on_sqlite
+def test_texts_without_a_target_go_out_on_request_and_are_scored(case: Case, tmp_path: Path) -> None:
+    right, _, elsewhere = (
+        without_target(case, "v1_o0"),
+        without_target(case, "v0_o0", answer="ambiguous"),
+        without_target(case, "v2_o0"),
+    )
+    case.write(lambda c: SMALL.save(c))
+    case.export("plain")
+    report = case.export(no_target=True)
+    assert (report.long, report.short, report.no_target) == (3, 1, 1)
+    assert "1 texts without a target" in str(report)
+    meta = case.json("meta_expressions_valid.json")["videos"]
+    assert "v2" not in meta, "it is in the split for no text of its own"
+    one = meta["v1"]["expressions"].pop(str(right))
+    assert one == {
+        **{"exp": "the bar that is not there, v1_o0", "obj_id": [], "anno_id": [], "type_id": 1},
+        "no_target": True,
+    }
+    assert meta == case.json("meta_expressions_valid.json", "plain")["videos"]
+    assert case.json("mask_dict.json") == case.json("mask_dict.json", "plain")
+    plain, split = case.json("split.json", "plain"), case.json("split.json")
+    assert split.pop("no_target") == 1
+    assert split == plain
+    for folder in ("plain", "split"):
+        text = (case.folder / folder / "agreement.md").read_text()
+        assert "| 3 | 2: too few (n = 3) | 1 | 0 |" in text.split("## Texts without a target")[1]
+    empty = coco.encode(np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8, order="F"))["counts"].decode()
+    masks = [{"size": [HEIGHT_PX, WIDTH_PX], "counts": empty}] * 12
+    predictions = {
+        video_id: {
+            exp_id: {"frames": entry["frames"], "exp": each["exp"], "prediction_masks": masks}
+            for exp_id, each in entry["expressions"].items()
+        }
+        for video_id, entry in case.json("meta_expressions_valid.json")["videos"].items()
+    }
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/results.json").write_text(json.dumps(predictions))
+    given = [str(case.folder / "split"), "--predictions", str(tmp_path / "p/results.json"), "--draws", "20"]
+    assert evaluate_refsav.main(given) == 0
+    scores = json.loads((tmp_path / "p/ref_sav_valid.json").read_text())
+    assert scores["no target"]["N-acc"] == 100.0
+    assert scores["no target"]["T-acc"] == 0.0
+    found = {
+        row["expression"]: row["source"] for row in pq.read_table(case.folder / "split/judgements.parquet").to_pylist()
+    }
+    assert found[str(right)] == "no_target"
+    with case.store.read() as connection:
+        went_out = connection.execute(select(item.c.exported_at).where(item.c.id.in_([right, elsewhere]))).scalars()
+        assert sorted(map(bool, went_out)) == [False, True]
+
+
+@on_sqlite
+def test_a_text_without_a_target_that_nobody_called_absent_is_refused(case: Case) -> None:
+    item_id = without_target(case, "v1_o0", answer="ambiguous")
+    case.write(lambda c: settle(c, item_id))
+    case.export("plain")
+    with pytest.raises(ExportError, match=f"nobody found: items {item_id}"):
+        case.export(no_target=True)
 
 
 def missed(connection: Connection, item_id: int) -> None:

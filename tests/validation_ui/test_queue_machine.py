@@ -15,11 +15,11 @@ from sqlalchemy import Connection, select
 
 from tests.validation_ui.conftest import Clock
 from tests.validation_ui.desk import Desk, check
-from tests.validation_ui.rows import SMALL, fill
+from tests.validation_ui.rows import SMALL, add_item, add_masklet, add_waiting, fill
 from validation_ui.database import Database
 from validation_ui.judging import pointing
 from validation_ui.problem import Problem
-from validation_ui.schema import Standing, item, person, slot
+from validation_ui.schema import Source, Standing, item, person, slot
 
 PEOPLE = ("ann", "ben", "cy", "dan", "eve", "fay")
 SETTINGS = replace(SMALL, long=4, short=2, per_video=1, videos=2, gold_frac=0.2, entry_items=2, gold_window=3)
@@ -54,6 +54,10 @@ def _project() -> tuple[Path, dict[str, int]]:
             connection.execute(item.update().where(item.c.id.in_([ids["v0_o0"], ids["v1_o1"]])).values(overlap=True))
             connection.execute(item.update().where(item.c.id % 3 == 1, item.c.gold == "").values(blind_overlap=True))
             connection.execute(slot.insert(), [_second(ids["v0_o0"]), _second(ids["v1_o1"])])
+            add_waiting(connection, ids["v0_o1"], "absent", "the bar that is not there")
+            add_waiting(connection, ids["v1_o0"], "short", "the bar that moves right", Source.REJECTED)
+            third = add_masklet(connection, "v2", 2)
+            add_item(connection, third, "v2", "rejected", priority=2, source=Source.REJECTED, wants_short=True)
             connection.execute(person.update().where(person.c.name == "dan").values(standing=Standing.ENTRY))
             return ids
 

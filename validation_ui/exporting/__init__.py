@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, select, update
 
-from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_MASKS
+from manifests.outputs import SPLIT_EXPRESSIONS, SPLIT_INFO, SPLIT_JUDGEMENTS, SPLIT_MASKS
 from validation_ui import audit
 from validation_ui.database import Database
 from validation_ui.exporting.agreement_report import Gate, as_csv, gates, markdown
@@ -35,7 +35,7 @@ from validation_ui.exporting.judgements import judgements_table, pseudonyms
 from validation_ui.exporting.training_file import check_train, held_out
 from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
-from validation_ui.statistics.agreement import agreement
+from validation_ui.statistics.agreement import agreement, no_target_answers
 from validation_ui.statistics.progress import progress, reviewers
 
 __all__ = ["ExportError", "ExportReport", "agreement_texts", "export"]
@@ -54,13 +54,14 @@ class ExportReport:
     frames: int
     gates: list[Gate]
     warnings: list[str]
+    no_target: int = 0
 
     def __str__(self) -> str:
         """Format the report for people, as lines of text."""
         return "\n".join(
             [
                 f"{self.out}: {self.long} long and {self.short} short expressions of {self.videos} videos, "
-                f"{self.frames} frames",
+                f"{self.frames} frames" + (f", {self.no_target} texts without a target" if self.no_target else ""),
                 *(
                     f"{'pass' if gate.passed else 'FAIL'}: {gate.name} {gate.rule}, got {gate.got}"
                     for gate in self.gates
@@ -79,6 +80,7 @@ def export(
     rewrite_train: bool,
     now: float,
     final: bool = True,
+    no_target: bool = False,
     actor: str = "cli",
 ) -> ExportReport:
     """Write the accepted expressions as a split and, if it is final, mark them as exported.
@@ -91,6 +93,7 @@ def export(
         rewrite_train: also write that file without the videos of the split.
         now: seconds since 1970; it goes into the audit log only, not into the files.
         final: whether the judgements of these expressions are fixed from now on; the files are the same.
+        no_target: whether the split also has texts that fit nothing in their video; the official evaluation has none.
         actor: who exports, for the log.
 
     Raises:
@@ -104,7 +107,7 @@ def export(
         build.mkdir()
         with database.read() as connection:
             settings = Settings.load(connection)
-            chosen = read_chosen(connection)
+            chosen = read_chosen(connection, no_target=no_target)
             check_chosen(chosen, settings)
             clips = read_clips(connection, chosen)
             warnings = check_train(connection, clips, train, build if rewrite_train else None)
@@ -116,8 +119,10 @@ def export(
         if out.exists():
             out.rename(Path(scratch, "old"))
         build.rename(out)
-    kinds = Counter(expression.kind for expression in chosen)
-    return ExportReport(out, len(clips), kinds["long"], kinds["short"], frames, checks, warnings)
+    kinds = Counter("no_target" if expression.no_target else expression.kind for expression in chosen)
+    return ExportReport(
+        out, len(clips), kinds["long"], kinds["short"], frames, checks, warnings, no_target=kinds["no_target"]
+    )
 
 
 def _write_texts(
@@ -130,13 +135,14 @@ def _write_texts(
 ) -> list[Gate]:
     """Write all files but the frames and the checksums; return the gates."""
     raters = pseudonyms(connection)
-    checks, text, table = agreement_texts(connection, settings, chosen, warnings)
+    real = [expression for expression in chosen if not expression.no_target]
+    checks, text, table = agreement_texts(connection, settings, real, warnings)
     _write_json(build / SPLIT_EXPRESSIONS, meta_expressions(clips, chosen))
     write_masks(connection, clips, chosen, build / SPLIT_MASKS)
-    pq.write_table(judgements_table(connection, raters), build / "judgements.parquet", compression="zstd")
+    pq.write_table(judgements_table(connection, raters), build / SPLIT_JUDGEMENTS, compression="zstd")
     (build / "agreement.md").write_text(text, encoding="utf-8")
     (build / "agreement.csv").write_text(table, encoding="utf-8")
-    _write_json(build / SPLIT_INFO, _split(connection, settings, clips, chosen))
+    _write_json(build / SPLIT_INFO, _split(connection, settings, clips, real, len(chosen) - len(real)))
     return checks
 
 
@@ -149,13 +155,17 @@ def agreement_texts(
     project = progress(connection, 0.0)
     return (
         checks,
-        markdown(figures, people, raters, project, checks, notes, chosen),
+        markdown(figures, people, raters, project, checks, notes, chosen, no_target_answers(connection)),
         as_csv(figures, people, raters),
     )
 
 
 def _split(
-    connection: Connection, settings: Settings, clips: Sequence[BenchmarkClip], chosen: Sequence[BenchmarkExpression]
+    connection: Connection,
+    settings: Settings,
+    clips: Sequence[BenchmarkClip],
+    chosen: Sequence[BenchmarkExpression],
+    no_targets: int,
 ) -> dict[str, Any]:
     """Return the content of `split.json`: the videos that training must leave out, and the strata of the split."""
     strata: dict[str, Counter[str]] = defaultdict(Counter)
@@ -172,6 +182,7 @@ def _split(
         "expressions": len(chosen),
         "strata": {name: dict(sorted(counts.items())) for name, counts in sorted(strata.items())},
         "strata_of": strata_of,
+        **({"no_target": no_targets} if no_targets else {}),
     }
 
 
@@ -251,6 +262,7 @@ def check_chosen(chosen: Sequence[BenchmarkExpression], settings: Settings) -> N
             f"found: items {named(unfound)}; they go back to the blind pass when a judgement of them changes"
         )
     objects: dict[str, set[int]] = defaultdict(set)
+    chosen = [expression for expression in chosen if not expression.no_target]  # these count for no quota
     for expression in chosen:
         objects[expression.video_id].add(expression.masklet_id)
     kinds = Counter(expression.kind for expression in chosen)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from manifests.text_tables import markdown_table
 from validation_ui.exporting.benchmark import BenchmarkExpression
 from validation_ui.schema import SlotKind
-from validation_ui.statistics.agreement import Agreement, Comparison
+from validation_ui.statistics.agreement import Agreement, Comparison, NoTarget
 from validation_ui.statistics.progress import IDLE_S, TOO_FEW, Progress, Reviewer, Share
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
@@ -42,6 +42,7 @@ def markdown(
     checks: Sequence[Gate],
     notes: Sequence[str],
     chosen: Sequence[BenchmarkExpression],
+    no_target: NoTarget,
 ) -> str:
     """Return the text of `agreement.md`."""
     quotas = [
@@ -52,7 +53,8 @@ def markdown(
         "# How far people agree on this split",
         "Intervals are 95%: of figures of agreement by resampling videos, of rates after Wilson. Raters differ by "
         "item, so Cohen's kappa is of the first against the second judgement. An edit counts as keeping the text, "
-        "a flag as no verdict. Gold items and judgements that were undone are not in these figures. A figure from "
+        "a flag as no verdict. Gold items, texts that a gate of the run rejected or that have no target, and "
+        "judgements that were undone are not in these figures. A figure from "
         f"fewer than {TOO_FEW} answers says nothing: it is shown as too few.",
         "## Gates",
         markdown_table(
@@ -90,6 +92,7 @@ def markdown(
                 for (hits, answers), count in sorted(Counter((o.blind_hits, o.blind_answers) for o in chosen).items())
             ),
         ),
+        *_no_target(no_target),
         "## By stratum",
         markdown_table(
             ("stratum", "value", "items", "kept at first sight", "n of two", "raw", "AC1", "blind hit"),
@@ -120,6 +123,24 @@ def markdown(
         *_time(people, raters, chosen),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _no_target(answers: NoTarget) -> Iterator[str]:
+    """Yield how many of the texts that fit nothing in their video were answered rightly, if any were asked."""
+    if not answers.absent.n:
+        return
+    yield "## Texts without a target"
+    yield markdown_table(
+        ("first blind answers", "absent, which is right", "said to be ambiguous", "pointed at an object"),
+        [
+            (
+                str(answers.absent.n),
+                f"{answers.absent.hits}: {share_text(answers.absent)}",
+                str(answers.ambiguous),
+                str(answers.pointed),
+            )
+        ],
+    )
 
 
 def _time(

@@ -3,7 +3,7 @@
 `meta_expressions_valid.json` names the frames of every video and its expressions; `mask_dict.json` has for every object
 a mask or null for every one of these frames. Masks are matched to frames by position, and the loader sorts the frames
 by name but the scorer does not: so the names all have the same length and are in order. `type_id` is 0 for long and 1
-for short expressions.
+for short expressions. A text without a target has `"no_target": true` and no object; the official scorer has none.
 """
 
 import json
@@ -15,10 +15,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from manifests.schema import MASK_STRIDE
-from validation_ui.schema import Gold, ItemState, item, judgement, masklet, pointing, text_version, video
+from validation_ui.schema import Gold, ItemState, Source, item, judgement, masklet, pointing, text_version, video
 from validation_ui.settings import PARTS
 
 NAME = re.compile(r"[A-Za-z0-9_]+")  # what may become the name of a file or folder
@@ -36,8 +36,9 @@ class BenchmarkExpression:
     kind: str
     text: str
     strata: dict[str, Any]
-    blind_hits: int  # answers of people who found the object by exactly this text
+    blind_hits: int  # answers of people who found the object by exactly this text, or said rightly that there is none
     blind_answers: int  # answers of people who were asked to
+    no_target: bool = False  # it fits nothing in its video
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,26 @@ def frame_name(frame: int) -> str:
     return f"{frame:05d}"
 
 
-def read_chosen(connection: Connection) -> list[BenchmarkExpression]:
-    """Read the accepted expressions in the order of the files: by video, then object, long before short."""
+def read_chosen(connection: Connection, *, no_target: bool = False) -> list[BenchmarkExpression]:
+    """Read the accepted expressions in the order of the files: by video, then object, long before short.
+
+    Args:
+        connection: a connection to read from.
+        no_target: also read the accepted texts without a target, of videos that have other expressions.
+    """
+    sources = (Source.KEPT, Source.NO_TARGET) if no_target else (Source.KEPT,)
     hits = _hits(connection)
     query = (
         select(
-            *(item.c.id, item.c.text_id, item.c.masklet_id, item.c.video_id, item.c.kind, item.c.strata),
+            *(item.c.id, item.c.text_id, item.c.masklet_id, item.c.video_id, item.c.kind, item.c.strata, item.c.source),
             *(text_version.c.parts, text_version.c.sha256, masklet.c.object_id),
         )
         .join(text_version, text_version.c.id == item.c.text_id)
         .join(masklet, masklet.c.id == item.c.masklet_id)
-        .where(item.c.state == ItemState.ACCEPTED, item.c.gold == Gold.NONE)
+        .where(item.c.state == ItemState.ACCEPTED, item.c.gold == Gold.NONE, item.c.source.in_(sources))
     )
     rows = sorted(connection.execute(query), key=lambda row: (row.video_id, row.object_id, row.kind, row.id))
+    videos = {row.video_id for row in rows if row.source == Source.KEPT}
     return [
         BenchmarkExpression(
             item_id=row.id,
@@ -87,17 +95,24 @@ def read_chosen(connection: Connection) -> list[BenchmarkExpression]:
             strata=row.strata,
             blind_hits=hits.get((row.id, row.sha256), (0, 0))[0],
             blind_answers=hits.get((row.id, row.sha256), (0, 0))[1],
+            no_target=row.source == Source.NO_TARGET,
         )
         for row in rows
+        if row.video_id in videos
     ]
 
 
 def _hits(connection: Connection) -> dict[tuple[int, str], tuple[int, int]]:
     """Return (item id, hash of a text) -> number of live blind hits on exactly this text, and of blind answers."""
+    right = or_(
+        and_(pointing.c.hit.is_(True), item.c.source != Source.NO_TARGET),
+        and_(pointing.c.answer == "absent", item.c.source == Source.NO_TARGET),
+    )
     query = (
         select(judgement.c.item_id, text_version.c.sha256)
-        .add_columns(func.count().filter(pointing.c.hit.is_(True)), func.count())
+        .add_columns(func.count().filter(right), func.count())
         .join_from(judgement, text_version, text_version.c.id == judgement.c.text_id)
+        .join(item, item.c.id == judgement.c.item_id)
         .join(pointing, pointing.c.id == judgement.c.pointing_id)
         .where(judgement.c.undone_at.is_(None))
         .group_by(judgement.c.item_id, text_version.c.sha256)
@@ -130,9 +145,10 @@ def meta_expressions(clips: Sequence[BenchmarkClip], chosen: Sequence[BenchmarkE
                 "expressions": {
                     str(expression.item_id): {
                         "exp": expression.text,
-                        "obj_id": [expression.masklet_id],
-                        "anno_id": [expression.masklet_id],
+                        "obj_id": [] if expression.no_target else [expression.masklet_id],
+                        "anno_id": [] if expression.no_target else [expression.masklet_id],
                         "type_id": _TYPE_IDS[expression.kind],
+                        **({"no_target": True} if expression.no_target else {}),
                     }
                     for expression in by_video[clip.id]
                 },
@@ -164,7 +180,8 @@ def write_masks(
 def _masks(
     connection: Connection, clips: dict[str, BenchmarkClip], chosen: Sequence[BenchmarkExpression]
 ) -> Iterator[tuple[int, list[dict[str, Any] | None]]]:
-    for masklet_id, video_id in dict.fromkeys((one.masklet_id, one.video_id) for one in chosen):
+    real = [one for one in chosen if not one.no_target]
+    for masklet_id, video_id in dict.fromkeys((one.masklet_id, one.video_id) for one in real):
         clip = clips[video_id]
         packed = connection.execute(select(masklet.c.rles).where(masklet.c.id == masklet_id)).scalar_one()
         counts = json.loads(zlib.decompress(packed))

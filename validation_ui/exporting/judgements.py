@@ -17,11 +17,17 @@ _COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "object_id": (pa.string(), "as in the annotation run"),
     "length": (pa.string(), "long: by the pipeline, short: by a person"),
     "gold": (pa.string(), "good or swapped: the answer was known; empty: a real item"),
+    "source": (
+        pa.string(),
+        "of the text: kept by the run, rejected by a gate of it, no_target; the last two mixed in",
+    ),
     "state": (pa.string(), "of the item"),
+    "withdrawn": (pa.bool_(), "an admin took the item out"),
     "rater": (pa.string(), "pseudonym"),
     "pass": (pa.string(), "sighted, blind or adjudicate"),
     "text": (_TEXT, "that was judged, by part"),
     "text_sha256": (pa.string(), ""),
+    "is_current": (pa.bool_(), "it is the wording that the item has now"),
     "decision": (pa.string(), "accept, edit, reject or flag"),
     "verdicts": (_TEXT, "part -> right, wrong or unsure"),
     "reasons": (pa.list_(pa.string()), ""),
@@ -63,6 +69,7 @@ def judgements_table(connection: Connection, raters: Mapping[int, str]) -> pa.Ta
     answers = {row.id: row for row in connection.execute(select(pointing))}
     query = (
         select(judgement, item.c.masklet_id, item.c.video_id, item.c.kind.label("length"), item.c.gold, item.c.state)
+        .add_columns(item.c.source, item.c.retired, item.c.text_id.label("now_id"))
         .join(item, item.c.id == judgement.c.item_id)
         .order_by(judgement.c.id)
     )
@@ -75,6 +82,8 @@ def judgements_table(connection: Connection, raters: Mapping[int, str]) -> pa.Ta
             "pass": row.kind,
             "text": _pairs(texts[row.text_id].parts),
             "text_sha256": texts[row.text_id].sha256,
+            "is_current": texts[row.text_id].sha256 == texts[row.now_id].sha256,
+            "withdrawn": bool(row.retired),
             "verdicts": _pairs(row.parts),
             "new_text": _pairs(texts[row.new_text_id].parts) if row.new_text_id else None,
             "short_expression": str(row.short_item_id) if row.short_item_id else None,

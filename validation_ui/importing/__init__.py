@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from manifests.io import Folder
 from validation_ui import audit
 from validation_ui.database import Database
-from validation_ui.importing import sample
+from validation_ui.importing import mixed_in, sample
 from validation_ui.importing.candidates import Run, read_run
 from validation_ui.importing.decoding import decode_all
 from validation_ui.importing.rows import ImportReport, Plan, insert_videos, report
@@ -41,9 +41,9 @@ def import_run(
     if not sav_root.is_dir():
         raise ValueError(f"SAV_ROOT must be a folder of this machine, as videos are served from it, got {sav_root}")
     run = read_run(out)
+    plan = _plan(out, run, settings)  # before anything is written: what it cannot read is told first
     if done := database.write(lambda connection: _begin(connection, run, settings)):
         return done
-    plan = _plan(run, settings)
     with database.read() as connection:
         there = set(connection.execute(select(video.c.id)).scalars())
     clips = [clip for clip in run.clips.values() if clip.id not in there]
@@ -83,13 +83,15 @@ def _begin(connection: Connection, run: Run, settings: Settings) -> ImportReport
     return None
 
 
-def _plan(run: Run, settings: Settings) -> Plan:
+def _plan(out: Folder, run: Run, settings: Settings) -> Plan:
     benchmark, train = sample.split(run.candidates, settings)
     chosen = set(benchmark)
+    drawn = sample.draw([c for c in run.candidates if c.video_id in chosen], settings)
     return Plan(
         benchmark=frozenset(chosen),
-        drawn=sample.draw([c for c in run.candidates if c.video_id in chosen], settings),
+        drawn=drawn,
         gold=sample.choose_gold(run.candidates, train, settings),
+        mixed_in=mixed_in.choose(out, run, drawn, settings),
     )
 
 

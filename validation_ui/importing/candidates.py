@@ -95,7 +95,7 @@ def read_run(out: Folder) -> Run:
         ValueError: there are none, or the run was made by an older release.
     """
     rows = _kept_rows(out)
-    facts = _facts(out, sorted({row["video_id"] for row in rows}))
+    facts = read_facts(out, sorted({row["video_id"] for row in rows}))
     clips, candidates, unusable, writers = {}, [], {}, dict[str, int]()
     usable_parts = {}
     for row in rows:
@@ -171,16 +171,24 @@ def _words(text: str | None) -> set[str]:
 
 
 def _kept_rows(out: Folder) -> list[dict[str, Any]]:
-    tables = [
-        _read(out, name, _TEXT, pc.field("status") == Status.KEPT) for name in out.names("annotations", ".parquet")
-    ]
-    if not sum(table.num_rows for table in tables):
+    rows = read_columns(out, _TEXT, pc.field("status") == Status.KEPT)
+    if not rows:
         raise ValueError(f"{out.path('annotations')} must hold kept expressions, got none: run `make annotate` first")
-    rows: list[dict[str, Any]] = pa.concat_tables(tables).sort_by("object_id").to_pylist()
     return rows
 
 
-def _facts(out: Folder, videos: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+def read_columns(out: Folder, columns: Sequence[str], rule: pc.Expression) -> list[dict[str, Any]]:
+    """Read some columns of the rows of a run that a rule holds for, sorted by object_id, which is one of the columns.
+
+    Raises:
+        ValueError: the run was made by another release.
+    """
+    tables = [_read(out, name, columns, rule) for name in out.names("annotations", ".parquet")]
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).sort_by("object_id").to_pylist() if tables else []
+    return rows
+
+
+def read_facts(out: Folder, videos: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
     """Return video id -> facts of all its measured objects, kept or not, sorted by object_id."""
     measured = pc.is_valid(pc.field("facts")) & pc.field("video_id").isin(list(videos))
     by_video: dict[str, list[Mapping[str, Any]]] = {}

@@ -21,7 +21,7 @@ from validation_ui.importing.decoding import decode_all
 from validation_ui.importing.rows import Plan, insert_items, insert_videos
 from validation_ui.importing.sample import Drawn
 from validation_ui.importing.source_video import Decoded
-from validation_ui.judging.items import LOCK_LOG
+from validation_ui.judging.items import IN_SPLIT, LOCK_LOG
 from validation_ui.schema import Gold, ItemState, item, judgement, masklet, meta, video
 from validation_ui.settings import Settings
 
@@ -127,7 +127,7 @@ class _There:
             begun["fingerprint"],
             frozenset(connection.execute(benchmark).scalars()),
             frozenset(row.video_id for row in connection.execute(real.where(item.c.gold != Gold.NONE))),
-            frozenset(row.object_id for row in connection.execute(real.where(item.c.gold == Gold.NONE))),
+            frozenset(row.object_id for row in connection.execute(real.where(item.c.gold == Gold.NONE, IN_SPLIT))),
             connection.execute(last).scalar_one(),
         )
 

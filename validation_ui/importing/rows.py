@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from validation_ui.importing.candidates import Candidate, Run
+from validation_ui.importing.mixed_in import MixedIn
 from validation_ui.importing.sample import Drawn, GoldItem
 from validation_ui.importing.source_video import Decoded
 from validation_ui.judging import items
 from validation_ui.judging.team import advice, read_team
-from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, item, masklet, slot, video
-from validation_ui.settings import Settings
+from validation_ui.schema import Gold, ItemState, SlotKind, SlotState, Source, item, masklet, slot, video
+from validation_ui.settings import Settings, seeded_frac
 from validation_ui.statistics.quota_notes import quota_notes
 
 
@@ -33,6 +34,8 @@ class ImportReport:
         swapped: gold items with the text of another object.
         unusable: object_id, file or video id -> why it was left out.
         notes: what the team should know before it begins.
+        rejected: texts that a gate of the run rejected, mixed in.
+        no_target: texts that fit nothing in their video, mixed in.
     """
 
     benchmark_videos: int
@@ -45,6 +48,8 @@ class ImportReport:
     swapped: int
     unusable: dict[str, str]
     notes: tuple[str, ...] = ()
+    rejected: int = 0
+    no_target: int = 0
 
     def __str__(self) -> str:
         """Format the report for people, as lines of text."""
@@ -53,6 +58,11 @@ class ImportReport:
                 f"{self.items} expressions of {self.benchmark_videos} videos to judge, {self.overlap} of them twice; "
                 f"{self.wants_short} ask for a short one; {self.train_videos} videos stay in train",
                 f"{self.gold} gold items, {self.swapped} of them with another object's text",
+                *(
+                    [f"mixed in: {self.rejected} texts that a gate rejected, {self.no_target} that fit nothing"]
+                    if self.rejected or self.no_target
+                    else []
+                ),
                 *(f"note: {note}" for note in self.notes),
                 *(f"left out: {name}: {reason.removeprefix(f'{name}: ')}" for name, reason in self.unusable.items()),
             ]
@@ -61,15 +71,19 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written: the benchmark videos, the drawn items and the gold items."""
+    """What is to be written: the benchmark videos, the drawn items, the gold items, and what is mixed in."""
 
     benchmark: frozenset[str]
     drawn: Sequence[Drawn]
     gold: Sequence[GoldItem]
+    mixed_in: Sequence[MixedIn] = ()
 
     @cached_property
     def items(self) -> Mapping[str, list[tuple[Candidate, dict[str, Any]]]]:
-        """Video id -> its candidates with the columns of their items; the key `parts` has the text."""
+        """Video id -> its candidates with the columns of their items, first in the queue first.
+
+        The key `parts` has the text. Ids of slots follow this order, so it must not tell what is mixed in.
+        """
         by_video: dict[str, list[tuple[Candidate, dict[str, Any]]]] = {}
         for drawn in self.drawn:
             columns = {
@@ -93,6 +107,10 @@ class Plan:
                 "parts": planted.parts,
             }
             by_video.setdefault(planted.candidate.video_id, []).append((planted.candidate, columns))
+        for mixed in self.mixed_in:
+            by_video.setdefault(mixed.candidate.video_id, []).append((mixed.candidate, mixed.columns))
+        for planned in by_video.values():
+            planned.sort(key=lambda one: (one[1]["priority"], seeded_frac(0, "order", one[0].object_id)))
         return by_video
 
     def needs_images(self, video_id: str) -> bool:
@@ -147,12 +165,14 @@ def _insert_item(
     item_id = connection.execute(
         insert(item)
         .values(
-            public_id=secrets.token_hex(12),
-            masklet_id=masklet_id,
-            video_id=candidate.video_id,
-            kind="long",
-            strata=candidate.strata,
-            **{key: value for key, value in columns.items() if key != "parts"},
+            {
+                "public_id": secrets.token_hex(12),
+                "masklet_id": masklet_id,
+                "video_id": candidate.video_id,
+                "kind": "long",
+                "strata": candidate.strata,
+                **{key: value for key, value in columns.items() if key != "parts"},
+            }
         )
         .returning(item.c.id)
     ).scalar_one()
@@ -178,18 +198,20 @@ def report(connection: Connection, run: Run, plan: Plan, faults: Mapping[str, st
                     video_id, "the annotation file that it stands in cannot be read, or has it no longer"
                 )
                 unusable.setdefault(candidate.object_id, reason)
-    real = item.c.gold == Gold.NONE
+    real, of_split = item.c.gold == Gold.NONE, items.IN_SPLIT
     return ImportReport(
         benchmark_videos=count(video, video.c.split == "benchmark"),
         train_videos=count(video, video.c.split == "train"),
         gold_videos=connection.execute(select(func.count(item.c.video_id.distinct())).where(~real)).scalar_one(),
-        items=count(item, real, item.c.kind == "long"),
-        overlap=count(item, real, item.c.overlap),
-        wants_short=count(item, real, item.c.wants_short),
+        items=count(item, real, of_split, item.c.kind == "long"),
+        overlap=count(item, real, of_split, item.c.overlap),
+        wants_short=count(item, real, of_split, item.c.wants_short),
         gold=count(item, ~real),
         swapped=count(item, item.c.gold == Gold.SWAPPED),
         unusable=unusable,
         notes=tuple(_notes(connection)),
+        rejected=count(item, item.c.source == Source.REJECTED),
+        no_target=count(item, item.c.source == Source.NO_TARGET),
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select, update
 
 from validation_ui.importing.candidates import Candidate
 from validation_ui.importing.strata import FACETS
-from validation_ui.judging.items import settle
+from validation_ui.judging.items import IN_SPLIT, settle
 from validation_ui.schema import Gold, ItemState, item, masklet
 from validation_ui.settings import Settings, seeded_frac
 
@@ -127,7 +127,7 @@ def set_overlap(connection: Connection, frac: float, *, now: float, column: str 
     """Change which items get a second judgement; items that are past the sighted pass stay as they are.
 
     A larger fraction adds items and a smaller one removes some; no item is exchanged for another. Slots are opened or
-    voided to match.
+    voided to match. What was mixed in stays as it is.
 
     Args:
         connection: in a transaction.
@@ -147,7 +147,7 @@ def set_overlap(connection: Connection, frac: float, *, now: float, column: str 
     rows = connection.execute(
         select(item.c.id, item.c.state, item.c[column], item.c.video_id, masklet.c.object_id)
         .join_from(item, masklet)
-        .where(item.c.kind == "long", item.c.gold == Gold.NONE)
+        .where(item.c.kind == "long", item.c.gold == Gold.NONE, IN_SPLIT)
     ).all()
     spread = sorted(_by_video(settings.seed, row.video_id, row.object_id) for row in rows)
     ranks = _spread(spread, settings.seed, column)

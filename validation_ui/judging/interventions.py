@@ -23,6 +23,7 @@ from validation_ui.schema import (
     Role,
     SlotKind,
     SlotState,
+    Source,
     Standing,
     item,
     judgement,
@@ -337,7 +338,7 @@ def _free_slot(connection: Connection, row: Row[Any], now: float) -> Row[Any]:
 
 def _freed(connection: Connection, before: Row[Any], state: str, now: float) -> list[str]:
     """Tell that an item is accepted no more, and how many surplus items took its place with it."""
-    if before.state != ItemState.ACCEPTED or state == ItemState.ACCEPTED:
+    if before.state != ItemState.ACCEPTED or state == ItemState.ACCEPTED or before.source != Source.KEPT:
         return []
     moved = item.c.state == ItemState.ACCEPTED, item.c.settled_at == now, item.c.id != before.id
     promoted = connection.execute(select(func.count()).select_from(item).where(*moved)).scalar_one()

@@ -1,8 +1,8 @@
 """An item's state, texts and slots, and the quotas of the split.
 
 `settle` is called after every change of an item's judgements: it derives the state and the text (`protocol.derive`) and
-opens or voids slots to match. Only ACCEPTED items count for the quotas; an object with a long and a short expression
-counts as one object.
+opens or voids slots to match. Only ACCEPTED items of texts that the run kept count for the quotas; an object with a
+long and a short expression counts as one object.
 """
 
 import hashlib
@@ -34,6 +34,7 @@ from validation_ui.schema import (
     ItemState,
     SlotKind,
     SlotState,
+    Source,
     audit_head,
     item,
     judgement,
@@ -52,7 +53,8 @@ _CHANGE = update(item).where(item.c.id == _ITEM)
 _SOURCE = select(judgement.c.id).where(judgement.c.short_item_id == _ITEM, judgement.c.undone_at.is_(None))
 _TEXTS = select(text_version.c.id, text_version.c.sha256).where(text_version.c.item_id == _ITEM)
 _JUDGEMENTS = (
-    select(judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.new_text_id, pointing.c.hit)
+    select(judgement.c.kind, judgement.c.text_id, judgement.c.decision, judgement.c.new_text_id)
+    .add_columns(pointing.c.hit, pointing.c.answer)
     .outerjoin_from(judgement, pointing, pointing.c.id == judgement.c.pointing_id)
     .where(judgement.c.item_id == _ITEM, judgement.c.undone_at.is_(None))
     .order_by(judgement.c.id)
@@ -65,6 +67,18 @@ _PENDING_SLOTS = (
 _VOID = update(slot).where(slot.c.id == bindparam("slot")).values(state=SlotState.VOID, version=slot.c.version + 1)
 _LAST_N = select(func.coalesce(func.max(slot.c.n), 0)).where(slot.c.item_id == _ITEM, slot.c.kind == bindparam("pass"))
 _OPEN = insert(slot)
+_SLOTS = select(slot.c.id).where(slot.c.item_id == item.c.id)
+_MIXED_IN_SHORT = item.c.source != Source.KEPT, item.c.kind == "short", item.c.author_id.is_(None)
+_WAITING = select(item).where(  # short texts that the import mixed in, until they come to the blind pass
+    item.c.masklet_id == bindparam("of_masklet"), *_MIXED_IN_SHORT, item.c.retired.is_(False), ~_SLOTS.exists()
+)
+_CAME = (  # a slot by which such a text has come there, or should have while it was withdrawn
+    select(slot.c.id)
+    .join_from(slot, item)
+    .where(item.c.masklet_id == bindparam("of_masklet"), slot.c.kind == SlotKind.BLIND)
+    .where((item.c.id == _ITEM) | (item.c.kind == "long"))
+)
+IN_SPLIT = item.c.source == Source.KEPT  # the condition on an `item` row that it may come into the split
 
 
 def lock_item(connection: Connection, item_id: int) -> Row[Any]:
@@ -92,7 +106,11 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     state = outcome.state
     if state is ItemState.ACCEPTED and before.state in _ACCEPTED:
         state = ItemState(before.state)
-    elif state is ItemState.ACCEPTED and not has_room(connection, item_id, before.kind, settings):
+    elif (
+        state is ItemState.ACCEPTED
+        and before.source == Source.KEPT
+        and not has_room(connection, item_id, before.kind, settings)
+    ):
         state = ItemState.SURPLUS
     settled_at = None if state not in _FINAL else before.settled_at if state == before.state else now
     after: dict[str, Any] = {
@@ -114,6 +132,10 @@ def _facts(connection: Connection, row: Row[Any], first_text_id: int) -> ItemFac
     blind = 2 if row.blind_overlap else 1
     if row.kind == "long":
         return ItemFacts(first_text_id, 2 if row.overlap else 1, withdrawn=row.retired, blind=blind)
+    if row.author_id is None:  # mixed in by the import
+        waits = connection.execute(_CAME, {"item": row.id, "of_masklet": row.masklet_id}).first() is None
+        no_target = row.source == Source.NO_TARGET
+        return ItemFacts(first_text_id, 0, withdrawn=row.retired, blind=blind, no_target=no_target, waits=waits)
     is_undone = connection.execute(_SOURCE, {"item": row.id}).first() is None
     return ItemFacts(first_text_id, 0, withdrawn=row.retired or is_undone, blind=blind)
 
@@ -124,7 +146,10 @@ def _hashes(connection: Connection, item_id: int) -> dict[int, str]:
 
 def _judgements(connection: Connection, item_id: int) -> list[Judgement]:
     return [
-        Judgement(SlotKind(row.kind), row.text_id, Decision(row.decision), row.new_text_id, row.hit)
+        Judgement(
+            *(SlotKind(row.kind), row.text_id, Decision(row.decision), row.new_text_id, row.hit),
+            absent=row.answer == "absent",
+        )
         for row in connection.execute(_JUDGEMENTS, {"item": item_id})
     ]
 
@@ -139,6 +164,8 @@ def _slots(connection: Connection, row: Row[Any], first_text_id: int, outcome: O
             connection.execute(_VOID, {"slot": pending.id})
     if not missing:
         return
+    if outcome.state is ItemState.BLIND and row.kind == "long":
+        _wake(connection, row.masklet_id)
     last = connection.execute(_LAST_N, {"item": row.id, "pass": outcome.state}).scalar_one()
     for n in range(last + 1, last + 1 + missing):
         values = {
@@ -152,11 +179,22 @@ def _slots(connection: Connection, row: Row[Any], first_text_id: int, outcome: O
         connection.execute(_OPEN, values)
 
 
+def _wake(connection: Connection, masklet_id: int) -> None:
+    """Open the slots of the short texts of an object that wait for its long one.
+
+    They come just before it, as a short expression does that somebody writes: neither the ids of slots nor the order
+    tell them apart.
+    """
+    for waiting in connection.execute(_WAITING, {"of_masklet": masklet_id}).all():
+        first = {"item_id": waiting.id, "kind": SlotKind.BLIND, "n": 1, "state": SlotState.OPEN}
+        connection.execute(_OPEN, first | {"priority": waiting.priority, "text_id": waiting.text_id})
+
+
 _COUNTS = select(
     func.count().filter(item.c.kind == "long"),
     func.count().filter(item.c.kind == "short"),
     func.count(distinct(item.c.video_id)),
-).where(item.c.state == ItemState.ACCEPTED)
+).where(item.c.state == ItemState.ACCEPTED, IN_SPLIT)
 LOCK_LOG = select(audit_head.c.id).with_for_update()
 
 
@@ -189,13 +227,16 @@ def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> Colum
     others = select(func.count(distinct(other.c.masklet_id))).where(
         other.c.video_id == item.c.video_id,
         other.c.state == ItemState.ACCEPTED,
+        other.c.source == Source.KEPT,
         other.c.masklet_id != item.c.masklet_id,
     )
     room = others.correlate(item).scalar_subquery() < per_video
     if not videos_full:
         return room
     mate = item.alias("mate")
-    known = select(mate.c.id).where(mate.c.video_id == item.c.video_id, mate.c.state == ItemState.ACCEPTED)
+    known = select(mate.c.id).where(
+        mate.c.video_id == item.c.video_id, mate.c.state == ItemState.ACCEPTED, mate.c.source == Source.KEPT
+    )
     return and_(room, known.correlate(item).exists())
 
 

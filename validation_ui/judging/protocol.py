@@ -16,6 +16,9 @@ those that are left. The rules (docs/validation.md, "What is asked of people"):
 
 So no item is ever accepted without a blind hit on its final wording.
 
+- A text without a target has the blind pass alone: it is accepted if everybody who is asked says that the object is
+  absent, and does not accept the text after the reveal. Else it is dropped.
+
 A judgement applies to every text with the same hash as the one it was made on, and is used once.
 """
 
@@ -37,23 +40,31 @@ class ItemFacts:
         withdrawn: an admin took it out, or it is a short expression whose author undid the judgement that it was
             written with.
         blind: how many people find the first text that comes to the blind pass: 1, or 2 (overlap of this pass).
+        no_target: its text fits nothing in the video.
+        waits: it comes to the blind pass with the long expression of its object, which is not there yet.
     """
 
     first_text_id: int
     sighted: int
     withdrawn: bool = False
     blind: int = 1
+    no_target: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Holds one live judgement; `hit` tells whether the blind pass found the object, and is None in other passes."""
+    """Holds one live judgement.
+
+    Of the blind pass, `hit` tells whether the person found the object, and `absent` whether they said it is not there.
+    """
 
     kind: SlotKind
     text_id: int
     decision: Decision
     new_text_id: int | None = None
     hit: bool | None = None
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,10 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
     """
     if item.withdrawn:
         return Outcome(ItemState.DROPPED, item.first_text_id)
+    if item.waits:
+        return Outcome(ItemState.BLIND, item.first_text_id)
+    if item.no_target:
+        return _no_target(item, judgements)
     sighted = [one for one in judgements if one.kind == SlotKind.SIGHTED]
     if len(sighted) < item.sighted:
         return Outcome(ItemState.SIGHTED, item.first_text_id, item.sighted - len(sighted))
@@ -128,6 +143,13 @@ def derive(item: ItemFacts, hashes: Mapping[int, str], judgements: Sequence[Judg
             return Outcome(ItemState.BLIND, text_id, 1)
         is_found = bool(found.hit)
     return Outcome(ItemState.ACCEPTED if is_found else ItemState.DROPPED, text_id)
+
+
+def _no_target(item: ItemFacts, judgements: Sequence[Judgement]) -> Outcome:
+    if len(judgements) < item.blind:
+        return Outcome(ItemState.BLIND, item.first_text_id, item.blind - len(judgements))
+    right = all(one.absent and one.decision != Decision.ACCEPT for one in judgements)
+    return Outcome(ItemState.ACCEPTED if right else ItemState.DROPPED, item.first_text_id)
 
 
 def _sighted(item: ItemFacts, hashes: Mapping[int, str], sighted: Sequence[Judgement]) -> tuple[ItemState, int]:

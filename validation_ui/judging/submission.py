@@ -244,6 +244,7 @@ def _add_short(connection: Connection, about: Row[Any], text: str, author_id: in
         "video_id": about.video_id,
         "kind": "short",
         "gold": Gold.NONE,
+        "source": about.source,
         "state": ItemState.BLIND,
         "priority": about.priority,
         "blind_overlap": about.blind_overlap,

@@ -1,10 +1,11 @@
 """The agreement of a project's reviewers: which judgements are compared, with the coefficients of `coefficients.py`.
 
-Only live judgements of real items count. Two sighted judgements of an item are independent and of the same text: they
-measure how reliable the reviewers are. A sighted and a blind judgement of the same text are compared too, but the blind
-reviewer only gets texts that the sighted one accepted, so kappa and alpha of their decisions are near 0 by
-construction. What the blind pass measures is the hit rate; the first blind answer to an item counts, before any
-adjudication. Two people who found the same text are compared if a project asks for that (`blind_overlap_frac`).
+Only live judgements of real items whose text the run kept count. Two sighted judgements of an item are independent and
+of the same text: they measure how reliable the reviewers are. A sighted and a blind judgement of the same text are
+compared too, but the blind reviewer only gets texts that the sighted one accepted, so kappa and alpha of their
+decisions are near 0 by construction. What the blind pass measures is the hit rate; the first blind answer to an item
+counts, before any adjudication. Two people who found the same text are compared if a project asks for that
+(`blind_overlap_frac`).
 """
 
 import math
@@ -16,7 +17,8 @@ from typing import Self
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from validation_ui.schema import Decision, Gold, SlotKind, item, judgement, masklet, pointing
+from validation_ui.judging.items import IN_SPLIT
+from validation_ui.schema import Decision, Gold, SlotKind, Source, item, judgement, masklet, pointing
 from validation_ui.settings import PARTS, Settings
 from validation_ui.statistics.coefficients import FIGURES, Sums, bootstrap
 from validation_ui.statistics.progress import JudgementRow, Share
@@ -74,6 +76,30 @@ class Agreement:
     blind_pairs: dict[str, Comparison]  # two people who were asked to find the same text
     blind: Blind
     strata: dict[str, dict[str, Stratum]]  # kind, size, length, … -> value -> figures
+
+
+@dataclass(frozen=True)
+class NoTarget:
+    """What people answered to texts that fit nothing in their video; the first blind answer to each counts."""
+
+    absent: Share  # said that the object is absent, which is right
+    ambiguous: int
+    pointed: int  # at some object
+
+
+def no_target_answers(connection: Connection) -> NoTarget:
+    """Count the answers to texts without a target."""
+    query = (
+        select(judgement.c.item_id, pointing.c.answer)
+        .join(item, item.c.id == judgement.c.item_id)
+        .join(pointing, pointing.c.id == judgement.c.pointing_id)
+        .where(judgement.c.undone_at.is_(None), item.c.source == Source.NO_TARGET)
+        .order_by(judgement.c.id.desc())
+    )
+    answers = list(dict(connection.execute(query).all()).values())  # the last of a key is the first judgement
+    return NoTarget(
+        Share.of(answers.count("absent"), len(answers)), answers.count("ambiguous"), answers.count("pointed")
+    )
 
 
 def agreement(connection: Connection) -> Agreement:
@@ -147,7 +173,7 @@ def _judgements(connection: Connection) -> Sequence[JudgementRow]:
         )
         .join(item, item.c.id == judgement.c.item_id)
         .outerjoin(pointing, pointing.c.id == judgement.c.pointing_id)
-        .where(judgement.c.undone_at.is_(None), item.c.gold == Gold.NONE)
+        .where(judgement.c.undone_at.is_(None), item.c.gold == Gold.NONE, IN_SPLIT)
         .order_by(judgement.c.id)
     )
     return connection.execute(query).all()

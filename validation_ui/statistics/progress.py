@@ -12,8 +12,20 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Row, func, select
 
+from validation_ui.judging.items import IN_SPLIT
 from validation_ui.judging.team import NEEDED_ADJUDICATORS, advice, needed_reviewers, read_team
-from validation_ui.schema import Decision, ItemState, SlotKind, SlotState, item, judgement, person, pointing, slot
+from validation_ui.schema import (
+    Decision,
+    ItemState,
+    SlotKind,
+    SlotState,
+    Source,
+    item,
+    judgement,
+    person,
+    pointing,
+    slot,
+)
 from validation_ui.settings import Settings
 from validation_ui.statistics.coefficients import wilson
 from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
@@ -96,7 +108,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Reviewer:
-    """The figures of one person; gold items count in `work` and `gold` only."""
+    """The figures of one person; gold items count in `work` and `gold` only, what was mixed in in `work` only."""
 
     id: int
     name: str
@@ -126,7 +138,7 @@ def progress(connection: Connection, now: float) -> Progress:
             func.count().filter(item.c.settled_at > now - PACE_S),
             func.min(item.c.settled_at).filter(accepted),
             func.min(item.c.settled_at),
-        ).where(item.c.state.in_([ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED]))
+        ).where(item.c.state.in_([ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED]), IN_SPLIT)
     ).one()
     ended_per_h = ended / _hours(first_end_at, now)
     to_end = sum(_to_end(states[kind], quotas[kind], settings) for kind in KINDS)
@@ -154,7 +166,7 @@ def _hours(first_at: float | None, now: float) -> float:
 def _states(connection: Connection, left: Sequence[Unstaffed]) -> dict[str, dict[str, int]]:
     names = [str(state) for state in ItemState if state != ItemState.GOLD]
     states = {kind: dict.fromkeys([*names, NO_PERSON_LEFT], 0) for kind in KINDS}
-    query = select(item.c.kind, item.c.state, func.count()).where(item.c.state != ItemState.GOLD)
+    query = select(item.c.kind, item.c.state, func.count()).where(item.c.state != ItemState.GOLD, IN_SPLIT)
     for kind, state, count in connection.execute(query.group_by(item.c.kind, item.c.state)):
         states[kind][state] = count
     for one in left:
@@ -194,7 +206,7 @@ def _by_video(connection: Connection, left: Sequence[Unstaffed]) -> list[dict[st
     rows = connection.execute(
         select(
             item.c.video_id, item.c.masklet_id, item.c.public_id, item.c.kind, item.c.state, item.c.wants_short
-        ).where(item.c.state.in_([ItemState.ACCEPTED, *_OPEN]))
+        ).where(item.c.state.in_([ItemState.ACCEPTED, *_OPEN]), IN_SPLIT)
     ).all()
     objects: dict[str, dict[str, set[int]]] = defaultdict(lambda: {"accepted": set(), "long": set(), "short": set()})
     for row in rows:
@@ -242,7 +254,7 @@ def reviewers(connection: Connection) -> list[Reviewer]:
         rows = by_person.get(who.id)
         if not rows:
             continue
-        real = [row for row in rows if not row.gold]
+        real = [row for row in rows if not row.gold and row.source == Source.KEPT]
         gold = [row.gold_right for row in rows if row.gold and not row.retired and row.gold_right is not None][-window:]
         pointed = [bool(row.hit) for row in real if row.pointing_id]
         finished = finals.get(who.id, 0)
@@ -268,7 +280,7 @@ def _judgements(connection: Connection, person_id: int | None = None) -> Sequenc
     query = (
         select(
             *columns,
-            *(judgement.c.created_at, judgement.c.gold_right, item.c.gold, item.c.retired),
+            *(judgement.c.created_at, judgement.c.gold_right, item.c.gold, item.c.source, item.c.retired),
             *(judgement.c.pointing_id, pointing.c.hit, func.coalesce(pointing.c.answer_s, 0.0).label("answer_s")),
         )
         .join(item, item.c.id == judgement.c.item_id)
@@ -303,6 +315,7 @@ def _final_accepts(connection: Connection) -> dict[int, int]:
         .join(item, item.c.id == judgement.c.item_id)
         .where(
             item.c.state == ItemState.ACCEPTED,
+            IN_SPLIT,
             judgement.c.undone_at.is_(None),
             judgement.c.decision == Decision.ACCEPT,
         )

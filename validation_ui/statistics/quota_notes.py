@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, distinct, func, select
 
+from validation_ui.judging.items import IN_SPLIT
 from validation_ui.schema import ItemState, item
 from validation_ui.settings import Settings
 from validation_ui.statistics.progress import progress
@@ -31,7 +32,7 @@ def overfull(connection: Connection) -> Iterator[str]:
                 f"{name}={quota.quota} is below the {quota.accepted} that were accepted: they stay accepted"
             )
     objects = func.count(distinct(item.c.masklet_id))
-    accepted = select(item.c.video_id).where(item.c.state == ItemState.ACCEPTED).group_by(item.c.video_id)
+    accepted = select(item.c.video_id).where(item.c.state == ItemState.ACCEPTED, IN_SPLIT).group_by(item.c.video_id)
     full = connection.execute(accepted.having(objects > settings.per_video)).all()
     if full:
         yield _overfull(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from validation_ui.judging.eligibility import barred_by_item
-from validation_ui.judging.items import PENDING
+from validation_ui.judging.items import IN_SPLIT, PENDING
 from validation_ui.judging.team import Team
 from validation_ui.schema import SlotKind, item, person, seen, skipped, slot
 
@@ -68,7 +68,7 @@ def _rows(connection: Connection, team: Team, kind: SlotKind) -> list[Any]:
     wanted = (
         select(item.c.id, item.c.public_id, item.c.video_id, item.c.kind, item.c.state)
         .join_from(slot, item, item.c.id == slot.c.item_id)
-        .where(slot.c.kind == kind, slot.c.state.in_(PENDING), item.c.state == kind)
+        .where(slot.c.kind == kind, slot.c.state.in_(PENDING), item.c.state == kind, IN_SPLIT)
         .where(~judges.correlate(item).exists())
         .distinct()
     )
