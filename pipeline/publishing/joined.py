@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, filled, fit
 from pipeline.export.annotations import Annotations
 from pipeline.publishing.runs import STATED, PublishedRun, joined_schema
 
@@ -60,16 +60,8 @@ class JoinedAnnotations(Annotations):
         for column in columns:
             field = self._schema.field(column)
             if column in there:
-                arrays.append(table[column].cast(field.type))
+                arrays.append(fit(table[column], field.type, ROW_DEFAULTS, (column,)))
             else:
-                value = run.stated[column] if column in STATED.names else _default(column, field)
-                arrays.append(pa.chunked_array([pa.array([value] * rows, field.type)]))
-        return pa.table(arrays, pa.schema([self._schema.field(column) for column in columns]))
-
-
-def _default(column: str, field: pa.Field) -> object:
-    """What a row has in a column that its file does not have: the column's own default, else null or nothing."""
-    known = AnnotationRow.model_fields.get(column)
-    if known is not None and not known.is_required():
-        return known.get_default(call_default_factory=True)
-    return None if field.nullable or not pa.types.is_list(field.type) else []
+                value = run.stated[column] if column in STATED.names else ROW_DEFAULTS.get((column,))
+                arrays.append(pa.chunked_array([filled(value, rows, field.type)]))
+        return pa.table(arrays, self._schema_of(columns))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, fit, merged_type
 from pipeline.export.annotations import Annotations
 from pipeline.publishing.features import IMAGES
 from pipeline.publishing.runs import STATED
@@ -29,7 +30,9 @@ class PublishedAnnotations(Annotations):
         published = self._open(self._names[0].partition("#")[0]).schema_arrow.remove_metadata()
         self._schema = pa.schema(
             [
-                described.get(field.name, pa.field(field.name, _type(field), metadata=field.metadata))
+                described[field.name].with_type(merged_type(described[field.name].type, _type(field)))
+                if field.name in described
+                else pa.field(field.name, _type(field), metadata=field.metadata)
                 for field in published
             ]
         )
@@ -49,8 +52,15 @@ class PublishedAnnotations(Annotations):
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         file, _, group = name.partition("#")
         table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
-        # Not cast to the schema: where a struct is null, its inner fields are too, whatever their null rule is.
-        return pa.table({name: _bytes(table[name]) if name in IMAGES else table[name] for name in columns})
+        return pa.table(
+            [
+                _bytes(table[name])
+                if name in IMAGES
+                else fit(table[name], self._schema.field(name).type, ROW_DEFAULTS, (name,))
+                for name in columns
+            ],
+            list(columns),
+        )
 
 
 def read_info(out: Folder) -> tuple[RunInfo, list[str]]:

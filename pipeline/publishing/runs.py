@@ -17,6 +17,7 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.outputs import brief
 from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, lacking, merged_type, plain_type
 from pipeline.export.outcomes import assert_sums
 from pipeline.run import graph
 from pipeline.run.recipes import RECIPES, paper
@@ -123,6 +124,14 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
         hint = "" if partial else " To publish what there is, add --partial."
         raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
     schema = pa.unify_schemas(list(schemas), promote_options="permissive")
+    there = {field.name: field for field in schema}
+    if missing := [
+        lack for field in arrow_schema(AnnotationRow) for lack in lacking(field, there.get(field.name), ROW_DEFAULTS)
+    ]:
+        raise ValueError(
+            f"the rows of {name} must have all that this version cannot do without, got none of {', '.join(missing)}: "
+            "an earlier version wrote them; run it again with another --out"
+        )
     return PublishedRun(name, out, info, schema, pc.min(rows["object_id"]).as_py(), dict(prompts), asked, len(rows))
 
 
@@ -137,8 +146,15 @@ def joined_schema(runs: Sequence[PublishedRun]) -> pa.Schema:
         found = pa.unify_schemas([run.schema for run in runs], promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(f"the runs must have columns of the same types, got {brief(error)}") from error
+    fields = [
+        field.with_type(
+            merged_type(field.type, found.field(field.name).type if field.name in found.names else field.type)
+        )
+        for field in known
+    ]
     taken = {*known.names, *STATED.names}
-    return pa.schema([*known, *(field for field in found if field.name not in taken), *STATED])
+    others = [field.with_type(plain_type(field.type)) for field in found if field.name not in taken]
+    return pa.schema([*fields, *others, *STATED])
 
 
 def joined_info(runs: Sequence[PublishedRun]) -> RunInfo:
