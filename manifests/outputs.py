@@ -37,7 +37,10 @@ def check_out(path: Path, option: str = "--out") -> None:
     Raises:
         ValueError: `path` is a file, lies below a file, or is a place that this user may not write to.
     """
-    above = _existing(path)
+    try:
+        above = _existing(path)
+    except OSError as error:
+        raise ValueError(f"{option} must be a folder that can be made, got {path}: {brief(error)}") from error
     if not above.is_dir():
         raise ValueError(f"{option} must be a folder, got {path}: {above} is a file")
     if not os.access(above, os.W_OK):

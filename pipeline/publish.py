@@ -21,6 +21,7 @@ from pipeline.publishing.viewer import MAX_PICTURES
 logger = logging.getLogger("refsav")
 
 EXIT_USER_ERROR, EXIT_FATAL = 2, 3
+_HUB_NAME = r"\w(?:[\w.-]{0,94}\w)?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +68,13 @@ def _opened(options: argparse.Namespace) -> list[PublishedRun]:
 
 
 def _settings(options: argparse.Namespace) -> PublishSettings:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", options.repo):
-        raise ValueError(f"--repo must be USER/NAME, got {options.repo!r}")
+    if not re.fullmatch(f"{_HUB_NAME}/{_HUB_NAME}", options.repo, re.ASCII) or re.search(r"--|\.\.", options.repo):
+        raise ValueError(
+            "--repo must be USER/NAME of letters, digits and single . _ - between them, as the hub takes it, got "
+            f"{options.repo!r}"
+        )
+    if not options.title.strip():
+        raise ValueError("--title must not be empty")
     if not re.fullmatch(r"\d+\.\d+\.\d+", options.version):
         raise ValueError(f"--version must be MAJOR.MINOR.PATCH, got {options.version!r}")
     if options.leave_out and not options.split:

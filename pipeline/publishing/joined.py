@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from manifests.versions import ROW_DEFAULTS, filled, fit
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.runs import STATED, PublishedRun, joined_schema
+from pipeline.publishing.runs import STATED, PublishedRun, joined_schema, readable
 
 _SHOWN = 5  # ids in a message
 
@@ -52,7 +52,7 @@ class JoinedAnnotations(Annotations):
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         number, _, file = name.partition(":")
         run = self._runs[int(number)]
-        with run.out.open_table(file) as opened:
+        with readable(run.name, file), run.out.open_table(file) as opened:
             there = set(opened.schema_arrow.names)
             table = opened.read(columns=[column for column in columns if column in there])
             rows = opened.metadata.num_rows
@@ -60,7 +60,8 @@ class JoinedAnnotations(Annotations):
         for column in columns:
             field = self._schema.field(column)
             if column in there:
-                arrays.append(fit(table[column], field.type, ROW_DEFAULTS, (column,)))
+                with readable(run.name, file):
+                    arrays.append(fit(table[column], field.type, ROW_DEFAULTS, (column,)))
             else:
                 value = run.stated[column] if column in STATED.names else ROW_DEFAULTS.get((column,))
                 arrays.append(pa.chunked_array([filled(value, rows, field.type)]))

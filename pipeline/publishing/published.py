@@ -12,7 +12,7 @@ from manifests.schema import AnnotationRow
 from manifests.versions import ROW_DEFAULTS, fit, merged_type
 from pipeline.export.annotations import Annotations
 from pipeline.publishing.features import IMAGES
-from pipeline.publishing.runs import STATED
+from pipeline.publishing.runs import STATED, readable
 from pipeline.run.run_json import RunInfo
 
 KEPT, NOT_KEPT, NEGATIVES = "data", "not_kept", "negatives"  # folders of the configs
@@ -46,12 +46,14 @@ class PublishedAnnotations(Annotations):
 
     def _open(self, name: str) -> pq.ParquetFile:
         if name not in self._opened:
-            self._opened[name] = self._out.open_table(name)
+            with readable(self._out.path(), name, "publish it again"):
+                self._opened[name] = self._out.open_table(name)
         return self._opened[name]
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         file, _, group = name.partition("#")
-        table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
+        with readable(self._out.path(), file, "publish it again"):
+            table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
         return pa.table(
             [
                 _bytes(table[name])
