@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
@@ -152,17 +153,16 @@ def run_info(shards: range) -> RunInfo:
 
 def make_shard(root: Path, shard: int) -> None:
     """Write a shard as run `a`, and as run `b`, whose expressions are of another prompt; links share no files."""
-    for side in ("a", "b"):
-        out = Folder(str(root / f"{side}/{shard:03d}"))
-        if out.exists("run.json"):
-            continue
-        names = ["object_id", "video_id", "status"]
-        manifest = []
-        for number, unit in enumerate(units(shard, previews=side == "a")):
-            table = changed(unit) if side == "b" else unit
+    a, b = (Folder(str(root / f"{side}/{shard:03d}")) for side in ("a", "b"))
+    if b.exists("run.json"):
+        return
+    manifest = []
+    for number, unit in enumerate(units(shard, previews=True)):
+        for out, table in ((a, unit), (b, changed(unit))):
             out.write_table(f"annotations/{shard:03d}_{number:06d}-0.parquet", table)
             out.write_table(f"checkpoint/{shard:03d}_{number:06d}.parquet", table.select(["object_id"]))
-            manifest.append(table.select(names))
+        manifest.append(unit.select(["object_id", "video_id", "status"]))
+    for out in (a, b):
         out.write_table("manifest.parquet", pa.concat_tables(manifest))
         out.write_json("run.json", run_info(range(shard, shard + 1)))
 
@@ -204,14 +204,20 @@ def units(shard: int, *, previews: bool) -> Iterator[pa.Table]:
 
 
 def changed(unit: pa.Table) -> pa.Table:
-    """The same rows, with another last prompt and another expression in those that are kept."""
-    out = []
-    for row in unit.to_pylist():
-        if row["status"] == Status.KEPT:
-            row["prompt_ids"] = [*row["prompt_ids"][:-1], PROMPT]
-            row["expression"] = row["expression"].replace("medium", "middling")
-        out.append(row)
-    return pa.Table.from_pylist(out, unit.schema)
+    """The same rows without views, with another last prompt and another expression in those that are kept."""
+    kept = pc.equal(unit["status"], Status.KEPT.value)
+    asked = zip(unit["prompt_ids"].to_pylist(), kept.to_pylist(), strict=True)
+    columns = {
+        "prompt_ids": [[*ids[:-1], PROMPT] if is_kept else ids for ids, is_kept in asked],
+        "expression": pc.replace_substring(unit["expression"], "medium", "middling"),
+        "preview_jpeg": [None] * len(unit),
+    }
+    for name, values in columns.items():
+        at = unit.schema.get_field_index(name)
+        field = unit.schema.field(at)
+        column = values if isinstance(values, pa.ChunkedArray) else pa.array(values, field.type)
+        unit = unit.set_column(at, field, column)
+    return unit
 
 
 def _template(kind: int) -> pa.Table:

@@ -47,6 +47,21 @@ def check_out(path: Path, option: str = "--out") -> None:
         raise ValueError(f"{option} must be a folder that can be written to, got {path}: {above} cannot")
 
 
+def make_out(path: Path, option: str = "--out") -> None:
+    """Make the folder `path`, and those above it.
+
+    Raises:
+        ValueError: it cannot be made there, whatever room there is.
+        OSError: the disk is full.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise ValueError(f"{option} must be a folder that can be made, got {path}: {brief(error)}") from error
+
+
 def check_apart(option: str, given: Path, written: Iterable[Path]) -> None:
     """Check that what a command reads does not lie where it writes, or replaces what is there.
 

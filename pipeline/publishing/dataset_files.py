@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, brief, check_apart, check_out, is_full
+from manifests.outputs import TRAIN_FILE, check_apart, check_out, make_out
 
 logger = logging.getLogger(__name__)
 
@@ -70,17 +70,10 @@ def complete_folder(out: Path, mark: str) -> Iterator[Path]:
     if out.is_dir() and any(out.iterdir()) and not all((out / name).is_file() for name in (mark, SUMS)):
         raise ValueError(f"--out replaces nothing but an earlier dataset, got {out}, which is none: name a new folder")
     hidden = f".{out.name.encode()[:_NAME_BYTES].decode(errors='ignore')}{_MARK}"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        left = sorted(out.parent.glob(f"{glob.escape(hidden)}*"))
-        made = tempfile.TemporaryDirectory(prefix=hidden, dir=out.parent)
-    except OSError as error:
-        if is_full(error):
-            raise
-        raise ValueError(f"--out must be a folder that can be made, got {out}: {brief(error)}") from error
-    if left:
+    make_out(out.parent)
+    if left := sorted(out.parent.glob(f"{glob.escape(hidden)}*")):
         logger.warning("left by a publish that was killed or still runs, delete it if none does: %s", left[0])
-    with made as scratch:
+    with tempfile.TemporaryDirectory(prefix=hidden, dir=out.parent) as scratch:
         build = Path(scratch, "new")
         build.mkdir()
         yield build

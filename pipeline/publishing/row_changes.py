@@ -251,7 +251,11 @@ def _unequal(name: str, a: pa.Table, b: pa.Table) -> tuple[NDArray[np.bool_], ND
 
 
 def _same(x: object, y: object) -> bool:
-    return x == y or (x != x and y != y)  # NaN is the same as NaN
+    if isinstance(x, dict) and isinstance(y, dict):
+        return all(_same(x.get(name), y.get(name)) for name in x.keys() | y.keys())
+    if isinstance(x, list) and isinstance(y, list):
+        return len(x) == len(y) and all(map(_same, x, y))
+    return bool(x == y or (x != x and y != y))  # NaN is the same as NaN
 
 
 def _same_prompts(x: list[str], y: list[str]) -> bool:

@@ -97,22 +97,27 @@ def open_run(name: str, *, partial: bool = False) -> PublishedRun:
     if not out.exists("run.json"):
         raise ValueError(f"a run is a folder that pipeline.annotate has written, got {name} without run.json")
     try:
-        info = _info(json.loads(out.read_bytes("run.json")))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
-        raise ValueError(f"{name}/run.json must be what pipeline.annotate writes, but {faults}") from error
+        info = run_info(json.loads(out.read_bytes("run.json")))
     except (ValueError, IsADirectoryError) as error:
         raise ValueError(f"{name}/run.json must be what pipeline.annotate writes, got {brief(error)}") from error
     return _looked_through(name, out, info, partial)
 
 
-def _info(content: Any) -> RunInfo:
-    """Check the content of a run.json; what earlier versions did not write yet is filled in."""
+def run_info(content: Any) -> RunInfo:
+    """Check the content of a run.json; what earlier versions did not write yet is filled in.
+
+    Raises:
+        ValueError: a field is missing, or has another type.
+    """
     if isinstance(content, dict):
         engine = content.get("engine")
         content = {"useless_passes": 0, **content}
         content["engine"] = {"dialects": {}, **engine} if isinstance(engine, dict) else engine
-    _RUN_INFO.model_validate(content)
+    try:
+        _RUN_INFO.model_validate(content)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
+        raise ValueError("; ".join(faults)) from error
     return cast(RunInfo, content)
 
 
@@ -158,11 +163,11 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
     else:
         with readable(name, "manifest.parquet"):
             manifest = out.read_table("manifest.parquet", ["object_id"])
-    try:
-        assert_sums(manifest, rows)
-    except AssertionError as error:
-        hint = "" if partial else " To publish what there is, add --partial."
-        raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
+    for what, hint in ((rows, ""), (manifest, " To publish what there is, add --partial.")):
+        try:
+            assert_sums(what, rows)
+        except AssertionError as error:
+            raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
     with readable(name, "annotations"):
         schema = pa.unify_schemas(list(schemas), promote_options="permissive")
     there = {field.name: field for field in schema}
