@@ -42,7 +42,7 @@ _GROUP_ROWS = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 2 wrong settings, 3 stopped (disk full)."""
+    """Run the command line; returns the exit code: 0 done, 2 wrong settings, 3 stopped."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        logger.error("stopped. Give the same command again.")
+        return EXIT_FATAL
     except OSError as error:
         logger.error("stopped: %s. Give the same command again.", error)
         return EXIT_FATAL
