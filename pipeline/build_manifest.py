@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Status
+from pipeline.run.units import row_groups
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
 from stages.shard import left_out
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 5  # names of files in a log line
 _GOLDEN = 0.6180339887498949  # its multiples, modulo 1, are spread evenly, however many
 _SEED = 0
-_GROUP_ROWS = 1_024  # of a row group, at least: parquet holds about 40 kB for each until the file is complete
 # map(), or a parallel function like it, with results in order and arguments that can be pickled
 MapParallel = Callable[[Callable[[VideoFiles], pa.Table], Sequence[VideoFiles]], Iterable[pa.Table]]
 
@@ -68,33 +68,14 @@ def build(
 
 
 def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
-    """Write `manifest.parquet`, in row groups of whole units of work (`unit_ends`), one in memory at a time.
+    """Write `manifest.parquet`, in row groups of whole units of work (run/units.py), one in memory at a time.
 
     Args:
         tables: a table for each video.
         out: folder of the run; the file appears at once, when it is complete.
         rows_per_unit: a unit ends with the video that brings it to this number of rows.
     """
-    out.write_tables("manifest.parquet", _groups(tables, rows_per_unit), arrow_schema(ManifestRow))
-
-
-def unit_ends(video_ids: Sequence[str], rows_per_unit: int) -> list[int]:
-    """Return where the units of work of some rows end: each with the video that brings it to `rows_per_unit` rows.
-
-    Args:
-        video_ids: of each row; the rows of a video are neighbours.
-        rows_per_unit: at least 1.
-
-    Returns:
-        For each unit, the place of the first row after it; the last unit may have fewer rows.
-    """
-    ends, start = [], 0
-    for at in range(1, len(video_ids) + 1):
-        ended = at == len(video_ids) or video_ids[at] != video_ids[at - 1]
-        if ended and (at - start >= rows_per_unit or at == len(video_ids)):
-            ends.append(at)
-            start = at
-    return ends
+    out.write_tables("manifest.parquet", row_groups(tables, rows_per_unit), arrow_schema(ManifestRow))
 
 
 def chosen_videos(video_ids: Sequence[str], number: int, seed: int = _SEED) -> list[str]:
@@ -132,18 +113,3 @@ def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectCon
         return file
 
     return to_table(select_objects(files, open_file, config), ManifestRow)
-
-
-def _groups(tables: Iterable[pa.Table], rows_per_unit: int) -> Iterator[pa.Table]:
-    group: list[pa.Table] = []
-    group_rows = unit_rows = 0
-    for table in tables:
-        group.append(table)
-        group_rows, unit_rows = group_rows + table.num_rows, unit_rows + table.num_rows
-        if unit_rows >= rows_per_unit:
-            unit_rows = 0
-            if group_rows >= _GROUP_ROWS:
-                yield pa.concat_tables(group)
-                group, group_rows = [], 0
-    if group:
-        yield pa.concat_tables(group)

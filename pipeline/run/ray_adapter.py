@@ -30,10 +30,10 @@ from manifests.arrow import arrow_schema, conform, to_table
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
-from pipeline.build_manifest import unit_ends
 from pipeline.run.feed import Feed, open_rows, open_units, processes
 from pipeline.run.progress_bar import RunProgress, Seen
 from pipeline.run.run_stages import finish, run_stages
+from pipeline.run.units import unit_ends
 from stages.base import Stage
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS

@@ -16,7 +16,8 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import ManifestRow
-from pipeline.build_manifest import build, unit_ends, write
+from pipeline.build_manifest import build, write
+from pipeline.run.units import unit_ends
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from stages.video_files import VideoFiles
@@ -141,7 +142,7 @@ def test_a_row_group_is_of_whole_units_and_there_are_few(
     groups: list[int],
 ) -> None:
     """Parquet's writer holds about 40 kB for each row group, and every reader of the file parses the list of them."""
-    monkeypatch.setattr("pipeline.build_manifest._GROUP_ROWS", group_rows)
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", group_rows)
     out = tmp_path / "out"
     write(build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig()), Folder(str(out)), rows_per_unit)
     assert [path.name for path in out.iterdir()] == ["manifest.parquet"]
@@ -166,7 +167,8 @@ def test_a_manifest_that_breaks_off_leaves_the_old_file(sav_root: Path, tmp_path
     assert out.read_bytes("manifest.parquet") == before
 
 
-def test_a_manifest_is_written_as_it_is_made(sav_root: Path, tmp_path: Path) -> None:
+def test_a_manifest_is_written_as_it_is_made(sav_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", 4)
     (table,) = build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
     held: weakref.WeakValueDictionary[int, pa.Table] = weakref.WeakValueDictionary()
 

@@ -111,7 +111,7 @@ def test_read_tasks_are_the_undone_rows_of_each_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_rows: int
 ) -> None:
     """However the rows lie in row groups: earlier versions wrote one for each unit."""
-    monkeypatch.setattr("pipeline.build_manifest._GROUP_ROWS", group_rows)
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", group_rows)
     out = Folder(str(tmp_path / "out"))
     ids = manifest(out)
     done = {*ids[:3], ids[4], ids[-1]}
