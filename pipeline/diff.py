@@ -174,7 +174,7 @@ def _tables_of_figures(
         },
         {
             "title": "How rows ended",
-            "head": ("figure", "A", "B"),
+            "head": ("end", "A", "B"),
             "rows": [(_end(end), f"{counts[0].get(end, 0):,}", f"{counts[1].get(end, 0):,}") for end in ends],
         },
         {
