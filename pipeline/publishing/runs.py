@@ -14,7 +14,7 @@ from typing import Any, cast, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
@@ -36,14 +36,16 @@ STATED = pa.schema(
         pa.field("commit", pa.string(), True, {"description": "commit of the code of that run; null if unknown"}),
     ]
 )
-# pydantic does not take the standard library's TypedDict before Python 3.12
-_ENGINE_INFO: Any = create_model(
-    "EngineInfo", **{name: (kind, ...) for name, kind in get_type_hints(EngineInfo).items()}
-)
-_RUN_INFO: Any = create_model(
-    "RunInfo",
-    **{name: (kind, ...) for name, kind in (get_type_hints(RunInfo) | {"engine": _ENGINE_INFO | None}).items()},
-)
+
+
+def _checker(name: str, kinds: dict[str, Any]) -> type[BaseModel]:
+    """Make a type that checks a TypedDict: pydantic takes that of the standard library from Python 3.12 on only."""
+    fields: dict[str, Any] = {field: (kind, ...) for field, kind in kinds.items()}
+    return create_model(name, **fields)
+
+
+_ENGINE_INFO: Any = _checker("EngineInfo", get_type_hints(EngineInfo))
+_RUN_INFO = _checker("RunInfo", get_type_hints(RunInfo) | {"engine": _ENGINE_INFO | None})
 _LOOKED_AT = ["object_id", "status", "prompt_ids", "calls"]
 
 
