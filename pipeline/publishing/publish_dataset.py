@@ -123,7 +123,7 @@ def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Calla
             configs,
             title=settings.title,
             repo=settings.repo,
-            runs=len(runs),
+            runs=_runs(runs),
             unpacked={
                 config.name: dataset_card.unpacked_bytes([str(root / part.name) for part in config.parts])
                 for config in configs
@@ -137,7 +137,7 @@ def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Calla
         frames = FrameReader(settings.sav_root) if settings.sav_root else None
         about = {
             "title": settings.title,
-            "lede": f"{kept:,} of {kept + not_kept:,} masklets kept with an expression, of {len(runs):,} runs.",
+            "lede": f"{kept:,} of {kept + not_kept:,} masklets kept with an expression, of {_runs(runs)}.",
             "notes": [_left_out(left_out, leaving)] * bool(left_out),
         }
         viewer.write_viewer(rows, root, about, frames_of=frames, max_pictures=settings.pictures)
@@ -197,6 +197,10 @@ def _write_rows(
         Config("default", published.KEPT, schema, kept.close(), "masklets with an expression"),
         Config("not_kept", published.NOT_KEPT, schema, others.close(), "rejected and failed masklets"),
     ], left_out
+
+
+def _runs(runs: Sequence[PublishedRun]) -> str:
+    return f"{len(runs):,} run{'s' * (len(runs) != 1)}"
 
 
 def _left_out(rows: int, videos: frozenset[str]) -> str:
