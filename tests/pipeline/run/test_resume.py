@@ -255,3 +255,32 @@ def test_each_life_of_a_row_is_kept(tmp_path: Path) -> None:
         (LOST.object_id, "failed"),
         (NOT_KEPT.object_id, "failed"),
     ]
+
+
+def test_a_useless_call_is_forgiven_to_the_rows_that_failed_in_it(tmp_path: Path) -> None:
+    out = Folder(str(tmp_path))
+    lost = LOST.model_copy(update={"reason": Reason.ENGINE_ERROR, "attempts": 2})
+    rows = [
+        lost.model_copy(update={"object_id": "v1/manual/0", "status": Status.POISONED, "attempts": 3}),
+        lost.model_copy(update={"object_id": "v1/manual/1"}),
+        lost.model_copy(update={"object_id": "v2/manual/0"}),  # was done before
+        LOST.model_copy(update={"object_id": "v2/manual/1"}),  # failed for a reason of its own
+        KEPT.model_copy(update={"object_id": "v3/manual/0"}),
+    ]
+    for number, row in enumerate(rows):
+        out.write_table(f"annotations/u_{number}-0.parquet", to_table([row], AnnotationRow))
+    written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "annotations").iterdir()}
+    resume.forgive(out, [Reason.ENGINE_ERROR, Reason.BAD_REPLY], pa.array(["v2/manual/0", "v9/manual/0"]))
+    table = annotations(tmp_path)
+    after = zip(table["object_id"].to_pylist(), table["status"].to_pylist(), table["attempts"].to_pylist(), strict=True)
+    assert list(after) == [
+        ("v1/manual/0", "failed", 2),
+        ("v1/manual/1", "failed", 1),
+        ("v2/manual/0", "failed", 2),
+        ("v2/manual/1", "failed", 1),
+        ("v3/manual/0", "kept", 1),
+    ]
+    changed = {
+        path.name for path in (tmp_path / "annotations").iterdir() if path.stat().st_mtime_ns != written[path.name]
+    }
+    assert changed == {"u_0-0.parquet", "u_1-0.parquet"}
