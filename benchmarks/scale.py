@@ -1,8 +1,8 @@
 """All of SA-V as rows: `python -m benchmarks.scale`, or `--shards 1 10` for less.
 
 50,583 videos and 642,036 masklets in 56 shards, invented: as many rows, files and bytes as a run would leave, but
-nothing is decoded and no model asked. For 1, 10 and 56 shards it prints seconds and peak memory of every step that sees
-all rows of a run, or all runs of a dataset:
+nothing is decoded and no model asked. For 1, 10 and 56 shards it prints seconds, processor seconds (which other work on
+the machine hardly changes) and peak memory of every step that sees all rows of a run, or all runs of a dataset:
 
 - *manifest*: rows of N shards are written to one manifest (the time to invent them is in it);
 - *resume*: a run of N shards, all done but for one failed row in 500, is continued;
@@ -21,10 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
@@ -54,6 +57,7 @@ def main() -> None:
     command = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     command.add_argument("--shards", type=int, nargs="+", default=[1, 10, SHARDS])
     command.add_argument("--root", type=Path, help="folder for the runs; default a temporary one")
+    command.add_argument("--steps", choices=STEPS, nargs="+", default=STEPS, help="default all; diff needs publish")
     command.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     options = command.parse_args()
     if options.step:
@@ -63,21 +67,20 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         root = options.root or Path(scratch)
-        print(f"{'step':>9} {'shards':>6} {'rows':>8} {'s':>8} {'ms a row':>8} {'peak MiB':>9}")
-        made = 0
+        print(f"{'step':>9} {'shards':>6} {'rows':>8} {'s':>8} {'CPU s':>8} {'CPU ms a row':>12} {'peak MiB':>9}")
         for count in sorted(options.shards):
-            for shard in range(made, count):
-                make_shard(root, shard)
-            made = count
-            for step in STEPS:
-                seconds, peak_mib = measured(step, root, count)
+            for step in options.steps:
+                for side in {"manifest": "", "diff": "ab"}.get(step, "a"):
+                    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+                        list(pool.map(make_shard, *zip(*((root, shard, side) for shard in range(count)), strict=True)))
+                seconds, cpu_s, peak_mib = measured(step, root, count)
                 masklets = sum(masklets_of(shard) for shard in range(count))
-                each_ms = 1e3 * seconds / masklets
-                print(f"{step:>9} {count:6} {masklets:8,} {seconds:8.1f} {each_ms:8.3f} {peak_mib:9.0f}", flush=True)
+                told = f"{step:>9} {count:6} {masklets:8,} {seconds:8.1f} {cpu_s:8.1f} {1e3 * cpu_s / masklets:12.3f}"
+                print(f"{told} {peak_mib:9.0f}", flush=True)
 
 
-def measured(step: str, root: Path, count: int) -> tuple[float, float]:
-    """Seconds and peak MiB of a step in its own process."""
+def measured(step: str, root: Path, count: int) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak MiB of a step in its own process."""
     command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--root", str(root), "--shards", str(count)]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     output = child.stdout.read() if child.stdout else ""
@@ -85,7 +88,7 @@ def measured(step: str, root: Path, count: int) -> tuple[float, float]:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise RuntimeError(f"{step} ended with {child.returncode}: {output}")
-    return float(output.strip().splitlines()[-1]), used.ru_maxrss / 1024
+    return float(output.strip().splitlines()[-1]), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 # ---- the steps ----
@@ -150,21 +153,19 @@ def run_info(shards: range) -> RunInfo:
     return {**model_rows.RUN, "shards": [f"sav_{shard:03d}" for shard in shards], "config": config}
 
 
-def make_shard(root: Path, shard: int) -> None:
-    """Write a shard as run `a`, and as run `b`, whose expressions are of another prompt; links share no files."""
-    for side in ("a", "b"):
-        out = Folder(str(root / f"{side}/{shard:03d}"))
-        if out.exists("run.json"):
-            continue
-        names = ["object_id", "video_id", "status"]
-        manifest = []
-        for number, unit in enumerate(units(shard, previews=side == "a")):
-            table = changed(unit) if side == "b" else unit
-            out.write_table(f"annotations/{shard:03d}_{number:06d}-0.parquet", table)
-            out.write_table(f"checkpoint/{shard:03d}_{number:06d}.parquet", table.select(["object_id"]))
-            manifest.append(table.select(names))
-        out.write_table("manifest.parquet", pa.concat_tables(manifest))
-        out.write_json("run.json", run_info(range(shard, shard + 1)))
+def make_shard(root: Path, shard: int, side: str) -> None:
+    """Write a shard as run `a`, or as run `b`, whose expressions are of another prompt; once is enough."""
+    out = Folder(str(root / f"{side}/{shard:03d}"))
+    if out.exists("run.json"):
+        return
+    manifest = []
+    for number, unit in enumerate(units(shard, previews=side == "a")):
+        table = changed(unit) if side == "b" else unit
+        out.write_table(f"annotations/{shard:03d}_{number:06d}-0.parquet", table)
+        out.write_table(f"checkpoint/{shard:03d}_{number:06d}.parquet", table.select(["object_id"]))
+        manifest.append(table.select(["object_id", "video_id", "status"]))
+    out.write_table("manifest.parquet", pa.concat_tables(manifest))
+    out.write_json("run.json", run_info(range(shard, shard + 1)))
 
 
 def units(shard: int, *, previews: bool) -> Iterator[pa.Table]:
@@ -205,13 +206,18 @@ def units(shard: int, *, previews: bool) -> Iterator[pa.Table]:
 
 def changed(unit: pa.Table) -> pa.Table:
     """The same rows, with another last prompt and another expression in those that are kept."""
-    out = []
-    for row in unit.to_pylist():
-        if row["status"] == Status.KEPT:
-            row["prompt_ids"] = [*row["prompt_ids"][:-1], PROMPT]
-            row["expression"] = row["expression"].replace("medium", "middling")
-        out.append(row)
-    return pa.Table.from_pylist(out, unit.schema)
+    kept = pc.equal(unit["status"], Status.KEPT.value)
+    asked = zip(unit["prompt_ids"].to_pylist(), kept.to_pylist(), strict=True)
+    columns = {
+        "prompt_ids": [[*ids[:-1], PROMPT] if is_kept else ids for ids, is_kept in asked],
+        "expression": pc.replace_substring(unit["expression"], "medium", "middling"),
+    }
+    for name, values in columns.items():
+        at = unit.schema.get_field_index(name)
+        field = unit.schema.field(at)
+        column = values if isinstance(values, pa.ChunkedArray) else pa.array(values, field.type)
+        unit = unit.set_column(at, field, column)
+    return unit
 
 
 def _template(kind: int) -> pa.Table:

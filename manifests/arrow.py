@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Iterable
 from enum import Enum
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ _SCALARS: dict[type, pa.DataType] = {
     bool: pa.bool_(),
     bytes: pa.binary(),
 }
+_JOINED_AT_ONCE = 256  # a small table takes about 2 kB beside its values
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
@@ -47,6 +49,24 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema.names).cast(schema)
+
+
+def gather(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Return many small tables of one schema as one, which takes no more memory than its values.
+
+    Args:
+        tables: taken one after the other; they are joined, some at a time, as they come.
+        schema: theirs, for the case that there is none.
+    """
+    joined: list[pa.Table] = []
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if len(held) == _JOINED_AT_ONCE:
+            joined.append(pa.concat_tables(held).combine_chunks())
+            held = []
+    parts = [*joined, *held]
+    return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
 def _fields(model: type[BaseModel]) -> list[pa.Field]:

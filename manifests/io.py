@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
-from manifests.arrow import conform
+from manifests.arrow import conform, gather
 
 
 def in_utf8(name: str) -> str:
@@ -171,5 +171,5 @@ class Folder:
         """
         if columns is not None:
             schema = pa.schema([schema.field(column) for column in columns])
-        parts = [conform(self.read_table(name, schema.names), schema) for name in self.names(folder, ".parquet")]
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+        parts = (conform(self.read_table(name, schema.names), schema) for name in self.names(folder, ".parquet"))
+        return gather(parts, schema)

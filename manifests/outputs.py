@@ -39,11 +39,29 @@ def check_out(path: Path, option: str = "--out") -> None:
     Raises:
         ValueError: `path` is a file, lies below a file, or is a place that this user may not write to.
     """
-    above = _existing(path)
+    try:
+        above = _existing(path)
+    except OSError as error:
+        raise ValueError(f"{option} must be a folder that can be made, got {path}: {brief(error)}") from error
     if not above.is_dir():
         raise ValueError(f"{option} must be a folder, got {path}: {above} is a file")
     if not os.access(above, os.W_OK):
         raise ValueError(f"{option} must be a folder that can be written to, got {path}: {above} cannot")
+
+
+def make_out(path: Path, option: str = "--out") -> None:
+    """Make the folder `path`, and those above it.
+
+    Raises:
+        ValueError: it cannot be made there, whatever room there is.
+        OSError: the disk is full.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise ValueError(f"{option} must be a folder that can be made, got {path}: {brief(error)}") from error
 
 
 def check_apart(option: str, given: Path, written: Iterable[Path]) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,14 +109,10 @@ def annotate(options: argparse.Namespace) -> int:
     annotations = Annotations(out)
     table = annotations.select(["object_id", "status", "stage", "reason"])
     manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
-    not_taken = (
-        build_manifest.rows_left_out(manifest, options.limit) - set(table["object_id"].to_pylist())
-        if options.limit
-        else set()
-    )
+    not_taken = _ids_without(_left_out(manifest, options.limit), table["object_id"])
     outcomes.assert_sums(_without(manifest, not_taken), table)
     info = end_run(out, time.monotonic() - started_s, engine)
-    if not not_taken:
+    if not len(not_taken):
         reply_packs.pack_if_many(out)
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
@@ -125,7 +121,7 @@ def annotate(options: argparse.Namespace) -> int:
     out.write_text("README.md", [card.card(annotations, info, order, bill, verified)])
     out.write_text("report.html", report.report(annotations, info, order, bill, verified=verified))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
-    if not_taken:
+    if len(not_taken):
         sys.stdout.write(f"{len(not_taken):,} more are left by --limit: the same command without it goes on\n")
     if verified:
         sys.stdout.write(f"\n{verified.as_text()}\n")
@@ -135,8 +131,7 @@ def annotate(options: argparse.Namespace) -> int:
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path(TRAIN_FILE)}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
 
-    states = table["status"].to_pylist()
-    lost = states.count(Status.FAILED) + states.count(Status.POISONED)
+    lost = _count(table, Status.FAILED) + _count(table, Status.POISONED)
     if lost > config.max_failed_frac * table.num_rows:
         logger.error(
             "%d of %d rows failed, more than max_failed_frac %g allows: see stage and detail in the report; "
@@ -152,7 +147,7 @@ def _to_do(out: Folder) -> bool:
     if not out.exists("manifest.parquet"):
         return True
     table = out.read_tables("annotations", arrow_schema(AnnotationRow), ["status"])
-    return len(table) < _rows(out) or Status.FAILED.value in table["status"].to_pylist()
+    return len(table) < _rows(out) or _count(table, Status.FAILED) > 0
 
 
 def _run(
@@ -174,8 +169,8 @@ def _run(
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
         not_taken = 0
         if options.limit:
-            left_out = build_manifest.rows_left_out(manifest, options.limit) - done
-            done, not_taken = done | left_out, len(left_out)
+            left_out = _ids_without(_left_out(manifest, options.limit), done)
+            done, not_taken = pa.concat_arrays([done, *left_out.chunks]), len(left_out)
         todo = _without(manifest, done)
         if not len(manifest):
             logger.warning("the annotation files of %s have no masklets: there is nothing to do", ", ".join(shards))
@@ -183,7 +178,7 @@ def _run(
         if not len(todo):
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
-        pending = todo["status"].to_pylist().count(Status.PENDING)
+        pending = _count(todo, Status.PENDING)
         plan = progress_bar.estimate_run(config, pending) if config.models else None
         if plan:
             logger.info("%d objects to describe: about %s", pending, plan)
@@ -213,13 +208,29 @@ def _catch_frac(config: RunConfig, manifest: pa.Table, limit: int | None) -> flo
     """Return the share of the objects that get catch trials: so that enough of those that are described have some."""
     if config.lineup is None:
         return 0.0
-    left_out = build_manifest.rows_left_out(manifest, limit) if limit else set()
-    described: int = _without(manifest, left_out)["status"].to_pylist().count(Status.PENDING)
+    described = _count(_without(manifest, _left_out(manifest, limit)), Status.PENDING)
     return config.lineup.catch_share(described)
 
 
-def _without(manifest: pa.Table, object_ids: Collection[str]) -> pa.Table:
-    return manifest.filter(pc.invert(pc.is_in(manifest["object_id"], value_set=pa.array(object_ids, pa.string()))))
+def _left_out(manifest: pa.Table, limit: int | None) -> pa.ChunkedArray:
+    """Return the ids of the rows that --limit leaves out; none without it."""
+    return build_manifest.rows_left_out(manifest, limit) if limit else manifest["object_id"].slice(0, 0)
+
+
+def _without(manifest: pa.Table, object_ids: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return manifest.filter(pc.invert(pc.is_in(manifest["object_id"], value_set=_array(object_ids))))
+
+
+def _ids_without(object_ids: pa.ChunkedArray, others: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    return object_ids.filter(pc.invert(pc.is_in(object_ids, value_set=_array(others))))
+
+
+def _array(object_ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return object_ids.combine_chunks() if isinstance(object_ids, pa.ChunkedArray) else object_ids
+
+
+def _count(table: pa.Table, status: Status) -> int:
+    return int(pc.sum(pc.equal(table["status"], status.value)).as_py() or 0)
 
 
 def _rows(out: Folder) -> int:

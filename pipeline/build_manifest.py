@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Status
+from pipeline.run.units import row_groups
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig, select_objects
 from stages.shard import left_out
@@ -67,14 +68,14 @@ def build(
 
 
 def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
-    """Write `manifest.parquet`; each row group is a unit of work, of complete videos, that Ray reads by itself.
+    """Write `manifest.parquet`, in row groups of whole units of work (run/units.py), one in memory at a time.
 
     Args:
         tables: a table for each video.
         out: folder of the run; the file appears at once, when it is complete.
         rows_per_unit: a unit ends with the video that brings it to this number of rows.
     """
-    out.write_tables("manifest.parquet", _units(tables, rows_per_unit), arrow_schema(ManifestRow))
+    out.write_tables("manifest.parquet", row_groups(tables, rows_per_unit), arrow_schema(ManifestRow))
 
 
 def chosen_videos(video_ids: Sequence[str], number: int, seed: int = _SEED) -> list[str]:
@@ -90,7 +91,7 @@ def chosen_videos(video_ids: Sequence[str], number: int, seed: int = _SEED) -> l
     return [video_ids[at] for at in sorted(ranked)]
 
 
-def rows_left_out(manifest: pa.Table, number: int) -> set[str]:
+def rows_left_out(manifest: pa.Table, number: int) -> pa.ChunkedArray:
     """Return the object ids that `--limit` leaves out: those of all videos but the chosen ones.
 
     Args:
@@ -98,9 +99,9 @@ def rows_left_out(manifest: pa.Table, number: int) -> set[str]:
         number: how many videos to choose, of those with a pending row.
     """
     pending = manifest.filter(pc.equal(manifest["status"], Status.PENDING.value))["video_id"]
-    chosen = chosen_videos(sorted(set(pending.to_pylist())), number)
+    chosen = chosen_videos(sorted(pc.unique(pending).to_pylist()), number)
     out = pc.invert(pc.is_in(manifest["video_id"], value_set=pa.array(chosen, pa.string())))
-    return set(manifest.filter(out)["object_id"].to_pylist())
+    return manifest.filter(out)["object_id"]
 
 
 def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:
@@ -112,14 +113,3 @@ def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectCon
         return file
 
     return to_table(select_objects(files, open_file, config), ManifestRow)
-
-
-def _units(tables: Iterable[pa.Table], rows_per_unit: int) -> Iterator[pa.Table]:
-    unit: list[pa.Table] = []
-    for table in tables:
-        unit.append(table)
-        if sum(part.num_rows for part in unit) >= rows_per_unit:
-            yield pa.concat_tables(unit)
-            unit = []
-    if unit:
-        yield pa.concat_tables(unit)

@@ -7,12 +7,14 @@ have several values, separated by commas. Kept and poisoned rows are chosen only
 import difflib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pyarrow as pa
+
 import prompts
-from manifests.arrow import arrow_schema
+from manifests.arrow import arrow_schema, conform
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.run import graph, resume
@@ -82,24 +84,35 @@ def take_back(out: Folder, selection: Selection, *, prompt_changed: bool = False
         raise ValueError(
             "--replay needs a condition, such as status=rejected or reason=marker_leak, or --prompt-changed"
         )
-    rows = out.read_tables("annotations", arrow_schema(AnnotationRow), _COLUMNS).to_pylist()
-    _check_known(rows, selection)
-    chosen = [row for row in rows if selection.takes(row) and (not prompt_changed or _prompt_changed(row))]
-    fixed = [row for row in chosen if row["stage"] == SELECT_OBJECTS]
-    chosen = [row for row in chosen if row["stage"] != SELECT_OBJECTS]
+    _check_known(out, selection)
+    chosen: list[str] = []
+    fixed = 0
+    for row in _rows(out, _COLUMNS):
+        if selection.takes(row) and (not prompt_changed or _prompt_changed(row)):
+            if row["stage"] == SELECT_OBJECTS:
+                fixed += 1
+            else:
+                chosen.append(row["object_id"])
     if not chosen:
-        raise ValueError(_nothing(rows, fixed, selection, prompt_changed=prompt_changed))
+        raise ValueError(_nothing(out, fixed, selection, prompt_changed=prompt_changed))
     if fixed:
-        logger.info(
-            "%d rows that %s rejected are left as they are: they need another --out", len(fixed), SELECT_OBJECTS
-        )
-    resume.take_back(out, [row["object_id"] for row in chosen])
+        logger.info("%d rows that %s rejected are left as they are: they need another --out", fixed, SELECT_OBJECTS)
+    resume.take_back(out, chosen)
     return len(chosen)
 
 
-def _check_known(rows: Sequence[dict[str, Any]], selection: Selection) -> None:
+def _rows(out: Folder, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield some columns of all rows, with one file in memory at a time."""
+    schema = pa.schema([arrow_schema(AnnotationRow).field(column) for column in columns])
+    for name in out.names("annotations", ".parquet"):
+        yield from conform(out.read_table(name, columns), schema).to_pylist()
+
+
+def _check_known(out: Folder, selection: Selection) -> None:
     for name in ("stage", "object_id", "video_id"):
-        there = {row[name] for row in rows if row[name]}
+        if not getattr(selection, name):
+            continue
+        there = {row[name] for row in _rows(out, [name]) if row[name]}
         for value in sorted(getattr(selection, name) - there):
             near = difflib.get_close_matches(value, there, _SHOWN) or sorted(there)[:_SHOWN]
             raise ValueError(f"--replay: no row of {name} {value!r}; there is {', '.join(near) or 'none'}")
@@ -118,14 +131,13 @@ def _prompt_changed(row: dict[str, Any]) -> bool:
     return bool(stopped_at) and not names & set(stopped_at)
 
 
-def _nothing(
-    rows: Sequence[dict[str, Any]], fixed: Sequence[dict[str, Any]], selection: Selection, *, prompt_changed: bool
-) -> str:
+def _nothing(out: Folder, fixed: int, selection: Selection, *, prompt_changed: bool) -> str:
     if fixed:
         return (
-            f"--replay chooses only rows that {SELECT_OBJECTS} rejected ({len(fixed)}): the manifest of a run stays as "
+            f"--replay chooses only rows that {SELECT_OBJECTS} rejected ({fixed}): the manifest of a run stays as "
             "it is. To choose objects otherwise give another --out (make: OUT=…)"
         )
+    rows = _rows(out, ["status", "stage", "reason"])
     ends = (f"{row['status']} at {row['stage']}: {row['reason']}" if row["stage"] else row["status"] for row in rows)
     there = [f"{count} {end}" for end, count in Counter(ends).most_common()]
     given = " ".join(f"{name}={','.join(sorted(values))}" for name in NAMES if (values := getattr(selection, name)))

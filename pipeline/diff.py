@@ -15,14 +15,14 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.io import Folder
-from manifests.outputs import brief, check_out
+from manifests.outputs import check_out, make_out
 from manifests.text_tables import text_table
 from pipeline.export import card, cost, outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.publishing.dataset_files import check_local_apart
 from pipeline.publishing.diff_page import MAX_SHOWN, EvenSample, diff_page
 from pipeline.publishing.joined import JoinedAnnotations
-from pipeline.publishing.published import PublishedAnnotations, is_dataset, read_info
+from pipeline.publishing.published import PublishedAnnotations, check_complete, is_dataset, read_info
 from pipeline.publishing.row_changes import CAUSES, TEXTS, ChangedRow, RunDifference, compare
 from pipeline.publishing.runs import open_run
 from pipeline.run.run_json import RunInfo
@@ -42,17 +42,21 @@ _GROUP_ROWS = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 2 wrong settings, 3 stopped (disk full)."""
+    """Run the command line; returns the exit code: 0 done, 2 wrong settings, 3 stopped."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
         check_local_apart(options.out, [options.a, options.b])
         check_out(options.out)
+        make_out(options.out)
         sides = [_opened(given) for given in (options.a, options.b)]
         difference = diff(sides[0], sides[1], (options.a, options.b), options.out)
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        logger.error("stopped. Give the same command again.")
+        return EXIT_FATAL
     except OSError as error:
         logger.error("stopped: %s. Give the same command again.", error)
         return EXIT_FATAL
@@ -111,10 +115,8 @@ def diff(
 def _opened(given: str) -> tuple[Annotations, RunInfo]:
     out = Folder(given)
     if is_dataset(out):
-        try:
-            return PublishedAnnotations(out), read_info(out)[0]
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"the dataset {given} cannot be read: {brief(error)}") from error
+        check_complete(out)
+        return PublishedAnnotations(out), read_info(out)[0]
     run = open_run(given, partial=True)
     return JoinedAnnotations([run]), run.info
 
@@ -172,7 +174,7 @@ def _tables_of_figures(
         },
         {
             "title": "How rows ended",
-            "head": ("figure", "A", "B"),
+            "head": ("end", "A", "B"),
             "rows": [(_end(end), f"{counts[0].get(end, 0):,}", f"{counts[1].get(end, 0):,}") for end in ends],
         },
         {

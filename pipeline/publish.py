@@ -21,10 +21,11 @@ from pipeline.publishing.viewer import MAX_PICTURES
 logger = logging.getLogger("refsav")
 
 EXIT_USER_ERROR, EXIT_FATAL = 2, 3
+_HUB_NAME = r"\w(?:[\w.-]{0,94}\w)?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 2 wrong settings or runs, 3 stopped (disk full)."""
+    """Run the command line; returns the exit code: 0 done, 2 wrong settings or runs, 3 stopped."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         logger.error("%s", error)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        logger.error("stopped. Nothing was published; give the same command again.")
+        return EXIT_FATAL
     except OSError as error:
         logger.error("stopped: %s. Nothing was published; give the same command again.", error)
         return EXIT_FATAL
@@ -67,8 +71,13 @@ def _opened(options: argparse.Namespace) -> list[PublishedRun]:
 
 
 def _settings(options: argparse.Namespace) -> PublishSettings:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", options.repo):
-        raise ValueError(f"--repo must be USER/NAME, got {options.repo!r}")
+    if not re.fullmatch(f"{_HUB_NAME}/{_HUB_NAME}", options.repo, re.ASCII) or re.search(r"--|\.\.", options.repo):
+        raise ValueError(
+            "--repo must be USER/NAME of letters, digits and single . _ - between them, as the hub takes it, got "
+            f"{options.repo!r}"
+        )
+    if not options.title.strip():
+        raise ValueError("--title must not be empty")
     if not re.fullmatch(r"\d+\.\d+\.\d+", options.version):
         raise ValueError(f"--version must be MAJOR.MINOR.PATCH, got {options.version!r}")
     if options.leave_out and not options.split:

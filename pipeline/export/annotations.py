@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.arrow import arrow_schema, conform
+from manifests.arrow import arrow_schema, conform, gather
 from manifests.io import Folder
 from manifests.schema import AnnotationRow
 
@@ -27,12 +27,18 @@ class Annotations:
 
     def _order_rows(self) -> pa.ChunkedArray:
         """Find out where every row is; return the ids of all rows in the order of the files."""
-        ids = [part["object_id"] for part in self.tables(["object_id"])]
-        lengths = [len(part) for part in ids]
-        all_ids = pa.chunked_array(ids, pa.string())
-        order = pc.sort_indices(all_ids).to_numpy()
-        self._file = np.repeat(np.arange(len(lengths)), lengths)[order]
-        self._place = np.concatenate([np.arange(length) for length in lengths] or [np.arange(0)])[order]
+        lengths: list[int] = []
+
+        def ids() -> Iterator[pa.Table]:
+            for part in self.tables(["object_id"]):
+                lengths.append(len(part))
+                yield part
+
+        all_ids = gather(ids(), self._schema_of(["object_id"]))["object_id"]
+        order = pc.sort_indices(all_ids).to_numpy().astype(np.int32)
+        ends = np.cumsum(lengths, dtype=np.int32)
+        self._file = np.searchsorted(ends, order, side="right").astype(np.int32)
+        self._place = order - np.concatenate([np.zeros(1, np.int32), ends])[self._file]
         self._order = order
         return all_ids
 
@@ -53,10 +59,7 @@ class Annotations:
 
     def select(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows at once, in order; meant for columns of a few bytes."""
-        parts = list(self.tables(columns))
-        if not parts:
-            return pa.schema([self._schema.field(column) for column in columns]).empty_table()
-        return pa.concat_tables(parts).take(self._order)
+        return gather(self.tables(columns), self._schema_of(columns)).take(self._order)
 
     def valid(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return a boolean for every row, in order: whether it has a value in the column."""
@@ -100,5 +103,7 @@ class Annotations:
         return self._out.names("annotations", ".parquet")
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
-        schema = pa.schema([self._schema.field(column) for column in columns])
-        return conform(self._out.read_table(name, columns), schema)
+        return conform(self._out.read_table(name, columns), self._schema_of(columns))
+
+    def _schema_of(self, columns: Sequence[str]) -> pa.Schema:
+        return pa.schema([self._schema.field(column) for column in columns])

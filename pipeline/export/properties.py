@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.arrow import arrow_schema
 from manifests.schema import Facts, Span, Status
+from manifests.versions import ROW_DEFAULTS, fit, plain_type
 
 SHORT_WORDS = 20  # twice the mean of Ref-YouTube-VOS and ReVOS (9.7 and 10.5 words)
 LONG_WORDS = 40  # half of Ref-SAV's own mean (83.6), and four times that of the older sets
@@ -74,6 +76,8 @@ def _length_s(span: Span) -> float:
     return span.end_s - span.start_s
 
 
+_FACTS = plain_type(pa.struct(list(arrow_schema(Facts))))  # a newer version may have written more
+
 PROPERTIES: tuple[tuple[str, str, Callable[[MeasuredObject], bool | None]], ...] = (
     ("short text", f"at most {SHORT_WORDS} words", short_text),
     ("long text", f"at least {LONG_WORDS} words", long_text),
@@ -98,7 +102,8 @@ PROPERTIES: tuple[tuple[str, str, Callable[[MeasuredObject], bool | None]], ...]
 def measured_objects(table: pa.Table) -> list[MeasuredObject]:
     """Return the values of the kept rows of an annotations table that have both an expression and facts."""
     kept = table.filter(pc.equal(table["status"], Status.KEPT.value))
-    rows = kept.select(["expression", "facts", "width_px", "height_px"]).to_pylist()
+    rows = kept.select(["expression", "facts", "width_px", "height_px"])
+    rows = rows.set_column(1, "facts", fit(rows["facts"], _FACTS, ROW_DEFAULTS, ("facts",))).to_pylist()
     return [
         MeasuredObject(
             words=len(row["expression"].split()),

@@ -7,6 +7,7 @@ against these rules where `mlcroissant` is not installed.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -121,7 +122,7 @@ def describe(
                 "name": config.name,
                 "description": f"{config.text}: {config.rows:,} rows.",
                 **({"key": {"@id": f"{config.name}/object_id"}} if config.name != "negatives" else {}),
-                "field": [_field(config.name, column, (), column.name) for column in config.schema],
+                "field": [told for column in config.schema if (told := _field(config.name, column))],
             }
             for config in configs
         ],
@@ -199,29 +200,50 @@ def _file(name: str, digest: str, size_bytes: int) -> dict[str, Any]:
     }
 
 
-def _field(config: str, field: pa.Field, path: tuple[str, ...], column: str) -> dict[str, Any]:
-    """Describe a column, or a field inside one, which is found by its path in there."""
+def _field(config: str, field: pa.Field, above: "_Place | None" = None) -> dict[str, Any] | None:
+    """Describe a column, or a field inside one; None if it cannot be: a list of structs in a list of structs.
+
+    A transform finds one value in a struct, or one in each item of a list, so there is one for each level of lists.
+    """
     data_type, repeated = field.type, False
     while pa.types.is_list(data_type):
         data_type, repeated = data_type.value_type, True
-    told: dict[str, Any] = {
-        "@type": "cr:Field",
-        "@id": "/".join((config, column, *path)),
-        "name": "/".join((column, *path)),
-    }
+    place = above.inside(field.name) if above else _Place((field.name,), ((),))
+    told: dict[str, Any] = {"@type": "cr:Field", "@id": "/".join((config, *place.names)), "name": "/".join(place.names)}
     if text := (field.metadata or {}).get(b"description"):
         told["description"] = text.decode()
     if repeated:
         told["repeated"] = True
-    image = field.name in IMAGES and not path
+    image = field.name in IMAGES and above is None
     if pa.types.is_struct(data_type) and not image:
-        told["subField"] = [_field(config, inner, (*path, inner.name), column) for inner in data_type]
-        return told
-    steps = ("bytes",) if image else path
-    source: dict[str, Any] = {"fileSet": {"@id": f"{config}-files"}, "extract": {"column": column}}
-    if steps:
-        source["transform"] = {"jsonPath": ".".join(steps)}
+        if repeated and place.in_list:
+            return None
+        inner = place.of_items() if repeated else place
+        fields = [described for one in data_type if (described := _field(config, one, inner))]
+        return {**told, "subField": fields} if fields else None
+    steps = [("bytes",)] if image else [step for step in place.steps if step]
+    transforms = [{"jsonPath": ".".join(step)} for step in steps]
+    source: dict[str, Any] = {"fileSet": {"@id": f"{config}-files"}, "extract": {"column": place.names[0]}}
+    if transforms:
+        source["transform"] = transforms if len(transforms) > 1 else transforms[0]
     return {**told, "dataType": "sc:ImageObject" if image else _data_type(data_type), "source": source}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Says where a field lies: the names above it and its own, and the path from its column, cut where lists begin."""
+
+    names: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
+    in_list: bool = False
+
+    def inside(self, name: str) -> "_Place":
+        """Return the place of a field of the struct here."""
+        return _Place((*self.names, name), (*self.steps[:-1], (*self.steps[-1], name)), self.in_list)
+
+    def of_items(self) -> "_Place":
+        """Return the place for the fields of the structs in the list here."""
+        return _Place(self.names, (*self.steps, ()) if self.steps[-1] else self.steps, in_list=True)
 
 
 def _data_type(data_type: pa.DataType) -> str:

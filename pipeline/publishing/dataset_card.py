@@ -20,7 +20,7 @@ _INTRO = """\
 
 Referring expressions for the masklets of [SA-V](https://ai.meta.com/datasets/segment-anything-video/) videos, made by
 an open pipeline after section 3.3 of [Sa2VA](https://arxiv.org/abs/2501.04001). One row is one masklet (an object's
-mask through the video): {rows:,} rows of {runs:,} runs, of which {kept:,} are kept with an expression. Videos and masks
+mask through the video): {rows:,} rows of {runs}, of which {kept:,} are kept with an expression. Videos and masks
 are not here: get them from SA-V.
 
 ```python
@@ -77,7 +77,7 @@ def dataset_card(
     *,
     title: str,
     repo: str,
-    runs: int,
+    runs: str,
     unpacked: Mapping[str, int],
     mixed: Sequence[str],
     left_out: str,
@@ -91,7 +91,7 @@ def dataset_card(
         configs: the tables.
         title: the heading.
         repo: USER/NAME on the hub.
-        runs: how many runs were joined.
+        runs: how many runs were joined, in words.
         unpacked: name of a config -> bytes of its rows in memory.
         mixed: in what the runs differ; empty if they were made alike.
         left_out: a paragraph on rows that were left out because of the split, or nothing.

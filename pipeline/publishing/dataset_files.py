@@ -1,5 +1,6 @@
 """The folder of a dataset appears at once, complete; its checksums and the text of its licence."""
 
+import glob
 import hashlib
 import logging
 import shutil
@@ -10,12 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, check_apart, check_out
+from manifests.outputs import TRAIN_FILE, check_apart, check_out, make_out
 
 logger = logging.getLogger(__name__)
 
 SUMS = "SHA256SUMS"
 _MARK = ".publishing-"  # in the name of a folder that is being written
+_NAME_BYTES = 200  # of the dataset's own name in it; a name may have 255
 
 # Licences of models whose texts may be published, by the beginning of their names; docs/models.md has the sources.
 _MODEL_LICENCES = {
@@ -38,7 +40,13 @@ def check_local_apart(out: Path, given: Sequence[str]) -> None:
     if ":/" in str(out):
         raise ValueError(f"--out must be a local folder, got {out}: write it to a disk, then upload it")
     for name in given:
-        if not Folder(name).is_local:
+        try:
+            local = Folder(name).is_local
+        except (ValueError, ImportError) as error:
+            raise ValueError(
+                f"what is read must be a folder or a URL that fsspec opens, got {name}: {error}"
+            ) from error
+        if not local:
             continue
         check_apart("what is read", Path(name), [out])
         if out.resolve().is_relative_to(Path(name).resolve()):
@@ -58,12 +66,14 @@ def complete_folder(out: Path, mark: str) -> Iterator[Path]:
         ValueError: something else is there, or nothing can be written there.
     """
     check_out(out)
+    out = out.resolve()  # what a link leads to is replaced, not the link
     if out.is_dir() and any(out.iterdir()) and not all((out / name).is_file() for name in (mark, SUMS)):
         raise ValueError(f"--out replaces nothing but an earlier dataset, got {out}, which is none: name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if left := sorted(out.parent.glob(f".{out.name}{_MARK}*")):
+    hidden = f".{out.name.encode()[:_NAME_BYTES].decode(errors='ignore')}{_MARK}"
+    make_out(out.parent)
+    if left := sorted(out.parent.glob(f"{glob.escape(hidden)}*")):
         logger.warning("left by a publish that was killed or still runs, delete it if none does: %s", left[0])
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}{_MARK}", dir=out.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=hidden, dir=out.parent) as scratch:
         build = Path(scratch, "new")
         build.mkdir()
         yield build

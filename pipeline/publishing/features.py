@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.schema import AnnotationRow
+from manifests.versions import plain_type
 
 # columns of image files; published as the struct that `datasets.Image` reads
 IMAGES = tuple(name for name in AnnotationRow.model_fields if name.endswith("_jpeg"))
@@ -44,15 +45,6 @@ def images(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
     """Return the features of a published schema as README.md states them."""
     return [_yaml(field) for field in schema]
-
-
-def plain_type(data_type: pa.DataType) -> pa.DataType:
-    """Return a type without the null rules and descriptions inside it, so that it equals what `datasets` infers."""
-    if pa.types.is_list(data_type):
-        return pa.list_(plain_type(data_type.value_type))
-    if pa.types.is_struct(data_type):
-        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in data_type])
-    return data_type
 
 
 def _dtype(data_type: pa.DataType) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, filled, fit
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.runs import STATED, PublishedRun, joined_schema
+from pipeline.publishing.runs import STATED, PublishedRun, joined_schema, readable
 
 _SHOWN = 5  # ids in a message
 
@@ -52,7 +52,7 @@ class JoinedAnnotations(Annotations):
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         number, _, file = name.partition(":")
         run = self._runs[int(number)]
-        with run.out.open_table(file) as opened:
+        with readable(run.name, file), run.out.open_table(file) as opened:
             there = set(opened.schema_arrow.names)
             table = opened.read(columns=[column for column in columns if column in there])
             rows = opened.metadata.num_rows
@@ -60,16 +60,9 @@ class JoinedAnnotations(Annotations):
         for column in columns:
             field = self._schema.field(column)
             if column in there:
-                arrays.append(table[column].cast(field.type))
+                with readable(run.name, file):
+                    arrays.append(fit(table[column], field.type, ROW_DEFAULTS, (column,)))
             else:
-                value = run.stated[column] if column in STATED.names else _default(column, field)
-                arrays.append(pa.chunked_array([pa.array([value] * rows, field.type)]))
-        return pa.table(arrays, pa.schema([self._schema.field(column) for column in columns]))
-
-
-def _default(column: str, field: pa.Field) -> object:
-    """What a row has in a column that its file does not have: the column's own default, else null or nothing."""
-    known = AnnotationRow.model_fields.get(column)
-    if known is not None and not known.is_required():
-        return known.get_default(call_default_factory=True)
-    return None if field.nullable or not pa.types.is_list(field.type) else []
+                value = run.stated[column] if column in STATED.names else ROW_DEFAULTS.get((column,))
+                arrays.append(pa.chunked_array([filled(value, rows, field.type)]))
+        return pa.table(arrays, self._schema_of(columns))

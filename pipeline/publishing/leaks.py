@@ -18,6 +18,7 @@ from manifests.schema import Status
 from pipeline.data.videos import excluded_videos
 from pipeline.evaluation.split import FRAME_FOLDERS
 from pipeline.export.annotations import Annotations
+from pipeline.importers.pictures import PICTURE_ENDS
 from stages.video import fingerprint
 from stages.video.views import frames_of_sheet
 
@@ -31,7 +32,7 @@ class BenchmarkSplit:
 
     folder: Path
     ids: frozenset[str]
-    frames: dict[str, bytes]  # video id -> hashes; empty if the split has no frames here
+    frames: dict[str, bytes]  # video id -> hashes; only videos with frames that can be read
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Leaks:
         alike: pairs (video of the split, video with kept rows) that look the same.
         compared: videos with kept rows whose look was compared.
         unseen: videos with kept rows that have no preview to compare.
+        without_frames: videos of the split without a frame that can be read, which were compared by id alone.
     """
 
     ids: list[str]
     alike: list[tuple[str, str]]
     compared: int
     unseen: int
+    without_frames: list[str]
 
     def check(self, folder: Path) -> None:
         """Refuse a split that leaks.
@@ -90,7 +93,8 @@ def read_split(folder: Path) -> BenchmarkSplit:
     videos = sorted(path for name in FRAME_FOLDERS for path in (folder / name).glob("*") if path.is_dir())
     with ThreadPoolExecutor(2) as pool:
         hashes = pool.map(_hashes, videos)
-        return BenchmarkSplit(folder, ids, {video.name: hashed for video, hashed in zip(videos, hashes, strict=True)})
+        frames = {video.name: hashed for video, hashed in zip(videos, hashes, strict=True) if hashed}
+    return BenchmarkSplit(folder, ids, frames)
 
 
 def find_leaks(annotations: Annotations, split: BenchmarkSplit) -> Leaks:
@@ -104,9 +108,9 @@ def find_leaks(annotations: Annotations, split: BenchmarkSplit) -> Leaks:
         elif split.frames:
             sparse[video_id] = b"".join(map(fingerprint.of_frame, frames_of_sheet(jpeg, size)))
     seen = {name: hashed for name, hashed in sparse.items() if hashed}
-    dense = {name: hashed for name, hashed in split.frames.items() if hashed}
-    alike = fingerprint.near_duplicates(dense, seen) if dense and seen else []
-    return Leaks(sorted(ids), sorted(alike), len(seen), unseen + len(sparse) - len(seen))
+    alike = fingerprint.near_duplicates(split.frames, seen) if split.frames and seen else []
+    without = sorted(excluded_videos(split.folder / SPLIT_EXPRESSIONS) - split.frames.keys())
+    return Leaks(sorted(ids), sorted(alike), len(seen), unseen + len(sparse) - len(seen), without)
 
 
 def _first_of_each_video(annotations: Annotations) -> Iterator[tuple[str, bytes | None, tuple[int, int]]]:
@@ -120,7 +124,8 @@ def _first_of_each_video(annotations: Annotations) -> Iterator[tuple[str, bytes 
 
 
 def _hashes(video: Path) -> bytes:
-    greys = (cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2) for path in sorted(video.glob("*.jpg")))
+    files = sorted(path for path in video.iterdir() if path.suffix.lower() in PICTURE_ENDS)
+    greys = (cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2) for path in files)
     return b"".join(fingerprint.of_frame(np.asarray(grey, np.uint8)) for grey in greys if grey is not None)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.io import Folder
-from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE
+from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE, brief
 from manifests.schema import Status
 from pipeline.export import card, cost, refsav_json
 from pipeline.export.annotations import Annotations
@@ -28,6 +28,7 @@ from pipeline.verification.summary import verify
 
 _KEPT_GROUP, _OTHER_GROUP = 500, 1_000  # rows of a row group: 20 MB with views, 2 MB without
 _BATCH_ROWS = 500
+_SHOWN = 5  # names in a note
 BENCHMARK = "benchmark"
 
 
@@ -122,7 +123,7 @@ def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Calla
             configs,
             title=settings.title,
             repo=settings.repo,
-            runs=len(runs),
+            runs=_runs(runs),
             unpacked={
                 config.name: dataset_card.unpacked_bytes([str(root / part.name) for part in config.parts])
                 for config in configs
@@ -136,7 +137,7 @@ def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Calla
         frames = FrameReader(settings.sav_root) if settings.sav_root else None
         about = {
             "title": settings.title,
-            "lede": f"{kept:,} of {kept + not_kept:,} masklets kept with an expression, of {len(runs):,} runs.",
+            "lede": f"{kept:,} of {kept + not_kept:,} masklets kept with an expression, of {_runs(runs)}.",
             "notes": [_left_out(left_out, leaving)] * bool(left_out),
         }
         viewer.write_viewer(rows, root, about, frames_of=frames, max_pictures=settings.pictures)
@@ -144,6 +145,12 @@ def publish(given: Sequence[PublishedRun], settings: PublishSettings, say: Calla
             notes.append(f"{len(frames.missing):,} rows have no frames in the viewer, e.g. {frames.missing[0]}")
         if found and found.unseen:
             notes.append(f"{found.unseen:,} videos with kept rows have no preview: compared with the split by id alone")
+        if found and found.without_frames:
+            few = ", ".join(found.without_frames[:_SHOWN])
+            notes.append(
+                f"{len(found.without_frames):,} videos of the split have no frame that can be read ({few}): "
+                "compared by id alone"
+            )
         _describe(root, configs, settings, values, info)
         sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
     return Published(kept + not_kept + left_out, kept, not_kept, left_out, len(sizes), sum(sizes), notes)
@@ -192,6 +199,10 @@ def _write_rows(
     ], left_out
 
 
+def _runs(runs: Sequence[PublishedRun]) -> str:
+    return f"{len(runs):,} run{'s' * (len(runs) != 1)}"
+
+
 def _left_out(rows: int, videos: frozenset[str]) -> str:
     if not rows:
         return ""
@@ -203,7 +214,12 @@ def _agreement(settings: PublishSettings, found: leaks.Leaks | None) -> tuple[st
         return None
     apart = f"No video of it has training rows here, by id; by look, {found.compared:,} videos were compared."
     report = settings.split / "agreement.md"
-    told = report.read_text(encoding="utf-8") if report.is_file() else "The split came without a report on agreement."
+    try:
+        told = (
+            report.read_text(encoding="utf-8") if report.is_file() else "The split came without a report on agreement."
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{report} must be text in UTF-8, got {brief(error)}: export the split again") from error
     return apart, told
 
 

@@ -8,13 +8,17 @@ import pyarrow.parquet as pq
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
+from manifests.outputs import brief
 from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, fit, merged_type
 from pipeline.export.annotations import Annotations
+from pipeline.publishing.dataset_files import SUMS
 from pipeline.publishing.features import IMAGES
-from pipeline.publishing.runs import STATED
+from pipeline.publishing.runs import STATED, readable, run_info
 from pipeline.run.run_json import RunInfo
 
 KEPT, NOT_KEPT, NEGATIVES = "data", "not_kept", "negatives"  # folders of the configs
+_SHOWN = 5  # files in a message
 INFO = "dataset.json"  # what the runs were, for readers of this project
 
 
@@ -29,7 +33,9 @@ class PublishedAnnotations(Annotations):
         published = self._open(self._names[0].partition("#")[0]).schema_arrow.remove_metadata()
         self._schema = pa.schema(
             [
-                described.get(field.name, pa.field(field.name, _type(field), metadata=field.metadata))
+                described[field.name].with_type(merged_type(described[field.name].type, _type(field)))
+                if field.name in described
+                else pa.field(field.name, _type(field), metadata=field.metadata)
                 for field in published
             ]
         )
@@ -43,14 +49,23 @@ class PublishedAnnotations(Annotations):
 
     def _open(self, name: str) -> pq.ParquetFile:
         if name not in self._opened:
-            self._opened[name] = self._out.open_table(name)
+            with readable(self._out.path(), name, "publish it again"):
+                self._opened[name] = self._out.open_table(name)
         return self._opened[name]
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         file, _, group = name.partition("#")
-        table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
-        # Not cast to the schema: where a struct is null, its inner fields are too, whatever their null rule is.
-        return pa.table({name: _bytes(table[name]) if name in IMAGES else table[name] for name in columns})
+        with readable(self._out.path(), file, "publish it again"):
+            table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
+        return pa.table(
+            [
+                _bytes(table[name])
+                if name in IMAGES
+                else fit(table[name], self._schema.field(name).type, ROW_DEFAULTS, (name,))
+                for name in columns
+            ],
+            list(columns),
+        )
 
 
 def read_info(out: Folder) -> tuple[RunInfo, list[str]]:
@@ -61,14 +76,35 @@ def read_info(out: Folder) -> tuple[RunInfo, list[str]]:
     """
     try:
         content = json.loads(out.read_bytes(INFO))
-        return content["run"], content["stages"]
+        return run_info(content["run"]), [str(stage) for stage in content["stages"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{out.path(INFO)} must be what pipeline.publish writes, got {error!r}") from error
+        raise ValueError(f"{out.path(INFO)} must be what pipeline.publish writes, got {brief(error)}") from error
 
 
 def is_dataset(out: Folder) -> bool:
     """Tell whether a folder is a dataset that `pipeline.publish` wrote."""
-    return out.exists(INFO) and out.exists("SHA256SUMS")
+    return out.exists(INFO) and out.exists(SUMS)
+
+
+def check_complete(out: Folder) -> None:
+    """Check that a dataset has the files with its rows, no more and no fewer than its checksums name.
+
+    Raises:
+        ValueError: files are missing, or there are others.
+    """
+    lines = out.read_bytes(SUMS).decode(errors="replace").splitlines()
+    listed = {
+        name for name in (line.partition("  ")[2] for line in lines) if name.startswith((f"{KEPT}/", f"{NOT_KEPT}/"))
+    }
+    there = {name for folder in (KEPT, NOT_KEPT) for name in out.names(folder, ".parquet")}
+    faults = [f"{name} is missing" for name in sorted(listed - there)]
+    faults += [f"{name} is not listed" for name in sorted(there - listed)]
+    if faults:
+        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise ValueError(
+            f"a dataset must have the parquet files that its {SUMS} lists, but in {out.path()} "
+            f"{', '.join(faults[:_SHOWN])}{more}: copy or download it again"
+        )
 
 
 def _type(field: pa.Field) -> pa.DataType:

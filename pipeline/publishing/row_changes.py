@@ -28,9 +28,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.schema import AnnotationRow, Status
+from manifests.schema import Status
+from manifests.versions import ROW_DEFAULTS, plain_type
 from pipeline.export.annotations import Annotations
-from pipeline.publishing.features import IMAGES, plain_type
+from pipeline.publishing.features import IMAGES
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 BATCH_ROWS = 500
@@ -239,7 +240,7 @@ def _unequal(name: str, a: pa.Table, b: pa.Table) -> tuple[NDArray[np.bool_], ND
     if name in a.column_names and name in b.column_names and a[name].equals(b[name]):
         return nothing, nothing
     left, right = (side[name].to_pylist() if name in side.column_names else [None] * len(side) for side in (a, b))
-    empty: tuple[object, ...] = (None, [], "", _default(name))
+    empty: tuple[object, ...] = (None, [], "", ROW_DEFAULTS.get((name,)))
     pairs = [(None if x in empty else x, None if y in empty else y) for x, y in zip(left, right, strict=True)]
     one_sided = np.array([(x is None) != (y is None) for x, y in pairs], bool)
     same = _SAME.get(name, _same)
@@ -250,12 +251,11 @@ def _unequal(name: str, a: pa.Table, b: pa.Table) -> tuple[NDArray[np.bool_], ND
 
 
 def _same(x: object, y: object) -> bool:
-    return x == y or (x != x and y != y)  # NaN is the same as NaN
-
-
-def _default(name: str) -> object:
-    known = AnnotationRow.model_fields.get(name)
-    return None if known is None or known.is_required() else known.get_default(call_default_factory=True)
+    if isinstance(x, dict) and isinstance(y, dict):
+        return all(_same(x.get(name), y.get(name)) for name in x.keys() | y.keys())
+    if isinstance(x, list) and isinstance(y, list):
+        return len(x) == len(y) and all(map(_same, x, y))
+    return bool(x == y or (x != x and y != y))  # NaN is the same as NaN
 
 
 def _same_prompts(x: list[str], y: list[str]) -> bool:

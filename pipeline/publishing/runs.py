@@ -4,19 +4,23 @@ A column that a run does not have yet, because an older version wrote it, gets i
 not know is carried along. So what is published follows the files' own schemas.
 """
 
+import errno
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ValidationError, create_model
 
 from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.outputs import brief
 from manifests.schema import AnnotationRow
+from manifests.versions import ROW_DEFAULTS, lacking, merged_type, plain_type
 from pipeline.export.outcomes import assert_sums
 from pipeline.run import graph
 from pipeline.run.recipes import RECIPES, paper
@@ -32,6 +36,16 @@ STATED = pa.schema(
         pa.field("commit", pa.string(), True, {"description": "commit of the code of that run; null if unknown"}),
     ]
 )
+
+
+def _checker(name: str, kinds: dict[str, Any]) -> type[BaseModel]:
+    """Make a type that checks a TypedDict: pydantic takes that of the standard library from Python 3.12 on only."""
+    fields: dict[str, Any] = {field: (kind, ...) for field, kind in kinds.items()}
+    return create_model(name, **fields)
+
+
+_ENGINE_INFO: Any = _checker("EngineInfo", get_type_hints(EngineInfo))
+_RUN_INFO = _checker("RunInfo", get_type_hints(RunInfo) | {"engine": _ENGINE_INFO | None})
 _LOOKED_AT = ["object_id", "status", "prompt_ids", "calls"]
 
 
@@ -85,15 +99,47 @@ def open_run(name: str, *, partial: bool = False) -> PublishedRun:
     if not out.exists("run.json"):
         raise ValueError(f"a run is a folder that pipeline.annotate has written, got {name} without run.json")
     try:
-        info: RunInfo = json.loads(out.read_bytes("run.json"))
-        if missing := [key for key in ("shards", "config", "models", "git_commit", "seconds") if key not in info]:
-            raise KeyError(", ".join(missing))
-    except (ValueError, KeyError, TypeError) as error:
+        info = run_info(json.loads(out.read_bytes("run.json")))
+    except (ValueError, IsADirectoryError) as error:
         raise ValueError(f"{name}/run.json must be what pipeline.annotate writes, got {brief(error)}") from error
+    return _looked_through(name, out, info, partial)
+
+
+def run_info(content: Any) -> RunInfo:
+    """Check the content of a run.json; what earlier versions did not write yet is filled in.
+
+    Raises:
+        ValueError: a field is missing, or has another type.
+    """
+    if isinstance(content, dict):
+        engine = content.get("engine")
+        content = {"useless_passes": 0, **content}
+        content["engine"] = {"dialects": {}, **engine} if isinstance(engine, dict) else engine
     try:
-        return _looked_through(name, out, info, partial)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise ValueError(f"the annotations of {name} cannot be read: {brief(error)}; run it again") from error
+        _RUN_INFO.model_validate(content)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
+        raise ValueError("; ".join(faults)) from error
+    return cast(RunInfo, content)
+
+
+@contextmanager
+def readable(name: str, file: str, hint: str = "run it again") -> Iterator[None]:
+    """Turn what goes wrong in reading a damaged file into a ValueError that names it.
+
+    Errors of the system, such as a lost connection, stay as they are.
+
+    Args:
+        name: the run or dataset.
+        file: the file in it.
+        hint: what to do.
+    """
+    try:
+        yield
+    except (pa.ArrowException, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR):
+            raise
+        raise ValueError(f"{name}/{file} cannot be read: {brief(error)}; {hint}") from error
 
 
 def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> PublishedRun:
@@ -102,27 +148,38 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
     schemas: dict[pa.Schema, None] = {}
     parts = []
     for file in out.names("annotations", ".parquet"):
-        with out.open_table(file) as opened:
+        with readable(name, file), out.open_table(file) as opened:
             schemas[opened.schema_arrow.remove_metadata()] = None
             table = opened.read(columns=_LOOKED_AT)
-        for prompt in pc.unique(pc.list_flatten(table["prompt_ids"])).to_pylist():
-            prompts[prompt.partition("@")[0]].add(prompt)
-        calls = pc.list_flatten(table["calls"].combine_chunks())
-        asked |= set(
-            pc.unique(
-                pc.binary_join_element_wise(pc.struct_field(calls, "model"), pc.struct_field(calls, "revision"), "@")
-            ).to_pylist()
-        )
-        parts.append(table.select(["object_id", "status"]))
+            parts.append(table.select(["object_id", "status"]))
+            calls = pc.list_flatten(table["calls"].combine_chunks())
+            models = [pc.struct_field(calls, name) for name in ("model", "revision")]
+            asked |= set(pc.unique(pc.binary_join_element_wise(*models, "@")).to_pylist())
+            for prompt in pc.unique(pc.list_flatten(table["prompt_ids"])).to_pylist():
+                prompts[prompt.partition("@")[0]].add(prompt)
     if not parts:
         raise ValueError(f"a run has rows in annotations/, got none in {name}: run its command to the end")
-    rows = pa.concat_tables(parts, promote_options="permissive")
-    try:
-        assert_sums(rows if partial else out.read_table("manifest.parquet", ["object_id"]), rows)
-    except AssertionError as error:
-        hint = "" if partial else " To publish what there is, add --partial."
-        raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
-    schema = pa.unify_schemas(list(schemas), promote_options="permissive")
+    rows = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+    if partial:
+        manifest = rows
+    else:
+        with readable(name, "manifest.parquet"):
+            manifest = out.read_table("manifest.parquet", ["object_id"])
+    for what, hint in ((rows, ""), (manifest, " To publish what there is, add --partial.")):
+        try:
+            assert_sums(what, rows)
+        except AssertionError as error:
+            raise ValueError(f"{name} cannot be published as it is: {error}{hint}") from error
+    with readable(name, "annotations"):
+        schema = pa.unify_schemas(list(schemas), promote_options="permissive")
+    there = {field.name: field for field in schema}
+    if missing := [
+        lack for field in arrow_schema(AnnotationRow) for lack in lacking(field, there.get(field.name), ROW_DEFAULTS)
+    ]:
+        raise ValueError(
+            f"the rows of {name} must have all that this version cannot do without, got none of {', '.join(missing)}: "
+            "an earlier version wrote them; run it again with another --out"
+        )
     return PublishedRun(name, out, info, schema, pc.min(rows["object_id"]).as_py(), dict(prompts), asked, len(rows))
 
 
@@ -137,8 +194,15 @@ def joined_schema(runs: Sequence[PublishedRun]) -> pa.Schema:
         found = pa.unify_schemas([run.schema for run in runs], promote_options="permissive")
     except pa.ArrowException as error:
         raise ValueError(f"the runs must have columns of the same types, got {brief(error)}") from error
+    fields = [
+        field.with_type(
+            merged_type(field.type, found.field(field.name).type if field.name in found.names else field.type)
+        )
+        for field in known
+    ]
     taken = {*known.names, *STATED.names}
-    return pa.schema([*known, *(field for field in found if field.name not in taken), *STATED])
+    others = [field.with_type(plain_type(field.type)) for field in found if field.name not in taken]
+    return pa.schema([*fields, *others, *STATED])
 
 
 def joined_info(runs: Sequence[PublishedRun]) -> RunInfo:

@@ -44,6 +44,7 @@ _SHOWN = (
     *("caption_crop", "caption_masked", "verdict", "conflict", "repairs", "contradictions"),
     *("recipe", "models", "prompt_ids", "width_px", "height_px"),
 )
+_SEARCHED = ("expression", "short_expression", "detail", "caption_crop", "caption_masked")
 _HIDDEN = frozenset(  # columns that the viewer has no use for, or shows in another way
     {
         *("video_id", "shard", "masklet_type", "masklet_position", "masklet_id", "video_path", "anno_path"),
@@ -125,7 +126,7 @@ def _write_rows(
             "motion": facts and facts["motion"],
         }
         codes = [places[name].setdefault(value or "", len(places[name])) for name, value in values.items()]
-        text = " ".join(value for value in (row["expression"], row["detail"], row["caption_crop"]) if value)
+        text = " ".join(value for name in _SEARCHED if (value := row.get(name)))
         picture = picture_of.get(number, -1)
         index.append([row["object_id"], *codes, picture, text.lower()])
         shown = {name: value for name, value in row.items() if value not in (None, [], "") and name in _SHOWN}

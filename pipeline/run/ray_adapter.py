@@ -8,15 +8,17 @@ with, and loads the ids through a second dataset (10 s). Instead, our datasource
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import ray
+from numpy.typing import NDArray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.block import BlockMetadata
 from ray.data.checkpoint import CheckpointConfig
@@ -31,6 +33,7 @@ from manifests.schema import AnnotationRow, ManifestRow, Reason, Row, Status
 from pipeline.run.feed import Feed, open_rows, open_units, processes
 from pipeline.run.progress_bar import RunProgress, Seen
 from pipeline.run.run_stages import finish, run_stages
+from pipeline.run.units import unit_ends
 from stages.base import Stage
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
@@ -77,14 +80,14 @@ class Job:
     Attributes:
         out: folder of the run, with `manifest.parquet`.
         stages: stages for its rows.
-        done: object ids of the rows that are done.
+        done: object ids of the rows that are done, an array of strings.
         attempts: by object id, how often a row was tried before.
         max_attempts: a row that failed so often is poisoned.
     """
 
     out: Folder
     stages: Sequence[Stage]
-    done: Collection[str]
+    done: pa.Array
     attempts: Mapping[str, int]
     max_attempts: int
 
@@ -130,7 +133,7 @@ def run(job: Job, pools: Pools, progress: RunProgress) -> None:
     ).remote()  # on this node, so that it does not get lost with another
     first = next((at for at, stage in enumerate(job.stages) if stage.pool != "cpu"), len(job.stages))
     # Without the 1, Ray splits the blocks of few read tasks into rows, and a video is decoded once for every row.
-    dataset = ray.data.read_datasource(_Manifest(job), override_num_blocks=1).map_batches(
+    dataset = ray.data.read_datasource(_Manifest(job, pools.rows_per_unit), override_num_blocks=1).map_batches(
         _Feeder,
         fn_constructor_args=(job.stages[:first], job.stages[first:], counter, job.max_attempts, pools),
         batch_size=None,  # a unit of the manifest is one batch, and becomes one file
@@ -169,25 +172,31 @@ class _CleanUpOnly(IdColumnCheckpointManager):
 
 
 class _Manifest(Datasource):
-    """Reads the rows of manifest.parquet that are not done, with one read task per row group."""
+    """Reads the rows of manifest.parquet that are not done, with one read task for each unit of work."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, job: Job, rows_per_unit: int) -> None:
+        self._job, self._rows_per_unit = job, rows_per_unit
         self._schema = arrow_schema(ManifestRow)
 
     def estimate_inmemory_data_size(self) -> int | None:
         return None
 
     def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
-        tasks = []
-        ids = _ids_by_row_group(self._job.out)
-        for group, group_ids in enumerate(ids):
-            todo = [object_id not in self._job.done for object_id in group_ids]
-            if any(todo):
-                attempts = [self._job.attempts.get(object_id, 0) for object_id in group_ids]
-                meta = BlockMetadata(num_rows=sum(todo), size_bytes=None, input_files=None, exec_stats=None)
-                read = _Read(self._job.out, group, todo, attempts)
-                tasks.append(ReadTask(read, meta, schema=self._schema))
+        with self._job.out.open_table("manifest.parquet") as file:
+            ids = file.read(columns=["object_id", "video_id"])
+            lengths = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        undone = pc.invert(pc.is_in(ids["object_id"], value_set=self._job.done)).to_numpy()
+        tasks, first = [], 0
+        for group, length in enumerate(lengths):
+            start = 0
+            for end in unit_ends(ids["video_id"].slice(first, length).to_pylist(), self._rows_per_unit):
+                todo = start + np.flatnonzero(undone[first + start : first + end])
+                if len(todo):
+                    meta = BlockMetadata(num_rows=len(todo), size_bytes=None, input_files=None, exec_stats=None)
+                    tried = [self._job.attempts.get(one, 0) for one in ids["object_id"].take(first + todo).to_pylist()]
+                    tasks.append(ReadTask(_Read(self._job.out, group, todo, tried), meta, schema=self._schema))
+                start = end
+            first += length
         return tasks
 
 
@@ -195,21 +204,14 @@ class _Manifest(Datasource):
 class _Read:
     out: Folder
     group: int
-    todo: list[bool]
-    attempts: list[int]
+    todo: NDArray[np.int64]  # places of the rows in the row group
+    attempts: list[int]  # of each of them
 
     def __call__(self) -> Iterable[pa.Table]:
-        with pq.ParquetFile(self.out.path("manifest.parquet"), filesystem=self.out.arrow_fs) as file:
-            table = conform(file.read_row_group(self.group), arrow_schema(ManifestRow))
+        with self.out.open_table("manifest.parquet") as file:
+            table = conform(file.read_row_group(self.group).take(self.todo), arrow_schema(ManifestRow))
         at = table.schema.get_field_index("attempts")
-        table = table.set_column(at, table.schema.field(at), pa.array(self.attempts, pa.int64()))
-        yield table.filter(pa.array(self.todo))
-
-
-def _ids_by_row_group(out: Folder) -> list[list[str]]:
-    with pq.ParquetFile(out.path("manifest.parquet"), filesystem=out.arrow_fs) as file:
-        groups = range(file.metadata.num_row_groups)
-        return [file.read_row_group(group, columns=["object_id"])["object_id"].to_pylist() for group in groups]
+        yield table.set_column(at, table.schema.field(at), pa.array(self.attempts, pa.int64()))
 
 
 class _Feeder:

@@ -18,6 +18,7 @@ from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import ManifestRow
 from pipeline.build_manifest import build, write
+from pipeline.run.units import unit_ends
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from stages.video_files import VideoFiles
@@ -135,11 +136,27 @@ def test_files_are_read_from_any_fsspec_filesystem(sav_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows_per_unit", "groups"), [(1, [2, 3, 2, 2]), (2, [2, 3, 2, 2]), (3, [5, 4]), (6, [7, 2]), (99, [9])]
+    ("rows_per_unit", "ends"), [(1, [2, 5, 7, 9]), (2, [2, 5, 7, 9]), (3, [5, 9]), (6, [7, 9]), (99, [9])]
 )
-def test_a_row_group_is_a_unit_of_whole_videos(
-    sav_root: Path, tmp_path: Path, rows_per_unit: int, groups: list[int]
+def test_a_unit_is_of_whole_videos(rows_per_unit: int, ends: list[int]) -> None:
+    assert unit_ends(["a", "a", "b", "b", "b", "c", "c", "d", "d"], rows_per_unit) == ends
+    assert unit_ends([], rows_per_unit) == []
+
+
+@pytest.mark.parametrize(
+    ("rows_per_unit", "group_rows", "groups"),
+    [(1, 1, [2, 3, 2, 2]), (1, 4, [5, 4]), (1, 1024, [9]), (3, 1, [5, 4]), (3, 6, [9]), (6, 1, [7, 2])],
+)
+def test_a_row_group_is_of_whole_units_and_there_are_few(
+    sav_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows_per_unit: int,
+    group_rows: int,
+    groups: list[int],
 ) -> None:
+    """Parquet's writer holds about 40 kB for each row group, and every reader of the file parses the list of them."""
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", group_rows)
     out = tmp_path / "out"
     write(build(LOCAL, str(sav_root), ["sav_000", "sav_001"], SelectConfig()), Folder(str(out)), rows_per_unit)
     assert [path.name for path in out.iterdir()] == ["manifest.parquet"]
@@ -164,7 +181,8 @@ def test_a_manifest_that_breaks_off_leaves_the_old_file(sav_root: Path, tmp_path
     assert out.read_bytes("manifest.parquet") == before
 
 
-def test_a_manifest_is_written_as_it_is_made(sav_root: Path, tmp_path: Path) -> None:
+def test_a_manifest_is_written_as_it_is_made(sav_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", 4)
     (table,) = build(LOCAL, str(sav_root), ["sav_001"], SelectConfig())
     held: weakref.WeakValueDictionary[int, pa.Table] = weakref.WeakValueDictionary()
 

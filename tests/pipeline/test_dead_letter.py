@@ -56,9 +56,9 @@ def run_of(path: Path, *found: AnnotationRow) -> Folder:
 
 def replay(out: Folder, *conditions: str, prompt_changed: bool = False) -> set[str]:
     """Ends of the ids that were taken back."""
-    before = resume.done_ids(out)
+    before = set(resume.done_ids(out).to_pylist())
     count = dead_letter.take_back(out, dead_letter.parse(conditions), prompt_changed=prompt_changed)
-    taken = before - resume.done_ids(out)
+    taken = before - set(resume.done_ids(out).to_pylist())
     assert len(taken) == count
     return {object_id.removeprefix("sav_00000").replace("/manual/", "/") for object_id in taken}
 

@@ -39,7 +39,7 @@ def test_videos_without_anything_to_describe_do_not_count() -> None:
     status = ["rejected"] * 6 + ["pending"] * 4
     rows = [(f"v{video}/manual/{n}", f"v{video}", status[video]) for video in range(10) for n in (0, 1)]
     manifest = pa.table(dict(zip(("object_id", "video_id", "status"), map(list, zip(*rows, strict=True)), strict=True)))
-    out = rows_left_out(manifest, 3)
+    out = rows_left_out(manifest, 3).to_pylist()
     taken = {video for object_id, video, _ in rows if object_id not in out}
     assert len(taken) == 3
     assert taken <= {f"v{video}" for video in range(6, 10)}

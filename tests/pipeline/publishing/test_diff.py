@@ -79,6 +79,12 @@ def test_what_differs_from_run_to_run_is_no_change(changes: dict[str, Any]) -> N
     assert (changed, difference.unchanged) == ([], 1)
 
 
+def test_a_number_that_is_none_is_the_same_inside_a_struct() -> None:
+    facts = rows.facts("sav_000000/manual/0", size_ratio=float("nan"))
+    before = BASE.model_copy(update={"facts": facts})
+    assert compared([before], [before.model_copy(update={"repairs": ["object"]})])[0].changed == {"gate": 1}
+
+
 def test_every_column_stands_for_a_cause() -> None:
     """`other` is for columns of other versions only."""
     others = {name for name in AnnotationRow.model_fields if _cause(name) == "other"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -73,6 +74,10 @@ def test_duckdb_reads_it(dataset: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: see the next test")
     counted = duckdb.sql(f"select status, count(*) from '{dataset}/*/train-*.parquet' group by status").fetchall()
     assert dict(counted)["kept"] == 16
+    inner = "facts.size, octet_length(preview_jpeg.bytes), list_transform(calls, lambda one: one.prompt)"
+    (row,) = duckdb.sql(f"select {inner} from '{dataset}/data/*.parquet' order by object_id limit 1").fetchall()
+    assert row[:2] == ("medium", len(rows.preview(0)))
+    assert len(row[2]) == 6
 
 
 def test_arrow_reads_both_configs_as_one_table_and_only_what_is_asked_for(dataset: Path) -> None:
@@ -105,6 +110,38 @@ def test_mlcroissant_takes_the_description(dataset: Path) -> None:
     mlc = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed here: our own check is below")
     metadata = mlc.Dataset(jsonld=read_json(dataset / "croissant.json")).metadata
     assert not metadata.issues.errors
+    assert not metadata.issues.warnings
+
+
+def test_mlcroissant_reads_every_record(dataset: Path) -> None:
+    mlc = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed here: the next test is ours")
+    described = mlc.Dataset(jsonld=str(dataset / "croissant.json"), mapping={"repo": str(dataset)})
+    kept, others = (list(described.records(name)) for name in ("default", "not_kept"))
+    assert (len(kept), len(others)) == (16, 8)
+    assert kept[0]["default/object_id"] == b"sav_000000/manual/0"
+    assert kept[0]["default/preview_jpeg"].size == (800, 450)
+    assert kept[0]["default/facts"]["default/facts/size"] == b"medium"
+    assert [one["default/facts/colours/name"] for one in kept[0]["default/facts/colours"]] == [b"red", b"white"]
+    assert kept[0]["default/calls"][0]["default/calls/tokens_in"] == 1000
+
+
+def test_each_level_of_lists_has_a_transform_of_its_own() -> None:
+    """A path through a list finds nothing in it; a list of structs in another cannot be told."""
+    span = pa.struct([("start_s", pa.float64())])
+    trials = pa.list_(
+        pa.struct([("picked", pa.string()), ("heats", pa.list_(span)), ("times_s", pa.list_(pa.int64()))])
+    )
+    column = pa.field("facts", pa.struct([("size", pa.string()), ("spans", pa.list_(span)), ("trials", trials)]))
+    told = {one["@id"]: one for one in croissant._nodes(croissant._field("c", column)) if "source" in one}
+    paths = {name: one["source"]["transform"] for name, one in told.items()}
+    assert paths == {
+        "c/facts/size": {"jsonPath": "size"},
+        "c/facts/spans/start_s": [{"jsonPath": "spans"}, {"jsonPath": "start_s"}],
+        "c/facts/trials/picked": [{"jsonPath": "trials"}, {"jsonPath": "picked"}],
+        "c/facts/trials/times_s": [{"jsonPath": "trials"}, {"jsonPath": "times_s"}],
+    }
+    (calls,) = croissant._field("c", pa.field("calls", pa.list_(span)))["subField"]  # type: ignore[index]
+    assert calls["source"]["transform"] == {"jsonPath": "start_s"}
 
 
 def test_the_description_keeps_to_the_specification(dataset: Path) -> None:

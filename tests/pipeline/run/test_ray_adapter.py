@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from manifests.arrow import to_table
@@ -78,7 +79,7 @@ def test_a_fatal_error_stops_the_run_and_the_next_one_goes_on(tmp_path: Path, wo
     (tmp_path / "gone").touch()
     with pytest.raises(FatalError, match="engine gone"):
         go(out, [Toy(tmp_path)], workers)
-    done = resume.done_ids(out)
+    done = resume.done_ids(out).to_pylist()
     assert len(done) < len(ids)
     assert not any(object_id.startswith("v5/") for object_id in done)
 
@@ -103,6 +104,28 @@ def test_stages_of_different_pools_run_one_after_the_other(tmp_path: Path, worke
     rows = annotations(tmp_path / "out").to_pylist()
     assert {row["verdict"] for row in rows} == {"consistent"}
     assert {row["status"] for row in rows} == {"kept"}
+
+
+@pytest.mark.parametrize("group_rows", [1, 7, 1_024])
+def test_read_tasks_are_the_undone_rows_of_each_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_rows: int
+) -> None:
+    """However the rows lie in row groups: earlier versions wrote one for each unit."""
+    monkeypatch.setattr("pipeline.run.units.GROUP_ROWS", group_rows)
+    out = Folder(str(tmp_path / "out"))
+    ids = manifest(out)
+    done = {*ids[:3], ids[4], ids[-1]}
+    job = ray_adapter.Job(out, [], pa.array(done, pa.string()), {ids[5]: 2}, max_attempts=3)
+    units = [
+        pa.concat_tables(task()).select(["object_id", "attempts"]).to_pylist()
+        for task in ray_adapter._Manifest(job, 6).get_read_tasks(1)
+    ]
+    assert [row["object_id"] for unit in units for row in unit] == [one for one in ids if one not in done]
+    assert {row["object_id"]: row["attempts"] for unit in units for row in unit if row["attempts"]} == {ids[5]: 2}
+    of_video = [{row["object_id"].partition("/")[0] for row in unit} for unit in units]
+    if group_rows == 1_024:
+        assert of_video == [{"v1"}, {"v2", "v3"}, {"v4", "v5"}, {"v6", "v7"}]
+    assert sum(map(len, of_video)) == len(set.union(*of_video)), "a video is in one unit"
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["computing", "waiting for an engine"])

@@ -154,6 +154,10 @@ class Cut(Folder):
             raise CutOffError
 
 
+def done_ids(out: Folder) -> set[str]:
+    return set(resume.done_ids(out).to_pylist())
+
+
 KEPT = make_row("v1/manual/0", status=Status.KEPT, attempts=1)
 LOST = make_row("v1/manual/1", status=Status.FAILED, attempts=1, reason=Reason.DECODE_ERROR, stage="render_views")
 NOT_KEPT = make_row("v1/manual/2", status=Status.REJECTED, attempts=1, reason=Reason.AMBIGUOUS, stage="describe_scene")
@@ -177,7 +181,7 @@ def test_taking_back_can_be_cut_off_anywhere(tmp_path: Path, cut_after: int) -> 
     assert (Cut.writes_left == -1) == (cut_after < 3), "the cut did not fall where it should"
     Cut.writes_left = -1
     assert resume.take_back_failed(out) == {LOST.object_id: 1}
-    assert resume.done_ids(out) == {KEPT.object_id, NOT_KEPT.object_id}
+    assert done_ids(out) == {KEPT.object_id, NOT_KEPT.object_id}
     assert annotations(tmp_path)["object_id"].to_pylist() == [KEPT.object_id, NOT_KEPT.object_id]
     assert len(resume.taken_back(out)) == 1
 
@@ -191,8 +195,8 @@ def test_a_replay_that_was_cut_off_leaves_no_row_twice(tmp_path: Path, cut_after
         resume.take_back(out, [NOT_KEPT.object_id])
     Cut.writes_left = -1
     resume.take_back_failed(out)
-    assert set(annotations(tmp_path)["object_id"].to_pylist()) == resume.done_ids(out)
-    assert resume.done_ids(out) == {KEPT.object_id, *([NOT_KEPT.object_id] if cut_after < 2 else [])}
+    assert set(annotations(tmp_path)["object_id"].to_pylist()) == done_ids(out)
+    assert done_ids(out) == {KEPT.object_id, *([NOT_KEPT.object_id] if cut_after < 2 else [])}
 
 
 class Counted(Folder):
@@ -230,7 +234,7 @@ def test_no_file_is_read_more_than_three_times(tmp_path: Path, before: int, cut_
             out.write_table(f"checkpoint/{before}u_{unit}.parquet", ids.slice(1))
     Counted.reads.clear()
     assert resume.take_back_failed(out) == {f"v{unit}/manual/1": before + 1 for unit in range(8)}
-    assert resume.done_ids(out) == {f"v{unit}/manual/0" for unit in range(8)}
+    assert done_ids(out) == {f"v{unit}/manual/0" for unit in range(8)}
     assert max(Counted.reads.values()) <= 3, Counted.reads.most_common(3)
     assert Counted.reads, "reads were counted"
     assert len(resume.taken_back(out)) == 8 * (before + 1)
@@ -251,3 +255,32 @@ def test_each_life_of_a_row_is_kept(tmp_path: Path) -> None:
         (LOST.object_id, "failed"),
         (NOT_KEPT.object_id, "failed"),
     ]
+
+
+def test_a_useless_call_is_forgiven_to_the_rows_that_failed_in_it(tmp_path: Path) -> None:
+    out = Folder(str(tmp_path))
+    lost = LOST.model_copy(update={"reason": Reason.ENGINE_ERROR, "attempts": 2})
+    rows = [
+        lost.model_copy(update={"object_id": "v1/manual/0", "status": Status.POISONED, "attempts": 3}),
+        lost.model_copy(update={"object_id": "v1/manual/1"}),
+        lost.model_copy(update={"object_id": "v2/manual/0"}),  # was done before
+        LOST.model_copy(update={"object_id": "v2/manual/1"}),  # failed for a reason of its own
+        KEPT.model_copy(update={"object_id": "v3/manual/0"}),
+    ]
+    for number, row in enumerate(rows):
+        out.write_table(f"annotations/u_{number}-0.parquet", to_table([row], AnnotationRow))
+    written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "annotations").iterdir()}
+    resume.forgive(out, [Reason.ENGINE_ERROR, Reason.BAD_REPLY], pa.array(["v2/manual/0", "v9/manual/0"]))
+    table = annotations(tmp_path)
+    after = zip(table["object_id"].to_pylist(), table["status"].to_pylist(), table["attempts"].to_pylist(), strict=True)
+    assert list(after) == [
+        ("v1/manual/0", "failed", 2),
+        ("v1/manual/1", "failed", 1),
+        ("v2/manual/0", "failed", 2),
+        ("v2/manual/1", "failed", 1),
+        ("v3/manual/0", "kept", 1),
+    ]
+    changed = {
+        path.name for path in (tmp_path / "annotations").iterdir() if path.stat().st_mtime_ns != written[path.name]
+    }
+    assert changed == {"u_0-0.parquet", "u_1-0.parquet"}
