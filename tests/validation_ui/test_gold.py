@@ -312,6 +312,33 @@ def test_blind_gold_that_was_let_go_is_answered_before_the_reveal(store: Databas
     desk.judge("ann", other, known(desk, other))
 
 
+@pytest.mark.parametrize("of_gold", [False, True])
+def test_what_is_let_go_after_the_first_answer_is_still_answered_before_the_reveal(
+    store: Database, of_gold: bool
+) -> None:
+    """The page gives back what it fetched ahead, and the reveal waits for it: gold items as real ones."""
+    desk = together(store, SMALL, 2, videos=4, objects=2, gold=4)
+    for _ in range(4):
+        desk.do("ben", "accept", "sighted")
+    if of_gold:
+        store.write(replace(HIDDEN, gold_frac=1.0).save)
+        while not desk.row(first := desk.claim("ann", "blind")).gold:
+            desk.find("ann", first)
+            if desk.claim("ann", "blind") == first:
+                desk.judge("ann", first)
+    first = desk.claim("ann", "blind")
+    video_id = desk.row(first).video_id
+    with store.read() as connection:
+        mine = select(slot.c.id).join_from(slot, item).where(slot.c.state == "leased", item.c.video_id == video_id)
+        [ahead] = set(connection.execute(mine.where(slot.c.holder_id == desk.ids["ann"])).scalars()) - {first}
+    desk.release("ann", ahead)
+    assert not desk.find("ann", first)
+    assert desk.claim("ann", "blind") == ahead
+    assert desk.find("ann", ahead)
+    assert bool(desk.row(ahead).gold) is of_gold
+    check(store)
+
+
 def test_gold_follows_gold_of_its_video_in_the_sighted_pass(store: Database) -> None:
     desk = together(store, replace(HIDDEN, gold_frac=0.4), 4, videos=12, objects=3, gold=6)
     videos, golds = [], []
