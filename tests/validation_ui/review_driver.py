@@ -46,11 +46,13 @@ class Clock:
 class Running:
     """A project that is being served."""
 
+    folder: Path
     url: str
     store: Database
     clock: Clock
     browser: Browser
     ids: dict[str, int]
+    server: contextlib.ExitStack
     contexts: list[BrowserContext] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -91,6 +93,15 @@ class Running:
         wait_for_frame(page)
         return page
 
+    def restart(self, meanwhile: Callable[[], object]) -> None:
+        """Do something while the app does not run; then it is served at the same address."""
+        self.server.close()
+        self.store.close()
+        meanwhile()
+        self.store = Database(f"sqlite:///{self.folder}/validation.sqlite3", now=self.clock)
+        port = int(self.url.rpartition(":")[2])
+        self.server.enter_context(serve(self.store, self.folder, self.folder, port))
+
     def rows(self, query: Any) -> Sequence[Any]:
         """What the database has."""
         with self.store.read() as connection:
@@ -117,20 +128,21 @@ def running(
     store.create()
     ids = store.write(fill)
     store.write(lambda connection: draw(connection, folder / "frames"))
-    with serve(store, folder, folder) as url:
-        project = Running(url, store, clock, browser, ids)
+    with contextlib.ExitStack() as server:
+        url = server.enter_context(serve(store, folder, folder))
+        project = Running(folder, url, store, clock, browser, ids, server)
         yield project
         for context in project.contexts:
             context.close()
-    store.close()
+    project.store.close()
     assert project.complaints == []
 
 
 @contextlib.contextmanager
-def serve(store: Database, data: Path, sav_root: Path) -> Iterator[str]:
-    """The app at a free port, as it is really served."""
+def serve(store: Database, data: Path, sav_root: Path, port: int = 0) -> Iterator[str]:
+    """The app as it is really served; at a free port, if none is named."""
     app = create_app(store, data, sav_root, Serving(SECRET))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, **server_options()))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, **server_options()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
