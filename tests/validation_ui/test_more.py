@@ -3,6 +3,8 @@
 import json
 import os
 import queue
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +17,10 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from manifests.io import Folder
+from tests.running import ROOT
 from tests.validation_ui.conftest import SETTINGS
 from tests.validation_ui.judged import accept
+from tests.validation_ui.review_driver import eventually
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.changing import change
 from validation_ui.database import Database
@@ -168,6 +172,25 @@ def test_a_process_that_was_killed_is_told_in_a_sentence(tmp_path: Path) -> None
     clip = Deadly("v0", "v0.mp4", {}, 90, 160, 24.0, 48)
     with pytest.raises(TroubleError, match="ended from outside, maybe for lack of memory"):
         list(decode_all([clip], Plan(frozenset(), [], ()), tmp_path, tmp_path, 1))
+
+
+WORKER = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from validation_ui.importing.decoding import _begin
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(1000)
+"""
+
+
+def test_processes_that_decode_end_when_the_app_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", WORKER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout
+        worker = int(app.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        app.kill()
+        eventually(lambda: not Path(f"/proc/{worker}").exists())
 
 
 def test_a_lowered_quota_is_explained(tmp_path: Path) -> None:

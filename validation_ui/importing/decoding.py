@@ -1,6 +1,8 @@
 """Decodes many videos of an import side by side, in processes of their own."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -33,7 +35,7 @@ def decode_all(clips: Sequence[Clip], plan: Plan, sav_root: Path, folder: Path, 
         return
     # spawn, not fork: a child must not get a copy of the database's writer thread
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(clips)), context, initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(min(workers, len(clips)), context, initializer=_begin)
 
     def submit(clip: Clip) -> Future[Decoded]:
         frames = folder if plan.needs_images(clip.id) else None
@@ -51,3 +53,16 @@ def decode_all(clips: Sequence[Clip], plan: Plan, sav_root: Path, folder: Path, 
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Prepare a process that decodes: with one thread, and it ends when the process that started it is killed."""
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)  # else it would wait for work for ever
