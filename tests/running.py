@@ -1,9 +1,11 @@
-"""Runs the annotate command in a process of its own, as a user does."""
+"""Runs the annotate command in a process of its own, as a user does; and waits for what comes of it."""
 
 import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +16,14 @@ from manifests.schema import AnnotationRow
 from pipeline.export.annotations import Annotations
 
 ROOT = Path(__file__).parent.parent
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for a state that nothing tells of."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def command(out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo") -> list[str]:

@@ -19,6 +19,7 @@ from pycocotools import mask as coco
 from sqlalchemy import Connection, update
 
 from tests.browser import FLAGS, PATIENCE_MS, find_chromium
+from tests.running import eventually
 from tests.validation_ui import rows
 from validation_ui.database import Database
 from validation_ui.importing.source_video import CHUNK_FRAMES, pack
@@ -254,14 +255,6 @@ def kept(page: Page) -> list[str]:
         "async () => (await (await import('/static/review/db.js')).all('drafts')).map(d => d.body.note ?? '')"
     )
     return notes
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what a page does not show."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def is_saved(page: Page, note: str) -> None:

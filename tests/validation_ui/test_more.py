@@ -17,10 +17,9 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from manifests.io import Folder
-from tests.running import ROOT
+from tests.running import ROOT, eventually
 from tests.validation_ui.conftest import SETTINGS
 from tests.validation_ui.judged import accept
-from tests.validation_ui.review_driver import eventually
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.changing import change
 from validation_ui.database import Database

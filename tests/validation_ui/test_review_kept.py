@@ -8,10 +8,10 @@ from playwright.sync_api import Browser, Dialog, Page, Route, expect
 from sqlalchemy import Connection, insert, select, update
 
 from manifests.io import Folder
+from tests.running import eventually
 from tests.validation_ui.review_driver import (
     Running,
     chromium,
-    eventually,
     flag,
     is_saved,
     running,
