@@ -15,9 +15,11 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, add_item, add_masklet, fill
 from validation_ui.database import Database
 from validation_ui.judging import fates, gold, item_views
+from validation_ui.judging.team import advice, read_team
 from validation_ui.problem import Problem
 from validation_ui.schema import Decision, Gold, Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
+from validation_ui.statistics.unstaffed import unstaffed
 
 ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
 HIDDEN = replace(SMALL, gold_frac=0.5, gold_window=12)
@@ -63,6 +65,21 @@ def test_entry(store: Database, wrong: int, standing: str, code: str | None) -> 
         with pytest.raises(Problem, match="entry test"):
             desk.undo("ann")
     check(store)
+
+
+def test_the_adjudicator_is_not_used_up_while_the_reviewers_are_in_their_entry_test(store: Database) -> None:
+    """On the first day an adjudicator, who takes no test, may be there before everybody else."""
+    desk = project(store, ENTRY, gold=6)
+    for who in ("ann", "ben", "cy", "dan"):
+        start(desk, who)
+    assert desk.why("eve", "sighted", "blind", "adjudicate")["code"] == "kept"
+    for _ in range(4):
+        slot_id = desk.claim("ann")
+        desk.judge("ann", slot_id, known(desk, slot_id))
+    assert desk.do("ann", "accept", "sighted").state == "blind"
+    with store.read() as connection:
+        team = read_team(connection)
+        assert (len(team.reviewers), advice(team, ENTRY), unstaffed(connection, team)) == (4, None, [])
 
 
 def test_a_second_try_gives_other_items_first(store: Database) -> None:
