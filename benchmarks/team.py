@@ -5,7 +5,7 @@ releases compare. People work side by side in simulated time, reserve the next i
 nothing came for them for hours. What is printed of every team is said in `team_figures.py`.
 
     python -m benchmarks.team 3+1 5+1 12+1 --videos 100
-    python -m benchmarks.team 3+1 --objects 6 --slow --leave
+    python -m benchmarks.team 3+1 --objects 6 --slow --leave --late
 """
 
 import argparse
@@ -57,6 +57,7 @@ RETRY_S = 120.0  # who gets nothing looks again after this time
 GIVE_UP_S = 8 * 3600.0  # the work is over if nobody got anything for this time
 SLOW = 8.0
 LEAVE_FRAC, AWAY_S = 0.03, 3 * 3600.0
+LATE_S = 3600.0
 
 
 class Team:
@@ -71,6 +72,7 @@ class Team:
         objects: number of objects of a video.
         slow: the first reviewer takes SLOW times as long as the others.
         leave: people come and go: with the chance LEAVE_FRAC they leave an item as it is, and come back after hours.
+        late: the adjudicators are there first; the reviewers end their entry tests LATE_S after one another.
     """
 
     def __init__(
@@ -84,8 +86,9 @@ class Team:
         objects: int = load_project.OBJECTS,
         slow: bool = False,
         leave: bool = False,
+        late: bool = False,
     ) -> None:
-        self.objects, self.slow, self.leave = objects, slow, leave
+        self.objects, self.slow, self.leave, self.late = objects, slow, leave, late
         self.rng, self.seed = random.Random(seed), seed
         self.now = 1e9
         self.videos, self.hours = videos, 0.0
@@ -105,9 +108,13 @@ class Team:
 
     def _people(self, connection: Connection) -> None:
         SETTINGS.save(connection)
-        common = {"standing": Standing.ACTIVE, "password_hash": "!", "created_at": 0.0}
+        common = {"password_hash": "!", "created_at": 0.0}
         rows = [
-            {"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role} | common for n, role in self.roles.items()
+            {"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role}
+            | common
+            # the test has no items here, so the first claim ends it
+            | {"standing": Standing.ENTRY if self.late and role == Role.REVIEWER else Standing.ACTIVE}
+            for n, role in self.roles.items()
         ]
         connection.execute(insert(person), rows)
 
@@ -130,7 +137,10 @@ class Team:
     def work(self) -> Figures:
         """Let everybody work until nothing comes any more, and count; `hours` has how long it took."""
         start = last_at = self.now
-        events: list[tuple[float, int, int | None]] = [(self.now + n, n, None) for n in self.roles]
+        events: list[tuple[float, int, int | None]] = [
+            (self.now + (n * LATE_S if self.late and role == Role.REVIEWER else n), n, None)
+            for n, role in self.roles.items()
+        ]
         heapq.heapify(events)
         while events:
             self.now, who, held = heapq.heappop(events)
@@ -245,11 +255,12 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=load_project.OBJECTS, help="objects of a video")
     parser.add_argument("--slow", action="store_true", help=f"the first reviewer takes {SLOW:.0f} times as long")
     parser.add_argument("--leave", action="store_true", help="people leave in mid-item and come back after hours")
+    parser.add_argument("--late", action="store_true", help="the reviewers begin an hour after one another")
     parser.add_argument("--seed", type=int, default=1, help="seed of the answers")
     options = parser.parse_args()
     for team in options.teams:
         reviewers, adjudicators = map(int, team.split("+"))
-        how = {"objects": options.objects, "slow": options.slow, "leave": options.leave}
+        how = {"objects": options.objects, "slow": options.slow, "leave": options.leave, "late": options.late}
         figures, hours = run(reviewers, adjudicators, videos=options.videos, seed=options.seed, **how)
         about = {"team": team, "videos": options.videos, "hours": hours}
         left = {"no_person_left_frac": round(figures.no_person_left_frac, 4)}
