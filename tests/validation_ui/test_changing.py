@@ -103,10 +103,8 @@ def test_the_page_previews_saves_and_notices_another_admin(tmp_path: Path) -> No
     more = {"values": {"long": 1001}}
     assert ada.put("/api/settings", json=more | {"preview": True}, headers=now).status_code == 200
     assert ada.get("/api/progress").json()["draw"] is None  # it was only tried
-    assert ada.put("/api/settings", json=more, headers=now).status_code == 200
-    eventually(
-        lambda: ada.get("/api/settings").json()["draw"] == {"running": False, "fault": ""}
-    )  # no run to draw from
+    assert ada.put("/api/settings", json=more, headers=now).status_code == 200  # and there is no run to draw from
+    eventually(lambda: ada.get("/api/settings").json()["draw"] == {"running": False, "fault": ""})
     assert ada.get("/api/progress").json()["draw"] == {"running": False, "fault": ""}
     assert ada.post("/api/settings/draw", json={}).status_code == 204
     site.store.close()
