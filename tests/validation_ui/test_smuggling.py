@@ -3,6 +3,7 @@
 What counts as a hit is kept here, by what the test itself saw and pointed at, and not read from the server.
 """
 
+import atexit
 import copy
 import json
 import random
@@ -11,10 +12,10 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -61,14 +62,14 @@ _RUN: list[Path] = []  # OUT of a run with a project, to copy; made once
 def _run() -> Path:
     if not _RUN:
         out = Path(tempfile.mkdtemp(dir=_FAST))
+        atexit.register(shutil.rmtree, out, ignore_errors=True)
         for number in range(VIDEOS):
             write_source(out / f"sav_train/sav_000/v{number}.mp4", number)
         (out / "run.json").write_text(json.dumps({"config": {"sav_root": str(out)}}))
         store = Project(Folder(str(out)), out / "validation").open()
 
         def rows(c: Connection) -> None:
-            people = {"reviewers": PEOPLE[:4], "adjudicators": PEOPLE[4:6]}
-            fill(c, videos=VIDEOS, objects=OBJECTS, wants_short=True, settings=SMALL, **people)
+            fill(c, videos=VIDEOS, objects=OBJECTS, wants_short=True, reviewers=PEOPLE[:4], adjudicators=PEOPLE[4:6])
             add_person(c, "ada", Role.ADMIN)
             c.execute(item.update().where(item.c.id % 3 == 1).values(overlap=True))
             c.execute(item.update().where(item.c.id % 3 == 2).values(blind_overlap=True))
@@ -104,7 +105,7 @@ class Attackers(RuleBasedStateMachine):
         app = create_app(self.store, self.data, self.out, serving)
         self.clients: dict[str, TestClient] = {}
         for who in PEOPLE:
-            token = self.store.write(lambda c, who=who: access.open_session(c, self.ids[who], self.store.now()))
+            token = self.store.write(partial(access.open_session, person_id=self.ids[who], now=self.store.now()))
             client = TestClient(app, "http://127.0.0.1:8300")
             client.cookies.set(access.cookie_name(serving), token, domain="127.0.0.1", path="/")
             client.headers["x-csrf-token"] = access.csrf_token(serving, access.hash_token(token))
@@ -120,7 +121,7 @@ class Attackers(RuleBasedStateMachine):
         with sqlite3.connect(self.data / "validation.sqlite3") as connection:
             return connection.execute(query, values).fetchall()
 
-    def ask(self, who: str, method: str, path: str, **more: Any) -> httpx.Response:
+    def ask(self, who: str, method: str, path: str, **more: Any) -> Any:
         answer = self.clients[who].request(method, path, **more)
         assert answer.status_code < 500, answer.text
         return answer
