@@ -95,6 +95,8 @@ def _draw_more(project: Project, database: Database, stopped: Callable[[], bool]
             raise
         told = [f"no new candidates were drawn: {fault}"]
     else:
+        if more.is_cut_off:
+            return [str(more)]
         told = [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
     with database.read() as connection:
         return [*told, *unfilled(connection)]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -56,7 +57,8 @@ def decode_all(clips: Sequence[Clip], plan: Plan, sav_root: Path, folder: Path, 
 
 
 def _begin() -> None:
-    """Prepare a process that decodes: with one thread, and it ends when the process that started it is killed."""
+    """Prepare a process that decodes: with one thread, and it ends when the process that started it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that started it, which lets it finish a video
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
