@@ -70,9 +70,17 @@ def test_entry(store: Database, wrong: int, standing: str, code: str | None) -> 
 def test_the_adjudicator_is_not_used_up_while_the_reviewers_are_in_their_entry_test(store: Database) -> None:
     """On the first day an adjudicator, who takes no test, may be there before everybody else."""
     desk = project(store, ENTRY, gold=6)
-    for who in ("ann", "ben", "cy", "dan"):
+    team = ("ann", "ben", "cy", "dan")
+    for who in team:
         start(desk, who)
-    assert desk.why("eve", "sighted", "blind", "adjudicate")["code"] == "kept"
+    theirs = update(person).where(person.c.id.in_([desk.ids[who] for who in team]))
+
+    def give(account: str) -> None:
+        store.write(lambda c: c.execute(theirs.values(account=account)).rowcount)
+
+    for account in ("closed", "open"):  # nobody is there yet, and then they are in the test
+        give(account)
+        assert desk.why("eve", "sighted", "blind", "adjudicate")["code"] == "kept"
     for _ in range(4):
         slot_id = desk.claim("ann")
         desk.judge("ann", slot_id, known(desk, slot_id))
