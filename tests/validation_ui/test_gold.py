@@ -70,10 +70,10 @@ def test_entry(store: Database, wrong: int, standing: str, code: str | None) -> 
 def test_the_adjudicator_is_not_used_up_while_the_reviewers_are_in_their_entry_test(store: Database) -> None:
     """On the first day an adjudicator, who takes no test, may be there before everybody else."""
     desk = project(store, ENTRY, gold=6)
-    team = ("ann", "ben", "cy", "dan")
-    for who in team:
+    reviewers = ("ann", "ben", "cy", "dan")
+    for who in reviewers:
         start(desk, who)
-    theirs = update(person).where(person.c.id.in_([desk.ids[who] for who in team]))
+    theirs = update(person).where(person.c.id.in_([desk.ids[who] for who in reviewers]))
 
     def give(account: str) -> None:
         store.write(lambda c: c.execute(theirs.values(account=account)).rowcount)
