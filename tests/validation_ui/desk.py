@@ -169,8 +169,12 @@ class _Slot:
         self.object_n = int(row.object_id.rpartition("/")[2])
 
 
-def check(store: Database, *, quotas: bool = True) -> None:
-    """Everything that must hold of a project at any time; `quotas`: these too, as none was lowered."""
+def check(store: Database, *, quotas: bool = True, edits: bool = True) -> None:
+    """Everything that must hold of a project at any time.
+
+    `quotas`: these too, as none was lowered. `edits`: items follow from `max_edits`, as it was not changed; a change
+    holds for items when they are judged next.
+    """
     with store.read() as connection:
         settings = Settings.load(connection)
         live = connection.execute(select(judgement).where(judgement.c.undone_at.is_(None))).all()
@@ -220,6 +224,8 @@ def check(store: Database, *, quotas: bool = True) -> None:
         for row in items.values():
             if row.gold:
                 assert row.state == "gold"
+                continue
+            if not edits:
                 continue
             hashes = _hashes(connection, row.id)
             outcome = derive(

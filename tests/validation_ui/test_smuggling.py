@@ -92,6 +92,7 @@ class Attackers(RuleBasedStateMachine):
         shutil.copytree(self.out / "validation", self.data)
         self.late_s = 0.0
         self.keys = 0
+        self.edits_as_before = True
         self.saw: set[tuple[str, str]] = set()  # (who, video): a mask of it
         self.found: set[tuple[str, str, str]] = set()  # (who, item, text): pointed at before any mask of the video
         self.backup: tuple[Path, Any, Any] | None = None
@@ -131,7 +132,7 @@ class Attackers(RuleBasedStateMachine):
         return main([name, str(self.out), "--data", str(self.data), *more])
 
     def work(self, who: str, decision: str, answer: str, wording: str) -> None:
-        """Claim something and do it as the page does."""
+        """Claim something and do it as the page does, or leave it."""
         kinds = ["adjudicate", "sighted", "blind"]
         view = self.ask(who, "POST", "/api/claim", json={"kinds": kinds}).json()
         if view["slot"] is None:
@@ -140,9 +141,14 @@ class Attackers(RuleBasedStateMachine):
         url = f"/api/slots/{view['slot']['id']}"
         if view["slot"]["kind"] != "blind":
             self.saw.add((who, video))
-        elif view["pointing"] is None:
+        if answer == "left":
+            return
+        if view["slot"]["kind"] == "blind" and view["pointing"] is None:
             self.point(who, view, answer)
-            view = self.ask(who, "GET", url).json()
+            again = self.ask(who, "GET", url)
+            if again.status_code != 200:
+                return  # they saw a mask since they were given it, and cannot answer it any more
+            view = again.json()
         if "pointing" in view and view["pointing"] is not None:
             if view["pointing"]["needs_extent"]:
                 self.ask(who, "POST", f"{url}/extent", json={"choice": 0})
@@ -160,7 +166,9 @@ class Attackers(RuleBasedStateMachine):
         points = [{"frame": 4 * k, "x": (x + k if answer == "hit" else 159) / WIDTH_PX, "y": 0.5} for k in (0, 6)]
         said = {"answer": "pointed", "points": points} if answer in ("hit", "miss") else {"answer": answer}
         told = self.ask(who, "POST", f"/api/slots/{number}/pointing", json=said)
-        if told.status_code == 200 and answer == "hit":
+        if told.status_code == 200 and view["pointing"] is not None:  # the first answer holds
+            assert view["pointing"]["hit"] in (None, told.json()["hit"])
+        elif told.status_code == 200 and answer == "hit":
             assert (who, view["video"]["media_id"]) not in self.saw, "asked blind about a video whose mask they saw"
             self.found.add((who, name, _text(view)))
 
@@ -182,14 +190,22 @@ class Attackers(RuleBasedStateMachine):
 
     @initialize(seed=SEED)
     def first_days(self, seed: int) -> None:
-        self.a_day(seed, 30)
+        self.a_day(seed, 60)
 
     @rule(seed=SEED, deeds=st.integers(3, 12))
     def a_day(self, seed: int, deeds: int) -> None:
         """Many people take what comes, and do it as the page does."""
         rng = random.Random(seed)
         for _ in range(deeds):
-            self.work(rng.choice(PEOPLE), rng.choice(DECISIONS), rng.choice(ANSWERS), rng.choice(WORDINGS))
+            who, chance = rng.choice(PEOPLE), rng.random()
+            if chance < 0.1:
+                self.undo(who)
+            elif chance < 0.15:
+                self.look_at_a_link(who, rng.randrange(ITEMS))
+            elif chance < 0.2:
+                self.point_unasked(who, rng.choice(ANSWERS))
+            else:
+                self.work(who, rng.choice(DECISIONS), rng.choice([*ANSWERS, "left"]), rng.choice(WORDINGS))
 
     @rule(who=WHO, slot_id=SLOT, version=st.integers(1, 4), seed=SEED)
     def submit_unasked(self, who: str, slot_id: int, version: int, seed: int) -> None:
@@ -206,11 +222,14 @@ class Attackers(RuleBasedStateMachine):
     def touch(self, who: str, slot_id: int, verb: str) -> None:
         self.ask(who, "POST", f"/api/slots/{slot_id}/{verb}", json={})
 
-    @rule(who=WHO, slot_id=SLOT, answer=st.sampled_from(ANSWERS))
-    def point_unasked(self, who: str, slot_id: int, answer: str) -> None:
-        view = self.ask(who, "GET", f"/api/slots/{slot_id}")
-        if view.status_code == 200 and view.json()["slot"]["kind"] == "blind":
-            self.point(who, view.json(), answer)
+    @rule(who=WHO, answer=st.sampled_from(ANSWERS))
+    def point_unasked(self, who: str, answer: str) -> None:
+        """Answer a blind item that they were given some time ago, whatever they saw since."""
+        held = self.sql("SELECT id FROM slot WHERE holder_id = ? AND kind = 'blind' ORDER BY id DESC", self.ids[who])
+        for [slot_id] in held[:1]:
+            view = self.ask(who, "GET", f"/api/slots/{slot_id}")
+            if view.status_code == 200:
+                self.point(who, view.json(), answer)
 
     @rule(who=WHO)
     def undo(self, who: str) -> None:
@@ -270,6 +289,7 @@ class Attackers(RuleBasedStateMachine):
 
     @rule(values=QUOTAS, by_page=st.booleans())
     def change_settings(self, values: dict[str, float], by_page: bool) -> None:
+        self.edits_as_before &= "max_edits" not in values
         if by_page:
             tag = self.ask("ada", "GET", "/api/settings").json()["tag"]
             told = self.ask("ada", "PUT", "/api/settings", json={"values": values}, headers={"if-match": f'"{tag}"'})
@@ -333,7 +353,7 @@ class Attackers(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
-        check(self.store, quotas=False)
+        check(self.store, quotas=False, edits=self.edits_as_before)
 
 
 def _text(view: dict[str, Any]) -> str:
