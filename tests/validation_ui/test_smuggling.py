@@ -36,6 +36,7 @@ from validation_ui.web.app import create_app
 
 PEOPLE = ("ann", "ben", "cy", "dan", "eve", "fay", "ada")
 WHO = st.sampled_from(PEOPLE)
+SERVING = Serving(bytes(range(32)))
 VIDEOS, OBJECTS = 2, 2
 ITEMS = VIDEOS * OBJECTS + 3  # and some of the short expressions
 SLOT = st.integers(1, 40)
@@ -102,15 +103,16 @@ class Attackers(RuleBasedStateMachine):
         self.store = Project(Folder(str(self.out)), self.data).open()
         self.store.now = lambda: time.time() + self.late_s
         self.ids = {row[1]: row[0] for row in self.sql("SELECT id, name FROM person")}
-        serving = Serving(bytes(range(32)))
-        app = create_app(self.store, self.data, self.out, serving)
+        self.app = create_app(self.store, self.data, self.out, SERVING)
         self.clients: dict[str, TestClient] = {}
         for who in PEOPLE:
-            token = self.store.write(partial(access.open_session, person_id=self.ids[who], now=self.store.now()))
-            client = TestClient(app, "http://127.0.0.1:8300")
-            client.cookies.set(access.cookie_name(serving), token, domain="127.0.0.1", path="/")
-            client.headers["x-csrf-token"] = access.csrf_token(serving, access.hash_token(token))
-            self.clients[who] = client
+            self._sign_in(who)
+
+    def _sign_in(self, who: str) -> None:
+        token = self.store.write(partial(access.open_session, person_id=self.ids[who], now=self.store.now()))
+        client = self.clients[who] = TestClient(self.app, "http://127.0.0.1:8300")
+        client.cookies.set(access.cookie_name(SERVING), token, domain="127.0.0.1", path="/")
+        client.headers["x-csrf-token"] = access.csrf_token(SERVING, access.hash_token(token))
 
     def teardown(self) -> None:
         self.store.write(SMALL.save)  # so that quotas hide nothing
@@ -204,6 +206,8 @@ class Attackers(RuleBasedStateMachine):
                 self.look_at_a_link(who, rng.randrange(ITEMS))
             elif chance < 0.2:
                 self.point_unasked(who, rng.choice(ANSWERS))
+            elif chance < 0.25:
+                self.peek(who)
             else:
                 self.work(who, rng.choice(DECISIONS), rng.choice([*ANSWERS, "left"]), rng.choice(WORDINGS))
 
@@ -230,6 +234,18 @@ class Attackers(RuleBasedStateMachine):
             view = self.ask(who, "GET", f"/api/slots/{slot_id}")
             if view.status_code == 200:
                 self.point(who, view.json(), answer)
+
+    @rule(who=WHO)
+    def peek(self, who: str) -> None:
+        """Look at the links of the video of a blind item before pointing."""
+        view = self.ask(who, "POST", "/api/claim", json={"kinds": ["blind"]}).json()
+        if view["slot"] is None or view["pointing"] is not None:
+            return
+        video = view["video"]["media_id"]
+        for [name] in self.sql("SELECT public_id FROM item WHERE video_id = ?", video[2:]):
+            if self.ask(who, "GET", f"/api/items/{name}/masks").status_code == 200:
+                self.saw.add((who, video))
+        self.point(who, view, "hit")
 
     @rule(who=WHO)
     def undo(self, who: str) -> None:
@@ -286,6 +302,7 @@ class Attackers(RuleBasedStateMachine):
             self.ask("ada", "POST", f"{at}/redo", json={"since": 0})
         else:
             self.ask("ada", "PATCH", at, json=change)
+            self._sign_in(who)  # a new role signs people out
 
     @rule(values=QUOTAS, by_page=st.booleans())
     def change_settings(self, values: dict[str, float], by_page: bool) -> None:
