@@ -2,13 +2,10 @@
 
 Every text has a known quality (good, fixable or bad), on which the chances of all answers depend, so the figures of two
 releases compare. People work side by side in simulated time, reserve the next item as the page does, and stop when
-nothing came for them for hours. Printed per team: `stuck` = judgements that somebody of the team could still give but
-never gets; `no_person_left` = items for which nobody of the team is left; judgements per accepted item, and
-`without_final_blind`: the same without the blind judgement of what an adjudicator accepted, which the first release
-did not ask for.
+nothing came for them for hours. What is printed of every team is said in `team_figures.py`.
 
     python -m benchmarks.team 3+1 5+1 12+1 --videos 100
-    python -m benchmarks.team 3+1 --objects 6 --slow --leave
+    python -m benchmarks.team 3+1 --objects 6 --slow --leave --late
 """
 
 import argparse
@@ -17,34 +14,20 @@ import json
 import random
 import sys
 import tempfile
-from collections import Counter
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from benchmarks import load_project
+from benchmarks.team_figures import Figures, count
 from validation_ui.database import Database
 from validation_ui.judging import pointing, queue, submission
 from validation_ui.judging.verdict import Verdict
 from validation_ui.problem import Problem
-from validation_ui.schema import (
-    ItemState,
-    Role,
-    SlotKind,
-    SlotState,
-    Standing,
-    item,
-    judgement,
-    person,
-    seen,
-    skipped,
-    slot,
-    text_version,
-)
-from validation_ui.schema import pointing as pointings
+from validation_ui.schema import Role, SlotKind, Standing, item, judgement, person, slot
 from validation_ui.settings import PARTS, Settings
 
 SETTINGS = Settings(videos=10**6, long=10**6, short=10**6, per_video=10**6, gold_frac=0.0, entry_items=0)
@@ -74,41 +57,7 @@ RETRY_S = 120.0  # who gets nothing looks again after this time
 GIVE_UP_S = 8 * 3600.0  # the work is over if nobody got anything for this time
 SLOW = 8.0
 LEAVE_FRAC, AWAY_S = 0.03, 3 * 3600.0
-
-
-@dataclass
-class Result:
-    """What a team made of a project."""
-
-    team: str
-    videos: int
-    items: int
-    accepted: int
-    dropped: int
-    stuck: int
-    no_person_left: int
-    judgements: dict[str, int]
-    hours: float
-    unfound: int = 0  # accepted texts without a hit on their final wording
-    without_final_blind: float = 0.0  # judgements per accepted item
-    stuck_by_pass: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def no_person_left_frac(self) -> float:
-        """The fraction of all items, short ones included, that end without a person."""
-        return self.no_person_left / self.items
-
-    @property
-    def judgements_per_accepted(self) -> float:
-        """Mean number of judgements that an accepted item cost, those of dropped items included."""
-        return sum(self.judgements.values()) / max(1, self.accepted)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures as they are printed."""
-        return vars(self) | {
-            "no_person_left_frac": round(self.no_person_left_frac, 4),
-            "judgements_per_accepted": round(self.judgements_per_accepted, 3),
-        }
+LATE_S = 3600.0
 
 
 class Team:
@@ -123,6 +72,7 @@ class Team:
         objects: number of objects of a video.
         slow: the first reviewer takes SLOW times as long as the others.
         leave: people come and go: with the chance LEAVE_FRAC they leave an item as it is, and come back after hours.
+        late: the adjudicators are there first; the reviewers end their entry tests LATE_S after one another.
     """
 
     def __init__(
@@ -136,11 +86,12 @@ class Team:
         objects: int = load_project.OBJECTS,
         slow: bool = False,
         leave: bool = False,
+        late: bool = False,
     ) -> None:
-        self.objects, self.slow, self.leave = objects, slow, leave
+        self.objects, self.slow, self.leave, self.late = objects, slow, leave, late
         self.rng, self.seed = random.Random(seed), seed
         self.now = 1e9
-        self.name, self.videos = f"{reviewers}+{adjudicators}", videos
+        self.videos, self.hours = videos, 0.0
         self.database = Database(f"sqlite:///{folder}/team.sqlite3", now=lambda: self.now)
         self.database.create()
         self.roles = {
@@ -157,9 +108,13 @@ class Team:
 
     def _people(self, connection: Connection) -> None:
         SETTINGS.save(connection)
-        common = {"standing": Standing.ACTIVE, "password_hash": "!", "created_at": 0.0}
+        common = {"password_hash": "!", "created_at": 0.0}
         rows = [
-            {"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role} | common for n, role in self.roles.items()
+            {"id": n, "name": f"p{n}", "name_key": f"p{n}", "role": role}
+            | common
+            # the test has no items here, so the first claim ends it
+            | {"standing": Standing.ENTRY if self.late and role == Role.REVIEWER else Standing.ACTIVE}
+            for n, role in self.roles.items()
         ]
         connection.execute(insert(person), rows)
 
@@ -179,10 +134,13 @@ class Team:
                 second = {"item_id": item_id, "kind": "sighted", "n": 2, "state": "open", "priority": priority}
                 connection.execute(insert(slot).values(**second))
 
-    def work(self) -> Result:
-        """Let everybody work until nothing comes any more, and count."""
+    def work(self) -> Figures:
+        """Let everybody work until nothing comes any more, and count; `hours` has how long it took."""
         start = last_at = self.now
-        events: list[tuple[float, int, int | None]] = [(self.now + n, n, None) for n in self.roles]
+        events: list[tuple[float, int, int | None]] = [
+            (self.now + (n * LATE_S if self.late and role == Role.REVIEWER else n), n, None)
+            for n, role in self.roles.items()
+        ]
         heapq.heapify(events)
         while events:
             self.now, who, held = heapq.heappop(events)
@@ -204,7 +162,9 @@ class Team:
                 heapq.heappush(events, (self.now + spent_s, who, slot_id))
             elif self.now - last_at < GIVE_UP_S:
                 heapq.heappush(events, (self.now + RETRY_S, who, None))
-        return self._count((last_at - start) / 3600)
+        self.hours = (last_at - start) / 3600
+        with self.database.read() as connection:
+            return count(connection, self.roles)
 
     def _claim(self, who: int, *, prefetch: bool) -> int | None:
         def work(connection: Connection) -> int | None:
@@ -268,74 +228,6 @@ class Team:
             body["short"] = f"the disk number {self.keys}"
         return Verdict.model_validate(body)
 
-    def _count(self, hours: float) -> Result:
-        with self.database.read() as connection:
-            states = Counter(connection.execute(select(item.c.state)).scalars())
-            kinds = Counter(connection.execute(select(judgement.c.kind)).scalars())
-            pending = connection.execute(
-                select(slot.c.kind, slot.c.item_id, item.c.video_id, item.c.author_id)
-                .join_from(slot, item)
-                .where(slot.c.state.in_([SlotState.OPEN, SlotState.LEASED]))
-            ).all()
-            stuck = [row for row in pending if self._could_be_done(connection, row)]
-            left = {row.item_id for row in pending} - {row.item_id for row in stuck}
-            unfound = self._unfound(connection)
-            extra, lost = self._final_blind(connection)
-        accepted = states[ItemState.ACCEPTED]
-        return Result(
-            team=self.name,
-            videos=self.videos,
-            items=sum(states.values()),
-            accepted=accepted,
-            dropped=states[ItemState.DROPPED],
-            stuck=len(stuck),
-            no_person_left=len(left),
-            judgements=dict(kinds),
-            hours=round(hours, 1),
-            unfound=unfound,
-            without_final_blind=round((sum(kinds.values()) - extra) / max(1, accepted + lost), 3),
-            stuck_by_pass=dict(Counter(row.kind for row in stuck)),
-        )
-
-    def _could_be_done(self, connection: Connection, row: Any) -> bool:
-        """Return whether the protocol allows this judgement to anybody of the team, whatever the queue does."""
-        barred = {row.author_id}
-        for table in (judgement, skipped):
-            barred |= set(connection.execute(select(table.c.person_id).where(table.c.item_id == row.item_id)).scalars())
-        wrote = select(text_version.c.author_id).where(
-            text_version.c.item_id == row.item_id, text_version.c.id == item.c.text_id
-        )
-        barred |= set(connection.execute(wrote.where(item.c.id == row.item_id)).scalars())
-        if row.kind == SlotKind.BLIND:
-            barred |= set(connection.execute(select(seen.c.person_id).where(seen.c.video_id == row.video_id)).scalars())
-        may = (who for who, role in self.roles.items() if row.kind != SlotKind.ADJUDICATE or role != Role.REVIEWER)
-        return any(who not in barred for who in may)
-
-    def _final_blind(self, connection: Connection) -> tuple[int, int]:
-        """Return how many blind judgements came after an adjudicator's accept, and how many items ended by a miss."""
-        last: dict[int, Any] = {}
-        extra = lost = 0
-        rows = select(judgement.c.item_id, judgement.c.kind, judgement.c.decision, pointings.c.hit).outerjoin(
-            pointings, pointings.c.id == judgement.c.pointing_id
-        )
-        for row in connection.execute(rows.order_by(judgement.c.id)):
-            before = last.get(row.item_id)
-            if before is not None and (before.kind, before.decision) == ("adjudicate", "accept"):
-                extra, lost = extra + 1, lost + (not row.hit)
-            last[row.item_id] = row
-        return extra, lost
-
-    def _unfound(self, connection: Connection) -> int:
-        """Return how many accepted items have no blind hit on the text that would be exported."""
-        hits = (
-            select(judgement.c.id)
-            .join_from(judgement, pointings, pointings.c.id == judgement.c.pointing_id)
-            .join(text_version, text_version.c.id == judgement.c.text_id)
-            .where(judgement.c.item_id == item.c.id, judgement.c.text_id == item.c.text_id, pointings.c.hit)
-        )
-        accepted = select(item.c.id).where(item.c.state == ItemState.ACCEPTED, ~hits.exists())
-        return len(connection.execute(accepted).all())
-
     def close(self) -> None:
         """Close the connections to the database."""
         self.database.close()
@@ -345,12 +237,12 @@ def _one_of(chances: dict[str, float], rng: random.Random) -> str:
     return rng.choices(list(chances), list(chances.values()))[0]
 
 
-def run(reviewers: int, adjudicators: int, *, videos: int, seed: int = 1, **how: Any) -> Result:
-    """Simulate one team on one project and return what it made of it; `how` has the other arguments of `Team`."""
+def run(reviewers: int, adjudicators: int, *, videos: int, seed: int = 1, **how: Any) -> tuple[Figures, float]:
+    """Simulate one team on one project; return what it made of it and its hours. `how` has more arguments of `Team`."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         team = Team(Path(folder), reviewers, adjudicators, videos, seed, **how)
         try:
-            return team.work()
+            return team.work(), round(team.hours, 1)
         finally:
             team.close()
 
@@ -363,13 +255,16 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=load_project.OBJECTS, help="objects of a video")
     parser.add_argument("--slow", action="store_true", help=f"the first reviewer takes {SLOW:.0f} times as long")
     parser.add_argument("--leave", action="store_true", help="people leave in mid-item and come back after hours")
+    parser.add_argument("--late", action="store_true", help="the reviewers begin an hour after one another")
     parser.add_argument("--seed", type=int, default=1, help="seed of the answers")
     options = parser.parse_args()
     for team in options.teams:
         reviewers, adjudicators = map(int, team.split("+"))
-        how = {"objects": options.objects, "slow": options.slow, "leave": options.leave}
-        result = run(reviewers, adjudicators, videos=options.videos, seed=options.seed, **how)
-        sys.stdout.write(json.dumps(result.as_dict()) + "\n")
+        how = {"objects": options.objects, "slow": options.slow, "leave": options.leave, "late": options.late}
+        figures, hours = run(reviewers, adjudicators, videos=options.videos, seed=options.seed, **how)
+        about = {"team": team, "videos": options.videos, "hours": hours}
+        left = {"no_person_left_frac": round(figures.no_person_left_frac, 4)}
+        sys.stdout.write(json.dumps(about | asdict(figures) | left) + "\n")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Runs the annotate command in a process of its own, as a user does."""
+"""Runs the annotate command in a process of its own, as a user does; and waits for what comes of it."""
 
 import os
 import socket
@@ -16,6 +16,14 @@ from manifests.schema import AnnotationRow
 from pipeline.export.annotations import Annotations
 
 ROOT = Path(__file__).parent.parent
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for a state that nothing tells of."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def command(out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo") -> list[str]:

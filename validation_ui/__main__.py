@@ -22,7 +22,8 @@ Command = Callable[[Project, argparse.Namespace], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command and return the exit code.
 
-    0 = done, 2 = a user error, 3 = stopped by trouble with a disk or database; both are logged as one sentence.
+    0 = done, 2 = a user error, 3 = stopped by trouble with a disk or database or by Ctrl-C; all are logged as one
+    sentence.
     """
     options = parser().parse_args(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         logger.error("%s", found.sentence)
         return found.exit_code
+    except KeyboardInterrupt:
+        logger.error("stopped. What is done is kept; give the same command again.")
+        return trouble.STOPPED
     return 0
 
 

@@ -16,11 +16,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from validation_ui import audit, trouble
 from validation_ui.database import Database
-from validation_ui.project import Project
+from validation_ui.project import RESTORED, Project
 from validation_ui.schema import audit as audit_table
 from validation_ui.schema import invite, item, judgement, meta, person, session, video
 
@@ -178,8 +178,11 @@ def _restore_dump(project: Project, database: Database, backup: Path) -> Path | 
 def _begin_again(connection: Connection, project: Project, sha256: str, kept: Path | None, now: float) -> Restored:
     _check_rows(connection, project)
     connection.execute(delete(session))
-    # pages and drafts know texts of the time after the backup: what they send must not pass for one on the present text
+    # pages and drafts know texts of the time after the backup: what they send must not pass for one on the present
+    # text; and what browsers keep by the id of a slot must not appear on another item, as ids are given again
     connection.execute(update(item).values(version=int(now // 60)))
+    connection.execute(delete(meta).where(meta.c.key == RESTORED))
+    connection.execute(insert(meta).values(key=RESTORED, value=now))
     open_ = invite.c.used_at.is_(None), invite.c.revoked_at.is_(None)
     connection.execute(update(invite).where(*open_).values(revoked_at=now))
     body = {"sha256": sha256}

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from validation_ui import audit
-from validation_ui.importing.more import QUOTAS, is_raised
+from validation_ui.importing.more import QUOTAS, ask, is_raised
 from validation_ui.importing.sample import OVERLAPS, set_overlap
 from validation_ui.judging import gold
 from validation_ui.judging.items import promote
@@ -307,6 +307,7 @@ def change(
     if not values:
         return Changed(new, {}, ["Nothing changes."])
     new.save(connection)
+    ask(connection, old, new)
     notes = _follow(connection, old, new, now)
     body = {"set": {name: value for name, (_, value) in values.items()}, "from": {n: v for n, (v, _) in values.items()}}
     audit.append(connection, at=now, actor=actor, action="settings", subject="project", body=body)

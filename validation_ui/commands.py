@@ -8,20 +8,21 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import uvicorn
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from manifests.outputs import TRAIN_FILE
 from validation_ui import audit, backups, changing
 from validation_ui.database import Database
 from validation_ui.exporting import export as write_export
 from validation_ui.importing import import_run as read_run
-from validation_ui.importing.more import draw_more
+from validation_ui.importing.more import draw_more, note_fault, outstanding
 from validation_ui.people import accounts
 from validation_ui.problem import Problem
 from validation_ui.project import Project, is_imported
@@ -29,8 +30,10 @@ from validation_ui.schema import Role
 from validation_ui.serving import ListenOptions, Serving, load_secret
 from validation_ui.settings import Settings
 from validation_ui.statistics.quota_notes import unfilled
+from validation_ui.trouble import TroubleError, explain
 from validation_ui.web.app import create_app
 from validation_ui.web.connections import allow_many_files, server_options
+from validation_ui.web.draw_job import Draws
 
 logger = logging.getLogger("refsav")
 
@@ -69,26 +72,46 @@ def change(project: Project, options: argparse.Namespace) -> None:
         except Problem as problem:
             raise ValueError(problem.message) from problem
         _say(json.dumps(changed.settings.as_dict(), indent=1))
-        for note in [*changed.notes, *(_draw_more(project, database) if changed.raised else [])]:
+        for note in [*changed.notes, *(_draw_more(project, database) if _is_to_be_drawn(database) else [])]:
             logger.warning("%s", note)
 
 
-def _draw_more(project: Project, database: Database) -> list[str]:
+def _is_to_be_drawn(database: Database) -> bool:
+    with database.read() as connection:
+        return outstanding(connection) is not None
+
+
+def _draw_more(project: Project, database: Database, stopped: Callable[[], bool] = lambda: False) -> list[str]:
     """Draw what raised quotas need; return what came of it, as sentences without their full stops."""
+    workers = os.cpu_count() or 1
     try:
-        more = draw_more(project.out, project.sav_root, project.data, database, workers=os.cpu_count() or 1)
-    except ValueError as error:
-        told = [f"no new candidates were drawn: {error}"]
+        more = draw_more(project.out, project.sav_root, project.data, database, workers=workers, stopped=stopped)
+    except (ValueError, OSError, SQLAlchemyError, TroubleError) as error:
+        found = explain(error, project.shown)
+        fault = found.sentence if found else str(error)
+        with suppress(OSError, SQLAlchemyError):  # a database that takes nothing does not hide why
+            database.write(partial(note_fault, fault=fault))
+        if not isinstance(error, ValueError):
+            raise
+        told = [f"no new candidates were drawn: {fault}"]
     else:
+        if more.is_cut_off:
+            return [str(more)]
         told = [str(more), *(f"left out: {name}: {reason}" for name, reason in more.unusable.items())]
     with database.read() as connection:
         return [*told, *unfilled(connection)]
 
 
-def _log_drawn(project: Project, database: Database) -> None:
-    """Draw what quotas need that were raised in the page."""
-    for line in _draw_more(project, database):
-        logger.info("%s", line)
+def _log_drawn(project: Project, database: Database, stopped: Callable[[], bool]) -> None:
+    """Draw beside the app what raised quotas need."""
+    try:
+        for line in _draw_more(project, database, stopped):
+            logger.info("%s", line)
+    except (OSError, SQLAlchemyError, TroubleError) as error:
+        found = explain(error, project.shown)
+        if found is None:
+            raise
+        logger.error("no new candidates were drawn: %s", found.sentence)
 
 
 def export(project: Project, options: argparse.Namespace) -> None:
@@ -224,8 +247,9 @@ def _run_server(project: Project, database: Database, listen: ListenOptions, soc
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     url = listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}"
     serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
+    draws = Draws(partial(_log_drawn, project, database))
     config = uvicorn.Config(
-        create_app(database, project.data, project.sav_root, serving, partial(_log_drawn, project, database)),
+        create_app(database, project.data, project.sav_root, serving, draws),
         **server_options(),
         proxy_headers=listen.public_url is not None,  # else anyone could say where they come from
         ssl_certfile=listen.tls_cert,
@@ -239,8 +263,13 @@ def _run_server(project: Project, database: Database, listen: ListenOptions, soc
     token = database.write(lambda connection: accounts.first_invite(connection, serving.secret, database.now()))
     if token:
         logger.info("make the first account, an admin's, once, within 7 days: %s/invite/%s", url, token)
-    with suppress(KeyboardInterrupt):  # how uvicorn ends after Ctrl-C
-        uvicorn.Server(config).run(sockets=[sock])
+    if _is_to_be_drawn(database):  # a draw was cut off
+        draws.start()
+    try:
+        with suppress(KeyboardInterrupt):  # how uvicorn ends after Ctrl-C
+            uvicorn.Server(config).run(sockets=[sock])
+    finally:
+        draws.stop()
 
 
 @contextmanager

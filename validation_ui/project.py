@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import Connection, make_url, select
 
 from manifests.io import Folder
 from manifests.outputs import brief
 from validation_ui.database import Database, shown_url
 from validation_ui.schema import meta
+
+RESTORED = "restored_at"  # a key of `meta`
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def is_imported(database: Database) -> bool:
     """Return True if the import of an annotation run into this database was completed."""
     with database.read() as connection:
         return connection.execute(select(meta.c.key).where(meta.c.key == "run")).first() is not None
+
+
+def restored_at(connection: Connection) -> float:
+    """Return when a backup was last put in place of the database, 0 if never: ids were given again since."""
+    at: float = connection.execute(select(meta.c.value).where(meta.c.key == RESTORED)).scalar() or 0.0
+    return at
 
 
 def inside(root: Path, name: str) -> Path:

@@ -19,6 +19,7 @@ from pycocotools import mask as coco
 from sqlalchemy import Connection, update
 
 from tests.browser import FLAGS, PATIENCE_MS, find_chromium
+from tests.running import eventually
 from tests.validation_ui import rows
 from validation_ui.database import Database
 from validation_ui.importing.source_video import CHUNK_FRAMES, pack
@@ -46,11 +47,13 @@ class Clock:
 class Running:
     """A project that is being served."""
 
+    folder: Path
     url: str
     store: Database
     clock: Clock
     browser: Browser
     ids: dict[str, int]
+    server: contextlib.ExitStack
     contexts: list[BrowserContext] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -91,6 +94,15 @@ class Running:
         wait_for_frame(page)
         return page
 
+    def restart(self, meanwhile: Callable[[], object]) -> None:
+        """Do something while the app does not run; then it is served at the same address."""
+        self.server.close()
+        self.store.close()
+        meanwhile()
+        self.store = Database(f"sqlite:///{self.folder}/validation.sqlite3", now=self.clock)
+        port = int(self.url.rpartition(":")[2])
+        self.server.enter_context(serve(self.store, self.folder, self.folder, port))
+
     def rows(self, query: Any) -> Sequence[Any]:
         """What the database has."""
         with self.store.read() as connection:
@@ -117,20 +129,21 @@ def running(
     store.create()
     ids = store.write(fill)
     store.write(lambda connection: draw(connection, folder / "frames"))
-    with serve(store, folder, folder) as url:
-        project = Running(url, store, clock, browser, ids)
+    with contextlib.ExitStack() as server:
+        url = server.enter_context(serve(store, folder, folder))
+        project = Running(folder, url, store, clock, browser, ids, server)
         yield project
         for context in project.contexts:
             context.close()
-    store.close()
+    project.store.close()
     assert project.complaints == []
 
 
 @contextlib.contextmanager
-def serve(store: Database, data: Path, sav_root: Path) -> Iterator[str]:
-    """The app at a free port, as it is really served."""
+def serve(store: Database, data: Path, sav_root: Path, port: int = 0) -> Iterator[str]:
+    """The app as it is really served; at a free port, if none is named."""
     app = create_app(store, data, sav_root, Serving(SECRET))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, **server_options()))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, **server_options()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -242,14 +255,6 @@ def kept(page: Page) -> list[str]:
         "async () => (await (await import('/static/review/db.js')).all('drafts')).map(d => d.body.note ?? '')"
     )
     return notes
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what a page does not show."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def is_saved(page: Page, note: str) -> None:

@@ -1,6 +1,7 @@
 """The admin's pages in a real Chromium: find an item and steer it, change a setting, read one's entry test."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,6 +12,7 @@ from tests.browser import FLAGS, find_chromium
 from tests.validation_ui.desk import Desk
 from tests.validation_ui.judged import judge
 from tests.validation_ui.site import Site, make_site, served
+from validation_ui.importing.more import ask, note_fault
 from validation_ui.schema import Standing, item, person
 from validation_ui.settings import Settings
 
@@ -121,6 +123,18 @@ def test_a_setting_is_explained_before_it_is_saved(ada: Page, site: Site) -> Non
     expect(ada.get_by_role("alert")).to_be_focused()
     ada.reload()
     expect(ada.get_by_label("Judgements that can be undone")).to_have_value("7")
+    site.store.write(lambda c: ask(c, replace(Settings.load(c), long=1), Settings.load(c)))
+    site.store.write(lambda c: note_fault(c, "the disk is full"))
+    ada.goto("/dashboard")
+    expect(ada.locator("#draw")).to_contain_text(
+        "still to be drawn for the raised quotas. The last try failed: the disk"
+    )
+    ada.goto("/settings")
+    expect(ada.locator("#draw")).to_contain_text("still to be drawn")
+    accessible(ada)
+    with ada.expect_response("**/api/settings/draw") as answer:
+        ada.get_by_role("button", name="Draw them now").click()
+    assert answer.value.status == 204
 
 
 def test_a_newcomer_goes_through_the_guide_and_reads_the_answers_after_the_test(ben: Page, site: Site) -> None:

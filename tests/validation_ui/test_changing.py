@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from tests.running import eventually
 from tests.validation_ui.desk import Desk
 from tests.validation_ui.rows import SMALL, fill
 from tests.validation_ui.site import make_site
@@ -96,6 +97,16 @@ def test_the_page_previews_saves_and_notices_another_admin(tmp_path: Path) -> No
         assert connection.execute(select(func.count()).where(item.c.overlap)).scalar_one() > 0
     late = ada.put("/api/settings", json={"values": {"long": 3}}, headers=headers)
     assert (late.status_code, late.json()["error"]["code"]) == (412, "settings_changed")
+    nothing = ada.post("/api/settings/draw", json={})
+    assert (nothing.status_code, nothing.json()["error"]["code"]) == (409, "nothing_to_draw")
+    now = {"If-Match": f'"{saved["tag"]}"'}
+    more = {"values": {"long": 1001}}
+    assert ada.put("/api/settings", json=more | {"preview": True}, headers=now).status_code == 200
+    assert ada.get("/api/progress").json()["draw"] is None  # it was only tried
+    assert ada.put("/api/settings", json=more, headers=now).status_code == 200  # and there is no run to draw from
+    eventually(lambda: ada.get("/api/settings").json()["draw"] == {"running": False, "fault": ""})
+    assert ada.get("/api/progress").json()["draw"] == {"running": False, "fault": ""}
+    assert ada.post("/api/settings/draw", json={}).status_code == 204
     site.store.close()
 
 

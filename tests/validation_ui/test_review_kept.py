@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
-from sqlalchemy import select, update
+from sqlalchemy import Connection, insert, select, update
 
+from manifests.io import Folder
+from tests.running import eventually
 from tests.validation_ui.review_driver import (
     Running,
     chromium,
-    eventually,
     flag,
     is_saved,
     running,
@@ -19,7 +20,10 @@ from tests.validation_ui.review_driver import (
     wait_for_frame,
     wait_for_text,
 )
-from validation_ui.schema import draft, judgement, person, session, slot
+from tests.validation_ui.rows import add_item
+from validation_ui import backups
+from validation_ui.project import Project
+from validation_ui.schema import draft, judgement, masklet, meta, person, session, slot
 
 FOCUS = "document.activeElement.closest('.notice, .empty h1') !== null"
 NO_DISK = "indexedDB.open = () => { throw new DOMException('no', 'SecurityError'); };"
@@ -207,6 +211,49 @@ def test_where_nothing_can_be_kept_the_page_says_so_and_asks_before_it_closes(pr
     page.close(run_before_unload=True)
     page.wait_for_function("() => document.querySelector('.saved')")
     assert asked == ["beforeunload"]
+
+
+def test_what_was_written_before_a_restore_is_neither_sent_nor_shown_on_another_item(
+    project: Running, tmp_path: Path
+) -> None:
+    """Items that came after the backup are gone, and their slots' ids are given to others."""
+
+    def add(name: str) -> None:
+        def work(c: Connection) -> None:
+            add_item(c, c.execute(select(masklet.c.id)).scalars().first() or 0, "v0", name, priority=-1)
+
+        project.store.write(work)
+
+    of_run = Project(Folder(str(tmp_path)), tmp_path)
+    project.store.write(lambda c: c.execute(insert(meta).values(key="run", value={"out": of_run.out.url})).rowcount)
+    backups.make(project.store, tmp_path / "backup")
+    for name in ("gone_1", "gone_2"):
+        add(name)
+    context = project.context("ann")
+    page = project.open(context)
+    wait_for_text(page, "gone_1")
+    page.route("**/submit", lambda route: route.abort())
+    write(page, "an answer that was not sent")
+    page.keyboard.press("Control+Enter")
+    wait_for_text(page, "gone_2")
+    write(page, "a draft of an item that is gone")
+    page.goto("about:blank")
+    project.restart(lambda: backups.restore(of_run, tmp_path / "backup"))
+    for name in ("other_1", "other_2"):
+        add(name)
+    project.sign_in(context, "ann")
+    page = project.open(context)
+    for name in ("other_1", "other_2"):  # with the ids of the slots that are gone
+        wait_for_text(page, name)
+        assert page.locator(".decision input:checked").count() == 0
+        expect(page.get_by_role("button", name="1 needs you, 1 draft kept")).to_be_visible()
+        flag(page, "of the other one")
+        page.keyboard.press("Control+Enter")
+    page.get_by_role("button", name="1 needs you, 1 draft kept").click()
+    for written in ("an answer that was not sent", "a draft of an item that is gone"):
+        card = page.locator(".unsent-card", has_text=written)
+        expect(card).to_contain_text("A backup of the project was put in place after you wrote this")
+    assert {row.note for row in project.rows(select(judgement.c.note))} == {"of the other one"}
 
 
 def test_a_second_tab_is_told_that_the_item_was_answered_in_the_first(project: Running) -> None:

@@ -119,6 +119,7 @@ RULES = {
     ("GET", "/people"): Rule(ADMIN),
     ("GET", "/entry"): Rule(JUDGES),
     ("GET", "/items"): Rule(WATCHERS),
+    ("POST", "/api/settings/draw"): Rule(ADMIN, {}, statuses=frozenset({409})),
     ("GET", "/settings"): Rule(ADMIN),
     ("GET", "/export"): Rule(ADMIN),
     ("GET", "/gold"): Rule(ADMIN),

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from manifests.io import Folder
 from tests.running import ROOT
 from tests.validation_ui.site import Site, make_site
-from validation_ui import backups, database, trouble
+from validation_ui import audit, backups, database, trouble
 from validation_ui.__main__ import main
 from validation_ui.database import Database, checked_url
 from validation_ui.project import Project
@@ -217,6 +217,14 @@ def test_a_new_project_that_does_not_fit(tmp_path: Path) -> None:
     ran = limited(50_000, "verify-log", str(tmp_path), "--data", str(tmp_path / "new"))
     assert (ran.returncode, "Traceback" in ran.stderr) == (3, False), ran.stderr
     assert "is the disk full" in ran.stderr
+
+
+def test_ctrl_c_is_a_sentence(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_connection: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit, "verify", interrupted)
+    assert run("verify-log", project) == (3, "stopped. What is done is kept; give the same command again.")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 The draw follows from the seed as at the import, so it is the one that an import with the new quotas would have made,
 as far as people have not seen the videos: those of gold items stay in train. What was drawn before keeps its place.
+
+Whoever raises quotas notes that with `ask` in the same transaction, and a complete draw for these quotas removes the
+note: so a draw that was cut off is known, and made again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from manifests.io import Folder
 from validation_ui import audit
@@ -26,6 +30,7 @@ from validation_ui.schema import Gold, ItemState, item, judgement, masklet, meta
 from validation_ui.settings import Settings
 
 QUOTAS = ("videos", "long", "short", "per_video")
+_NOTE = "draw"  # a key of `meta`: {"quotas": {…}, "fault": sentence or ""}, as long as something is to be drawn
 
 
 @dataclass
@@ -37,15 +42,19 @@ class More:
         videos: videos that came from train into the benchmark for them.
         short: expressions drawn before whose reviewer is asked for a short one now.
         unusable: video id -> why it could not be read.
+        is_cut_off: it was stopped; what is missing is drawn by a later call.
     """
 
     items: int = 0
     videos: int = 0
     short: int = 0
     unusable: dict[str, str] = field(default_factory=dict)
+    is_cut_off: bool = False
 
     def __str__(self) -> str:
         """Format the result for people, as a sentence without its full stop."""
+        if self.is_cut_off:
+            return f"{self.items} more candidates were drawn from the run; the others follow when the app starts again"
         if not self.items and not self.short:
             return "the run has no more candidates than those that were drawn before"
         return (
@@ -59,7 +68,43 @@ def is_raised(old: Settings, new: Settings) -> bool:
     return any(getattr(new, name) > getattr(old, name) for name in QUOTAS)
 
 
-def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, workers: int) -> More:
+def ask(connection: Connection, old: Settings, new: Settings) -> None:
+    """Note that candidates are to be drawn for quotas that were raised, until a draw for them is complete."""
+    if _quotas(old) == _quotas(new) or not (is_raised(old, new) or outstanding(connection) is not None):
+        return
+    connection.execute(delete(meta).where(meta.c.key == _NOTE))
+    connection.execute(insert(meta).values(key=_NOTE, value={"quotas": _quotas(new), "fault": ""}))
+
+
+def outstanding(connection: Connection) -> str | None:
+    """Return why candidates for raised quotas are still to be drawn, "" if no draw failed yet; None if nothing is."""
+    note: Any = connection.execute(_NOTED).scalar()
+    return None if note is None else str(note["fault"])
+
+
+def note_fault(connection: Connection, fault: str) -> None:
+    """Keep why a draw failed, for those who look at the progress."""
+    note: Any = connection.execute(_NOTED).scalar()
+    if note is not None:
+        connection.execute(update(meta).where(meta.c.key == _NOTE).values(value=note | {"fault": fault}))
+
+
+_NOTED = select(meta.c.value).where(meta.c.key == _NOTE)
+
+
+def _quotas(settings: Settings) -> dict[str, int]:
+    return {name: getattr(settings, name) for name in QUOTAS}
+
+
+def draw_more(
+    out: Folder,
+    sav_root: Path,
+    data: Path,
+    database: Database,
+    *,
+    workers: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> More:
     """Draw what the present quotas need beyond what was drawn before, and make its images; also while people judge.
 
     It may be stopped and called again, and two calls may run side by side: each adds what is not there yet.
@@ -70,6 +115,7 @@ def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, wo
         data: the project's data folder; images go to `data/frames`.
         database: the project's database.
         workers: number of processes that decode videos.
+        stopped: tells after each video whether to leave the rest to a later call.
 
     Raises:
         ValueError: the run is gone, or is not as it was imported.
@@ -87,12 +133,16 @@ def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, wo
     plan = Plan(there.benchmark | moved, fresh, ())
     more = More()
     clips = [run.clips[video_id] for video_id in dict.fromkeys(one.candidate.video_id for one in fresh)]
-    for decoded in decode_all([clip for clip in clips if clip.id in moved], plan, sav_root, data / "frames", workers):
-        if decoded.fault is not None:
-            more.unusable[decoded.clip.id] = decoded.fault
-            continue
-        added = database.write(partial(_add_video, plan=plan, decoded=decoded, now=database.now()))
-        more.videos, more.items = more.videos + (added > 0), more.items + added
+    from_train = [clip for clip in clips if clip.id in moved]
+    with closing(decode_all(from_train, plan, sav_root, data / "frames", workers)) as videos:
+        for decoded in videos:
+            if stopped():
+                return replace(more, is_cut_off=True)
+            if decoded.fault is not None:
+                more.unusable[decoded.clip.id] = decoded.fault
+                continue
+            added = database.write(partial(_add_video, plan=plan, decoded=decoded, now=database.now()))
+            more.videos, more.items = more.videos + (added > 0), more.items + added
 
     def finish(connection: Connection) -> None:
         missing = _missing(connection, plan)
@@ -102,6 +152,9 @@ def draw_more(out: Folder, sav_root: Path, data: Path, database: Database, *, wo
         more.short = _ask_for_short(connection, [one for one in drawn if one.wants_short])
         body = {"items": more.items, "videos": more.videos, "short": more.short}
         audit.append(connection, at=database.now(), actor="cli", action="draw_more", subject="run", body=body)
+        note: Any = connection.execute(_NOTED).scalar()
+        if note is not None and note["quotas"] == _quotas(settings):  # else they were raised once more meanwhile
+            connection.execute(delete(meta).where(meta.c.key == _NOTE))
 
     database.write(finish)
     return more

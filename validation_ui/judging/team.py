@@ -13,7 +13,7 @@ NEEDED_ADJUDICATORS = 1
 _MUCH_OVERLAP_FRAC = 0.3  # from here on one more reviewer is needed, for the second sighted judgement
 _JUDGED = select(judgement.c.id).where(judgement.c.person_id == person.c.id)
 _TEAM = select(person.c.id, person.c.role).where(
-    person.c.standing == Standing.ACTIVE,
+    person.c.standing.in_([Standing.ACTIVE, Standing.ENTRY]),
     person.c.account == Account.OPEN,
     person.c.role.in_([Role.REVIEWER, Role.ADJUDICATOR]) | ((person.c.role == Role.ADMIN) & _JUDGED.exists()),
 )
@@ -21,7 +21,10 @@ _TEAM = select(person.c.id, person.c.role).where(
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The ids of the people who judge. An admin is one of them once they have judged something."""
+    """The ids of the people who judge, or will after their entry test: nobody is used up in their place meanwhile.
+
+    An admin is one of them once they have judged something.
+    """
 
     reviewers: frozenset[int]
     adjudicators: frozenset[int]

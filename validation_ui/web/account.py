@@ -22,6 +22,7 @@ from validation_ui.people.access import (
 )
 from validation_ui.people.passwords import Passwords
 from validation_ui.problem import Problem
+from validation_ui.project import restored_at
 from validation_ui.schema import Account, person
 from validation_ui.serving import Serving
 from validation_ui.web.requests import Body, DatabaseDep, SomeoneDep
@@ -170,9 +171,10 @@ async def reset(
 
 @router.get("/api/me")
 def me(database: DatabaseDep, caller: SomeoneDep) -> dict[str, Any]:
-    """Return who is signed in, and their settings."""
+    """Return who is signed in, and their settings; `restored_at` keeps what browsers stored before it apart."""
     with database.read() as connection:
         row = connection.execute(select(person.c.hotkeys, person.c.preferences).where(person.c.id == caller.id)).one()
+        restored = restored_at(connection)
     return {
         "id": caller.id,
         "name": caller.name,
@@ -180,6 +182,7 @@ def me(database: DatabaseDep, caller: SomeoneDep) -> dict[str, Any]:
         "standing": caller.standing,
         "hotkeys": row.hotkeys,
         "preferences": Preferences(**row.preferences).model_dump(),
+        "restored_at": restored,
     }
 
 

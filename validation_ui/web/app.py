@@ -1,7 +1,6 @@
 """The factory of the FastAPI app. All that the app needs is passed to the factory; there are no globals."""
 
 import logging
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from validation_ui.web import (
     settings_page,
     stats,
 )
+from validation_ui.web.draw_job import Draws
 from validation_ui.web.export_job import Exports
 from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
@@ -46,7 +46,7 @@ def create_app(
     data: Path,
     sav_root: Path,
     serving: Serving,
-    draw_more: Callable[[], object] = lambda: None,
+    draws: Draws | None = None,
 ) -> FastAPI:
     """Build the app of one project.
 
@@ -55,7 +55,7 @@ def create_app(
         data: the project's data folder, with the images and the secret.
         sav_root: the folder that holds `sav_train/`, for the source videos.
         serving: how the app is reached.
-        draw_more: draws candidates for raised quotas; called in a thread after the answer to who raised them.
+        draws: draws candidates for raised quotas beside the app; None = the project has no run to draw from.
 
     Raises:
         ValueError: the path of the public URL begins like one of the app's own.
@@ -63,7 +63,7 @@ def create_app(
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    app.state.exports, app.state.draw_more = Exports(database, data, sav_root), draw_more
+    app.state.exports, app.state.draws = Exports(database, data, sav_root), draws or Draws()
     own = review, files, account, admin, people, item_routes, settings_page, exports, entry, stats, pages
     for module in own:  # routes are searched in order: frequent ones first
         app.include_router(module.router)

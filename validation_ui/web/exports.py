@@ -64,16 +64,20 @@ def show(database: DatabaseDep, exports: ExportsDep, caller: AdminDep) -> dict[s
         )
         nobody = states[kind][NO_PERSON_LEFT]
         missing.append(
-            f"{lacking} {kind} expressions are missing; waiting for a judgement: {waiting or 'none'}"
+            f"{_are_missing(lacking, f'{kind} expression')}; waiting for a judgement: {waiting or 'none'}"
             + (f"; {nobody} more that nobody of the team may judge" if nobody else "")
             + "."
         )
     if (lacking := project.quotas["videos"].quota - project.quotas["videos"].accepted) > 0:
-        missing.append(f"{lacking} videos are missing.")
+        missing.append(f"{_are_missing(lacking, 'video')}.")
     if unfound:
         missing.append(f"{unfound} accepted texts were not found blind by their final wording: no export until then.")
     is_complete = all(quota.accepted >= quota.quota for quota in project.quotas.values())
     return {"ready": ready, "complete": is_complete, "missing": missing} | as_json(exports)
+
+
+def _are_missing(count: int, what: str) -> str:
+    return f"{count} {what} is missing" if count == 1 else f"{count} {what}s are missing"
 
 
 @router.post("/api/exports", status_code=202)

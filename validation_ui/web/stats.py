@@ -19,6 +19,7 @@ from validation_ui.statistics.agreement import Agreement, agreement
 from validation_ui.statistics.progress import PersonWork, Progress, Reviewer, progress, reviewers, work_of
 from validation_ui.statistics.unstaffed import Unstaffed, unstaffed
 from validation_ui.web.requests import AdminDep, DatabaseDep, ObserverDep, SomeoneDep
+from validation_ui.web.settings_page import draw_state
 
 router = APIRouter()
 SNAPSHOT_S = 900.0
@@ -28,10 +29,11 @@ _JUDGES = (Role.REVIEWER, Role.ADJUDICATOR)
 
 @dataclass(frozen=True)
 class ProgressView:
-    """The response of `/api/progress`: how far the project is, and what the caller did."""
+    """The response of `/api/progress`: how far the project is, what the caller did, what is still to be drawn."""
 
     project: Progress
     mine: PersonWork
+    draw: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,13 @@ def get_progress(request: Request, caller: SomeoneDep, database: DatabaseDep) ->
     `"states": {"long"|"short": {"sighted", "blind", "adjudicate", "accepted", "surplus", "dropped",`
     `"no_person_left"}}|null,`
     `"slots": {"sighted"|"blind"|"adjudicate": {"open", "leased"}}|null},`
-    `"mine": {"judged", "hours", "per_h"|null, "median_s": {"sighted": s, …}}}`
+    `"mine": {"judged", "hours", "per_h"|null, "median_s": {"sighted": s, …}}, "draw": as in `/api/settings`}`
     """
     project = _figures(request, caller, database, progress.__name__, lambda c: progress(c, database.now()))
     with database.read() as connection:
         mine = work_of(connection, caller.id)
-    return ProgressView(project.without_states() if caller.role == Role.REVIEWER else project, mine)
+    shown = project.without_states() if caller.role == Role.REVIEWER else project
+    return ProgressView(shown, mine, draw_state(request, database))
 
 
 @router.get("/api/unstaffed")

@@ -2,7 +2,7 @@
 
 import { api } from "../lib/api.js";
 import { clearError, duration, figure, fill, h, percent, showError, table } from "../lib/dom.js";
-import { fact, quotaBars } from "./quotas.js";
+import { drawSentence, fact, quotaBars } from "./quotas.js";
 
 /**
  * @typedef {{hits: number, n: number, frac: number | null, low: number | null, high: number | null}} Share
@@ -48,8 +48,9 @@ function comparisonTable(caption, first, comparisons) {
 }
 
 async function showProgress() {
-  const { project } = await api("GET", "/api/progress");
+  const { project, draw } = await api("GET", "/api/progress");
   fill("team", ...(project.team.advice ? [h("p", { class: "notice warn" }, sentence(project.team.advice))] : []));
+  fill("draw", ...(draw ? [h("p", { class: "notice warn" }, drawSentence(draw))] : []));
   fill("quotas", ...quotaBars(project.quotas));
   fill("pace", fact("accepted an hour", figure(project.per_h, 1)), fact("time left at this pace", duration(project.eta_s)),
     ...Object.entries(project.slots ?? {}).map(([pass, { open, leased }]) => fact(`${pass} slots`, `${open} open, ${leased} taken`)));

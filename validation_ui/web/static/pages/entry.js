@@ -39,7 +39,8 @@ async function show() {
   const result = !test.passed ? "Not passed" : enough ? "Passed" : "You may work, though by today’s rule it would not be passed";
   fill("result",
     h("p", { class: `notice ${test.passed ? "good" : "bad"}` }, `${result}: ${test.right} of ${test.of} right; ${percent(test.needed_frac)} are needed.`),
-    test.items ? h("p", {}, "Look at those that went wrong, and read what the guide says about them. ", h("a", { href: "/guide" }, "To the guide"))
+    test.items ? h("p", {}, test.right < test.of ? "Look at those that went wrong, and read what the guide says about them. " : "All of it was right. ",
+      h("a", { href: "/guide" }, "To the guide"))
       : h("p", {}, "The items are not shown, as you may meet them again if an admin lets you try once more. ", h("a", { href: "/guide" }, "Read the guide again")));
   byId("answers").replaceChildren(...(test.items ?? []).map(item));
 }

@@ -3,6 +3,7 @@
 import { api, ApiError } from "../lib/api.js";
 import { attempt, byId, fill, h, say, showError } from "../lib/dom.js";
 import { confirmed } from "./confirm.js";
+import { drawSentence } from "./quotas.js";
 
 /**
  * @typedef {{name: string, value: number, default: number, whole: boolean, group: string, label: string, meaning: string,
@@ -30,8 +31,20 @@ function row(setting) {
     h("p", { class: "hint", id: `${name}-hint` }, [meaning, limits, fact].filter(Boolean).join(" ")), h("p", { class: "fault", id: `${name}-fault` }));
 }
 
+/** @param {import("./quotas.js").Draw | null} draw  what raised quotas still wait for */
+function showDraw(draw) {
+  fill("draw", ...(draw ? [h("div", { class: "notice warn" }, h("p", {}, drawSentence(draw)),
+    draw.running ? null : h("button", { type: "button", onclick: () => attempt(async () => {
+      await api("POST", "/api/settings/draw", {});
+      await show();
+      say("They are being drawn.");
+    }) }, "Draw them now"))] : []));
+}
+
 async function show() {
-  ({ tag, settings } = await api("GET", "/api/settings"));
+  const shown = await api("GET", "/api/settings");
+  ({ tag, settings } = shown);
+  showDraw(shown.draw);
   const groups = [...new Set(settings.map(({ group }) => group))];
   fill("groups", ...groups.map((group) => h("fieldset", { class: "settings" }, h("legend", {}, group),
     ...settings.filter((setting) => setting.group === group).map(row))));

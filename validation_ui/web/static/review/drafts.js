@@ -2,7 +2,8 @@
  * What was entered and not yet sent: in this browser 0.3 s after a change, on the server after 5 s.
  *
  * A record says which version of the server's draft it grew from, so that after a crash the newer of the two is known
- * without comparing clocks.
+ * without comparing clocks. Records from before a backup was put in place are never shown on an item: slots got their ids
+ * again.
  */
 
 import { ApiError, api } from "../lib/api.js";
@@ -11,7 +12,7 @@ import { all, get, put, putNow, remove, tabMemory } from "./db.js";
 /** @typedef {import("./types.js").Draft} Draft */
 /** @typedef {import("./types.js").SlotView} SlotView */
 /** @typedef {{body: Draft, version: number}} Stored */
-/** @typedef {{key: string, slot: number, title: string, body: Draft, version: number, dirty: boolean}} Local */
+/** @typedef {{key: string, slot: number, title: string, body: Draft, version: number, dirty: boolean, restored_at?: number}} Local */
 
 const LOCAL_MS = 300;
 const SERVER_MS = 5_000;
@@ -25,12 +26,13 @@ addEventListener("pageshow", () => tabMemory.set("tab", null));
 
 export class Drafts {
   /**
-   * @param {number} person
+   * @param {{id: number, restored_at: number}} me
    * @param {{onSaved: () => void, onTrouble: (error: ApiError, isKept: boolean) => void, choose: (mine: Draft, theirs: Draft) => Promise<"mine" | "theirs">,
    *   onTheirs: (body: Draft) => void}} calls
    */
-  constructor(person, calls) {
-    this.person = person;
+  constructor({ id, restored_at }, calls) {
+    this.person = id;
+    this.restored_at = restored_at;
     this.calls = calls;
     /** @type {{slot: number, local: Local} | null} */
     this.current = null;
@@ -49,7 +51,7 @@ export class Drafts {
 
   /** @param {number} slot */
   key(slot) {
-    return `${this.person}:${slot}`;
+    return `${this.person}:${slot}` + (this.restored_at ? `:${this.restored_at}` : "");
   }
 
   /**
@@ -67,7 +69,8 @@ export class Drafts {
     const server = view.draft;
     const version = server?.version ?? 0;
     const title = view.item.parts.map(({ text }) => text).join(" ");
-    this.current = { slot, local: { key, slot, title, body: local?.body ?? {}, version, dirty: false } };
+    this.current = { slot, local: { key, slot, title, body: local?.body ?? {}, version, dirty: false,
+      restored_at: this.restored_at } };
     if (!server) return local?.body ?? null;
     if (!local?.dirty) return server.body;
     const isMine = local.version === version || server.body.tab === local.body.tab;
@@ -173,7 +176,12 @@ export class Drafts {
   async others() {
     /** @type {Local[]} */
     const kept = await all("drafts");
-    return kept.filter(({ key, slot }) => key === this.key(slot) && slot !== this.current?.slot);
+    return kept.filter(({ key }) => key.startsWith(`${this.person}:`) && key !== this.current?.local.key);
+  }
+
+  /** Whether it is of the project as it was before a backup was put in place. @param {Local} local */
+  isOfBefore({ restored_at }) {
+    return (restored_at ?? 0) !== this.restored_at;
   }
 
   /** @param {Local} local */

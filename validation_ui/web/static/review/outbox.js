@@ -5,11 +5,12 @@
 
 import { ApiError, api } from "../lib/api.js";
 import { all, put, remove } from "./db.js";
+import { RESTORED } from "./words.js";
 
 /** @typedef {{code: string, message: string, status: number, error: any}} Refusal */
 /**
  * @typedef {{key: string, person: number, slot: number, path: string, body: Record<string, unknown>, version: number,
- *   title: string, at: number, refusal: Refusal | null}} Entry  refusal: the person must look at it
+ *   title: string, at: number, restored_at?: number, refusal: Refusal | null}} Entry  refusal: the person must look at it
  */
 /** @typedef {{state: "sent", answer: any} | {state: "refused", refusal: Refusal} | {state: "waiting"}} Outcome */
 
@@ -28,12 +29,13 @@ const ofPage = (error) => new ApiError(0, { code: "failure", message: `This page
 
 export class Outbox {
   /**
-   * @param {number} person  entries of somebody else who used this browser are left alone
+   * @param {{id: number, restored_at: number}} me  entries of somebody else who used this browser are left alone
    * @param {() => void} onChange
    * @param {(slot: number) => void} onSent
    */
-  constructor(person, onChange, onSent) {
-    this.person = person;
+  constructor({ id, restored_at }, onChange, onSent) {
+    this.person = id;
+    this.restored_at = restored_at;
     this.onChange = onChange;
     this.onSent = onSent;
     /** @type {Set<string>} keys of entries that are lost when the page is closed */
@@ -52,11 +54,15 @@ export class Outbox {
     addEventListener("online", () => this.flush());
   }
 
-  /** Load the answers that an earlier page left unsent. */
+  /** Load the answers that an earlier page left unsent; those from before a backup was put in place are not sent. */
   async start() {
     /** @type {Entry[]} */
     const kept = await all("outbox");
     this.entries = kept.filter((entry) => entry.person === this.person).sort((a, b) => a.at - b.at);
+    for (const entry of this.entries) {
+      if ((entry.restored_at ?? 0) === this.restored_at) continue;
+      entry.refusal = { code: "restored", message: RESTORED, status: 0, error: {} };
+    }
     this.onChange();
     if (this.waiting.length) this.flush();
   }
@@ -82,7 +88,8 @@ export class Outbox {
    * @returns {Promise<{entry: Entry, outcome: Outcome}>}
    */
   async send(answer, patienceMs) {
-    const entry = { ...answer, key: newKey(), person: this.person, at: Date.now(), refusal: null };
+    const entry = { ...answer, key: newKey(), person: this.person, at: Date.now(), restored_at: this.restored_at,
+      refusal: null };
     if (!(await put("outbox", entry))) this.loose.add(entry.key);
     this.entries.push(entry);
     const waited = new Promise((resolve) => setTimeout(resolve, patienceMs));

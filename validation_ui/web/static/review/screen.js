@@ -47,8 +47,8 @@ class Screen {
     this.status = new Status(root.parentElement ?? document.body);
     this.keys = new Keys({ hotkeys: me.hotkeys, off: me.preferences.hotkeys_off === true },
       (name) => this.act(name), (name) => PLAYER_ACTIONS.find((action) => action.name === name)?.release?.(this.player));
-    this.outbox = new Outbox(me.id, () => this.counted(), (slot) => this.tabs.postMessage(slot));
-    this.drafts = new Drafts(me.id, {
+    this.outbox = new Outbox(me, () => this.counted(), (slot) => this.tabs.postMessage(slot));
+    this.drafts = new Drafts(me, {
       onSaved: () => this.saved(),
       onTrouble: (error, isKept) => this.unsaved(error, isKept),
       choose: askDraft,

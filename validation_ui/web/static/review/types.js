@@ -22,7 +22,7 @@
  *   video: Video, rules: Rules, masks: string | null, pointing: Pointing | null, opinions: Opinion[],
  *   draft: null | {body: Draft, version: number, saved_at: number}}} SlotView
  * @typedef {{code: string, message: string, counts?: Record<string, number>}} Why
- * @typedef {{id: number, name: string, role: string, standing: string, hotkeys: Record<string, string>,
+ * @typedef {{id: number, name: string, role: string, standing: string, restored_at: number, hotkeys: Record<string, string>,
  *   preferences: {theme?: string, light_mode?: boolean, hotkeys_off?: boolean}}} Me
  *
  * @typedef {"" | "right" | "wrong" | "unsure"} Verdict

@@ -6,7 +6,7 @@
 import { api } from "../lib/api.js";
 import { ask, h } from "./build.js";
 import { asText, copyButton } from "./copy.js";
-import { DECIDED } from "./words.js";
+import { DECIDED, RESTORED } from "./words.js";
 
 /** @typedef {import("./outbox.js").Entry} Entry */
 /** @typedef {import("./drafts.js").Local} Local */
@@ -36,6 +36,11 @@ export class Unsent {
     const found = [];
     const waiting = new Set(this.outbox.entries.map(({ slot }) => slot));
     for (const draft of await this.drafts.others()) {
+      if (this.drafts.isOfBefore(draft)) {
+        if (asText(draft.body)) found.push({ draft, message: RESTORED });
+        else await this.drafts.forget(draft);
+        continue;
+      }
       if (waiting.has(draft.slot)) continue;
       const fate = await api("GET", `/api/slots/${draft.slot}/fate`)
         .catch(({ status, message }) => (status === 404 ? { code: "unknown", message } : null));

@@ -36,6 +36,10 @@ export const VERDICTS = /** @type {const} */ (["right", "wrong", "unsure"]);
 /** @type {Record<string, string>} */
 export const VERDICT_NAMES = { right: "Right", wrong: "Wrong", unsure: "Unsure" };
 
+/** Of a draft or an answer from before a backup was put in place. */
+export const RESTORED = "A backup of the project was put in place after you wrote this, so its item may not be there any more. "
+  + "It is not sent; copy it if you need it.";
+
 /**
  * @param {string} text
  * @returns {number}
