@@ -22,6 +22,9 @@ from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE, check_out
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
+from pipeline.audit.figures import Audit
+from pipeline.audit.given_texts import GivenTexts, check_texts, read_given
+from pipeline.audit.text_ends import MANIFEST_COLUMNS, TEXTS_FILE, as_csv, text_ends
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines import reply_packs
 from pipeline.engines.address import bypass_for_loopback
@@ -34,7 +37,7 @@ from pipeline.run.feed import BAD, UselessEngineError
 from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
-from pipeline.verification.summary import verify
+from pipeline.verification.summary import Findings, verify
 from pipeline.writers.measured import MeasuredWriter
 from stages.lineup_trials import LineupConfig
 from stages.sav_root import find_root, list_videos
@@ -73,8 +76,9 @@ def annotate(options: argparse.Namespace) -> int:
     shards = shard_names(options.shard)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {options.limit}")
-    out = Folder(options.out or f"runs/{'-'.join(shards)}")
-    config = _config(options, shards)
+    out = Folder(options.out or f"runs/{'-'.join(shards)}{'-texts' if options.texts else ''}")
+    given = read_given(options.texts) if options.texts else None
+    config = _config(options, shards, given)
     sav = _sav_root(options, shards, out)
     stages = graph.build(config, sav, MeasuredWriter())  # only for their order, which does not depend on the writer
     graph.check(stages)
@@ -96,14 +100,16 @@ def annotate(options: argparse.Namespace) -> int:
         logger.info("drawing the demo shard into %s", sav.path())
         draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
-        for shard in shards:
-            list_videos(sav.fs, sav.path(), shard)  # raises for a wrong name, before anything is written
+        # raises for a wrong name, before anything is written
+        videos = {files.video_id for shard in shards for files in list_videos(sav.fs, sav.path(), shard)}
+        if given:
+            check_texts(given, options.texts, out, videos)
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay or options.prompt_changed:
         selection = dead_letter.parse(options.replay or ())
         chosen = dead_letter.take_back(out, selection, prompt_changed=options.prompt_changed)
         logger.info("%d masklets are run again", chosen)
-    engine = _run(options, config, out, sav, shards)
+    engine = _run(options, config, out, sav, shards, given)
     order = [SELECT_OBJECTS, *(stage.name for stage in stages)]
     annotations = Annotations(out)
     table = annotations.select(["object_id", "status", "stage", "reason"])
@@ -120,7 +126,11 @@ def annotate(options: argparse.Namespace) -> int:
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
     out.write_text(NEGATIVES_FILE, negatives_json.text(annotations))
-    verified = verify(annotations)
+    verified: Findings | None = verify(annotations)
+    if given:
+        ends = text_ends(given, out.read_table("manifest.parquet", MANIFEST_COLUMNS), annotations)
+        out.write_text(TEXTS_FILE, as_csv(ends))
+        verified = Audit(given, ends, verify(annotations), repair=config.repair)
     out.write_text("README.md", [card.card(annotations, info, order, bill, verified)])
     out.write_text("report.html", report.report(annotations, info, order, bill, verified=verified))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
@@ -130,6 +140,8 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(f"\n{verified.as_text()}\n")
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(bill)}\n")
+    if given:
+        sys.stdout.write(f"\ntexts    {out.path(TEXTS_FILE)}: what became of each\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path(TRAIN_FILE)}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
@@ -155,7 +167,12 @@ def _to_do(out: Folder) -> bool:
 
 
 def _run(
-    options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
+    options: argparse.Namespace,
+    config: RunConfig,
+    out: Folder,
+    sav: Folder,
+    shards: Sequence[str],
+    given: GivenTexts | None,
 ) -> EngineInfo | None:
     """Build the manifest if there is none, and run the stages on its undone rows; returns what the engine did."""
     attempts = resume.take_back_failed(out)
@@ -168,7 +185,8 @@ def _run(
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
         if not out.exists("manifest.parquet"):
-            tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
+            texts = given.by_object() if given else None
+            tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel, texts)
             build_manifest.write(tables, out, config.rows_per_unit)
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
         not_taken = 0
@@ -222,7 +240,7 @@ def _rows(out: Folder) -> int:
     return len(out.read_table("manifest.parquet", ["object_id"]))
 
 
-def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
+def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenTexts | None) -> RunConfig:
     recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
     if recipe not in RECIPES:
         raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
@@ -231,8 +249,12 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     if "request" in given:
         given["request"] = tuple(given["request"])
     config = RECIPES[recipe]()
-    if options.lineup:
-        given["lineup"] = (config.lineup or LineupConfig()) if options.lineup == "on" else None
+    if options.lineup or texts:
+        given["lineup"] = None if options.lineup == "off" else config.lineup or LineupConfig()
+    if options.repair or texts:
+        given["repair"] = options.repair == "on"
+    if texts:
+        given |= {"texts_file": texts.name, "texts_sha256": texts.sha256, "short": False, "on_contradiction": "reject"}
     if options.judge_model and not given.get("lineup", config.lineup):
         raise ValueError(
             f"--judge-model (make: JUDGE_MODEL=…) is asked in line-ups, and recipe {recipe!r} has none here: give "
@@ -244,6 +266,8 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     )
     if options.vlm_model and not options.judge_model:
         judge = None  # the recipe's judge was chosen for the recipe's writer: without a name, the new one judges itself
+    if texts:
+        judge = judge or vlm
     return replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
 
 
@@ -313,6 +337,12 @@ def parser() -> argparse.ArgumentParser:
         "--lineup",
         choices=("on", "off"),
         help="whether a judge must find each object by its text; default the recipe's",
+    )
+    add("--texts", metavar="FILE", help="audit texts of others: a Ref-SAV.json, or a CSV of object_id and text")
+    add(
+        "--repair",
+        choices=("on", "off"),
+        help="whether texts that fail a check are written anew once; default the recipe's, with --texts off",
     )
     add("--in-flight", type=int, help="requests open at a time, all models and replicas together; default the recipe's")
     add(

@@ -14,6 +14,7 @@ from stages.base import Result, Stage
 from stages.claims.clauses import clauses, tidy
 from stages.claims.colour_claims import colour_contradictions
 from stages.claims.direction import direction_contradictions
+from stages.claims.short_form import as_sentences
 from stages.claims.side import side_contradictions
 from stages.claims.size import size_contradictions
 from stages.claims.visibility import visibility_contradictions
@@ -41,7 +42,7 @@ def find_contradictions(text: str, facts: Facts) -> list[Contradiction]:
 
 def check_expression(text: str, facts: Facts, on_contradiction: Literal["report", "reject"]) -> Update | Reject:
     """Return an update with the column `contradictions`, or a rejection that quotes them if they are to be rejected."""
-    result = find_contradictions(text, facts)
+    result = find_contradictions(as_sentences(text), facts)
     update = {"contradictions": result}
     if not result or on_contradiction == "report":
         return update

@@ -20,12 +20,13 @@ class RepairLineup(Judged):
     """
 
     name = "repair_lineup"
-    reads = ("lineup", "lineup_frames", "expression", "object_description", "facts", "sibling_facts")
+    reads = ("lineup", "lineup_frames", "expression", "facts", "sibling_facts")
     writes = (
         *("expression", "contradictions", "repairs", "lineup", "lineup_before", "lineup_jpeg", "confuser_jpeg"),
         *("calls", "writer", "prompt_ids"),
     )
     asks = ("repair_lineup",)
+    writes_text = True
 
     async def write(self, row: Row) -> Update | Reject:
         """Ask for the new text, check it, and put it to the judge; rows that were not confused go on as they are."""

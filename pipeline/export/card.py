@@ -16,7 +16,7 @@ from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, measured_objects
 from pipeline.run.run_json import RunInfo
-from pipeline.verification.summary import Verification
+from pipeline.verification.summary import Findings
 
 # (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
 PAPER_TABLE_4 = (
@@ -216,7 +216,7 @@ def card(
     run: RunInfo,
     stages: Sequence[str],
     bill: Cost | None,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
 ) -> str:
     """Return the card: Markdown after the YAML header of the hub.
 
@@ -235,7 +235,7 @@ def values(
     run: RunInfo,
     stages: Sequence[str],
     bill: Cost | None,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
 ) -> dict[str, object]:
     """Return what the placeholders of HEAD and BODY stand for; the arguments are those of `card`."""
     counted = outcomes.count_parts(annotations.tables(["status", "stage", "reason"]))
@@ -288,7 +288,7 @@ def figures(annotations: Annotations) -> list[tuple[str, str]]:
     return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
 
 
-def _verified(verified: Verification | None) -> str:
+def _verified(verified: Findings | None) -> str:
     """Write the section on line-ups; empty if there was none."""
     if verified is None:
         return ""

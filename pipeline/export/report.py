@@ -18,7 +18,7 @@ from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
-from pipeline.verification.summary import Verification
+from pipeline.verification.summary import Findings
 
 MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
 MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
@@ -42,7 +42,7 @@ def report(
     stages: Sequence[str],
     bill: Cost | None,
     *,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
 ) -> Iterator[str]:

@@ -128,14 +128,16 @@ def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
 
     Args:
         config: settings of a run that asks models.
-        rows: number of pending objects.
+        rows: number of pending objects; of an audit, of given texts.
     """
-    writers = [config.models[role] for role in ("vlm", "llm") if role == "vlm" or config.llm != config.vlm]
+    given = config.texts_sha256 is not None  # then nothing is written, and a repair is the exception
+    roles = () if given else ("vlm", "llm")
+    writers = [config.models[role] for role in roles if role == "vlm" or config.llm != config.vlm]
     # if the recipe has one model for both roles, its figure covers both
     figures = [*{model.tokens_per_object for model in writers}]
-    requests = _STAGES_ASK + config.short
+    requests = 0 if given else _STAGES_ASK + config.short
     if config.lineup:
-        questions = _LINEUP_ASKS + _SHORT_ASKS * config.short
+        questions = _LINEUP_ASKS + (0 if given else _SHORT_ASKS * config.short)
         stated = config.judge.tokens_per_object if config.judge else TOKENS_PER_LINEUP
         figures.append((round(stated[0] * questions / _LINEUP_ASKS), round(stated[1] * questions / _LINEUP_ASKS)))
         requests += questions
