@@ -1,4 +1,4 @@
-"""Puts into words what an audit of given texts found: how many contradict what was measured, how many single out theirs.
+"""Puts into words what an audit of given texts found: how many contradict what was measured, how many single one out.
 
 Shares have 95 % intervals by a bootstrap over videos (pipeline/verification/corrected.py), where the counts carry one.
 """
@@ -85,8 +85,11 @@ class Audit:
 
     def _share(self, wrong: Sequence[TextEnd]) -> str:
         """Return the share of contradicted texts, of all and of those that could be."""
-        of_all, of_claiming = _rate(wrong, self.audited), _rate(wrong, self._with_claims())
-        return f"{rate_words(of_all)}; of those with a claim {rate_words(of_claiming)}"
+        claiming = self._with_claims()
+        of_all = rate_words(_rate(wrong, self.audited))
+        if len(claiming) == len(self.audited):
+            return of_all
+        return f"{of_all}; of those with a claim {rate_words(_rate(wrong, claiming))}"
 
 
 def _mendable(end: TextEnd) -> bool:

@@ -133,7 +133,7 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
     reason, detail = _verdict(checks)
     if not reason:
         return TextEnd(entry, TextState.PASSED, checks=checks)
-    if at == 0 and row["status"] == Status.KEPT:
+    if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
         return TextEnd(entry, TextState.REPAIRED, reason, detail, checks, row["expression"])
     return TextEnd(entry, TextState.REJECTED, reason, detail, checks)
 

@@ -80,8 +80,7 @@ lay SA-V out so that {places} exists, with no other folder called `sav_train` ab
 BODY = """\
 ## How it was made
 
-Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
-from 8 frames spread over the video; the parts were checked against one another and joined to one expression.
+{made}
 
 - writer: {writers}
 - shards: {shards}
@@ -132,6 +131,15 @@ A type with `?` may be null. Units are in the names: `_px` pixels of the upright
 SA-V is by Meta, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); these annotations derive from it and
 carry the same licence. Name both when you use them.
 """
+
+_WRITTEN = """\
+Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
+from 8 frames spread over the video; the parts were checked against one another and joined to one expression."""
+
+_GIVEN = """\
+The texts are not of this run: they were given in the file {texts_file} (SHA-256 {texts_sha256}), and audited. Each was
+compared with what was measured, and put to a judge if there was a line-up; `given_texts` has what was found of every
+text, `texts.csv` what became of it. {repair}"""
 
 _MEASURED_LIMIT = """\
 - Rows of the writer `measured` were written from measurements alone (colour, place, size, path, time). It knows no
@@ -255,6 +263,7 @@ def values(
         "commit": run["git_commit"] or "not a git checkout",
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
         "prompts": ", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
+        "made": _made(run),
         "example": _example(annotations),
         "outcome_table": markdown_table(
             ("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(counted, stages)
@@ -286,6 +295,19 @@ def figures(annotations: Annotations) -> list[tuple[str, str]]:
     names = ("videos with kept objects", "kept objects", "expressions", "masks", "mean words")
     shares = [(name, _share(sums.having[name], sums.unknown[name], sums.measured)) for name, _, _ in PROPERTIES]
     return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
+
+
+def _made(run: RunInfo) -> str:
+    """Say where the texts come from."""
+    config = run["config"]
+    if not config.get("texts_sha256"):
+        return _WRITTEN
+    repaired = "Rows whose `repairs` is not empty have a new text; all others have theirs as it was given."
+    return _GIVEN.format(
+        texts_file=config["texts_file"],
+        texts_sha256=config["texts_sha256"],
+        repair=repaired if config["repair"] else "None was changed.",
+    )
 
 
 def _verified(verified: Findings | None) -> str:

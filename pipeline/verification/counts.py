@@ -106,11 +106,11 @@ class _Counting:
         """Count a row with the columns COLUMNS."""
         of_video = self.by_video[row["video_id"]]
         lineup = row["lineup"]
-        texts = [given["lineup"] for given in row["given_texts"] or () if given["lineup"]]
+        texts = _given(row)
         if lineup is not None:
             self.repaired += row["lineup_before"] is not None
             self.saved += "lineup" in row["repairs"] and row["status"] == "kept"
-        for held in texts or filter(None, [lineup]):  # texts that were given count as they were given
+        for held in texts or filter(None, [lineup]):
             self.decisions[held["decision"]] += 1
             if held["decision"] != ALONE:
                 of_video["texts"] += 1
@@ -165,6 +165,11 @@ class _Counting:
         )
 
 
+def _given(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the line-ups of the texts that were given for an object, as they were given."""
+    return [given["lineup"] for given in row["given_texts"] or () if given["lineup"]]
+
+
 _RIGHT = {UNIQUE: SINGLED_OUT, DROPPED: "ambiguous", NO_TARGET: "not_found"}
 
 
@@ -172,7 +177,7 @@ def count_lineups(annotations: RowReader) -> LineupCounts | None:
     """Count the line-ups of a run; None if there was none."""
     counting = _Counting()
     for row in annotations.rows(COLUMNS):
-        if row["lineup"] is not None or row["catch_trials"]:
+        if row["lineup"] is not None or row["catch_trials"] or _given(row):
             counting.row(row)
     if not counting.decisions:
         return None
