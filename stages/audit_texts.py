@@ -7,8 +7,9 @@ follow decide what becomes of the row. What was found of every text, also of the
 
 import asyncio
 
+from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT
 from manifests.row_results import Reject, Update
-from manifests.schema import Row
+from manifests.schema import GivenText, Reason, Row
 from stages.check_facts import find_contradictions
 from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
@@ -17,6 +18,19 @@ from stages.lineup_trials import LineupConfig, drawn
 from stages.writer import JudgeWriter
 
 GIVEN = "given"  # the column `writer` of a row whose text nobody here wrote
+
+
+def why_failed(given: GivenText) -> tuple[Reason, str] | None:
+    """Return the reason and the detail for which a checked text fails, or None if it passes."""
+    if given.contradictions:
+        return Reason.CONTRADICTED, "; ".join(
+            f"{found.kind}: says {found.claim!r}, measured {found.measured}" for found in given.contradictions
+        )
+    if given.lineup is None or given.lineup.decision in (SINGLED_OUT, ALONE):
+        return None
+    if given.lineup.decision == AMBIGUOUS:
+        return Reason.AMBIGUOUS, f"fits {given.lineup.runner_up} as well"
+    return Reason.NOT_FOUND, "no object was found by it"
 
 
 class AuditTexts(Judged):

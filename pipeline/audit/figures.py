@@ -31,7 +31,7 @@ class Audit:
         self, given: GivenTexts, ends: Sequence[TextEnd], verified: Verification | None, *, repair: bool
     ) -> None:
         self.given, self.ends, self.verified, self.repair = given, ends, verified, repair
-        self.audited = [end for end in ends if end.checks is not None]
+        self.audited = [end for end in ends if end.checked is not None]
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the names and values of the figures of the whole audit."""
@@ -45,8 +45,8 @@ class Audit:
             ("contradicted", f"{_of(wrong, self.audited)} contradict what was measured: {self._share(wrong)}"),
         ]
         if self.verified and self.verified.exact:
-            judged = [end for end in self.audited if end.checks and end.checks.decision not in (None, ALONE)]
-            single = [end for end in judged if end.checks and end.checks.decision == SINGLED_OUT]
+            judged = [end for end in self.audited if _decision(end) not in (None, ALONE)]
+            single = [end for end in judged if _decision(end) == SINGLED_OUT]
             words = f"{_of(single, judged)} single out their object by what is measured"
             value = f"{words}: {rate_words(_rate(single, judged))}; the judge is exact in that, nothing is corrected"
             lines.append(("single out", value))
@@ -71,17 +71,17 @@ class Audit:
         states = [(_words(state), reason, f"{number:,}") for (state, reason), number in ranked]
         made, wrong = Counter[str](), Counter[str]()
         for end in self.audited:
-            assert end.checks is not None
-            made.update(end.checks.claims)
-            wrong.update({found.partition(":")[0] for found in end.checks.contradictions})
+            assert end.checked is not None
+            made.update(end.checked.claims)
+            wrong.update({found.kind for found in end.checked.contradictions})
         kinds = [(kind, f"{made[kind]:,}", f"{wrong[kind]:,}" if kind != "rank" else "") for kind in _KINDS]
         return [[STATE_HEAD, *states], [CLAIM_HEAD, *kinds], *(self.verified.tables() if self.verified else [])]
 
     def _with_claims(self) -> list[TextEnd]:
-        return [end for end in self.audited if end.checks and end.checks.claims]
+        return [end for end in self.audited if end.checked and end.checked.claims]
 
     def _contradicted(self) -> list[TextEnd]:
-        return [end for end in self.audited if end.checks and end.checks.contradictions]
+        return [end for end in self.audited if end.checked and end.checked.contradictions]
 
     def _share(self, wrong: Sequence[TextEnd]) -> str:
         """Return the share of contradicted texts, of all and of those that could be."""
@@ -95,6 +95,10 @@ class Audit:
 def _mendable(end: TextEnd) -> bool:
     """Return whether a text failed for a reason for which it is written anew."""
     return end.state is TextState.REJECTED and end.reason in (Reason.CONTRADICTED, Reason.AMBIGUOUS)
+
+
+def _decision(end: TextEnd) -> str | None:
+    return end.checked.lineup.decision if end.checked and end.checked.lineup else None
 
 
 def _of(some: Sequence[TextEnd], among: Sequence[TextEnd]) -> str:

@@ -8,16 +8,15 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
-from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT
-from manifests.schema import Reason, Status
+from manifests.schema import GivenText, Status
 from manifests.text_tables import safe_cell
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.export.annotations import Annotations
-from stages.audit_texts import AuditTexts
+from stages.audit_texts import AuditTexts, why_failed
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
@@ -28,7 +27,7 @@ _CSV_HEAD = (
     *("where", "object_id", "text", "state", "reason", "detail"),
     *("claims", "contradictions", "decision", "pick_rate", "confused_with", "new_text"),
 )
-_BEFORE_THE_AUDIT = (SELECT_OBJECTS, RenderViews.name)  # what ends there says nothing of a text
+_BEFORE_THE_AUDIT = (SELECT_OBJECTS, RenderViews.name, AuditTexts.name)  # what ends there says nothing of a text
 
 
 class TextState(StrEnum):
@@ -42,16 +41,6 @@ class TextState(StrEnum):
     LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video
 
 
-class Checks(NamedTuple):
-    """What the checks say of an audited text; `decision` is that of its line-up, None without one."""
-
-    claims: tuple[str, ...]
-    contradictions: tuple[str, ...]
-    decision: str | None
-    pick_rate: float | None
-    confused_with: str | None
-
-
 @dataclass(frozen=True)
 class TextEnd:
     """A text of the file, and what became of it.
@@ -61,7 +50,7 @@ class TextEnd:
         state: one of TextState.
         reason: a TextFault, or a Reason; empty if it passed.
         detail: the rule and what was got.
-        checks: None if it was not audited.
+        checked: the text with what its checks say; None if it was not audited.
         new_text: what took its place, if it was repaired.
         first: whether it is the first of its object, which is the one that a repair writes anew.
     """
@@ -70,7 +59,7 @@ class TextEnd:
     state: TextState
     reason: str = ""
     detail: str = ""
-    checks: Checks | None = None
+    checked: GivenText | None = None
     new_text: str | None = None
     first: bool = False
 
@@ -124,35 +113,18 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
         return TextEnd(entry, TextState.LEFT_OUT, planned["reason"], planned["detail"])
     if row is None:
         return TextEnd(entry, TextState.LEFT_OUT, TextFault.LEFT_BY_LIMIT, "the same command without it goes on")
-    if row["stage"] in _BEFORE_THE_AUDIT or (row["stage"] == AuditTexts.name):
+    if row["stage"] in _BEFORE_THE_AUDIT:
         state = TextState.LEFT_OUT if row["status"] == Status.REJECTED else TextState(row["status"])
         return TextEnd(entry, state, row["reason"], row["detail"])
-    checks = _checks(row["given_texts"][at])
+    checked = GivenText.model_validate(row["given_texts"][at])
     if at == 0 and row["status"] in (Status.FAILED, Status.POISONED):  # while it was repaired
-        return TextEnd(entry, TextState(row["status"]), row["reason"], row["detail"], checks)
-    reason, detail = _verdict(checks)
-    if not reason:
-        return TextEnd(entry, TextState.PASSED, checks=checks)
+        return TextEnd(entry, TextState(row["status"]), row["reason"], row["detail"], checked)
+    failed = why_failed(checked)
+    if failed is None:
+        return TextEnd(entry, TextState.PASSED, checked=checked)
     if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
-        return TextEnd(entry, TextState.REPAIRED, reason, detail, checks, row["expression"])
-    return TextEnd(entry, TextState.REJECTED, reason, detail, checks)
-
-
-def _checks(given: Mapping[str, Any]) -> Checks:
-    found = (f"{one['kind']}: says {one['claim']!r}, measured {one['measured']}" for one in given["contradictions"])
-    lineup = given["lineup"] or {"decision": None, "pick_rate": None, "runner_up": None}
-    return Checks(tuple(given["claims"]), tuple(found), lineup["decision"], lineup["pick_rate"], lineup["runner_up"])
-
-
-def _verdict(checks: Checks) -> tuple[str, str]:
-    """Return the reason and the detail for which a text fails its checks; empty if it passes."""
-    if checks.contradictions:
-        return Reason.CONTRADICTED, "; ".join(checks.contradictions)
-    if checks.decision in (None, SINGLED_OUT, ALONE):
-        return "", ""
-    if checks.decision == AMBIGUOUS:
-        return Reason.AMBIGUOUS, f"fits {checks.confused_with} as well"
-    return Reason.NOT_FOUND, "no object was found by it"
+        return TextEnd(entry, TextState.REPAIRED, *failed, checked, row["expression"])
+    return TextEnd(entry, TextState.REJECTED, *failed, checked)
 
 
 def _assert_sums(given: GivenTexts, planned: Mapping[str, Mapping[str, Any]], ends: Sequence[TextEnd]) -> None:
@@ -171,17 +143,12 @@ def as_csv(ends: Sequence[TextEnd]) -> Iterator[str]:
     """Yield the lines of `texts.csv`; columns object_id and text are those that `--texts` reads."""
     yield _line(_CSV_HEAD)
     for end in ends:
-        checks = end.checks
-        told: Sequence[object] = ("", "", "", "", "")
-        if checks:
-            rate = "" if checks.pick_rate is None else f"{checks.pick_rate:.2f}"
-            told = (
-                "; ".join(checks.claims),
-                "; ".join(checks.contradictions),
-                checks.decision,
-                rate,
-                checks.confused_with,
-            )
+        told: Sequence[object] = [""] * 5
+        if end.checked:
+            found = "; ".join(f"{one.kind}: {one.claim}" for one in end.checked.contradictions)
+            lineup = end.checked.lineup
+            judged = (lineup.decision, f"{lineup.pick_rate:.2f}", lineup.runner_up) if lineup else ("", "", "")
+            told = ("; ".join(end.checked.claims), found, *judged)
         entry = end.entry
         yield _line((entry.where, entry.object_id, entry.text, end.state, end.reason, end.detail, *told, end.new_text))
 

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.schema import Facts, Status
+from manifests.schema import Facts, GivenText, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
 from pipeline.verification.summary import Findings
+from stages.audit_texts import why_failed
 
 MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
 MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
@@ -29,7 +30,7 @@ _COLUMNS = (
     *("status", "stage", "reason", "detail", "attempts", "facts", "video_times_s"),
     *("caption_crop", "caption_masked", "verdict", "conflict"),
     *("object_description", "scene_description", "video_description", "expression", "contradictions", "repairs"),
-    *("lineup", "lineup_before", "catch_trials"),
+    *("lineup", "lineup_before", "catch_trials", "given_texts"),
     *("writer", "prompt_ids", "calls", "seconds_s"),
 )
 _CALL_NUMBERS = ("temperature", "seed", "tokens_in", "tokens_cached", "tokens_out", "seconds_s", "resent")
@@ -107,6 +108,7 @@ def _rows(
         row["has_lineup"], row["has_confuser"] = bool(lineup[index]), bool(confuser[index])
         row["calls"] = [_call(call, names) for call in row["calls"]]
         row["catch_trials"] = [_catch(catch) for catch in row["catch_trials"]]
+        row["given_texts"] = [_given(given) for given in row["given_texts"] if given["claims"] or given["lineup"]]
         yield row
 
 
@@ -115,6 +117,12 @@ def _catch(catch: dict[str, Any]) -> dict[str, Any]:
     held = catch["lineup"]
     ended = {"trials": len(held["trials"]), "pick_rate": held["pick_rate"], "decision": held["decision"]}
     return {"kind": catch["kind"], "expression": held["expression"], "truth": catch["truth"], **ended}
+
+
+def _given(given: dict[str, Any]) -> dict[str, Any]:
+    """Shorten a checked text that was given to what the page tells of it."""
+    failed = why_failed(GivenText.model_validate(given))
+    return {"text": given["text"], "failed": ": ".join(failed) if failed else None}
 
 
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:

@@ -151,7 +151,7 @@ def test_the_table_of_texts_can_be_audited_again_and_holds_no_formula() -> None:
     lines = list(csv.DictReader(table.splitlines(keepends=True)))
     assert [line["text"] for line in lines] == ["'=1+1", 'the "red", ball\nthere']
     assert (lines[0]["object_id"], lines[0]["state"]) == ("sav_000001/manual/0", "rejected")
-    assert lines[0]["contradictions"] == "side: says 'on the left', measured on the right"
+    assert (lines[0]["contradictions"], lines[0]["reason"]) == ("side: on the left", "contradicted")
 
 
 def test_shares_have_intervals_by_video_where_the_counts_carry_one() -> None:
