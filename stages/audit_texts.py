@@ -7,10 +7,11 @@ follow decide what becomes of the row. What was found of every text, also of the
 
 import asyncio
 
-from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT
+from manifests.lineup import ALONE, AMBIGUOUS, MEASURED, SINGLED_OUT
 from manifests.row_results import Reject, Update
 from manifests.schema import GivenText, Reason, Row
 from stages.check_facts import find_contradictions
+from stages.claims.colour_claims import names_a_kind
 from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
 from stages.judged import Judged
@@ -31,6 +32,13 @@ def why_failed(given: GivenText) -> tuple[Reason, str] | None:
     if given.lineup.decision == AMBIGUOUS:
         return Reason.AMBIGUOUS, f"fits {given.lineup.runner_up} as well"
     return Reason.NOT_FOUND, "no object was found by it"
+
+
+def undecided(given: GivenText) -> bool:
+    """Return whether a text says what kind of thing it means, and a measurement, which knows none, was confused."""
+    held = given.lineup
+    confused = held is not None and held.decision == AMBIGUOUS and held.judge == MEASURED
+    return confused and not given.contradictions and names_a_kind(as_sentences(given.text))
 
 
 class AuditTexts(Judged):

@@ -24,6 +24,9 @@ _RECOGNIZED = (
 )
 
 
+_KIND_WORDS = "say what kind of thing they mean, which is not measured: a judge that sees could tell"
+
+
 class Audit:
     """What an audit found: the texts' ends, and what their line-ups say; it is told as a `Verification` is."""
 
@@ -50,6 +53,8 @@ class Audit:
             words = f"{_of(single, judged)} single out their object by what is measured"
             value = f"{words}: {rate_words(_rate(single, judged))}; the judge is exact in that, nothing is corrected"
             lines.append(("single out", value))
+            if states[TextState.UNDECIDED]:
+                lines.append(("undecided", f"{states[TextState.UNDECIDED]:,} of the others {_KIND_WORDS}"))
         if self.repair:
             tried = states[TextState.REPAIRED] + sum(end.first and _mendable(end) for end in self.ends)
             lines.append(("texts repaired", f"{states[TextState.REPAIRED]:,} of {tried:,}"))
@@ -94,7 +99,10 @@ class Audit:
 
 def _mendable(end: TextEnd) -> bool:
     """Return whether a text failed for a reason for which it is written anew."""
-    return end.state is TextState.REJECTED and end.reason in (Reason.CONTRADICTED, Reason.AMBIGUOUS)
+    return end.state in (TextState.REJECTED, TextState.UNDECIDED) and end.reason in (
+        Reason.CONTRADICTED,
+        Reason.AMBIGUOUS,
+    )
 
 
 def _decision(end: TextEnd) -> str | None:

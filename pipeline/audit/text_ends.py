@@ -16,7 +16,7 @@ from manifests.schema import GivenText, Status
 from manifests.text_tables import safe_cell
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.export.annotations import Annotations
-from stages.audit_texts import AuditTexts, why_failed
+from stages.audit_texts import AuditTexts, undecided, why_failed
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
@@ -36,6 +36,9 @@ class TextState(StrEnum):
     PASSED = "passed"  # nothing contradicts it, and it singles out its object, or that is alone in its video
     REPAIRED = "repaired"  # it failed its checks, and a new text that passes them took its place
     REJECTED = "rejected"  # contradicted, ambiguous or not found
+    UNDECIDED = (
+        "undecided"  # by measurement alone: it says what kind of thing it means, and nothing else tells it apart
+    )
     FAILED = "failed"  # its object ended by an error; the next call tries it again
     POISONED = "poisoned"  # the same, too often: no call tries it again
     LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video
@@ -124,7 +127,8 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
         return TextEnd(entry, TextState.PASSED, checked=checked)
     if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
         return TextEnd(entry, TextState.REPAIRED, *failed, checked, row["expression"])
-    return TextEnd(entry, TextState.REJECTED, *failed, checked)
+    state = TextState.UNDECIDED if undecided(checked) else TextState.REJECTED
+    return TextEnd(entry, state, *failed, checked)
 
 
 def _assert_sums(given: GivenTexts, planned: Mapping[str, Mapping[str, Any]], ends: Sequence[TextEnd]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from manifests.lineup import AMBIGUOUS, DROPPED, NO_TARGET, NOT_FOUND, SINGLED_OUT, UNIQUE
+from manifests.lineup import AMBIGUOUS, DROPPED, MEASURED, NO_TARGET, NOT_FOUND, SINGLED_OUT, UNIQUE
 from pipeline.verification.corrected import Rate, quality
 from pipeline.verification.counts import CatchKind, LineupCounts, Picks, RowReader, count_lineups
 
@@ -26,7 +26,6 @@ _KINDS = {
     DROPPED: ("the same without a decisive claim: several", "several"),
     NO_TARGET: ("ruled out for every object", "none"),
 }
-MEASURED = "measured"  # name of the judge that asks no model
 _BIASED_RATIO, _LEAST_EXPECTED = 1.5, 20.0  # picks beyond this ratio of what is expected are pointed out
 
 

@@ -13,7 +13,7 @@ from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from pipeline.writers.measured import MeasuredWriter
 from pipeline.writers.model_writer import ModelWriter
-from stages.audit_texts import GIVEN
+from stages.audit_texts import GIVEN, undecided
 from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
 from stages.lineup_trials import LineupConfig
@@ -72,6 +72,19 @@ def test_every_text_of_an_object_is_checked_whatever_the_others_are_like() -> No
     assert [given.claims for given in row.given_texts] == [["colour"], ["colour"], [], ["colour", "direction"]]
     decisions = [given.lineup.decision for given in row.given_texts if given.lineup]
     assert decisions == [AMBIGUOUS, SINGLED_OUT, AMBIGUOUS, NOT_FOUND], "the blue one is what the first text fits"
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("a dog", True), ("The object is a red dog.", True), ("a thing", False), ("the red one", False)]
+)
+def test_a_measurement_leaves_a_text_undecided_that_says_what_kind_of_thing_it_means(text: str, known: bool) -> None:
+    group = [make_facts(number, start=(0.4, 0.5)) for number in range(2)]
+    given = audited(make_row(group[0], group), [text], MeasuredWriter()).given_texts[0]
+    assert given.lineup is not None
+    assert given.lineup.decision == AMBIGUOUS
+    assert undecided(given) is known
+    by_model = given.lineup.model_copy(update={"judge": "gemma"})
+    assert not undecided(given.model_copy(update={"lineup": by_model})), "a judge that sees has decided"
 
 
 def test_without_a_line_up_texts_are_compared_with_the_facts_alone() -> None:

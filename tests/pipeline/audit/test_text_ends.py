@@ -76,7 +76,7 @@ def some_rows() -> tuple[list[AnnotationRow], AnnotationRow, tuple[TextEntry, ..
     """Rows of all kinds, one that was not taken, and texts that have no row."""
     repaired = {"expression": "a new text", "repairs": ["expression"]}
     rows = [
-        audited(1, 0, checked("good", "1"), checked("confused", "2", AMBIGUOUS), checked("wrong", "3", wrong=True)),
+        audited(1, 0, checked("good", "1"), checked("a thing", "2", AMBIGUOUS), checked("wrong", "3", wrong=True)),
         rejected(1, 1, Reason.CONTRADICTED, "check_facts", checked("wrong", "4", wrong=True), checked("good", "5")),
         rejected(1, 2, Reason.NOT_FOUND, "verify_lineup", checked("lost", "6", NOT_FOUND)),
         row(2, 0, given_texts=[checked("wrong", "7", wrong=True)], **repaired),
