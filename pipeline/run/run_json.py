@@ -88,11 +88,19 @@ def begin_run(
         if changed:
             raise ValueError(
                 f"{out.path()} holds a run with other settings ({'; '.join(changed)}): "
-                "give another --out (make: OUT=…), or the settings of that run"
+                f"give another --out (make: OUT=…), or the settings of that run{_hint(old, new)}"
             )
         info["seconds"], info["engine"] = before["seconds"], before["engine"]
         info["useless_passes"] = before.get("useless_passes", 0)
     out.write_json("run.json", info)
+
+
+def _hint(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    if old.get("texts_sha256") == new.get("texts_sha256"):
+        return ""
+    return (
+        ". A run goes on with the file of texts (--texts, make: TEXTS=…) that it began with, byte by byte, or with none"
+    )
 
 
 def _writer(config: RunConfig, models: Mapping[str, str] | None) -> str:

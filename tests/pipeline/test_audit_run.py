@@ -62,6 +62,7 @@ def test_the_judge_alone_is_asked_and_every_text_and_masklet_has_an_end(sav: Pat
         changed = annotate(out, sav, *options, shard=SHARD)
         assert changed.returncode == 2
         assert "other settings (texts_sha256: " in changed.stderr
+        assert "A run goes on with the file of texts" in changed.stderr
         assert (out / "texts.csv").read_bytes() == table
 
     assert len(rows) == VIDEOS * OBJECTS
