@@ -184,8 +184,8 @@ def _run(
 
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
+        texts = given.by_object() if given else None
         if not out.exists("manifest.parquet"):
-            texts = given.by_object() if given else None
             tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel, texts)
             build_manifest.write(tables, out, config.rows_per_unit)
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
@@ -198,9 +198,11 @@ def _run(
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
         pending = todo["status"].to_pylist().count(Status.PENDING)
-        plan = progress_bar.estimate_run(config, pending) if config.models else None
+        asked = sum(len(texts.get(name, ())) for name in todo["object_id"].to_pylist()) if texts else None
+        plan = progress_bar.estimate_run(config, pending, asked) if config.models else None
         if plan:
-            logger.info("%d objects to describe: about %s", pending, plan)
+            what = f"{pending} objects to describe" if asked is None else f"{asked} texts of {pending} objects to audit"
+            logger.info("%s: about %s", what, plan)
         with session.opened(config, out) as engine:
             if plan and engine.info:
                 note_engine(out, engine.info)

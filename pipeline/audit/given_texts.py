@@ -135,6 +135,7 @@ def _without_repetitions(entries: Sequence[TextEntry]) -> list[TextEntry]:
     seen: dict[tuple[str, str], str] = {}
     kept = []
     for entry in entries:
+        entry = replace(entry, where=_encodable(entry.where), detail=_encodable(entry.detail))
         before = None if entry.fault else seen.get((entry.object_id, " ".join(entry.text.split())))
         if before is not None:
             entry = replace(entry, fault=TextFault.REPEATED, detail=f"the same as {before}")
@@ -222,7 +223,9 @@ def _of_csv(path: str, raw: bytes) -> Iterator[TextEntry]:
         raise ValueError(
             f"{path}: must be UTF-8, got the byte 0x{raw[error.start]:02x} in line {line}: save it again as UTF-8"
         ) from error
-    first = text.lstrip("\r\n").splitlines()[0]
+    if not text.strip():
+        raise ValueError(f"{path}: must hold texts, got an empty file")
+    first = text.lstrip().splitlines()[0]
     delimiter = next((one for one in _DELIMITERS if set(_COLUMNS) <= set(_names(first, one))), None)
     if delimiter is None:
         raise ValueError(

@@ -123,12 +123,13 @@ class RunEstimate:
         return f"{self.requests:,} requests, {self.tokens_in:,} tokens in, {self.tokens_out:,} out"
 
 
-def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
+def estimate_run(config: RunConfig, rows: int, texts: int | None = None) -> RunEstimate:
     """Estimate, from the figures of the recipe, what a run takes.
 
     Args:
         config: settings of a run that asks models.
-        rows: number of pending objects; of an audit, of given texts.
+        rows: number of pending objects.
+        texts: number of their given texts, where texts are audited.
     """
     given = config.texts_sha256 is not None  # then nothing is written, and a repair is the exception
     roles = () if given else ("vlm", "llm")
@@ -142,7 +143,8 @@ def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
         figures.append((round(stated[0] * questions / _LINEUP_ASKS), round(stated[1] * questions / _LINEUP_ASKS)))
         requests += questions
     tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
-    return RunEstimate(rows, requests * rows, tokens_in * rows, tokens_out * rows)
+    times = rows if texts is None else texts
+    return RunEstimate(rows, requests * times, tokens_in * times, tokens_out * times)
 
 
 def estimate_h(plan: RunEstimate, in_flight: int, seconds_s: float, tokens_out: int) -> float:

@@ -83,6 +83,7 @@ def test_a_text_that_cannot_be_used_is_counted_with_its_fault_and_costs_no_other
         (b"PK\x03\x04 a workbook", "save it as CSV"),
         (b"", "got an empty file"),
         (b" \n", "got an empty file"),
+        (b"\xef\xbb\xbf\r\n", "got an empty file"),
         (f"{BALL},the red ball\n", "whose first line names the columns object_id and text"),
         ("object_id,caption\na,b\n", "got 'object_id,caption'"),
         ("object_id,text,text\na,b,c\n", "each column once, got text 2 times"),
