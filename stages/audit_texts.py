@@ -49,6 +49,7 @@ class AuditTexts(Judged):
     writes = (
         *("given_texts", "expression", "lineup", "lineup_jpeg", "confuser_jpeg", "catch_trials"),
         *("calls", "writer", "prompt_ids"),
+        "object_description",  # stays empty: repairs, which read it, are told what was measured (prompts.values_of)
     )
     asks = ("lineup",)
 

@@ -14,7 +14,7 @@ class RepairExpression(WriterStage):
     """Write `expression` anew where check_facts found contradictions; those that stay are reported or rejected."""
 
     name = "repair_expression"
-    reads = ("crop_jpeg", "masked_jpeg", "expression", "contradictions", "facts", "sibling_facts")
+    reads = ("crop_jpeg", "masked_jpeg", "expression", "contradictions", "object_description", "facts", "sibling_facts")
     writes = ("expression", "contradictions", "repairs", "calls", "writer", "prompt_ids")
     asks = ("repair_expression",)
 

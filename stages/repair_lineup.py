@@ -20,7 +20,7 @@ class RepairLineup(Judged):
     """
 
     name = "repair_lineup"
-    reads = ("lineup", "lineup_frames", "expression", "facts", "sibling_facts")
+    reads = ("lineup", "lineup_frames", "expression", "object_description", "facts", "sibling_facts")
     writes = (
         *("expression", "contradictions", "repairs", "lineup", "lineup_before", "lineup_jpeg", "confuser_jpeg"),
         *("calls", "writer", "prompt_ids"),
