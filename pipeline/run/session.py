@@ -100,8 +100,8 @@ def check(config: RunConfig) -> RunConfig:
             "calls them"
         )
     judge = served_as.get("judge", config.judge) if config.judge else None
-    writers = {role: served_as.get(role, getattr(config, role)) for role in ("vlm", "llm")}
-    return replace(config, **writers, judge=judge)
+    vlm, llm = served_as.get("vlm", config.vlm), served_as.get("llm", config.llm)  # of given texts neither may be asked
+    return replace(config, vlm=vlm, llm=llm, judge=judge)
 
 
 def _named(model: EngineModel, names: Sequence[str]) -> EngineModel | None:

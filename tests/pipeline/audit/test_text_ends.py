@@ -52,7 +52,7 @@ def audited(video: int, position: int, *given: GivenText, **changes: Any) -> Ann
 
 
 def rejected(video: int, position: int, reason: Reason, stage: str, *given: GivenText) -> AnnotationRow:
-    state = {"status": Status.REJECTED, "stage": stage, "reason": reason, "detail": "so it is"}
+    state: dict[str, Any] = {"status": Status.REJECTED, "stage": stage, "reason": reason, "detail": "so it is"}
     return row(video, position, given_texts=list(given), **state)
 
 
@@ -74,7 +74,8 @@ def file_of(rows: Sequence[AnnotationRow], *others: TextEntry) -> GivenTexts:
 
 def some_rows() -> tuple[list[AnnotationRow], AnnotationRow, tuple[TextEntry, ...]]:
     """Rows of all kinds, one that was not taken, and texts that have no row."""
-    repaired = {"expression": "a new text", "repairs": ["expression"]}
+    failed: dict[str, Any] = {"status": Status.FAILED, "stage": "audit_texts", "reason": Reason.BAD_REPLY}
+    repaired: dict[str, Any] = {"expression": "a new text", "repairs": ["expression"]}
     rows = [
         audited(1, 0, checked("good", "1"), checked("a thing", "2", AMBIGUOUS), checked("wrong", "3", wrong=True)),
         rejected(1, 1, Reason.CONTRADICTED, "check_facts", checked("wrong", "4", wrong=True), checked("good", "5")),
@@ -84,11 +85,7 @@ def some_rows() -> tuple[list[AnnotationRow], AnnotationRow, tuple[TextEntry, ..
         rejected(2, 2, Reason.NO_TEXT, "select_objects"),
         rejected(2, 3, Reason.FRAME_COUNT_MISMATCH, "render_views", GivenText(text="cut", where="9")),
         audited(3, 0, checked("alone", "10", ALONE)),
-        row(
-            *(3, 1),
-            given_texts=[GivenText(text="no reply", where="11")],
-            **{"status": Status.FAILED, "stage": "audit_texts", "reason": Reason.BAD_REPLY, "detail": "nonsense"},
-        ),
+        row(3, 1, given_texts=[GivenText(text="no reply", where="11")], detail="nonsense", **failed),
         rejected(4, 0, Reason.JSON_MISSING, "select_objects").model_copy(
             update={"object_id": "sav_000004/auto/file", "masklet_type": "auto"}
         ),
