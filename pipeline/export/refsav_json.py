@@ -54,7 +54,7 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
                         "formated": row["expression"],
                         **({"short_caps": short} if (short := _short_texts(row)) else {}),
                         "object_id": row["object_id"],
-                        **{level: row[level] for level in _LEVELS},
+                        **{level: row[level] for level in _LEVELS if row[level] is not None},
                     }
                     for row in objects
                 },
