@@ -112,7 +112,6 @@ what could not be measured is counted apart.
 
 ## Limits
 
-- No person has read these texts. They are training data, not a benchmark.
 {limits}\
 - SA-V is not exhaustive: an object that fits an expression may have no masklet, and many masklets are parts of things.
 - A negative is ruled out for every masklet of its video by masks and pixels, not for what has no masklet.
@@ -141,6 +140,11 @@ The texts are not of this run: they were given in the file {texts_file} (SHA-256
 compared with what was measured, and put to a judge if there was a line-up; `given_texts` has what was found of every
 text, `texts.csv` what became of it. {repair}"""
 
+_UNREAD_LIMIT = "- No person has read these texts. They are training data, not a benchmark.\n"
+_GIVEN_LIMIT = "- Who wrote these texts is not known here: what is said of them, measurements and models say.\n"
+_MACHINE_MADE = "The texts are machine-made: no person wrote or corrected any of them."
+_JUDGED = "The texts were given: models were asked which object they mean, and wrote those that are `repairs`."
+
 _MEASURED_LIMIT = """\
 - Rows of the writer `measured` were written from measurements alone (colour, place, size, path, time). It knows no
   categories: it never says dog or cup, and its captions are not a vision model's.
@@ -167,7 +171,7 @@ column `lineup` has every trial.
 _ASKED = """
 ## What the models were asked
 
-The texts are machine-made: no person wrote or corrected any of them. Each request, with its seed and what was wrong
+{origin} Each request, with its seed and what was wrong
 with its reply, is in the column `calls`; the replies themselves are in `replies/` of the run's folder.
 
 - models (name@revision): {models}
@@ -282,7 +286,9 @@ def values(
                 for name, rule, _ in PROPERTIES
             ),
         ),
-        "limits": (_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
+        "limits": (_GIVEN_LIMIT if _is_audit(run) else _UNREAD_LIMIT)
+        + (_MEASURED_LIMIT if "measured" in writers else "")
+        + (_MODEL_LIMIT if run.get("models") else ""),
         "columns": markdown_table(("column", "type", "meaning"), _column_lines(annotations.schema)),
     }
 
@@ -297,10 +303,15 @@ def figures(annotations: Annotations) -> list[tuple[str, str]]:
     return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
 
 
+def _is_audit(run: RunInfo) -> bool:
+    """Return whether the texts were given, and not written by the run."""
+    return bool(run["config"].get("texts_sha256"))
+
+
 def _made(run: RunInfo) -> str:
     """Say where the texts come from."""
     config = run["config"]
-    if not config.get("texts_sha256"):
+    if not _is_audit(run):
         return _WRITTEN
     repaired = "Rows whose `repairs` is not empty have a new text; all others have theirs as it was given."
     return _GIVEN.format(
@@ -330,6 +341,7 @@ def _asked(bill: Cost | None, run: RunInfo) -> str:
         roles.setdefault(_name(name), []).append(role)
     sampling = run["config"].get("sampling") or {}
     return _ASKED.format(
+        origin=_JUDGED if _is_audit(run) else _MACHINE_MADE,
         models=", ".join(f"`{name}`" + f" ({' and '.join(role)})" * bool(role) for name, role in roles.items()),
         sampling="; ".join(f"{name} {_plain(value)}" for name, value in sampling.items()) or "not known",
         summary=markdown_table(("", "this run"), summary(bill)),
