@@ -22,6 +22,7 @@ from pipeline.run import graph
 from pipeline.run.recipes import RECIPES, paper
 from pipeline.run.run_json import EngineInfo, RunInfo
 from pipeline.writers.measured import MeasuredWriter
+from stages.lineup_trials import LineupConfig
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 # Columns that a published row has beside those of its run: under which settings it came about.
@@ -32,6 +33,7 @@ STATED = pa.schema(
         pa.field("commit", pa.string(), True, {"description": "commit of the code of that run; null if unknown"}),
     ]
 )
+_SHARED = ("sampling", "texts_file", "texts_sha256", "repair")  # settings that the card of all runs tells
 _LOOKED_AT = ["object_id", "status", "prompt_ids", "calls"]
 
 
@@ -155,7 +157,10 @@ def joined_info(runs: Sequence[PublishedRun]) -> RunInfo:
         git_commit=_listed(info["git_commit"] or "unknown" for info in infos),
         versions={name: _listed(info["versions"].get(name, "unknown") for info in infos) for name in names},
         useless_passes=sum(info.get("useless_passes", 0) for info in infos),
-        config={"sampling": infos[0]["config"].get("sampling"), "recipe": _listed(run.recipe for run in runs)},
+        config={
+            "recipe": _listed(run.recipe for run in runs),
+            **{name: infos[0]["config"].get(name) for name in _SHARED},
+        },
     )
 
 
@@ -165,8 +170,11 @@ def joined_stages(runs: Sequence[PublishedRun]) -> list[str]:
     for run in runs:
         config = RECIPES.get(run.recipe, paper)()
         settings = {
-            name: run.info["config"].get(name, getattr(config, name)) for name in ("repair", "on_contradiction")
+            name: run.info["config"].get(name, getattr(config, name))
+            for name in ("repair", "on_contradiction", "texts_sha256")
         }
+        if "lineup" in run.info["config"]:
+            settings["lineup"] = LineupConfig() if run.info["config"]["lineup"] else None
         order = [stage.name for stage in graph.build(replace(config, **settings), Folder("."), MeasuredWriter())]
         before = SELECT_OBJECTS
         for name in order:  # one that is new comes after the one that it follows in its run
