@@ -242,7 +242,7 @@ def _rows(out: Folder) -> int:
     return len(out.read_table("manifest.parquet", ["object_id"]))
 
 
-def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenTexts | None) -> RunConfig:
+def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenTexts | None = None) -> RunConfig:
     recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
     if recipe not in RECIPES:
         raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")

@@ -16,7 +16,7 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import ManifestRow
-from pipeline.build_manifest import build, write
+from pipeline.build_manifest import VideoTask, build, write
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
 from stages.video_files import VideoFiles
@@ -75,10 +75,10 @@ def test_what_is_left_out_is_told_in_one_line(sav_root: Path, caplog: pytest.Log
 
 
 def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:
-    mapped: list[VideoFiles] = []
+    mapped: list[VideoTask] = []
 
     def in_chunks(
-        function: Callable[[VideoFiles], pa.Table], items: Sequence[VideoFiles]
+        function: Callable[[VideoTask], pa.Table], items: Sequence[VideoTask]
     ) -> Iterable[pa.Table]:  # a stand-in for the Ray one
         mapped.extend(items)
         return [function(item) for item in items]
