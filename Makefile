@@ -22,6 +22,8 @@ help:
 #   [REQUEST="name=value -name"]
 # LINEUP=off leaves out the line-up in which a judge must find each object by its text; on adds it to a recipe
 # THRESHOLDS=file.toml sets thresholds of the gates, as `python -m pipeline.calibrate` writes them
+# TEXTS=file audits texts that others wrote, a Ref-SAV.json or a CSV of object_id and text, instead of writing any;
+#   REPAIR=on has those that fail a check written anew
 # LIMIT=20 takes 20 videos, spread over the shard; the same command without it goes on
 # STORE=1 also makes the frame store that training reads, OUT/frames
 # Of a run that is done: REPLAY=reason=... asks again, EXPLAIN=object_id tells all of one masklet
@@ -31,6 +33,7 @@ annotate: $(VENV)/.$(or $(filter vllm http,$(ENGINE)),base)
 	  $(if $(ENGINE_URL),--engine-url "$(ENGINE_URL)") $(if $(VLM_MODEL),--vlm-model "$(VLM_MODEL)") \
 	  $(if $(LLM_MODEL),--llm-model "$(LLM_MODEL)") $(if $(JUDGE_MODEL),--judge-model "$(JUDGE_MODEL)") \
 	  $(if $(LINEUP),--lineup "$(LINEUP)") $(if $(THRESHOLDS),--thresholds "$(THRESHOLDS)") \
+	  $(if $(TEXTS),--texts "$(TEXTS)") $(if $(REPAIR),--repair "$(REPAIR)") \
 	  $(if $(REPLAY),--replay $(REPLAY)) $(if $(EXPLAIN),--explain "$(EXPLAIN)") \
 	  $(if $(STORE),--store) $(if $(LIMIT),--limit "$(LIMIT)") $(foreach field,$(REQUEST),--request='$(field)')
 

@@ -11,6 +11,8 @@ MAX_SHOWN = 9  # objects in one question: numbers of one digit all need tags of 
 # Values of `Lineup.decision`
 SINGLED_OUT, AMBIGUOUS, NOT_FOUND, ALONE = "singled_out", "ambiguous", "not_found", "alone"
 
+MEASURED = "measured"  # `Lineup.judge` where it is no model, but the exact listener
+
 # Values of `CatchTrial.kind`: what is known of the text, and so which answer is right
 UNIQUE, DROPPED, NO_TARGET = "unique", "dropped", "no_target"
 

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"  # an outline of the same object as another masklet
     PART = "part"  # lies within another masklet
     OVER_VIDEO_LIMIT = "over_video_limit"  # its video has max_objects others that people are likelier to refer to
+    NO_TEXT = "no_text"  # the file of given texts has none for it
     # Rejected for its text, by the stages from caption_object on.
     UNRECOGNIZABLE = "unrecognizable"  # it cannot be told what the object is
     INCONSISTENT = "inconsistent"  # its two captions are not about the same thing
@@ -253,6 +254,20 @@ class Call(_Model):
     )
 
 
+class GivenText(_Model):
+    """A text that was given for an object instead of being written, and what its checks say (stages/audit_texts.py)."""
+
+    text: str = Field(description="as it was given")
+    where: str = Field(description="its place in the file: 'line 3', or the entry, the object's key and the field")
+    claims: list[str] = Field(
+        default_factory=list, description="kinds of the claims in it that can be measured, true or not; empty = none"
+    )
+    contradictions: list[Contradiction] = Field(
+        default_factory=list, description="claims of it that the facts rule out"
+    )
+    lineup: Lineup | None = Field(default=None, description="whether it singles out its object; null = not asked")
+
+
 class ManifestRow(_Model):
     """One masklet of a shard and whether it is to be described, as select_objects writes it."""
 
@@ -279,6 +294,9 @@ class ManifestRow(_Model):
     boxes_px: list[list[int]] = Field(description="(x, y, width, height) at each annotated frame; zeros = not visible")
     best_index: int | None = Field(description="annotated frame of the largest area; null if never visible")
     part_of: str | None = Field(default=None, description="object_id of the chosen masklet that contains this one")
+    given_texts: list[GivenText] = Field(
+        default_factory=list, description="texts of others that are audited; empty where texts are written"
+    )
     siblings: list[str] = Field(
         default_factory=list,
         description="object_ids of all separate objects of this video that a text must be told apart from",

@@ -1,6 +1,8 @@
-"""Tables as text, for people: in Markdown, or as aligned columns on a screen."""
+"""Tables as text, for people: in Markdown, as aligned columns on a screen, or as cells of a CSV."""
 
 from collections.abc import Iterable, Sequence
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -31,3 +33,8 @@ def text_table(rows: Sequence[Sequence[str]], *, left: int = 1, rule: bool = Fal
         ).rstrip()
         for line in lines
     ]
+
+
+def safe_cell(text: str) -> str:
+    """Return the text so that no spreadsheet takes it for a formula: a quote is put before it if needed."""
+    return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -22,6 +22,9 @@ from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE, check_out
 from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
+from pipeline.audit.figures import Audit
+from pipeline.audit.given_texts import GivenTexts, check_texts, read_given
+from pipeline.audit.text_ends import MANIFEST_COLUMNS, TEXTS_FILE, as_csv, text_ends
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines import reply_packs
 from pipeline.engines.address import bypass_for_loopback
@@ -35,7 +38,7 @@ from pipeline.run.recipes import RECIPES, TOKENS_PER_OBJECT
 from pipeline.run.run_config import ENGINES, RunConfig
 from pipeline.run.run_json import EngineInfo, begin_run, end_run, note_engine, note_useless_pass
 from pipeline.run.thresholds import with_thresholds
-from pipeline.verification.summary import verify
+from pipeline.verification.summary import Findings, verify
 from pipeline.writers.measured import MeasuredWriter
 from stages.lineup_trials import LineupConfig
 from stages.sav_root import find_root, list_videos
@@ -74,8 +77,9 @@ def annotate(options: argparse.Namespace) -> int:
     shards = shard_names(options.shard)
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"--limit must be at least 1, got {options.limit}")
-    out = Folder(options.out or f"runs/{'-'.join(shards)}")
-    config = _config(options, shards)
+    out = Folder(options.out or f"runs/{'-'.join(shards)}{'-texts' if options.texts else ''}")
+    given = read_given(options.texts) if options.texts else None
+    config = _config(options, shards, given)
     sav = _sav_root(options, shards, out)
     stages = graph.build(config, sav, MeasuredWriter())  # only for their order, which does not depend on the writer
     graph.check(stages)
@@ -97,14 +101,16 @@ def annotate(options: argparse.Namespace) -> int:
         logger.info("drawing the demo shard into %s", sav.path())
         draw_demo(Path(sav.path()))
     if not out.exists("manifest.parquet"):
-        for shard in shards:
-            list_videos(sav.fs, sav.path(), shard)  # raises for a wrong name, before anything is written
+        # raises for a wrong name, before anything is written
+        videos = {files.video_id for shard in shards for files in list_videos(sav.fs, sav.path(), shard)}
+        if given:
+            check_texts(given, options.texts, out, videos)
     begin_run(out, config, session.revisions(config), sav, shards)
     if options.replay or options.prompt_changed:
         selection = dead_letter.parse(options.replay or ())
         chosen = dead_letter.take_back(out, selection, prompt_changed=options.prompt_changed)
         logger.info("%d masklets are run again", chosen)
-    engine = _run(options, config, out, sav, shards)
+    engine = _run(options, config, out, sav, shards, given)
     order = [SELECT_OBJECTS, *(stage.name for stage in stages)]
     annotations = Annotations(out)
     table = annotations.select(["object_id", "status", "stage", "reason"])
@@ -117,7 +123,11 @@ def annotate(options: argparse.Namespace) -> int:
     bill = cost.cost(annotations, info)
     out.write_text(TRAIN_FILE, refsav_json.text(annotations))
     out.write_text(NEGATIVES_FILE, negatives_json.text(annotations))
-    verified = verify(annotations)
+    verified: Findings | None = verify(annotations)
+    if given:
+        ends = text_ends(given, out.read_table("manifest.parquet", MANIFEST_COLUMNS), annotations)
+        out.write_text(TEXTS_FILE, as_csv(ends))
+        verified = Audit(given, ends, verify(annotations), repair=config.repair)
     out.write_text("README.md", [card.card(annotations, info, order, bill, verified)])
     out.write_text("report.html", report.report(annotations, info, order, bill, verified=verified))
     sys.stdout.write(f"{outcomes.as_text(table, order)}\n")
@@ -127,6 +137,8 @@ def annotate(options: argparse.Namespace) -> int:
         sys.stdout.write(f"\n{verified.as_text()}\n")
     if info["models"]:
         sys.stdout.write(f"\n{cost.as_text(bill)}\n")
+    if given:
+        sys.stdout.write(f"\ntexts    {out.path(TEXTS_FILE)}: what became of each\n")
     sys.stdout.write(f"\nlook at  {out.path('report.html')}\n")
     sys.stdout.write(f"dataset  {out.path('annotations')}, {out.path(TRAIN_FILE)}, card {out.path('README.md')}\n")
     not_stored = frames.store_run(out, sav, options.workers) if options.store else 0
@@ -151,7 +163,12 @@ def _to_do(out: Folder) -> bool:
 
 
 def _run(
-    options: argparse.Namespace, config: RunConfig, out: Folder, sav: Folder, shards: Sequence[str]
+    options: argparse.Namespace,
+    config: RunConfig,
+    out: Folder,
+    sav: Folder,
+    shards: Sequence[str],
+    given: GivenTexts | None,
 ) -> EngineInfo | None:
     """Build the manifest if there is none, and run the stages on its undone rows; returns what the engine did."""
     attempts = resume.take_back_failed(out)
@@ -163,8 +180,9 @@ def _run(
 
     workers = ray_connect.connect(options.ray_address, options.workers, session.slots(config))
     try:
+        texts = given.by_object() if given else None
         if not out.exists("manifest.parquet"):
-            tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel)
+            tables = build_manifest.build(sav.fs, sav.path(), shards, config.select, ray_adapter.map_parallel, texts)
             build_manifest.write(tables, out, config.rows_per_unit)
         manifest = out.read_table("manifest.parquet", ["object_id", "video_id", "status"])
         not_taken = 0
@@ -179,9 +197,11 @@ def _run(
             logger.info("all masklets of the %d videos that --limit takes are done", options.limit)
             return None
         pending = _count(todo, Status.PENDING)
-        plan = progress_bar.estimate_run(config, pending) if config.models else None
+        asked = sum(len(texts.get(name, ())) for name in todo["object_id"].to_pylist()) if texts else None
+        plan = progress_bar.estimate_run(config, pending, asked) if config.models else None
         if plan:
-            logger.info("%d objects to describe: about %s", pending, plan)
+            what = f"{pending} objects to describe" if asked is None else f"{asked} texts of {pending} objects to audit"
+            logger.info("%s: about %s", what, plan)
         with session.opened(config, out) as engine:
             if plan and engine.info:
                 note_engine(out, engine.info)
@@ -237,7 +257,7 @@ def _rows(out: Folder) -> int:
     return len(out.read_table("manifest.parquet", ["object_id"]))
 
 
-def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
+def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenTexts | None = None) -> RunConfig:
     recipe = options.recipe or ("demo" if shards == ["demo"] else "paper")
     if recipe not in RECIPES:
         raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
@@ -246,8 +266,12 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     if "request" in given:
         given["request"] = tuple(given["request"])
     config = RECIPES[recipe]()
-    if options.lineup:
-        given["lineup"] = (config.lineup or LineupConfig()) if options.lineup == "on" else None
+    if options.lineup or texts:
+        given["lineup"] = None if options.lineup == "off" else config.lineup or LineupConfig()
+    if options.repair or texts:
+        given["repair"] = options.repair == "on"
+    if texts:
+        given |= {"texts_file": texts.name, "texts_sha256": texts.sha256, "short": False, "on_contradiction": "reject"}
     if options.judge_model and not given.get("lineup", config.lineup):
         raise ValueError(
             f"--judge-model (make: JUDGE_MODEL=…) is asked in line-ups, and recipe {recipe!r} has none here: give "
@@ -259,6 +283,8 @@ def _config(options: argparse.Namespace, shards: Sequence[str]) -> RunConfig:
     )
     if options.vlm_model and not options.judge_model:
         judge = None  # the recipe's judge was chosen for the recipe's writer: without a name, the new one judges itself
+    if texts:
+        judge = judge or vlm
     config = replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
     return with_thresholds(config, Path(options.thresholds)) if options.thresholds else config
 
@@ -331,6 +357,12 @@ def parser() -> argparse.ArgumentParser:
         help="whether a judge must find each object by its text; default the recipe's",
     )
     add("--thresholds", metavar="FILE", help="thresholds of the gates, as `python -m pipeline.calibrate` writes them")
+    add("--texts", metavar="FILE", help="audit texts of others: a Ref-SAV.json, or a CSV of object_id and text")
+    add(
+        "--repair",
+        choices=("on", "off"),
+        help="whether texts that fail a check are written anew once; default the recipe's, with --texts off",
+    )
     add("--in-flight", type=int, help="requests open at a time, all models and replicas together; default the recipe's")
     add(
         "--request",

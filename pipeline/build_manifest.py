@@ -7,7 +7,9 @@ import errno
 import logging
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
@@ -18,10 +20,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
-from manifests.schema import ManifestRow, Status
+from manifests.schema import GivenText, ManifestRow, Status
 from pipeline.run.units import row_groups
 from stages.sav_root import list_videos
-from stages.select_objects import SelectConfig, select_objects
+from stages.select_objects import GivenTexts, SelectConfig, select_objects
 from stages.shard import left_out
 from stages.video_files import VideoFiles
 
@@ -31,7 +33,15 @@ _NAMES_SHOWN = 5  # names of files in a log line
 _GOLDEN = 0.6180339887498949  # its multiples, modulo 1, are spread evenly, however many
 _SEED = 0
 # map(), or a parallel function like it, with results in order and arguments that can be pickled
-MapParallel = Callable[[Callable[[VideoFiles], pa.Table], Sequence[VideoFiles]], Iterable[pa.Table]]
+MapParallel = Callable[[Callable[["VideoTask"], pa.Table], Sequence["VideoTask"]], Iterable[pa.Table]]
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """Names a video whose masklets become rows, and the texts that were given for them; None if texts are written."""
+
+    files: VideoFiles
+    texts: GivenTexts | None = None
 
 
 def build(
@@ -40,6 +50,7 @@ def build(
     shards: Iterable[str],
     config: SelectConfig,
     map_parallel: MapParallel = map,
+    texts: GivenTexts | None = None,
 ) -> Iterable[pa.Table]:
     """Build the manifest of some shards; yields a table of `ManifestRow` for every video, in their order.
 
@@ -49,6 +60,7 @@ def build(
         shards: names of shards, as in `stages.shard`.
         config: which masklets are selected.
         map_parallel: applies a picklable function to every video, with results in order.
+        texts: given for objects, by object_id; None if texts are written.
 
     Raises:
         ValueError: a shard does not exist or has no video, or two shards have a video of the same id.
@@ -64,7 +76,11 @@ def build(
     if others := left_out(fs, sav_root, videos):
         names = ", ".join(others[:_NAMES_SHOWN]) + (" …" if len(others) > _NAMES_SHOWN else "")
         logger.info("left out %d files that are no video's: %s", len(others), names)
-    return map_parallel(partial(_video_table, fs, sav_root, config), videos)
+    of_video: dict[str, dict[str, Sequence[GivenText]]] = defaultdict(dict)
+    for object_id, given in (texts or {}).items():
+        of_video[object_id.partition("/")[0]][object_id] = given
+    tasks = [VideoTask(files, None if texts is None else of_video.get(files.video_id, {})) for files in videos]
+    return map_parallel(partial(_video_table, fs, sav_root, config), tasks)
 
 
 def write(tables: Iterable[pa.Table], out: Folder, rows_per_unit: int) -> None:
@@ -104,7 +120,7 @@ def rows_left_out(manifest: pa.Table, number: int) -> pa.ChunkedArray:
     return manifest.filter(out)["object_id"]
 
 
-def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, files: VideoFiles) -> pa.Table:
+def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectConfig, task: VideoTask) -> pa.Table:
     def open_file(path: str) -> BinaryIO:
         full = f"{sav_root}/{path}"
         if isinstance(fs, LocalFileSystem) and not stat.S_ISREG(os.stat(full).st_mode) and not os.path.isdir(full):
@@ -112,4 +128,4 @@ def _video_table(fs: fsspec.AbstractFileSystem, sav_root: str, config: SelectCon
         file: BinaryIO = fs.open(full, "rb")
         return file
 
-    return to_table(select_objects(files, open_file, config), ManifestRow)
+    return to_table(select_objects(task.files, open_file, config, task.texts), ManifestRow)

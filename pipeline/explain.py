@@ -20,6 +20,7 @@ from pipeline.engines import reply_store
 from pipeline.run import resume
 from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
+from stages.audit_texts import why_failed
 from stages.render_views import RenderViews
 from stages.video.lineup_drawing import LineupDrawing, pair
 
@@ -197,6 +198,9 @@ def _text_lines(row: AnnotationRow) -> Iterator[str]:
     yield from _pair("repaired", ", ".join(row.repairs))
     for one in row.contradictions:
         yield from _pair("contradicts", f"{one.kind}: {one.claim!r}, but measured: {one.measured}")
+    for given in row.given_texts:
+        failed = why_failed(given)
+        yield from _pair("given", f"{given.text} ({': '.join(failed) if failed else 'nothing against it'})")
     for name, held in (("before", row.lineup_before), ("line-up", row.lineup)):
         if held:
             trials = "; ".join(", ".join(trial.picked) or "none" for trial in held.trials)

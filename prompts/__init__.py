@@ -112,7 +112,7 @@ def values_of(row: Row) -> dict[str, str]:
         "caption_crop": row.caption_crop,
         "caption_masked": row.caption_masked,
         "conflict": row.conflict or (_filled("no_conflict") if row.verdict else None),
-        "object_description": row.object_description,
+        "object_description": row.object_description or _as_measured(row),
         "scene_description": row.scene_description,
         "video_description": row.video_description,
         "expression": row.expression,
@@ -183,6 +183,14 @@ def _other_line(facts: Facts) -> str:
         place=facts.place_start,
         motion=_filled("motion", motion=facts.motion) if facts.motion_known else "",
     )
+
+
+def _as_measured(row: Row) -> str | None:
+    """Return what is known of an object that nobody here described, because its text was given; None for others.
+
+    It is a line as those on the other objects, so prompts that name them have its words in their ids.
+    """
+    return _other_line(row.facts) if row.given_texts and row.facts else None
 
 
 def _confusion(row: Row) -> dict[str, str | None]:

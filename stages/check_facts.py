@@ -10,11 +10,12 @@ from manifests.row_results import Reject, Update
 from manifests.schema import Facts, Reason, Row
 from stages.base import Result, Stage
 from stages.claims.contradictions import find_contradictions
+from stages.claims.short_form import as_sentences
 
 
 def check_expression(text: str, facts: Facts, on_contradiction: Literal["report", "reject"]) -> Update | Reject:
     """Return an update with the column `contradictions`, or a rejection that quotes them if they are to be rejected."""
-    result = find_contradictions(text, facts)
+    result = find_contradictions(as_sentences(text), facts)
     update = {"contradictions": result}
     if not result or on_contradiction == "report":
         return update

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
-from manifests.lineup import ALONE, AMBIGUOUS, LineupFrame, LineupHeat
+from manifests.lineup import ALONE, AMBIGUOUS, CatchTrial, LineupFrame, LineupHeat
 from manifests.lineup import Lineup as Result
-from manifests.row_results import Reject, Update
-from manifests.schema import Reason, Row
+from manifests.row_results import Reject, RowError, Update
+from manifests.schema import Facts, Reason, Row
 from prompts.replies import Pick
+from stages.catch_texts import catch_texts
 from stages.claims.moments import moments_s
 from stages.lineup_trials import LineupConfig, hold_trials, tally
 from stages.video.lineup_drawing import LineupDrawing, pair, sheet
@@ -18,6 +21,8 @@ from stages.writer import JudgeWriter, WriterStage
 
 class Judged(WriterStage):
     """The base of the stages that put a text to the judge."""
+
+    writes_text: ClassVar[bool] = False
 
     def __init__(self, writer: JudgeWriter, config: LineupConfig) -> None:
         super().__init__(writer)
@@ -52,6 +57,15 @@ class Judged(WriterStage):
             judge=self.judge.name,
             revision=self.judge.revision,
         )
+
+    async def catch(self, row: Row, facts: Facts) -> list[CatchTrial]:
+        """Put the texts of known truth to the judge; one that gets no usable reply costs no more than itself."""
+        trials = []
+        for text in catch_texts(facts, row.sibling_facts):
+            with suppress(RowError):
+                held = await self.hold(row, text.text, "catch")
+                trials.append(CatchTrial(kind=text.kind, truth=text.truth, lineup=held))
+        return trials
 
     def seen(self, row: Row, held: Result) -> Update:
         """Return the columns with the line-up, its first question as a picture, and the object that was confused."""

@@ -26,6 +26,7 @@ class RepairLineup(Judged):
         *("calls", "writer", "prompt_ids"),
     )
     asks = ("repair_lineup",)
+    writes_text = True
 
     async def write(self, row: Row) -> Update | Reject:
         """Ask for the new text, check it, and put it to the judge; rows that were not confused go on as they are."""

@@ -108,7 +108,8 @@ def choose(candidates: list[CandidateMasklet], config: SelectConfig) -> None:
     iou_KK, contained_KK = mean_overlaps(areas_TK, [candidate.rles for candidate in candidates])
 
     unique: list[int] = []
-    for i in sorted(range(len(rows)), key=lambda k: (rows[k].masklet_type != "manual", -candidates[k].extent)):
+    ranks = [(not one.row.given_texts, one.row.masklet_type != "manual", -one.extent) for one in candidates]
+    for i in sorted(range(len(rows)), key=ranks.__getitem__):
         twin = max(unique, key=lambda j: iou_KK[i, j], default=None)
         if twin is not None and iou_KK[i, twin] >= config.max_iou:
             detail = f"mean IoU {iou_KK[i, twin]:.2f} >= max_iou {config.max_iou} with {rows[twin].object_id}"
@@ -122,7 +123,7 @@ def choose(candidates: list[CandidateMasklet], config: SelectConfig) -> None:
         if container is not None and contained_KK[i, container] >= config.max_contained_frac:
             rows[i].part_of = rows[container].object_id
             detail = f"{contained_KK[i, container]:.2f} of it >= max_contained_frac {config.max_contained_frac}"
-            if not config.keep_parts:
+            if not config.keep_parts and not rows[i].given_texts:
                 reject(rows[i], Reject(Reason.PART, f"{detail} lies in {rows[container].object_id}"))
                 continue
         separate.append(i)

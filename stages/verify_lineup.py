@@ -5,12 +5,10 @@ another separate one in its video needs no line-up: there is nobody to confuse i
 """
 
 import asyncio
-from contextlib import suppress
 
-from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT, CatchTrial
-from manifests.row_results import Reject, RowError, Update
-from manifests.schema import Facts, Row
-from stages.catch_texts import catch_texts
+from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT
+from manifests.row_results import Reject, Update
+from manifests.schema import Row
 from stages.judged import Judged, rejected
 from stages.lineup_trials import LineupConfig, drawn
 from stages.writer import JudgeWriter
@@ -21,7 +19,7 @@ class VerifyLineup(Judged):
 
     name = "verify_lineup"
     reads = ("lineup_frames", "expression", "facts", "sibling_facts")
-    writes = (*("lineup", "lineup_jpeg", "confuser_jpeg", "catch_trials"), *("calls", "writer", "prompt_ids"))
+    writes = (*("lineup", "lineup_jpeg", "confuser_jpeg", "catch_trials"), *("calls", "prompt_ids"))
     asks = ("lineup",)
 
     def __init__(
@@ -32,24 +30,17 @@ class VerifyLineup(Judged):
         self.catch_frac = catch_frac  # share of the objects whose catch trials measure the judge
 
     async def write(self, row: Row) -> Update | Reject:
-        """Hold the line-up, and the catch trials of the objects that were drawn for them."""
+        """Hold the line-up, if this text had none yet, and the catch trials of the objects that were drawn for them."""
         if row.expression is None or row.facts is None:
             raise ValueError(
                 f"{row.object_id}: verify_lineup needs an expression and facts; it comes after their stages"
             )
-        held = await self.hold(row, row.expression)
-        update = await asyncio.to_thread(self.seen, row, held)
+        update: Update = {}
+        if (held := row.lineup) is None or held.expression != row.expression:
+            held = await self.hold(row, row.expression)
+            update = await asyncio.to_thread(self.seen, row, held)
         if self.looks and held.trials and drawn(row.object_id, self.catch_frac, self.config.seed):
-            update["catch_trials"] = await self._catch(row, row.facts)
+            update["catch_trials"] = await self.catch(row, row.facts)
         if held.decision in (SINGLED_OUT, ALONE) or (self.repair and held.decision == AMBIGUOUS):
             return update
         return rejected(held, update)
-
-    async def _catch(self, row: Row, facts: Facts) -> list[CatchTrial]:
-        """Put the texts of known truth to the judge; one that gets no usable reply costs no more than itself."""
-        trials = []
-        for text in catch_texts(facts, row.sibling_facts):
-            with suppress(RowError):
-                held = await self.hold(row, text.text, "catch")
-                trials.append(CatchTrial(kind=text.kind, truth=text.truth, lineup=held))
-        return trials

@@ -16,7 +16,7 @@ class VerifyShort(Judged):
 
     name = "verify_short"
     reads = ("short_texts", "short_expression", "lineup_frames", "facts", "sibling_facts")
-    writes = ("short_texts", "short_expression", "calls", "writer", "prompt_ids")
+    writes = ("short_texts", "short_expression", "calls", "prompt_ids")
     asks = ("lineup",)
 
     async def write(self, row: Row) -> Update | Reject:

@@ -76,9 +76,11 @@ class WriterStage(AsyncStage):
 
     Attributes:
         asks: names of the prompts that it sends; the ids of those that were answered go to the row's `prompt_ids`.
+        writes_text: whether what it is answered becomes a text of the row: then the column `writer` says who wrote it.
     """
 
     asks: ClassVar[tuple[str, ...]]
+    writes_text: ClassVar[bool] = True
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
@@ -105,14 +107,14 @@ class WriterStage(AsyncStage):
         return reply
 
     async def answer(self, row: Row) -> Update | Reject:
-        """Return what `write` makes of the row, with the column `writer` added; NO_ANSWER errors become rejections."""
+        """Return what `write` makes of the row, with the `writer` of its text; NO_ANSWER errors become rejections."""
         try:
             result = await self.write(row)
         except RowError as error:
             if error.reason not in NO_ANSWER:
                 raise
             result = Reject(error.reason, error.detail)
-        if not result:
+        if not result or not self.writes_text:
             return result
         by_writer = {"writer": self.writer.name}
         if isinstance(result, Reject):

@@ -11,24 +11,21 @@ The first that exists counts, and its reading is tried first for the next.
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
 from manifests.io import Folder
 from manifests.outputs import NEGATIVES_FILE, SPLIT_EXPRESSIONS, SPLIT_INFO, TRAIN_FILE, brief
 from manifests.schema import Status
+from pipeline.data.refsav_entries import MaskletType, read_entry, read_texts, refuse
 from stages.video.source_file import json_text
 
 logger = logging.getLogger(__name__)
 
-MaskletType = Literal["manual", "auto"]
-
-_ANNO = re.compile(r".*_(manual|auto)\.json")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
     *("frame_count", "expression"),
@@ -275,8 +272,7 @@ def _merged(parts: Iterable[Video], *, by_file: bool) -> list[Video]:
 def _read_refsav(file: Path, root: Path, short: bool) -> Iterator[Video]:
     """Read a `Ref-SAV.json` as videos that have one expression, in its order.
 
-    `formated` (the loader's spelling) is a text, and so is every one of `short_caps` (which the release never reads:
-    `short` False). An empty text stays, for the check.
+    With `short` False only `formated` is read, as the release does. An empty text stays, for the check.
 
     Raises:
         ValueError: the file cannot be read, or an entry of it; the key is named.
@@ -286,47 +282,21 @@ def _read_refsav(file: Path, root: Path, short: bool) -> Iterator[Video]:
     except (OSError, ValueError) as error:
         raise ValueError(f"{file}: must be a Ref-SAV.json, or the folder of an annotation run: {error}") from error
     if not isinstance(entries, dict):
-        _refuse(file, "the top level", "an object with an entry for each mask file", entries)
+        refuse(file, "the top level", "an object with an entry for each mask file", entries)
     locate = _Locator(root)
     for key, entry in entries.items():
         yield from _read_entry(file, key, entry, locate, short)
 
 
-def _read_entry(file: Path, key: str, entry: Any, locate: "_Locator", short: bool) -> Iterator[Video]:
-    if not isinstance(entry, dict) or not isinstance(entry.get("objects"), dict):
-        _refuse(file, key, "an object with video_path, anno_path and objects", entry)
-    paths: dict[str, str] = {}
-    for name in ("video_path", "anno_path"):
-        value = entry.get(name)
-        if not isinstance(value, str) or not _is_below(value):
-            _refuse(file, f"{key}: {name}", "a path below SAV_ROOT", value)
-        paths[name] = value
-    kind = _ANNO.fullmatch(paths["anno_path"])
-    if kind is None:
-        _refuse(file, f"{key}: anno_path", "a file …_manual.json or …_auto.json", paths["anno_path"])
-    video_path, anno_path = locate(paths["video_path"]), locate(paths["anno_path"])
-    for column, described in entry["objects"].items():
-        where = f"{key}: objects: {column!r}"
-        if not column.isascii() or not column.isdigit():
-            _refuse(file, where, "keyed by a position in the frames' lists of masklets", column)
-        if not isinstance(described, dict):
-            _refuse(file, where, "an object with `formated`", described)
-        given = described.get("object_id")
-        object_id = given if isinstance(given, str) else f"{video_path.stem}/{kind[1]}/{column}"
-        for text in _texts(file, where, described, short):
-            expression = Expression(object_id, cast(MaskletType, kind[1]), anno_path, int(column), text)
+def _read_entry(file: Path, key: str, value: Any, locate: "_Locator", short: bool) -> Iterator[Video]:
+    entry = read_entry(file, key, value)
+    video_path, anno_path = locate(entry.video_path), locate(entry.anno_path)
+    for column, described in entry.objects.items():
+        for _, text in read_texts(file, f"{key}: objects: {column!r}", column, described, short=short):
+            given = described.get("object_id")
+            object_id = given if isinstance(given, str) else f"{video_path.stem}/{entry.masklet_type}/{column}"
+            expression = Expression(object_id, entry.masklet_type, anno_path, int(column), text)
             yield Video(video_path.stem, video_path, None, (expression,))
-
-
-def _texts(file: Path, where: str, described: dict[str, Any], short: bool) -> list[str]:
-    captions = described.get("short_caps", [])
-    if not isinstance(captions, list):
-        _refuse(file, f"{where}: short_caps", "a list of texts", captions)
-    long = [described["formated"]] if "formated" in described else []
-    texts = long + captions
-    if not texts or not all(isinstance(text, str) for text in texts):
-        _refuse(file, where, "described by texts in `formated` or `short_caps`", described)
-    return texts if short else long
 
 
 class _Locator:
@@ -358,12 +328,3 @@ def _readings(path: PurePosixPath) -> list[PurePosixPath]:
     if parts[0] == "sav_train" and len(parts) > 2:
         readings.append(PurePosixPath(parts[1], *parts))
     return list(dict.fromkeys(readings))
-
-
-def _is_below(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts
-
-
-def _refuse(file: Path, where: str, rule: str, got: object) -> NoReturn:
-    raise ValueError(f"{file}: {where} must be {rule}, got {type(got).__name__} {str(got)[:80]!r}")

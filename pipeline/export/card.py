@@ -16,7 +16,7 @@ from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.properties import PROPERTIES, measured_objects
 from pipeline.run.run_json import RunInfo
-from pipeline.verification.summary import Verification
+from pipeline.verification.summary import Findings
 
 # (name, videos, objects, expressions, masks, mean words), as the Sa2VA paper prints them
 PAPER_TABLE_4 = (
@@ -80,8 +80,7 @@ lay SA-V out so that {places} exists, with no other folder called `sav_train` ab
 BODY = """\
 ## How it was made
 
-Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
-from 8 frames spread over the video; the parts were checked against one another and joined to one expression.
+{made}
 
 - writer: {writers}
 - shards: {shards}
@@ -113,7 +112,6 @@ what could not be measured is counted apart.
 
 ## Limits
 
-- No person has read these texts. They are training data, not a benchmark.
 {limits}\
 - SA-V is not exhaustive: an object that fits an expression may have no masklet, and many masklets are parts of things.
 - A negative is ruled out for every masklet of its video by masks and pixels, not for what has no masklet.
@@ -132,6 +130,20 @@ A type with `?` may be null. Units are in the names: `_px` pixels of the upright
 SA-V is by Meta, under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); these annotations derive from it and
 carry the same licence. Name both when you use them.
 """
+
+_WRITTEN = """\
+Each chosen masklet was described from its crop, from the frame with all else black, from the frame with a contour, and
+from 8 frames spread over the video; the parts were checked against one another and joined to one expression."""
+
+_GIVEN = """\
+The texts are not of this run: they were given in the file {texts_file} (SHA-256 {texts_sha256}), and audited. Each was
+compared with what was measured, and put to a judge if there was a line-up; `given_texts` has what was found of every
+text, `texts.csv` what became of it. {repair}"""
+
+_UNREAD_LIMIT = "- No person has read these texts. They are training data, not a benchmark.\n"
+_GIVEN_LIMIT = "- Who wrote these texts is not known here: what is said of them, measurements and models say.\n"
+_MACHINE_MADE = "The texts are machine-made: no person wrote or corrected any of them."
+_JUDGED = "The texts were given: models were asked which object they mean, and wrote those that are `repairs`."
 
 _MEASURED_LIMIT = """\
 - Rows of the writer `measured` were written from measurements alone (colour, place, size, path, time). It knows no
@@ -159,7 +171,7 @@ column `lineup` has every trial.
 _ASKED = """
 ## What the models were asked
 
-The texts are machine-made: no person wrote or corrected any of them. Each request, with its seed and what was wrong
+{origin} Each request, with its seed and what was wrong
 with its reply, is in the column `calls`; the replies themselves are in `replies/` of the run's folder.
 
 - models (name@revision): {models}
@@ -216,7 +228,7 @@ def card(
     run: RunInfo,
     stages: Sequence[str],
     bill: Cost | None,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
 ) -> str:
     """Return the card: Markdown after the YAML header of the hub.
 
@@ -235,7 +247,7 @@ def values(
     run: RunInfo,
     stages: Sequence[str],
     bill: Cost | None,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
 ) -> dict[str, object]:
     """Return what the placeholders of HEAD and BODY stand for; the arguments are those of `card`."""
     counted = outcomes.count_parts(annotations.tables(["status", "stage", "reason"]))
@@ -255,6 +267,7 @@ def values(
         "commit": run["git_commit"] or "not a git checkout",
         "versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
         "prompts": ", ".join(f"`{prompt}`" for prompt in sorted(sums.prompts)) or "none",
+        "made": _made(run),
         "example": _example(annotations),
         "outcome_table": markdown_table(
             ("stage", "in", "out", "reason", "state", "rows"), _outcome_lines(counted, stages)
@@ -273,7 +286,9 @@ def values(
                 for name, rule, _ in PROPERTIES
             ),
         ),
-        "limits": (_MEASURED_LIMIT if "measured" in writers else "") + (_MODEL_LIMIT if run.get("models") else ""),
+        "limits": (_GIVEN_LIMIT if _is_audit(run) else _UNREAD_LIMIT)
+        + (_MEASURED_LIMIT if "measured" in writers else "")
+        + (_MODEL_LIMIT if run.get("models") else ""),
         "columns": markdown_table(("column", "type", "meaning"), _column_lines(annotations.schema)),
     }
 
@@ -288,7 +303,25 @@ def figures(annotations: Annotations) -> list[tuple[str, str]]:
     return [*zip(names, _run_line(sums)[1:], strict=True), *shares]
 
 
-def _verified(verified: Verification | None) -> str:
+def _is_audit(run: RunInfo) -> bool:
+    """Return whether the texts were given, and not written by the run."""
+    return bool(run["config"].get("texts_sha256"))
+
+
+def _made(run: RunInfo) -> str:
+    """Say where the texts come from."""
+    config = run["config"]
+    if not _is_audit(run):
+        return _WRITTEN
+    repaired = "Rows whose `repairs` is not empty have a new text; all others have theirs as it was given."
+    return _GIVEN.format(
+        texts_file=config["texts_file"],
+        texts_sha256=config["texts_sha256"],
+        repair=repaired if config["repair"] else "None was changed.",
+    )
+
+
+def _verified(verified: Findings | None) -> str:
     """Write the section on line-ups; empty if there was none."""
     if verified is None:
         return ""
@@ -308,6 +341,7 @@ def _asked(bill: Cost | None, run: RunInfo) -> str:
         roles.setdefault(_name(name), []).append(role)
     sampling = run["config"].get("sampling") or {}
     return _ASKED.format(
+        origin=_JUDGED if _is_audit(run) else _MACHINE_MADE,
         models=", ".join(f"`{name}`" + f" ({' and '.join(role)})" * bool(role) for name, role in roles.items()),
         sampling="; ".join(f"{name} {_plain(value)}" for name, value in sampling.items()) or "not known",
         summary=markdown_table(("", "this run"), summary(bill)),

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from manifests.schema import MASK_STRIDE, Status
+from manifests.schema import MASK_STRIDE, GivenText, Status
 from pipeline.export.annotations import Annotations
+from stages.audit_texts import why_failed
 
 _LEVELS = ("object_description", "scene_description", "video_description")
 _COLUMNS = (
     *("object_id", "video_id", "masklet_type", "masklet_position", "video_path", "anno_path"),
-    *("frame_count", "areas_px", "expression", "short_expression", *_LEVELS),
+    *("frame_count", "areas_px", "expression", "short_expression", "given_texts", *_LEVELS),
 )
 
 
@@ -31,7 +32,7 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
 
     `formated` (the official spelling) is the expression. `short_caps` has the short one, if there is one: the key is
     that of the official file, whose training code reads `formated` alone; ours reads both. `object_id` and the three
-    descriptions are ours.
+    descriptions are ours. Of an audit the first given text is `formated`, and `short_caps` has the others that passed.
 
     Raises:
         ValueError: the official code could not read a kept row; the message has its object_id.
@@ -51,9 +52,9 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
                 "objects": {
                     str(row["masklet_position"]): {
                         "formated": row["expression"],
-                        **({"short_caps": [row["short_expression"]]} if row["short_expression"] else {}),
+                        **({"short_caps": short} if (short := _short_texts(row)) else {}),
                         "object_id": row["object_id"],
-                        **{level: row[level] for level in _LEVELS},
+                        **{level: row[level] for level in _LEVELS if row[level] is not None},
                     }
                     for row in objects
                 },
@@ -69,6 +70,13 @@ def text(annotations: Annotations) -> Iterator[str]:
         yield textwrap.indent(json.dumps(entry, indent=1, ensure_ascii=False), " ").lstrip()
         before = ","
     yield "{}\n" if before == "{" else "\n}\n"
+
+
+def _short_texts(row: dict[str, Any]) -> list[str]:
+    if row["short_expression"]:
+        return [row["short_expression"]]
+    others = (GivenText.model_validate(given) for given in row["given_texts"][1:])
+    return [given.text for given in others if why_failed(given) is None]
 
 
 def _check(row: dict[str, Any]) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.schema import Facts, Status
+from manifests.schema import Facts, GivenText, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
-from pipeline.verification.summary import Verification
+from pipeline.verification.summary import Findings
+from stages.audit_texts import why_failed
 
 MAX_OBJECTS = 20_000  # most objects listed: about 60 MB of text, which a browser opens within seconds
 MAX_PREVIEWS = 2_000  # most images embedded: about 150 MB, the kept objects of one SA-V shard
@@ -30,6 +31,7 @@ _COLUMNS = (
     *("caption_crop", "caption_masked", "verdict", "conflict"),
     *("object_description", "scene_description", "video_description", "expression", "contradictions", "repairs"),
     *("lineup", "lineup_before", "catch_trials", "short_expression", "short_texts", "minimal", "negatives"),
+    "given_texts",
     *("writer", "prompt_ids", "calls", "seconds_s"),
 )
 _CALL_NUMBERS = ("temperature", "seed", "tokens_in", "tokens_cached", "tokens_out", "seconds_s", "resent")
@@ -43,7 +45,7 @@ def report(
     stages: Sequence[str],
     bill: Cost | None,
     *,
-    verified: Verification | None = None,
+    verified: Findings | None = None,
     max_objects: int = MAX_OBJECTS,
     max_previews: int = MAX_PREVIEWS,
 ) -> Iterator[str]:
@@ -112,6 +114,7 @@ def _rows(
         row["minimal"] = row["minimal"] and row["minimal"]["proof"]
         row["negative_count"] = len(row["negatives"])
         row["negatives"] = [_negative(negative) for negative in row["negatives"][:_MAX_NEGATIVES]]
+        row["given_texts"] = [_given(given) for given in row["given_texts"] if given["claims"] or given["lineup"]]
         yield row
 
 
@@ -139,6 +142,12 @@ def _negative(negative: dict[str, Any]) -> dict[str, Any]:
     ]
     kept = ("text", "claim", "instead_of", "target", "unseen_twin_possible")
     return {name: negative[name] for name in kept} | {"rulings": rulings}
+
+
+def _given(given: dict[str, Any]) -> dict[str, Any]:
+    """Shorten a checked text that was given to what the page tells of it."""
+    failed = why_failed(GivenText.model_validate(given))
+    return {"text": given["text"], "failed": ": ".join(failed) if failed else None}
 
 
 def _previews(annotations: Annotations, shown: Indices) -> Iterator[str]:

@@ -51,7 +51,7 @@ _SOURCE = frozenset(
 )
 _SELECTION = frozenset({"part_of", "siblings"})
 _GATE = frozenset({"status", "stage", "reason", "detail", "verdict", "conflict", "contradictions", "repairs"})
-_GATE |= {"lineup", "lineup_before", "catch_trials"}
+_GATE |= {"lineup", "lineup_before", "catch_trials", "given_texts"}
 _MODEL = frozenset({"writer", "calls"})
 _IMAGES = frozenset({*IMAGES, "video_times_s"})
 _PLACE = {name: place for place, name in enumerate(CAUSES)}

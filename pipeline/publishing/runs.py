@@ -26,6 +26,7 @@ from pipeline.run import graph
 from pipeline.run.recipes import RECIPES, paper
 from pipeline.run.run_json import EngineInfo, RunInfo
 from pipeline.writers.measured import MeasuredWriter
+from stages.lineup_trials import LineupConfig
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
 # Columns that a published row has beside those of its run: under which settings it came about.
@@ -46,6 +47,7 @@ def _checker(name: str, kinds: dict[str, Any]) -> type[BaseModel]:
 
 _ENGINE_INFO: Any = _checker("EngineInfo", get_type_hints(EngineInfo))
 _RUN_INFO = _checker("RunInfo", get_type_hints(RunInfo) | {"engine": _ENGINE_INFO | None})
+_SHARED = ("sampling", "texts_file", "texts_sha256", "repair")  # settings that the card of all runs tells
 _LOOKED_AT = ["object_id", "status", "prompt_ids", "calls"]
 
 
@@ -219,7 +221,10 @@ def joined_info(runs: Sequence[PublishedRun]) -> RunInfo:
         git_commit=_listed(info["git_commit"] or "unknown" for info in infos),
         versions={name: _listed(info["versions"].get(name, "unknown") for info in infos) for name in names},
         useless_passes=sum(info.get("useless_passes", 0) for info in infos),
-        config={"sampling": infos[0]["config"].get("sampling"), "recipe": _listed(run.recipe for run in runs)},
+        config={
+            "recipe": _listed(run.recipe for run in runs),
+            **{name: infos[0]["config"].get(name) for name in _SHARED},
+        },
     )
 
 
@@ -229,8 +234,11 @@ def joined_stages(runs: Sequence[PublishedRun]) -> list[str]:
     for run in runs:
         config = RECIPES.get(run.recipe, paper)()
         settings = {
-            name: run.info["config"].get(name, getattr(config, name)) for name in ("repair", "on_contradiction")
+            name: run.info["config"].get(name, getattr(config, name))
+            for name in ("repair", "on_contradiction", "texts_sha256")
         }
+        if "lineup" in run.info["config"]:
+            settings["lineup"] = LineupConfig() if run.info["config"]["lineup"] else None
         order = [stage.name for stage in graph.build(replace(config, **settings), Folder("."), MeasuredWriter())]
         before = SELECT_OBJECTS
         for name in order:  # one that is new comes after the one that it follows in its run

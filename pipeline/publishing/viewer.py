@@ -51,7 +51,7 @@ _HIDDEN = frozenset(  # columns that the viewer has no use for, or shows in anot
         *("frame_count", "video_fps", "areas_px", "boxes_px", "best_index", "part_of", "siblings", "attempts"),
         *("facts", "video_times_s", *IMAGES, "writer", "calls", "seconds_s", "commit"),
         *("short_texts", "minimal"),  # where short_expression is from
-        *("lineup", "lineup_before", "catch_trials"),  # trials of a judge, which the report draws
+        *("lineup", "lineup_before", "catch_trials", "given_texts"),  # trials of a judge, which the report draws
     }
 )
 # From a row, frames of its video: (JPEG, outlines of the mask as lists of x, y in thousandths of the frame)

@@ -1,12 +1,14 @@
 """The stages of an annotation run in their order, the check that they fit together, and which prompts each one asks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from manifests.io import Folder
 from manifests.schema import ManifestRow, Row
 from pipeline.run.run_config import RunConfig
 from pipeline.writers.measured import MeasuredWriter
+from stages.audit_texts import AuditTexts
 from stages.base import Stage
 from stages.caption_object import CaptionObject
 from stages.check_consistency import CheckConsistency
@@ -27,7 +29,7 @@ from stages.writer import JudgeWriter, WriterStage
 
 
 def build(config: RunConfig, sav: Folder, writer: JudgeWriter, catch_frac: float = 0.0) -> list[Stage]:
-    """Make the stages of a run, configured but not set up.
+    """Make the stages of a run, configured but not set up: those that write texts, or those that audit given ones.
 
     The order is that of the Sa2VA paper (section 3.3, figure 3); facts, line-up and repair are ours. `select_objects`
     is not among them: it runs once for each video, when the manifest is built.
@@ -39,6 +41,8 @@ def build(config: RunConfig, sav: Folder, writer: JudgeWriter, catch_frac: float
         catch_frac: share of the objects whose catch trials measure the judge of the line-up.
     """
     lineup = config.lineup
+    if config.texts_sha256:
+        return _audit(config, sav, writer, catch_frac)
     return [
         RenderViews(config.views, sav, lineup=lineup is not None),
         CaptionObject(writer),
@@ -54,6 +58,19 @@ def build(config: RunConfig, sav: Folder, writer: JudgeWriter, catch_frac: float
         *([ShortenExpression(writer)] if config.short or not config.models else []),
         *([VerifyShort(writer, lineup)] if lineup and config.short else []),
         MakeNegatives(writer.pool),
+    ]
+
+
+def _audit(config: RunConfig, sav: Folder, writer: JudgeWriter, catch_frac: float) -> list[Stage]:
+    """Make the stages that check given texts: none of them writes a text, but those that repair one on request."""
+    lineup = config.lineup
+    return [
+        RenderViews(config.views, sav, lineup=lineup is not None),
+        AuditTexts(writer, lineup, catch_frac=catch_frac),
+        CheckFacts("repair" if config.repair else "reject", writer.pool),
+        *([RepairExpression(writer, "reject")] if config.repair else []),
+        *([VerifyLineup(writer, lineup, repair=config.repair)] if lineup else []),
+        *([RepairLineup(writer, lineup)] if lineup and config.repair else []),
     ]
 
 
@@ -82,5 +99,6 @@ def check(stages: Sequence[Stage]) -> None:
 def prompts_by_stage() -> dict[str, tuple[str, ...]]:
     """Return the names of the prompts that a stage may ask, by the name of the stage, for all stages that ask any."""
     every = RunConfig(recipe="every stage", repair=True, lineup=LineupConfig(), short=True)
-    stages = build(every, Folder("."), MeasuredWriter())
+    both = (every, replace(every, texts_sha256="any"))
+    stages = (stage for config in both for stage in build(config, Folder("."), MeasuredWriter()))
     return {stage.name: stage.asks for stage in stages if isinstance(stage, WriterStage)}

@@ -123,24 +123,28 @@ class RunEstimate:
         return f"{self.requests:,} requests, {self.tokens_in:,} tokens in, {self.tokens_out:,} out"
 
 
-def estimate_run(config: RunConfig, rows: int) -> RunEstimate:
+def estimate_run(config: RunConfig, rows: int, texts: int | None = None) -> RunEstimate:
     """Estimate, from the figures of the recipe, what a run takes.
 
     Args:
         config: settings of a run that asks models.
         rows: number of pending objects.
+        texts: number of their given texts, where texts are audited.
     """
-    writers = [config.models[role] for role in ("vlm", "llm") if role == "vlm" or config.llm != config.vlm]
+    given = config.texts_sha256 is not None  # then nothing is written, and a repair is the exception
+    roles = () if given else ("vlm", "llm")
+    writers = [config.models[role] for role in roles if role == "vlm" or config.llm != config.vlm]
     # if the recipe has one model for both roles, its figure covers both
     figures = [*{model.tokens_per_object for model in writers}]
-    requests = _STAGES_ASK + config.short
+    requests = 0 if given else _STAGES_ASK + config.short
     if config.lineup:
-        questions = _LINEUP_ASKS + _SHORT_ASKS * config.short
+        questions = _LINEUP_ASKS + (0 if given else _SHORT_ASKS * config.short)
         stated = config.judge.tokens_per_object if config.judge else TOKENS_PER_LINEUP
         figures.append((round(stated[0] * questions / _LINEUP_ASKS), round(stated[1] * questions / _LINEUP_ASKS)))
         requests += questions
     tokens_in, tokens_out = (sum(figure[at] for figure in figures) for at in (0, 1))
-    return RunEstimate(rows, requests * rows, tokens_in * rows, tokens_out * rows)
+    times = rows if texts is None else texts
+    return RunEstimate(rows, requests * times, tokens_in * times, tokens_out * times)
 
 
 def estimate_h(plan: RunEstimate, in_flight: int, seconds_s: float, tokens_out: int) -> float:

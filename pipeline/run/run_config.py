@@ -30,6 +30,8 @@ class RunConfig:
     repair: bool = False  # ask once more where texts contradict, else drop the object (paper, section 3.3)
     on_contradiction: Literal["report", "reject"] = "reject"  # what to do if facts contradict a text
     short: bool = True  # write a short text of every kept object, too
+    texts_file: str | None = None  # file of given texts, which are audited; None = texts are written
+    texts_sha256: str | None = None  # of its bytes
     in_flight: int = 32  # most open requests, of all models and replicas together
     request: tuple[str, ...] = ()  # request fields: name=value sets one, -name leaves one out
     max_attempts: int = 3  # a row that failed so often is poisoned: its own data are the cause
@@ -38,10 +40,16 @@ class RunConfig:
 
     @property
     def models(self) -> dict[str, EngineModel]:
-        """Return the models that are asked, by role (`vlm`, `llm`, `judge`); empty if none is asked."""
-        if self.engine == "measured" or not self.vlm or not self.llm:
-            return {}
-        return {"vlm": self.vlm, "llm": self.llm} | ({"judge": self.judge or self.vlm} if self.lineup else {})
+        """Return the models that are asked, by role (`vlm`, `llm`, `judge`); empty if none is asked.
+
+        Given texts are put to the judge; a repair shows pictures to the VLM.
+        """
+        writers = {"vlm": self.vlm, "llm": self.llm}
+        if self.texts_sha256:
+            writers = {"vlm": self.vlm} if self.repair else {}
+        roles = writers | ({"judge": self.judge or self.vlm} if self.lineup else {})
+        named = {role: model for role, model in roles.items() if model}
+        return named if self.engine != "measured" and len(named) == len(roles) else {}
 
     @property
     def request_fields(self) -> RequestFields:
@@ -54,7 +62,13 @@ class RunConfig:
         parse_fields(self.request)
         if self.engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
-        if self.engine != "measured" and not (self.vlm and self.llm):
+        if self.engine != "measured" and self.texts_sha256 and not self.models:
+            raise ValueError(
+                f"engine {self.engine!r} needs a judge for given texts, and a VLM to repair them: take a recipe that "
+                "names them, or give --judge-model and --vlm-model (make: JUDGE_MODEL=… VLM_MODEL=…); with --lineup "
+                "off (make: LINEUP=off) and without repair nobody is asked: leave the engine out"
+            )
+        if self.engine != "measured" and not self.texts_sha256 and not (self.vlm and self.llm):
             raise ValueError(
                 f"engine {self.engine!r} needs a VLM and an LLM: take a recipe that names them, or give --vlm-model "
                 "and --llm-model (make: VLM_MODEL=… LLM_MODEL=…)"

@@ -13,7 +13,17 @@ from pipeline.engines.address import public
 from pipeline.run.run_config import RunConfig
 
 _PACKAGES = ("av", "numpy", "opencv-python-headless", "pyarrow", "pycocotools", "pydantic", "ray", "refsav")
-_DECIDE_RESULT = ("select", "views", "models", "sampling", "request", "repair", "on_contradiction", "lineup")
+_DECIDE_RESULT = (
+    "select",
+    "views",
+    "models",
+    "sampling",
+    "request",
+    "repair",
+    "on_contradiction",
+    "lineup",
+    "texts_sha256",
+)
 
 
 class EngineInfo(TypedDict):
@@ -61,7 +71,7 @@ def begin_run(
     asked["engine_url"] = config.engine_url and public(config.engine_url)
     info = RunInfo(
         shards=list(shards),
-        writer=" + ".join(dict.fromkeys(models.values())) if models else config.engine,
+        writer=_writer(config, models),
         models=dict(models) if models else None,
         engine=None,
         seconds=0.0,
@@ -78,11 +88,25 @@ def begin_run(
         if changed:
             raise ValueError(
                 f"{out.path()} holds a run with other settings ({'; '.join(changed)}): "
-                "give another --out (make: OUT=…), or the settings of that run"
+                f"give another --out (make: OUT=…), or the settings of that run{_hint(old, new)}"
             )
         info["seconds"], info["engine"] = before["seconds"], before["engine"]
         info["useless_passes"] = before.get("useless_passes", 0)
     out.write_json("run.json", info)
+
+
+def _hint(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    if old.get("texts_sha256") == new.get("texts_sha256"):
+        return ""
+    return (
+        ". A run goes on with the file of texts (--texts, make: TEXTS=…) that it began with, byte by byte, or with none"
+    )
+
+
+def _writer(config: RunConfig, models: Mapping[str, str] | None) -> str:
+    if config.texts_sha256:
+        return f"texts of {config.texts_file}"
+    return " + ".join(dict.fromkeys(models.values())) if models else config.engine
 
 
 def end_run(out: Folder, seconds: float, engine: EngineInfo | None) -> RunInfo:

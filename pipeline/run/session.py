@@ -100,7 +100,8 @@ def check(config: RunConfig) -> RunConfig:
             "calls them"
         )
     judge = served_as.get("judge", config.judge) if config.judge else None
-    return replace(config, vlm=served_as["vlm"], llm=served_as["llm"], judge=judge)
+    vlm, llm = served_as.get("vlm", config.vlm), served_as.get("llm", config.llm)  # of given texts neither may be asked
+    return replace(config, vlm=vlm, llm=llm, judge=judge)
 
 
 def _named(model: EngineModel, names: Sequence[str]) -> EngineModel | None:
@@ -241,9 +242,10 @@ def _writer(config: RunConfig, out: Folder, endpoint: "Endpoint") -> JudgeWriter
 
     models = {role: Model(model.model, _revision(config, model)) for role, model in config.models.items()}
     passes = json.loads(out.read_bytes("run.json")).get("useless_passes", 0) if out.exists("run.json") else 0
-    return ModelWriter(
-        endpoint, models["vlm"], models["llm"], config.sampling, out, passes=passes, judge=models.get("judge")
-    )
+    # Of given texts the judge alone may be asked; then no other prompt is sent.
+    vlm = models.get("vlm") or models["judge"]
+    judge = models.get("judge")
+    return ModelWriter(endpoint, vlm, models.get("llm", vlm), config.sampling, out, passes=passes, judge=judge)
 
 
 def _revision(config: RunConfig, model: EngineModel) -> str:

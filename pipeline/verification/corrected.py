@@ -12,6 +12,7 @@ half a failure are added, weighted at random too (Jeffreys' prior; Brown, Cai an
 Shapes: V videos, B draws.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,6 +98,22 @@ def quality(judged: JudgedCounts, seed: int = 0, draws: int = DRAWS) -> Quality:
     )
 
 
+def counted_share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64], seed: int = 0, draws: int = DRAWS) -> Rate:
+    """Return a share that nobody has to correct, with its interval as `quality` finds those of its rates.
+
+    Args:
+        hits_V: what has the property, by video.
+        counts_V: all of them.
+        seed: of the random weights.
+        draws: B, the number of draws.
+    """
+    value = _share(hits_V, counts_V)
+    if value is None or int(counts_V.sum()) < LEAST_TEXTS or len(counts_V) < LEAST_VIDEOS:
+        return Rate(value)
+    (drawn_B,) = _drawn([(hits_V, counts_V)], np.random.default_rng(seed), draws)
+    return _interval(Rate(value), drawn_B)
+
+
 def corrected(passing_B: DrawnShares, true_B: DrawnShares, false_B: DrawnShares) -> tuple[DrawnShares, DrawnShares]:
     """Return the share of good texts, and their share among those that passed, each within [0, 1].
 
@@ -118,9 +135,17 @@ def _rates(judged: JudgedCounts, rng: np.random.Generator, draws: int) -> tuple[
         (judged.unique_passed, judged.unique),
         (judged.other_passed, judged.other),
     )
+    first, second, third = _drawn(pairs, rng, draws)
+    return first, second, third
+
+
+def _drawn(
+    pairs: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], rng: np.random.Generator, draws: int
+) -> list[DrawnShares]:
+    """Return B draws of the share of each pair of hits and counts by video, with the same weights for all of them."""
     parts = []
     for start in range(0, draws, SLICE):
-        weights_BV = rng.standard_exponential((min(SLICE, draws - start), judged.videos))
+        weights_BV = rng.standard_exponential((min(SLICE, draws - start), len(pairs[0][0])))
         rates = []
         for hits_V, counts_V in pairs:
             hits_B, misses_B = weights_BV @ hits_V, weights_BV @ (counts_V - hits_V)
@@ -128,8 +153,7 @@ def _rates(judged: JudgedCounts, rng: np.random.Generator, draws: int) -> tuple[
             misses_B = misses_B + rng.standard_gamma(0.5, len(weights_BV))
             rates.append(hits_B / (hits_B + misses_B))
         parts.append(rates)
-    first, second, third = (np.concatenate([rates[at] for rates in parts]) for at in range(3))
-    return first, second, third
+    return [np.concatenate([rates[at] for rates in parts]) for at in range(len(pairs))]
 
 
 def _share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> float | None:

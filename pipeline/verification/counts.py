@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from manifests.lineup import ALONE, DROPPED, NO_TARGET, SINGLED_OUT, UNIQUE
 
 KINDS = (UNIQUE, DROPPED, NO_TARGET)
-COLUMNS = ("lineup", "lineup_before", "catch_trials", "video_id", "status", "repairs")
+COLUMNS = ("lineup", "lineup_before", "catch_trials", "video_id", "status", "repairs", "given_texts")
 
 
 class RowReader(Protocol):
@@ -30,7 +30,7 @@ class JudgedCounts:
     """What is needed of every video to say how many texts single out their objects; all have the shape (V,).
 
     Attributes:
-        texts: texts that a judge decided on, the last one of each object.
+        texts: texts that a judge decided on, the last one of each object; of an audit all that were given.
         passed: of these, texts that it found to single out their object.
         unique: catch texts that single out their object.
         unique_passed: of these, those that passed.
@@ -106,14 +106,16 @@ class _Counting:
         """Count a row with the columns COLUMNS."""
         of_video = self.by_video[row["video_id"]]
         lineup = row["lineup"]
+        texts = _given(row)
         if lineup is not None:
-            self.decisions[lineup["decision"]] += 1
             self.repaired += row["lineup_before"] is not None
             self.saved += "lineup" in row["repairs"] and row["status"] == "kept"
-        if lineup is not None and lineup["decision"] != ALONE:
-            of_video["texts"] += 1
-            of_video["passed"] += lineup["decision"] == SINGLED_OUT
-        for held in filter(None, (lineup, row["lineup_before"])):
+        for held in texts or filter(None, [lineup]):
+            self.decisions[held["decision"]] += 1
+            if held["decision"] != ALONE:
+                of_video["texts"] += 1
+                of_video["passed"] += held["decision"] == SINGLED_OUT
+        for held in [*texts, *(one for one in (lineup, row["lineup_before"]) if one and one not in texts)]:
             self._held(held)
         for catch in row["catch_trials"] or ():
             passed = catch["lineup"]["decision"] == SINGLED_OUT
@@ -163,6 +165,11 @@ class _Counting:
         )
 
 
+def _given(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the line-ups of the texts that were given for an object, as they were given."""
+    return [given["lineup"] for given in row["given_texts"] or () if given["lineup"]]
+
+
 _RIGHT = {UNIQUE: SINGLED_OUT, DROPPED: "ambiguous", NO_TARGET: "not_found"}
 
 
@@ -170,7 +177,7 @@ def count_lineups(annotations: RowReader) -> LineupCounts | None:
     """Count the line-ups of a run; None if there was none."""
     counting = _Counting()
     for row in annotations.rows(COLUMNS):
-        if row["lineup"] is not None or row["catch_trials"]:
+        if row["lineup"] is not None or row["catch_trials"] or _given(row):
             counting.row(row)
     if not counting.decisions:
         return None

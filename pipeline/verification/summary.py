@@ -1,8 +1,9 @@
 """Puts into words what the line-ups of a run came to, for the dataset card and the report."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from manifests.lineup import AMBIGUOUS, DROPPED, NO_TARGET, NOT_FOUND, SINGLED_OUT, UNIQUE
+from manifests.lineup import AMBIGUOUS, DROPPED, MEASURED, NO_TARGET, NOT_FOUND, SINGLED_OUT, UNIQUE
 from pipeline.verification.corrected import Rate, quality
 from pipeline.verification.counts import CatchKind, LineupCounts, Picks, RowReader, count_lineups
 
@@ -25,8 +26,27 @@ _KINDS = {
     DROPPED: ("the same without a decisive claim: several", "several"),
     NO_TARGET: ("ruled out for every object", "none"),
 }
-MEASURED = "measured"  # name of the judge that asks no model
 _BIASED_RATIO, _LEAST_EXPECTED = 1.5, 20.0  # picks beyond this ratio of what is expected are pointed out
+
+
+class Findings(Protocol):
+    """What a run found out about its texts, as the dataset card, the report and the end of a run tell it."""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the names and values of the figures of the whole run."""
+        ...
+
+    def as_text(self) -> str:
+        """Format the figures as plain text, for the end of a run."""
+        ...
+
+    def tables(self) -> list[list[Sequence[str]]]:
+        """Return tables, each with its head first."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """Return what a reader must know to read the figures."""
+        ...
 
 
 class Verification:
@@ -34,6 +54,11 @@ class Verification:
 
     def __init__(self, counts: LineupCounts) -> None:
         self.counts, self.quality = counts, quality(counts.judged)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the judge is a measurement, of which there is nothing to test or correct."""
+        return self.counts.judges == (MEASURED,)
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the names and values of the figures of the whole run."""
@@ -50,13 +75,13 @@ class Verification:
             lines.append(
                 ("repaired", f"{counts.saved:,} of {counts.repaired:,} confused texts were saved by a new one")
             )
-        if counts.judges == (MEASURED,):
+        if self.exact:
             return lines
         tested = "of the catch texts that single out their object passed", "of those that fit several or none did not"
-        lines.append(("sensitivity", f"{_rate(found.sensitivity)} {tested[0]}"))
-        lines.append(("specificity", f"{_rate(found.specificity)} {tested[1]}"))
+        lines.append(("sensitivity", f"{rate_words(found.sensitivity)} {tested[0]}"))
+        lines.append(("specificity", f"{rate_words(found.specificity)} {tested[1]}"))
         good, kept = self._corrected(found.good), self._corrected(found.good_of_passed)
-        lines.append(("texts that single out", f"{_rate(found.passed)} by the judge; corrected {good}"))
+        lines.append(("texts that single out", f"{rate_words(found.passed)} by the judge; corrected {good}"))
         passed = "all by the judge" if counts.judged.passed.any() else "none passed"
         lines.append(("of those that passed", f"{passed}; corrected {kept}"))
         return lines
@@ -68,7 +93,7 @@ class Verification:
     def tables(self) -> list[list[Sequence[str]]]:
         """Return tables, each with its head first: catch texts, picks by number, picks by place."""
         tables: list[list[Sequence[str]]] = []
-        if self.counts.judges == (MEASURED,):
+        if self.exact:
             return tables
         if any(kind.texts for kind in self.counts.catches):
             tables.append([CATCH_HEAD, *map(_catch_line, self.counts.catches)])
@@ -82,7 +107,7 @@ class Verification:
 
     def remarks(self) -> list[str]:
         """Return what a reader must know to read the figures, and what is wrong with the judge if anything is."""
-        if self.counts.judges == (MEASURED,):
+        if self.exact:
             return [_EXACT]
         told = []
         for picks, what in ((self.counts.numbers, "number"), (self.counts.places, "place")):
@@ -96,7 +121,7 @@ class Verification:
         return told
 
     def _corrected(self, rate: Rate) -> str:
-        return self.quality.why_not or _rate(rate)
+        return self.quality.why_not or rate_words(rate)
 
 
 def verify(annotations: RowReader) -> Verification | None:
@@ -105,7 +130,8 @@ def verify(annotations: RowReader) -> Verification | None:
     return Verification(counts) if counts else None
 
 
-def _rate(rate: Rate) -> str:
+def rate_words(rate: Rate) -> str:
+    """Return a share in words, with its interval, or that the counts do not carry one."""
     if rate.value is None:
         return "none"
     if rate.low is None or rate.high is None:

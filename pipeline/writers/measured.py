@@ -64,11 +64,11 @@ def _describe_video(row: Row, facts: Facts) -> ReplyFields:
 
 def _compose_expression(row: Row, facts: Facts) -> ReplyFields:
     distinction = distinguish(facts, [*seen_objects(facts, row.sibling_facts).values()])
-    parts = (
-        row.object_description,
+    parts = (  # the three levels are measured here for an object whose text was given
+        row.object_description or english.object_level(facts, **_thing(row)),
         english.rank_sentence(facts, distinction),
-        row.scene_description,
-        row.video_description,
+        row.scene_description or english.scene_level(facts, _others(row)),
+        row.video_description or english.video_level(facts),
     )
     return {"expression": " ".join(filter(None, parts)), "ambiguous_with": list(distinction.ambiguous_with)}
 

@@ -113,6 +113,12 @@ def head_phrase(text: str) -> str:
     return name.group() if name else phrase
 
 
+def own_end(phrase: str) -> int:
+    """Return where a noun phrase ends with its own noun: what follows "the man next to the car" may be the car's."""
+    found = _HEAD_END.search(phrase)
+    return found.start() if found else len(phrase)
+
+
 def head_noun(text: str) -> str:
     """Return the noun of the head phrase, 'goat' for 'The object is a black goat'; '' if there is none."""
     words = re.findall(r"[a-z]+", head_phrase(text).split(",")[-1].lower().split(" in ")[0])

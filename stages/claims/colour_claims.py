@@ -86,12 +86,17 @@ def shades_of(name: str) -> set[str]:
     return _MEASURED[name]
 
 
+def names_a_kind(text: str) -> bool:
+    """Return whether a text says what kind of thing its object is: a "dog", and not an "object" or "the red one"."""
+    return head_noun(text) not in (*_UNNAMED, *_PRINCIPAL)
+
+
 def spoken_colours_of(phrase: str) -> list[tuple[str, str]]:
     """Return (degree, basic colour term) of the colours of a short phrase about an "object", which need not name all.
 
     The degree is all, mostly or partly. Empty for a phrase that says what kind of thing it is, as in `spoken_look`.
     """
-    if head_noun(phrase) not in (*_UNNAMED, *_PRINCIPAL) or _NO_CLAIM.search(phrase):
+    if names_a_kind(phrase) or _NO_CLAIM.search(phrase):
         return []
     return [((degree or "all").lower(), _PRINCIPAL[name.lower()]) for degree, name in _WITH_DEGREE.findall(phrase)]
 
@@ -102,9 +107,9 @@ def spoken_look(text: str) -> tuple[str | None, frozenset[str]] | None:
     None for a text that says what kind of thing it is: "the red car" may have black wheels and windows, so only the
     colours of an unnamed "thing" say how much of it has them. None for patterns, clear and shining things too.
     """
-    sentence, noun = text.split(". ")[0].rstrip("."), head_noun(text)
+    sentence = text.split(". ")[0].rstrip(".")
     found = [match for match in _COLOUR.finditer(sentence) if not match["pale"] and not match["dark"]]
-    if not found or _NO_CLAIM.search(sentence) or noun not in (*_UNNAMED, *_PRINCIPAL):
+    if not found or _NO_CLAIM.search(sentence) or names_a_kind(text):
         return None
     names = [_PRINCIPAL[match["name"].lower()] for match in found]
     degree, after = _DEGREE.search(sentence), sentence[found[0].end() :]

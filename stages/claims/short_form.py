@@ -10,10 +10,15 @@ from functools import cache
 
 from manifests.expression import OBJECT_OPENING
 from manifests.schema import Claim
+from stages.claims.clauses import HUMAN, own_end
 from stages.claims.measurable import every_claim
 from stages.claims.rank import read_ranks
 
-_RELATIVE = re.compile(r",? (?:that|which|who) ", re.IGNORECASE)
+_RELATIVE = re.compile(r",? (?P<pronoun>that|which|who) ", re.IGNORECASE)
+_NEXT_SENTENCE = re.compile(r"[.!?]+\s+")
+_ABOUT_OBJECT = re.compile(r"(?:the|this) object\b", re.IGNORECASE)
+_OBJECT = re.compile(r"(?<=\w) (?:an?|the|another|some|his|her|its|their)\b", re.IGNORECASE)
+_PERSON = re.compile(rf"\b(?:{HUMAN.pattern})\b", re.IGNORECASE)
 _RANKED = re.compile(
     r"of (?:all|the (?P<among>[^,]*)) objects, (?P<rank>the [^,]*)(?:, which (?P<rest>.*))?", re.IGNORECASE
 )
@@ -83,20 +88,32 @@ def _said() -> re.Pattern[str]:
 
 
 def as_sentences(text: str) -> str:
-    """Return a short phrase as sentences about the object, 'The object is … It …'; an expression as it is."""
+    """Return a short phrase as sentences about the object, 'The object is … It …'; an expression as it is.
+
+    Where a phrase names another thing, what comes after may be about that one ("the man next to the car that turns
+    left"), and is left out; so are further sentences, unless they begin with "the object".
+    """
     text = text.strip().rstrip(".")
     if text.lower().startswith(f"{OBJECT_OPENING.lower()} "):
         return f"{text}."
     if ranked := _RANKED.fullmatch(text):
         among = f"a {ranked['among']} object" if ranked["among"] else "an object"
         return _joined(among, [f"is {ranked['rank']}", ranked["rest"] or ""])
-    head, *rest = _RELATIVE.split(text, maxsplit=1)
-    told = []
-    if match := _GOING.search(head):
-        head, told = head[: match.start()], [f"is {match['going']}"]
-    if match := _PLACE.search(head):
-        head, told = head[: match.start()], [f"is {match['place']}", *told]
-    return _joined(head, [*told, *rest])
+    first, *others = _NEXT_SENTENCE.split(text)
+    head, told = first, []
+    if match := _RELATIVE.search(first):
+        head, told = first[: match.start()], [first[match.end() :]]
+    for pattern in (_GOING, _PLACE):
+        if found := pattern.search(head):
+            head, told = head[: found.start()], [f"is {found.group().strip()}", *told]
+    end = own_end(head)
+    if (verb := _OBJECT.search(head)) and verb.start() < end and own_end(head[: verb.end()]) > verb.start():
+        head, end = head[: verb.start()], 0  # "a man throws a red ball": the ball's colour is not the man's
+    if end < len(head):
+        # "who" is said of people: in "the man in a red coat who walks to the left" nobody else can be meant
+        person = match and match["pronoun"].lower() == "who" and len(_PERSON.findall(first[: match.start()])) == 1
+        told = told[-1:] if person else []
+    return " ".join([_joined(head, told), *(f"{other}." for other in others if _ABOUT_OBJECT.match(other))])
 
 
 def _joined(head: str, told: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.row_results import FatalError
 from manifests.schema import ManifestRow
-from pipeline.build_manifest import build, write
+from pipeline.build_manifest import VideoTask, build, write
 from pipeline.run.units import unit_ends
 from stages.sav_root import list_videos
 from stages.select_objects import SelectConfig
@@ -90,10 +90,10 @@ def test_a_video_whose_name_is_no_text_costs_its_own_row(sav_root: Path) -> None
 
 
 def test_rows_come_by_shard_and_video_whatever_maps(sav_root: Path) -> None:
-    mapped: list[VideoFiles] = []
+    mapped: list[VideoTask] = []
 
     def in_chunks(
-        function: Callable[[VideoFiles], pa.Table], items: Sequence[VideoFiles]
+        function: Callable[[VideoTask], pa.Table], items: Sequence[VideoTask]
     ) -> Iterable[pa.Table]:  # a stand-in for the Ray one
         mapped.extend(items)
         return [function(item) for item in items]

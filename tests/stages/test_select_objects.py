@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from manifests.schema import ManifestRow, Reason, Status
+from manifests.schema import GivenText, ManifestRow, Reason, Status
 from stages.select_objects import SelectConfig, select_objects
 from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import (
@@ -280,6 +280,32 @@ def test_the_limit_takes_what_moves_and_is_long_in_sight(video: Path) -> None:
 def test_rejected_objects_are_no_siblings(video: Path) -> None:
     manual(A, box(11, 11, 39, 39), box(20, 20, 20, 20), box(150, 100, 5, 5))(video)
     assert select(video)["manual/0"].siblings == [OBJECT_B, OBJECT_A]
+
+
+def test_objects_with_a_given_text_are_taken_and_the_others_stand_beside_them(video: Path) -> None:
+    """A part, a tiny one, the machine's outline of a hand-drawn one, more than the limit; without a text: none."""
+    tiny, part, gone = box(150, 60, 5, 5), box(20, 20, 20, 20), box(0, 0, 0, 0)
+    write_json(video, "manual", annotation([A, C, tiny, part, gone]))
+    write_json(video, "auto", annotation([A, B]))
+    named = ["manual/2", "manual/3", "manual/4", "auto/0"]
+    texts = {f"{FILES.video_id}/{name}": [GivenText(text=name, where="line 2")] for name in named}
+    found = select_objects(FILES, opener(video), SelectConfig(max_objects=1), texts)
+    rows = {row.object_id.removeprefix(f"{FILES.video_id}/"): row for row in found}
+    assert reasons(rows) == {
+        "manual/0": Reason.DUPLICATE,
+        "manual/1": Reason.NO_TEXT,
+        "manual/2": None,
+        "manual/3": None,
+        "manual/4": Reason.NEVER_VISIBLE,
+        "auto/0": None,
+        "auto/1": Reason.NO_TEXT,
+    }
+    assert [[text.text for text in rows[name].given_texts] for name in ("manual/2", "manual/1")] == [["manual/2"], []]
+    beside = ["auto/0", "auto/1", "manual/1", "manual/2", "manual/3"]
+    assert rows["manual/2"].siblings == [f"{FILES.video_id}/{name}" for name in beside]
+    without = select_objects(FILES, opener(video), SelectConfig(), {})
+    assert {row.reason for row in without if row.status is Status.REJECTED} >= {Reason.NO_TEXT, Reason.TOO_SMALL}
+    assert not [row for row in without if row.status is Status.PENDING]
 
 
 def test_the_best_frame_is_that_of_the_largest_area(video: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from pycocotools import mask as coco
 from sqlalchemy import Connection, func, insert, select, update
 
+from manifests.text_tables import safe_cell
 from pipeline import evaluate_refsav
 from pipeline.evaluation.split import read_split
 from stages.video.fingerprint import of_frame
@@ -28,7 +29,6 @@ from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, add_wai
 from validation_ui import audit, exporting
 from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
-from validation_ui.exporting.agreement_report import safe_cell
 from validation_ui.exporting.jpegs import write_frames
 from validation_ui.schema import (
     Decision,

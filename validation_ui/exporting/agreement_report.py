@@ -9,13 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from manifests.text_tables import markdown_table
+from manifests.text_tables import markdown_table, safe_cell
 from validation_ui.exporting.benchmark import BenchmarkExpression
 from validation_ui.schema import SlotKind
 from validation_ui.statistics.agreement import Agreement, Comparison, NoTarget
 from validation_ui.statistics.progress import IDLE_S, TOO_FEW, Progress, Reviewer, Share
-
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
 
 ReportRow = tuple[
     str, str, str, float | None, float | None, float | None, int
@@ -175,11 +173,6 @@ def as_csv(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, 
         cells = ["" if number is None else f"{number:.6f}" for number in numbers]
         writer.writerow([*map(safe_cell, (section, what, figure)), *cells, n])
     return lines.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Return the text so that no spreadsheet takes it for a formula: a quote is put before it if needed."""
-    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _rows(figures: Agreement, people: Sequence[Reviewer], raters: Mapping[int, str]) -> Iterator[ReportRow]:

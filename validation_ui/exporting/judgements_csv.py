@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from validation_ui.exporting.agreement_report import safe_cell
+from manifests.text_tables import safe_cell
 
 _TOGETHER = 200  # rows that are written at once: a few ms of processor time
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.videos import Expression, MaskletType, Video
+from pipeline.data.refsav_entries import MaskletType
+from pipeline.data.videos import Expression, Video
 from stages.video_files import VideoFiles
 from tests.stages.tiny_sav import FRAMES, Masklet, annotation, box, write_json, write_mp4
 
