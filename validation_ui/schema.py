@@ -216,7 +216,7 @@ item = Table(
     Column("id", Integer, primary_key=True),
     Column("public_id", String(24), nullable=False, unique=True),  # random; the item's name in links
     Column("masklet_id", ForeignKey("masklet.id"), nullable=False, index=True),
-    Column("video_id", ForeignKey("video.id"), nullable=False, index=True),
+    Column("video_id", ForeignKey("video.id"), nullable=False),
     Column("kind", String(5), nullable=False),  # long: written by the pipeline, short: written by a person
     Column("gold", String(7), nullable=False, default=""),
     Column("source", String(9), nullable=False, default=Source.KEPT, server_default=Source.KEPT),
@@ -239,6 +239,7 @@ item = Table(
     CheckConstraint("kind IN ('long', 'short')", name="kind"),
     _is_one_of("state", ItemState),
     _is_one_of("gold", Gold),
+    Index("ix_item_video_id_state", "video_id", "state"),  # without the state, SQLite looks through all of that state
     Index("ix_item_state_kind", "state", "kind", "video_id"),  # covers the query that counts for the quotas
 )
 
