@@ -7,8 +7,8 @@ follow decide what becomes of the row. What was found of every text, also of the
 
 import asyncio
 
-from manifests.lineup import ALONE, AMBIGUOUS, MEASURED, SINGLED_OUT
-from manifests.row_results import Reject, Update
+from manifests.lineup import ALONE, AMBIGUOUS, MEASURED, SINGLED_OUT, Lineup
+from manifests.row_results import Reject, RowError, Update
 from manifests.schema import GivenText, Reason, Row
 from stages.claims.colour_claims import names_a_kind
 from stages.claims.contradictions import find_contradictions
@@ -16,7 +16,7 @@ from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
 from stages.judged import Judged
 from stages.lineup_trials import LineupConfig, drawn
-from stages.writer import JudgeWriter
+from stages.writer import NO_ANSWER, JudgeWriter
 
 GIVEN = "given"  # the column `writer` of a row whose text nobody here wrote
 
@@ -27,6 +27,8 @@ def why_failed(given: GivenText) -> tuple[Reason, str] | None:
         return Reason.CONTRADICTED, "; ".join(
             f"{found.kind}: says {found.claim!r}, measured {found.measured}" for found in given.contradictions
         )
+    if given.unanswered is not None:
+        return Reason.REFUSED, given.unanswered
     if given.lineup is None or given.lineup.decision in (SINGLED_OUT, ALONE):
         return None
     if given.lineup.decision == AMBIGUOUS:
@@ -65,9 +67,9 @@ class AuditTexts(Judged):
         checked = []
         for given in row.given_texts:
             found = find_contradictions(as_sentences(given.text), row.facts)
-            held = await self.hold(row, given.text) if self.judged else None
+            held, unanswered = await self._asked(row, given.text)
             update = {"claims": recognized(given.text), "contradictions": found, "lineup": held}
-            checked.append(given.model_copy(update=update))
+            checked.append(given.model_copy(update=update | {"unanswered": unanswered}))
         first = checked[0]
         update = {"given_texts": checked, "expression": first.text, "writer": GIVEN}
         if first.lineup is None:
@@ -76,3 +78,14 @@ class AuditTexts(Judged):
         if self.looks and first.lineup.trials and drawn(row.object_id, self.catch_frac, self.config.seed):
             update["catch_trials"] = await self.catch(row, row.facts)
         return update
+
+    async def _asked(self, row: Row, text: str) -> tuple[Lineup | None, str | None]:
+        """Return the line-up of a text, or why the judge declined to hold it: that costs no other text."""
+        if not self.judged:
+            return None, None
+        try:
+            return await self.hold(row, text), None
+        except RowError as error:
+            if error.reason not in NO_ANSWER:
+                raise
+            return None, error.detail

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.schema import GivenText, Status
+from manifests.schema import GivenText, Reason, Status
 from manifests.text_tables import safe_cell
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.export.annotations import Annotations
@@ -20,7 +20,6 @@ from stages.audit_texts import AuditTexts, undecided, why_failed
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
-TEXTS_FILE = "texts.csv"  # in the run's folder: a line for every text of the file
 MANIFEST_COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "detail", "given_texts")
 _COLUMNS = ("object_id", "status", "stage", "reason", "detail", "expression", "given_texts")
 _CSV_HEAD = (
@@ -41,7 +40,7 @@ class TextState(StrEnum):
     )
     FAILED = "failed"  # its object ended by an error; the next call tries it again
     POISONED = "poisoned"  # the same, too often: no call tries it again
-    LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video
+    LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video; or not judged
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,8 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
         return TextEnd(entry, TextState.PASSED, checked=checked)
     if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
         return TextEnd(entry, TextState.REPAIRED, *failed, checked, row["expression"])
+    if failed[0] is Reason.REFUSED:
+        return TextEnd(entry, TextState.LEFT_OUT, *failed, checked)
     state = TextState.UNDECIDED if undecided(checked) else TextState.REJECTED
     return TextEnd(entry, state, *failed, checked)
 

@@ -114,7 +114,7 @@ def _rows(
         row["minimal"] = row["minimal"] and row["minimal"]["proof"]
         row["negative_count"] = len(row["negatives"])
         row["negatives"] = [_negative(negative) for negative in row["negatives"][:_MAX_NEGATIVES]]
-        row["given_texts"] = [_given(given) for given in row["given_texts"] if given["claims"] or given["lineup"]]
+        row["given_texts"] = [_given(given) for given in row["given_texts"] if _is_checked(given)]
         yield row
 
 
@@ -142,6 +142,10 @@ def _negative(negative: dict[str, Any]) -> dict[str, Any]:
     ]
     kept = ("text", "claim", "instead_of", "target", "unseen_twin_possible")
     return {name: negative[name] for name in kept} | {"rulings": rulings}
+
+
+def _is_checked(given: dict[str, Any]) -> bool:
+    return bool(given["claims"] or given["lineup"] or given["unanswered"])
 
 
 def _given(given: dict[str, Any]) -> dict[str, Any]:
