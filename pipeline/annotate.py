@@ -286,7 +286,7 @@ def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenText
     if texts:
         judge = judge or vlm
     config = replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
-    return with_thresholds(config, Path(options.thresholds)) if options.thresholds else config
+    return with_thresholds(config, options.thresholds) if options.thresholds else config
 
 
 def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from manifests.schema import Facts, GivenText, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
+from pipeline.export.card import question
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
@@ -79,7 +80,10 @@ def report(
             "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
         },
         "verified": verified
-        and {"summary": verified.lines(), "remarks": verified.remarks(), "tables": verified.tables()},
+        and {
+            "title": question(run),
+            **{"summary": verified.lines(), "remarks": verified.remarks(), "tables": verified.tables()},
+        },
         "call_numbers": _CALL_NUMBERS,
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
     }
