@@ -115,19 +115,22 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
         return TextEnd(entry, TextState.LEFT_OUT, planned["reason"], planned["detail"])
     if row is None:
         return TextEnd(entry, TextState.LEFT_OUT, TextFault.LEFT_BY_LIMIT, "the same command without it goes on")
-    if row["stage"] in _BEFORE_THE_AUDIT:
+    checked = GivenText.model_validate(row["given_texts"][at])
+    in_audit = row["stage"] == AuditTexts.name and (checked.lineup or checked.unanswered)  # another text ended the row
+    if row["stage"] in _BEFORE_THE_AUDIT and not in_audit:
         state = TextState.LEFT_OUT if row["status"] == Status.REJECTED else TextState(row["status"])
         return TextEnd(entry, state, row["reason"], row["detail"])
-    checked = GivenText.model_validate(row["given_texts"][at])
-    if at == 0 and row["status"] in (Status.FAILED, Status.POISONED):  # while it was repaired
+    lost = row["status"] in (Status.FAILED, Status.POISONED)
+    if lost and at == 0 and not in_audit:  # while it was repaired
         return TextEnd(entry, TextState(row["status"]), row["reason"], row["detail"], checked)
     failed = why_failed(checked)
     if failed is None:
         return TextEnd(entry, TextState.PASSED, checked=checked)
     if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
         return TextEnd(entry, TextState.REPAIRED, *failed, checked, row["expression"])
-    if failed[0] is Reason.REFUSED:
-        return TextEnd(entry, TextState.LEFT_OUT, *failed, checked)
+    if checked.unanswered == failed[0]:
+        state = TextState(row["status"]) if lost and checked.unanswered is not Reason.REFUSED else TextState.LEFT_OUT
+        return TextEnd(entry, state, *failed, checked)
     state = TextState.UNDECIDED if undecided(checked) else TextState.REJECTED
     return TextEnd(entry, state, *failed, checked)
 

@@ -170,7 +170,8 @@ class _Groups:
 
     def right_G(self) -> Floats:
         """The share of right texts; 0 where nobody judged one."""
-        return self.right_VG.sum(axis=0) / np.maximum(self.judged_VG.sum(axis=0), 1)
+        shares_G: Floats = self.right_VG.sum(axis=0) / np.maximum(self.judged_VG.sum(axis=0), 1)
+        return shares_G
 
     def right_BG(self, rng: np.random.Generator, draws: int) -> Floats:
         parts = []

@@ -93,7 +93,8 @@ def quality(judged: JudgedCounts, seed: int = 0, draws: int = DRAWS) -> Quality:
         return Quality(*rates, Rate(None), Rate(None), why)
     good = corrected(np.array([passing]), np.array([true_pass]), np.array([false_pass]))
     good_B = corrected(drawn_B, true_B, false_B)
-    return Quality(*rates, *(interval(float(good[at][0]), good_B[at]) for at in (0, 1)), None)
+    good_of = [interval(float(one[0]), drawn) for one, drawn in zip(good, good_B, strict=True)]
+    return Quality(*rates, good_of[0], good_of[1], None)
 
 
 def counted_share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64], seed: int = 0, draws: int = DRAWS) -> Rate:

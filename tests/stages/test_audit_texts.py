@@ -144,6 +144,19 @@ def test_a_text_that_the_judge_declines_to_find_costs_no_other_text(tmp_path: Pa
     assert [bool(one.contradictions) for one in first.given_texts] == [False, True]
 
 
+def test_a_text_of_which_the_judge_talks_nonsense_fails_the_row_and_leaves_what_is_known(tmp_path: Path) -> None:
+    nonsense = Rule(do=reply("bla bla"), prompt="lineup", telling="silly")
+    with serve(nonsense, Rule(do=good(numbers=[])), models=("vlm", "llm", "judge")) as server:
+        row = audited(balls(3), ["a silly thing", "the ball on the left"], judged_by(server.url, tmp_path))
+        sent = len(server.requests)
+        audited(balls(3), ["a silly thing", "the ball on the left"], judged_by(server.url, tmp_path))
+        assert {("silly" in one.text) for one in server.requests[sent:]} <= {True}, "nothing else is asked for again"
+    assert (row.status, row.reason) == (Status.FAILED, Reason.BAD_REPLY)
+    silly, known = row.given_texts
+    assert (silly.lineup, silly.unanswered) == (None, Reason.BAD_REPLY)
+    assert (known.lineup and known.lineup.decision, known.unanswered) == (NOT_FOUND, None)
+
+
 def test_on_request_a_model_repairs_the_first_text_and_the_judge_is_asked_anew(tmp_path: Path) -> None:
     confused = Rule(do=good(numbers=[1, 2]), prompt="lineup", telling="a ball")
     rules = (confused, Rule(do=good(numbers=[1, 2, 3]), prompt="lineup"), Rule(do=good()))

@@ -142,6 +142,31 @@ def test_a_manifest_with_other_texts_is_a_bug_that_is_said() -> None:
         text_ends(file_of(rows), manifest_of(other), held(other))
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.POISONED])
+def test_a_text_that_got_no_answer_ends_as_its_row_and_the_others_by_themselves(status: Status) -> None:
+    silly, rude, wrong = (
+        checked(text, at).model_copy(update={"lineup": None, "unanswered": reason})
+        for text, at, reason in (
+            ("silly", "1", Reason.BAD_REPLY),
+            ("rude", "2", Reason.REFUSED),
+            ("wrong", "3", Reason.BAD_REPLY),
+        )
+    )
+    wrong = wrong.model_copy(update={"contradictions": [WRONG]})
+    given = (silly, rude, wrong, checked("good", "4"), checked("a thing", "5", AMBIGUOUS))
+    failed: dict[str, Any] = {"status": status, "stage": "audit_texts", "reason": Reason.BAD_REPLY, "detail": "no JSON"}
+    rows = [row(1, 0, given_texts=list(given), expression=None, **failed)]
+    ends = text_ends(file_of(rows), manifest_of(rows), held(rows))
+    assert [(end.state, end.reason) for end in ends] == [
+        (TextState(status), "bad_reply"),
+        (TextState.LEFT_OUT, "refused"),
+        (TextState.REJECTED, "contradicted"),
+        (TextState.PASSED, ""),
+        (TextState.REJECTED, "ambiguous"),
+    ]
+    assert all(end.checked for end in ends)
+
+
 def test_the_table_of_texts_can_be_audited_again_and_holds_no_formula() -> None:
     rows = [audited(1, 0, checked("=1+1", "1", wrong=True), checked('the "red", ball\nthere', "2"))]
     table = "".join(as_csv(text_ends(file_of(rows), manifest_of(rows), held(rows))))
