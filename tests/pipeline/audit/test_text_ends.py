@@ -15,6 +15,7 @@ from pipeline.audit.figures import Audit
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.audit.text_ends import MANIFEST_COLUMNS, TextState, as_csv, text_ends
 from pipeline.export.annotations import Annotations
+from pipeline.export.card import _verified
 from pipeline.verification.summary import verify
 from tests.pipeline.rows import Held, row
 
@@ -205,3 +206,15 @@ def test_the_judge_of_given_texts_is_counted_on_all_of_them_as_they_were_given()
     decisions = Counter(text.lineup.decision for one in rows for text in one.given_texts if text.lineup)
     assert found.counts.decisions == dict(decisions)
     assert int(found.counts.judged.texts.sum()) == decisions.total() - decisions[ALONE]
+
+
+def test_the_card_of_an_audit_without_a_line_up_describes_none() -> None:
+    rows = [audited(1, 0, checked("good", "1"))]
+    audit = Audit(file_of(rows), text_ends(file_of(rows), manifest_of(rows), held(rows)), None, repair=False)
+    settings: dict[str, Any] = {"texts_sha256": "ab", "lineup": None}
+    run: Any = {"config": settings}
+    section = _verified(audit, run)
+    assert section.startswith("\n## Are the texts right?\n\nEach text was compared with what was measured")
+    assert "In a line-up a judge saw" not in section
+    settings["lineup"] = {"trials": 2}
+    assert "## Do the texts single out their objects?\n\nIn a line-up a judge saw" in _verified(audit, run)
