@@ -266,6 +266,9 @@ class GivenText(_Model):
         default_factory=list, description="claims of it that the facts rule out"
     )
     lineup: Lineup | None = Field(default=None, description="whether it singles out its object; null = not asked")
+    unanswered: Reason | None = Field(
+        default=None, description="refused or another reason for which the judge did not say it; null = it did"
+    )
 
 
 class ManifestRow(_Model):

@@ -38,3 +38,8 @@ def text_table(rows: Sequence[Sequence[str]], *, left: int = 1, rule: bool = Fal
 def safe_cell(text: str) -> str:
     """Return the text so that no spreadsheet takes it for a formula: a quote is put before it if needed."""
     return f"'{text}" if text.startswith(_FORMULAS) else text
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text of a cell that `safe_cell` may have written."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULAS) else cell

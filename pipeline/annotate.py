@@ -23,8 +23,8 @@ from manifests.row_results import FatalError
 from manifests.schema import AnnotationRow, Status
 from pipeline import build_manifest, dead_letter
 from pipeline.audit.figures import Audit
-from pipeline.audit.given_texts import GivenTexts, check_texts, read_given
-from pipeline.audit.text_ends import MANIFEST_COLUMNS, TEXTS_FILE, as_csv, text_ends
+from pipeline.audit.given_texts import TEXTS_FILE, GivenTexts, check_texts, read_given
+from pipeline.audit.text_ends import MANIFEST_COLUMNS, as_csv, text_ends
 from pipeline.demo.draw_demo import draw_demo
 from pipeline.engines import reply_packs
 from pipeline.engines.address import bypass_for_loopback
@@ -286,7 +286,7 @@ def _config(options: argparse.Namespace, shards: Sequence[str], texts: GivenText
     if texts:
         judge = judge or vlm
     config = replace(config, vlm=vlm, llm=llm or vlm, judge=judge, **given)
-    return with_thresholds(config, Path(options.thresholds)) if options.thresholds else config
+    return with_thresholds(config, options.thresholds) if options.thresholds else config
 
 
 def _model(model: EngineModel | None, name: str | None, engine: str) -> EngineModel | None:

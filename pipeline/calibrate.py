@@ -55,6 +55,8 @@ def calibrate(options: argparse.Namespace) -> int:
     """
     if options.precision is not None and not 0 < options.precision < 1:
         raise ValueError(f"--precision must lie between 0 and 1, got {options.precision}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {options.seed}")
     if options.to and options.precision is None:
         raise ValueError("--to names the file of a threshold: say by --precision which one")
     if options.to and (Path(options.to).is_dir() or not Path(options.to).parent.is_dir()):
@@ -123,6 +125,7 @@ def _figure(figure: Figure) -> str:
     value, low, high = figure.rate
     if value is None:
         bound = f"; at least {figure.at_least:.1%}" if figure.at_least is not None else ""
+        bound = f"; {low:.1%} to {high:.1%}" if low is not None else bound
         return f"{figure.why_not}{bound}"
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
 

@@ -8,7 +8,7 @@ follow decide what becomes of the row. What was found of every text, also of the
 import asyncio
 
 from manifests.lineup import ALONE, AMBIGUOUS, MEASURED, SINGLED_OUT
-from manifests.row_results import Reject, Update
+from manifests.row_results import Reject, RowError, Update
 from manifests.schema import GivenText, Reason, Row
 from stages.claims.colour_claims import names_a_kind
 from stages.claims.contradictions import find_contradictions
@@ -16,7 +16,7 @@ from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
 from stages.judged import Judged
 from stages.lineup_trials import LineupConfig, drawn
-from stages.writer import JudgeWriter
+from stages.writer import NO_ANSWER, JudgeWriter
 
 GIVEN = "given"  # the column `writer` of a row whose text nobody here wrote
 
@@ -27,6 +27,8 @@ def why_failed(given: GivenText) -> tuple[Reason, str] | None:
         return Reason.CONTRADICTED, "; ".join(
             f"{found.kind}: says {found.claim!r}, measured {found.measured}" for found in given.contradictions
         )
+    if given.unanswered is not None:
+        return given.unanswered, "the judge did not say which object it means"
     if given.lineup is None or given.lineup.decision in (SINGLED_OUT, ALONE):
         return None
     if given.lineup.decision == AMBIGUOUS:
@@ -62,12 +64,22 @@ class AuditTexts(Judged):
         """Check every text; none of them ends the row here, so that each is checked whatever the others are like."""
         if not row.given_texts or row.facts is None:
             raise ValueError(f"{row.object_id}: audit_texts needs given texts and facts; the manifest has the texts")
-        checked = []
+        checked, errors = [], []
         for given in row.given_texts:
-            found = find_contradictions(as_sentences(given.text), row.facts)
-            held = await self.hold(row, given.text) if self.judged else None
-            update = {"claims": recognized(given.text), "contradictions": found, "lineup": held}
-            checked.append(given.model_copy(update=update))
+            held = None
+            found = {
+                "claims": recognized(given.text),
+                "contradictions": find_contradictions(as_sentences(given.text), row.facts),
+            }
+            try:
+                held = await self.hold(row, given.text) if self.judged else None
+            except RowError as error:
+                found["unanswered"] = error.reason
+                errors += [] if error.reason in NO_ANSWER else [error]
+            checked.append(given.model_copy(update=found | {"lineup": held}))
+        if errors:  # the next run asks for what has no answer; what is known of the other texts stays with the row
+            row.given_texts = checked
+            raise errors[0]
         first = checked[0]
         update = {"given_texts": checked, "expression": first.text, "writer": GIVEN}
         if first.lineup is None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -65,6 +66,8 @@ class Settings:
                 raise ValueError(f"{field.name} must be in [0, 1], got {value}")
             if value < 0:
                 raise ValueError(f"{field.name} must not be negative, got {value}")
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} must be finite, got {value}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting by its name."""

@@ -13,20 +13,24 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, brief
+from manifests.outputs import NEGATIVES_FILE, TRAIN_FILE, brief
 from manifests.schema import GivenText
-from pipeline.data.refsav_entries import read_entry, read_texts, refuse
+from manifests.text_tables import plain_cell
+from pipeline.data.refsav_entries import as_text, read_entry, read_fields, refuse
 from stages.video.source_file import json_text
 
+TEXTS_FILE = "texts.csv"  # in the run's folder: a line for every text of the file
 MAX_TEXT_CHARS = 4000  # four times the longest expression; patterns and judges take long for more
 _COLUMNS = ("object_id", "text")
 _DELIMITERS = (",", ";", "\t")
-_OBJECT_ID = re.compile(r"([^/]+)/(manual|auto)/([0-9]+)")
+_OBJECT_ID = re.compile(r"([^/]+)/(manual|auto)/0*([0-9]{1,9})")
+_SEPARATOR = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # a first line by which Excel is told what divides the cells
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 80  # characters of what was got
 _IDS_SHOWN = 4
@@ -118,9 +122,10 @@ def check_texts(given: GivenTexts, path: str, out: Folder, video_ids: Collection
     Raises:
         ValueError: no text is about one of the videos, or the run would write over the file of texts.
     """
-    if out.is_local and Folder(path).is_local and Folder(path).path() == out.path(TRAIN_FILE):
+    written = [name for name in (TRAIN_FILE, TEXTS_FILE, NEGATIVES_FILE) if Folder(path).path() == out.path(name)]
+    if written:
         raise ValueError(
-            f"--texts (make: TEXTS=…) must lie apart from what the run writes, got {path}, and {TRAIN_FILE} of "
+            f"--texts (make: TEXTS=…) must lie apart from what the run writes, got {path}, and {written[0]} of "
             f"{out.path()} is written: name another --out (make: OUT=…)"
         )
     texts = given.by_object()
@@ -180,6 +185,9 @@ def _of_json(path: str, raw: bytes) -> Iterator[TextEntry]:
     for key, value in content.items():
         try:
             entry = read_entry(path, key, value)
+            masks = f"{entry.video_id}_{entry.masklet_type}.json"
+            if PurePosixPath(entry.anno_path).name != masks:  # whose objects would the texts be about?
+                refuse(path, f"{key}: anno_path", f"the mask file of its video, …/{masks}", entry.anno_path)
         except ValueError as error:
             yield TextEntry(key, "", "", TextFault.MALFORMED, str(error).removeprefix(f"{path}: "))
             continue
@@ -190,17 +198,27 @@ def _of_json(path: str, raw: bytes) -> Iterator[TextEntry]:
 
 
 def _of_object(path: str, where: str, of_file: str, column: str, described: Any) -> Iterator[TextEntry]:
+    """Yield the texts of one object: a field of it that breaks the format costs no other one."""
     object_id = f"{of_file}/{column}"
+
+    def malformed(at: str, error: ValueError) -> TextEntry:
+        return TextEntry(
+            at, object_id, "", TextFault.MALFORMED, str(error).removeprefix(f"{path}: {where}").strip(": ")
+        )
+
     try:
-        texts = list(read_texts(path, where, column, described, short=True))
+        fields = read_fields(path, where, column, described)
         stated = described.get("object_id", object_id)
         if stated != object_id:  # the loader goes by the key, a reader by the id: one of them takes another object
             refuse(path, f"{where}: object_id", f"that of its place, {object_id!r}", stated)
     except ValueError as error:
-        yield TextEntry(where, object_id, "", TextFault.MALFORMED, str(error).removeprefix(f"{path}: "))
+        yield malformed(where, error)
         return
-    for name, text in texts:
-        yield _checked(f"{where}: {name}", object_id, text)
+    for name, value in fields:
+        try:
+            yield _checked(f"{where}: {name}", object_id, as_text(path, where, name, value))
+        except ValueError as error:
+            yield malformed(f"{where}: {name}", error)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -225,40 +243,51 @@ def _of_csv(path: str, raw: bytes) -> Iterator[TextEntry]:
         ) from error
     if not text.strip():
         raise ValueError(f"{path}: must hold texts, got an empty file")
-    first = text.lstrip().splitlines()[0]
-    delimiter = next((one for one in _DELIMITERS if set(_COLUMNS) <= set(_names(first, one))), None)
+    told = _SEPARATOR.match(text)
+    table = text[told.end() :] if told else text
+    before = told[0].count("\n") if told else 0  # lines before the table
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a long cell is the fault of its text alone
+    delimiters = (told[1],) if told else _DELIMITERS
+    delimiter = next((one for one in delimiters if set(_COLUMNS) <= set(_names(table, one))), None)
     if delimiter is None:
         raise ValueError(
             f"{path}: must be a Ref-SAV.json, or a CSV whose first line names the columns object_id and text, got "
-            f"{first[:_SHOWN]!r}"
+            f"{next(iter(table.strip().splitlines()), '')[:_SHOWN]!r}"
         )
-    names = _names(first, delimiter)
+    names = _names(table, delimiter)
     if twice := [name for name in _COLUMNS if names.count(name) > 1]:
         raise ValueError(
             f"{path}: the first line must name each column once, got {twice[0]} {names.count(twice[0])} times"
         )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header, started = False, 1
+    least = 1 + max(map(names.index, _COLUMNS))
+    reader = csv.reader(io.StringIO(table, newline=""), delimiter=delimiter, strict=True)
+    header, started = False, before + 1
     try:
         for cells in reader:
-            where, started = f"line {started}", reader.line_num + 1
+            where, started = f"line {started}", before + reader.line_num + 1
             if not any(cell.strip() for cell in cells):  # spreadsheets leave lines of empty cells below a table
                 continue
             if not header:
                 header = True
-            elif len(cells) != len(names):
+                continue
+            while len(cells) > len(names) and not cells[-1].strip():  # and empty cells at its right
+                cells.pop()
+            if not least <= len(cells) <= len(names):
                 rule = f"must have {len(names)} cells, as the first line, got {len(cells)}: put texts in quotes"
                 yield TextEntry(where, _encodable(cells[0]), "", TextFault.MALFORMED, rule)
-            else:
-                row = dict(zip(names, cells, strict=True))
-                yield _checked(where, row["object_id"], row["text"])
+                continue
+            object_id, text = (plain_cell(cells[names.index(name)]) for name in _COLUMNS)
+            yield _checked(where, object_id, text)
     except csv.Error as error:
         raise ValueError(f"{path}: line {started} and those after it must be CSV: {error}") from error
 
 
-def _names(line: str, delimiter: str) -> list[str]:
+def _names(table: str, delimiter: str) -> list[str]:
+    """Return the names of the columns: the first line that has any cell."""
     try:
-        cells = next(csv.reader([line], delimiter=delimiter))
-    except csv.Error:
-        return []
-    return [cell.strip().lower() for cell in cells]
+        for cells in csv.reader(io.StringIO(table, newline=""), delimiter=delimiter):
+            if any(names := [cell.strip().lower() for cell in cells]):
+                return names
+    except (csv.Error, ValueError):  # ValueError: `sep=` names what cannot divide cells
+        pass
+    return []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.schema import GivenText, Status
+from manifests.schema import GivenText, Reason, Status
 from manifests.text_tables import safe_cell
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.export.annotations import Annotations
@@ -20,7 +20,6 @@ from stages.audit_texts import AuditTexts, undecided, why_failed
 from stages.render_views import RenderViews
 from stages.select_policy import STAGE as SELECT_OBJECTS
 
-TEXTS_FILE = "texts.csv"  # in the run's folder: a line for every text of the file
 MANIFEST_COLUMNS = ("object_id", "video_id", "status", "stage", "reason", "detail", "given_texts")
 _COLUMNS = ("object_id", "status", "stage", "reason", "detail", "expression", "given_texts")
 _CSV_HEAD = (
@@ -41,7 +40,7 @@ class TextState(StrEnum):
     )
     FAILED = "failed"  # its object ended by an error; the next call tries it again
     POISONED = "poisoned"  # the same, too often: no call tries it again
-    LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video
+    LEFT_OUT = "left_out"  # not audited: something is wrong with the text, its object or the video; or not judged
 
 
 @dataclass(frozen=True)
@@ -116,17 +115,22 @@ def _end(entry: TextEntry, at: int, planned: Mapping[str, Any], row: Mapping[str
         return TextEnd(entry, TextState.LEFT_OUT, planned["reason"], planned["detail"])
     if row is None:
         return TextEnd(entry, TextState.LEFT_OUT, TextFault.LEFT_BY_LIMIT, "the same command without it goes on")
-    if row["stage"] in _BEFORE_THE_AUDIT:
+    checked = GivenText.model_validate(row["given_texts"][at])
+    in_audit = row["stage"] == AuditTexts.name and (checked.lineup or checked.unanswered)  # another text ended the row
+    if row["stage"] in _BEFORE_THE_AUDIT and not in_audit:
         state = TextState.LEFT_OUT if row["status"] == Status.REJECTED else TextState(row["status"])
         return TextEnd(entry, state, row["reason"], row["detail"])
-    checked = GivenText.model_validate(row["given_texts"][at])
-    if at == 0 and row["status"] in (Status.FAILED, Status.POISONED):  # while it was repaired
+    lost = row["status"] in (Status.FAILED, Status.POISONED)
+    if lost and at == 0 and not in_audit:  # while it was repaired
         return TextEnd(entry, TextState(row["status"]), row["reason"], row["detail"], checked)
     failed = why_failed(checked)
     if failed is None:
         return TextEnd(entry, TextState.PASSED, checked=checked)
     if at == 0 and row["status"] == Status.KEPT and row["expression"] != entry.text:
         return TextEnd(entry, TextState.REPAIRED, *failed, checked, row["expression"])
+    if checked.unanswered == failed[0]:
+        state = TextState(row["status"]) if lost and checked.unanswered is not Reason.REFUSED else TextState.LEFT_OUT
+        return TextEnd(entry, state, *failed, checked)
     state = TextState.UNDECIDED if undecided(checked) else TextState.REJECTED
     return TextEnd(entry, state, *failed, checked)
 

@@ -13,6 +13,9 @@ from typing import Any, Literal, NoReturn, cast
 MaskletType = Literal["manual", "auto"]
 
 _ANNO = re.compile(r".*_(manual|auto)\.json")
+_POSITION = re.compile("0*[0-9]{1,9}")
+_SHORT = "short_caps"  # the name of that field if it is no list
+_TEXTS = "described by texts in `formated` or `short_caps`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,35 @@ def read_entry(file: object, key: str, entry: Any) -> RefSavEntry:
     return RefSavEntry(entry["video_path"], entry["anno_path"], cast(MaskletType, kind[1]), entry["objects"])
 
 
+def read_fields(file: object, where: str, column: str, described: Any) -> list[tuple[str, Any]]:
+    """Return what stands for texts of one object of an entry, by field: `formated`, then `short_caps[0]` ….
+
+    Args:
+        file: is named in errors.
+        where: its place in the file, for errors.
+        column: its key.
+        described: its value.
+
+    Raises:
+        ValueError: its key is no position, or it has no such field. The values are not looked at.
+    """
+    if _POSITION.fullmatch(column) is None:
+        refuse(file, where, "keyed by a position in the frames' lists of masklets", column)
+    if not isinstance(described, dict):
+        refuse(file, where, "an object with `formated`", described)
+    captions = described.get(_SHORT)
+    named = [("formated", described["formated"])] if described.get("formated") is not None else []
+    if isinstance(captions, list):
+        named += [(f"{_SHORT}[{number}]", text) for number, text in enumerate(captions)]
+    elif captions is not None:
+        named.append((_SHORT, captions))
+    if not named:
+        refuse(file, where, _TEXTS, described)
+    return named
+
+
 def read_texts(file: object, where: str, column: str, described: Any, *, short: bool) -> Iterator[tuple[str, str]]:
-    """Yield the texts of one object of an entry with the name of their field: `formated`, then `short_caps[0]` ….
+    """Yield the texts of one object of an entry with the name of their field, as `read_fields` names them.
 
     Args:
         file: is named in errors.
@@ -65,20 +95,24 @@ def read_texts(file: object, where: str, column: str, described: Any, *, short: 
         short: whether to read `short_caps`.
 
     Raises:
-        ValueError: it breaks the format.
+        ValueError: it breaks the format, in any field.
     """
-    if not column.isascii() or not column.isdigit():
-        refuse(file, where, "keyed by a position in the frames' lists of masklets", column)
-    if not isinstance(described, dict):
-        refuse(file, where, "an object with `formated`", described)
-    captions = described.get("short_caps", [])
-    if not isinstance(captions, list):
-        refuse(file, f"{where}: short_caps", "a list of texts", captions)
-    long = [("formated", described["formated"])] if "formated" in described else []
-    texts = [*long, *((f"short_caps[{number}]", text) for number, text in enumerate(captions))]
-    if not texts or not all(isinstance(text, str) for _, text in texts):
-        refuse(file, where, "described by texts in `formated` or `short_caps`", described)
-    yield from texts if short else long
+    fields = read_fields(file, where, column, described)
+    texts = [(name, as_text(file, where, name, value)) for name, value in fields]
+    yield from (one for one in texts if short or one[0] == "formated")
+
+
+def as_text(file: object, where: str, name: str, value: Any) -> str:
+    """Return the value of a field that `read_fields` named, which must be a text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if name == _SHORT:
+        refuse(file, f"{where}: {name}", "a list of texts", value)
+    if not isinstance(value, str):
+        refuse(file, f"{where}: {name}", _TEXTS, value)
+    return value
 
 
 def refuse(file: object, where: str, rule: str, got: object) -> NoReturn:

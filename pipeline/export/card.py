@@ -137,8 +137,8 @@ from 8 frames spread over the video; the parts were checked against one another 
 
 _GIVEN = """\
 The texts are not of this run: they were given in the file {texts_file} (SHA-256 {texts_sha256}), and audited. Each was
-compared with what was measured, and put to a judge if there was a line-up; `given_texts` has what was found of every
-text, `texts.csv` what became of it. {repair}"""
+compared with what was measured{judged}; `given_texts` has what was found of every text, `texts.csv` what became of
+it. {repair}"""
 
 _UNREAD_LIMIT = "- No person has read these texts. They are training data, not a benchmark.\n"
 _GIVEN_LIMIT = "- Who wrote these texts is not known here: what is said of them, measurements and models say.\n"
@@ -155,11 +155,9 @@ _MODEL_LIMIT = """\
 """
 
 _VERIFIED = """
-## Do the texts single out their objects?
+## {question}
 
-In a line-up a judge saw all separate objects of a video under numbers, in frames chosen for the text, and said which of
-them the text means; several trials, each with other numbers. A text was kept if the judge found its object alone. The
-column `lineup` has every trial.
+{method}
 
 {summary}
 
@@ -167,6 +165,15 @@ column `lineup` has every trial.
 
 {tables}
 """
+
+_LINEUP = """\
+In a line-up a judge saw all separate objects of a video under numbers, in frames chosen for the text, and said which of
+them the text means; several trials, each with other numbers. A text was kept if the judge found its object alone. The
+column `lineup` has every trial."""
+
+_NO_LINEUP = """\
+Each text was compared with what was measured of its object. There was no line-up: whether it fits another object as
+well is not known."""
 
 _ASKED = """
 ## What the models were asked
@@ -276,7 +283,7 @@ def values(
         "table_4": markdown_table(
             ("", "videos", "objects", "expressions", "masks", "mean words"), [*PAPER_TABLE_4, _run_line(sums)]
         ),
-        "verified": _verified(verified),
+        "verified": _verified(verified, run),
         "asked": _asked(bill, run),
         "measured": sums.measured,
         "table_3": markdown_table(
@@ -317,15 +324,27 @@ def _made(run: RunInfo) -> str:
     return _GIVEN.format(
         texts_file=config["texts_file"],
         texts_sha256=config["texts_sha256"],
+        judged="" if _without_lineup(run) else ", and put to a judge",
         repair=repaired if config["repair"] else "None was changed.",
     )
 
 
-def _verified(verified: Findings | None) -> str:
-    """Write the section on line-ups; empty if there was none."""
+def question(run: RunInfo) -> str:
+    """Return what the findings of a run answer: the title of their section, here and in the report."""
+    return "Are the texts right?" if _without_lineup(run) else "Do the texts single out their objects?"
+
+
+def _without_lineup(run: RunInfo) -> bool:
+    return _is_audit(run) and not run["config"].get("lineup")
+
+
+def _verified(verified: Findings | None, run: RunInfo) -> str:
+    """Write the section on the checks of texts; empty if there was nothing to tell."""
     if verified is None:
         return ""
     return _VERIFIED.format(
+        question=question(run),
+        method=_NO_LINEUP if _without_lineup(run) else _LINEUP,
         summary=markdown_table(("", "this run"), verified.lines()),
         remarks="\n".join(f"- {remark}" for remark in verified.remarks()),
         tables="\n\n".join(markdown_table(head, lines) for head, *lines in verified.tables()),

@@ -40,7 +40,7 @@ const pairs = (entries) => make("dl", { class: "pairs" }, entries.filter(([, val
 const link = (view) => "#" + new URLSearchParams(Object.entries(view).filter(([, value]) => value));
 
 function expressionOf(row) {
-  const quote = make("blockquote");
+  const quote = make("blockquote", { dir: "auto" });
   let rest = row.expression;
   for (const [name, column, kind] of LEVELS) {
     const at = row[column] ? rest.indexOf(row[column]) : -1;

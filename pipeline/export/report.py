@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from manifests.schema import Facts, GivenText, Status
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations, Indices
+from pipeline.export.card import question
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
 from pipeline.export.static_page import image_block, json_object, render_page
 from pipeline.run.run_json import RunInfo
@@ -79,7 +80,10 @@ def report(
             "tables": [[PROMPT_HEAD, *prompt_lines(bill)], [ENDED_HEAD, *ended_lines(bill)]],
         },
         "verified": verified
-        and {"summary": verified.lines(), "remarks": verified.remarks(), "tables": verified.tables()},
+        and {
+            "title": question(run),
+            **{"summary": verified.lines(), "remarks": verified.remarks(), "tables": verified.tables()},
+        },
         "call_numbers": _CALL_NUMBERS,
         "fact_meanings": {name: field.description for name, field in Facts.model_fields.items()},
     }
@@ -114,7 +118,7 @@ def _rows(
         row["minimal"] = row["minimal"] and row["minimal"]["proof"]
         row["negative_count"] = len(row["negatives"])
         row["negatives"] = [_negative(negative) for negative in row["negatives"][:_MAX_NEGATIVES]]
-        row["given_texts"] = [_given(given) for given in row["given_texts"] if given["claims"] or given["lineup"]]
+        row["given_texts"] = [_given(given) for given in row["given_texts"] if _is_checked(given)]
         yield row
 
 
@@ -142,6 +146,10 @@ def _negative(negative: dict[str, Any]) -> dict[str, Any]:
     ]
     kept = ("text", "claim", "instead_of", "target", "unseen_twin_possible")
     return {name: negative[name] for name in kept} | {"rulings": rulings}
+
+
+def _is_checked(given: dict[str, Any]) -> bool:
+    return bool(given["claims"] or given["lineup"] or given["unanswered"])
 
 
 def _given(given: dict[str, Any]) -> dict[str, Any]:

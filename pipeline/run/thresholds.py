@@ -8,8 +8,9 @@ It replaces what the recipe has. run.json keeps the settings of the run, so they
 
 import tomllib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
+
+import fsspec
 
 from manifests.outputs import brief
 from pipeline.run.run_config import RunConfig
@@ -18,8 +19,8 @@ THRESHOLDS_FILE = "thresholds.toml"  # in the folder of a run, unless another is
 _KNOWN = {"lineup": {"min_pick_rate"}}  # tables and their keys
 
 
-def with_thresholds(config: RunConfig, path: Path) -> RunConfig:
-    """Return the settings of a run with the thresholds of a file.
+def with_thresholds(config: RunConfig, path: str) -> RunConfig:
+    """Return the settings of a run with the thresholds of a file, given by path or URL.
 
     Raises:
         ValueError: the file cannot be read, has no threshold or one that is not known or allowed, or the run has no
@@ -45,11 +46,12 @@ def as_toml(min_pick_rate: float | None, comments: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> float:
+def _read(path: str) -> float:
     """Return the only threshold that there is."""
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        fs, place = fsspec.core.url_to_fs(path)
+        content: dict[str, Any] = tomllib.loads(bytes(fs.cat_file(place)).decode("utf-8-sig"))
+    except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"--thresholds must be a TOML file, got {path}: {brief(error)}") from error
     if not content:
         raise ValueError(

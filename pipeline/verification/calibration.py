@@ -6,7 +6,7 @@ the run, which are known exactly. Precision is the share of right texts among th
 of those that passed among the right ones that reached it.
 
 The intervals are a Bayesian bootstrap over videos with Jeffreys' half counts in each group, as in `corrected`. A group
-of which nobody judged a text may be anything between 0 and 1, and widens them by its share.
+of which nobody judged a text may be right or wrong as a whole: then there is an interval for both, and no estimate.
 
 Shapes: V videos with a verdict, B draws, G groups.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.verification.corrected import DRAWS, LEAST_TEXTS, LEAST_VIDEOS, SLICE, TAILS, Rate
+from pipeline.verification.corrected import DRAWS, LEAST_TEXTS, LEAST_VIDEOS, SLICE, TAILS, Rate, interval
 from pipeline.verification.run_texts import GATES, LINEUP, RunText
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """A rate with its interval, or why there is none; `at_least` is a bound that holds all the same."""
+    """A rate with its interval, or why there is none; an interval alone, or `at_least`, holds all the same."""
 
     rate: Rate
     why_not: str | None = None
@@ -136,6 +136,7 @@ def _why_not(tried: Sequence[tuple[float, GateQuality]], wanted: float) -> str:
 class _Groups:
     """Texts that ended alike and passed alike: their number in the run, and the verdicts on them."""
 
+    ends: tuple[str, ...]  # of each group, KEPT or the gate that rejected its texts
     passes_G: NDArray[np.bool_]
     texts_G: NDArray[np.int64]
     right_VG: NDArray[np.int64]
@@ -154,16 +155,22 @@ class _Groups:
             texts_G[groups[name]] += 1
             if verdict is not None:
                 (right_VG if verdict else wrong_VG)[videos[text.video_id], groups[name]] += 1
-        return cls(np.array([passed for passed, _ in groups], bool), texts_G, right_VG, wrong_VG)
+        passes_G = np.array([passed for passed, _ in groups], bool)
+        return cls(tuple(end for _, end in groups), passes_G, texts_G, right_VG, wrong_VG)
 
     @property
     def judged_VG(self) -> NDArray[np.int64]:
         return self.right_VG + self.wrong_VG
 
+    @property
+    def unjudged_G(self) -> NDArray[np.bool_]:
+        """Whether nobody judged a text of the group."""
+        unjudged_G: NDArray[np.bool_] = self.judged_VG.sum(axis=0) == 0
+        return unjudged_G
+
     def right_G(self) -> Floats:
-        """The share of right texts; a half where nobody judged one."""
-        judged_G = self.judged_VG.sum(axis=0)
-        shares_G: Floats = np.where(judged_G > 0, self.right_VG.sum(axis=0) / np.maximum(judged_G, 1), 0.5)
+        """The share of right texts; 0 where nobody judged one."""
+        shares_G: Floats = self.right_VG.sum(axis=0) / np.maximum(self.judged_VG.sum(axis=0), 1)
         return shares_G
 
     def right_BG(self, rng: np.random.Generator, draws: int) -> Floats:
@@ -187,16 +194,21 @@ def _quality(gate: str, reached: Judged, passes: Sequence[bool], seed: int, draw
     if few:
         precision = recall = Figure(Rate(None), few)
     else:
-        right_BG = groups.right_BG(np.random.default_rng(seed), draws) * texts_G
-        right_G = groups.right_G() * texts_G
-        good_B, good = right_BG[:, passes_G].sum(axis=1), float(right_G[passes_G].sum())
-        precision = Figure(_rate(good / passed, good_B / passed))
-        lost_B, lost = right_BG[:, ~passes_G].sum(axis=1), float(right_G[~passes_G].sum())
+        right_BG = groups.right_BG(np.random.default_rng(seed), draws)
+        unjudged_G, right_G = groups.unjudged_G, groups.right_G() * texts_G
+        worst_BG, best_BG = (np.where(unjudged_G, end, right_BG) * texts_G for end in (0.0, 1.0))
+        good, lost = float(right_G[passes_G].sum()), float(right_G[~passes_G].sum())
+        least_B, most_B = (drawn_BG[:, passes_G].sum(axis=1) for drawn_BG in (worst_BG, best_BG))
+        gained_B, lost_B = (drawn_BG[:, ~passes_G].sum(axis=1) for drawn_BG in (worst_BG, best_BG))
+        precision = _figure(groups, unjudged_G & passes_G, good / passed, least_B / passed, most_B / passed)
         if rejected and (few := _few(judged_rejected, videos[1], "that it rejected")):
-            at_least = float(np.percentile(good_B / (good_B + rejected), TAILS[0]))
+            at_least = float(np.percentile(least_B / (least_B + rejected), TAILS[0]))
             recall = Figure(Rate(None), few, at_least)
+        elif not right_G.any():
+            recall = Figure(Rate(None), "no judged text is right")
         else:
-            recall = Figure(_rate(good / max(good + lost, 1e-9), good_B / (good_B + lost_B)))
+            bounds = least_B / np.maximum(least_B + lost_B, 1e-9), most_B / np.maximum(most_B + gained_B, 1e-9)
+            recall = _figure(groups, unjudged_G, good / (good + lost), *bounds)
     return GateQuality(gate, passed, rejected, judged_passed, judged_rejected, precision, recall)
 
 
@@ -207,6 +219,10 @@ def _few(texts: int, videos: int, which: str) -> str | None:
     return f"too few: {videos} video{'s' * (videos != 1)} with a judged text {which}" if videos < LEAST_VIDEOS else None
 
 
-def _rate(value: float, drawn_B: Floats) -> Rate:
-    low, high = np.percentile(drawn_B, TAILS).tolist()
-    return Rate(value, low, high)
+def _figure(groups: _Groups, unjudged_G: NDArray[np.bool_], value: float, low_B: Floats, high_B: Floats) -> Figure:
+    """Return a rate; an interval alone, and why, if it depends on groups of which nobody judged a text."""
+    if not unjudged_G.any():
+        return Figure(interval(value, low_B))
+    ends = sorted({end for end, unjudged in zip(groups.ends, unjudged_G, strict=True) if unjudged})
+    low, high = (float(np.percentile(*one)) for one in zip((low_B, high_B), TAILS, strict=True))
+    return Figure(Rate(None, low, high), f"0 judged of what ended as {' or '.join(ends)}")

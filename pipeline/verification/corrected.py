@@ -84,18 +84,17 @@ def quality(judged: JudgedCounts, seed: int = 0, draws: int = DRAWS) -> Quality:
     if few:
         return Quality(*plain, Rate(None), Rate(None), f"too few: {', '.join(few)}")
     drawn_B, true_B, false_B = _rates(judged, np.random.default_rng(seed), draws)
-    rates = (_interval(plain[0], true_B), _interval(plain[1], 1 - false_B), _interval(plain[2], drawn_B))
-    if float(np.percentile(true_B - false_B, TAILS[0])) < _LEAST_GAIN:
-        why = "the judge tells nothing: texts that single out their object hardly pass more often than others"
-        return Quality(*rates, Rate(None), Rate(None), why)
     assert passing is not None
     assert true_pass is not None
     assert false_pass is not None
+    rates = (interval(true_pass, true_B), interval(1 - false_pass, 1 - false_B), interval(passing, drawn_B))
+    if float(np.percentile(true_B - false_B, TAILS[0])) < _LEAST_GAIN:
+        why = "the judge tells nothing: texts that single out their object hardly pass more often than others"
+        return Quality(*rates, Rate(None), Rate(None), why)
     good = corrected(np.array([passing]), np.array([true_pass]), np.array([false_pass]))
     good_B = corrected(drawn_B, true_B, false_B)
-    return Quality(
-        *rates, _interval(Rate(float(good[0][0])), good_B[0]), _interval(Rate(float(good[1][0])), good_B[1]), None
-    )
+    good_of = [interval(float(one[0]), drawn) for one, drawn in zip(good, good_B, strict=True)]
+    return Quality(*rates, good_of[0], good_of[1], None)
 
 
 def counted_share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64], seed: int = 0, draws: int = DRAWS) -> Rate:
@@ -111,7 +110,7 @@ def counted_share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64], seed: 
     if value is None or int(counts_V.sum()) < LEAST_TEXTS or len(counts_V) < LEAST_VIDEOS:
         return Rate(value)
     (drawn_B,) = _drawn([(hits_V, counts_V)], np.random.default_rng(seed), draws)
-    return _interval(Rate(value), drawn_B)
+    return interval(value, drawn_B)
 
 
 def corrected(passing_B: DrawnShares, true_B: DrawnShares, false_B: DrawnShares) -> tuple[DrawnShares, DrawnShares]:
@@ -160,6 +159,7 @@ def _share(hits_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> float | No
     return float(hits_V.sum() / counts_V.sum()) if counts_V.sum() else None
 
 
-def _interval(rate: Rate, drawn_B: DrawnShares) -> Rate:
+def interval(value: float, drawn_B: DrawnShares) -> Rate:
+    """Return a share with the interval of its draws, which holds the share also if nothing or all was hit."""
     low, high = np.percentile(drawn_B, TAILS).tolist()
-    return Rate(rate.value, low, high)
+    return Rate(value, min(low, value), max(high, value))

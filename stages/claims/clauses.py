@@ -50,6 +50,7 @@ _LEAD = re.compile(
     r"|eventually|afterwards|later|next|overall|meanwhile)\b[^,]{0,60}, |(?:initially|then|finally|eventually) )*",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"(?<![.!?;])[.!?;]++(?:\s+|$)")  # a long row of dots is looked at once
 _AGAIN = re.compile(r"(,? (?:and|but|and then|then|until) it |, it )", re.IGNORECASE)
 _OTHER_SUBJECT = re.compile(
     r",? (?:while|as|who|whom|which|whose|where|because|since|although|though|that|so|after|before|until|when"
@@ -91,7 +92,7 @@ def clauses(text: str) -> Iterator[Clause]:
     subjects = ["it", "the object", "this object", *([f"the {noun}"] if noun else [])]
     subjects += ["he"] * bool(MALE.fullmatch(noun)) + ["she"] * bool(FEMALE.fullmatch(noun))
     subject = re.compile(rf"(?:{'|'.join(map(re.escape, subjects))}) ", re.IGNORECASE)
-    for sentence in re.split(r"[.!?;]+(?:\s+|$)", text):
+    for sentence in _SENTENCE_END.split(text):
         lead = _LEAD.match(sentence)
         start = lead.end() if lead else 0
         if sentence[start : start + 8].lower() == "its size":

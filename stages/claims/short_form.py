@@ -15,7 +15,7 @@ from stages.claims.measurable import every_claim
 from stages.claims.rank import read_ranks
 
 _RELATIVE = re.compile(r",? (?P<pronoun>that|which|who) ", re.IGNORECASE)
-_NEXT_SENTENCE = re.compile(r"[.!?]+\s+")
+_NEXT_SENTENCE = re.compile(r"(?<![.!?])[.!?]++\s+")
 _ABOUT_OBJECT = re.compile(r"(?:the|this) object\b", re.IGNORECASE)
 _OBJECT = re.compile(r"(?<=\w) (?:an?|the|another|some|his|her|its|their)\b", re.IGNORECASE)
 _PERSON = re.compile(rf"\b(?:{HUMAN.pattern})\b", re.IGNORECASE)

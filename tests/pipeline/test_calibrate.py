@@ -103,7 +103,7 @@ def test_it_prints_the_gates_and_writes_a_threshold_that_a_run_takes(
     file = judged_run / "run" / "thresholds.toml"
     assert f"written  {file}" in shown
     assert "# min_pick_rate = 1: a precision of at least 90.0%" in file.read_text()
-    assert with_thresholds(modern(), file).lineup == LineupConfig(min_pick_rate=1.0)
+    assert with_thresholds(modern(), str(file)).lineup == LineupConfig(min_pick_rate=1.0)
     options = annotate.parser().parse_args(["--shard", "demo", "--recipe", "modern", "--thresholds", str(file)])
     taken = annotate._config(options, ["demo"])
     assert taken.lineup is not None
@@ -166,12 +166,20 @@ def test_a_folder_without_a_run(tmp_path: Path, judged_run: Path, caplog: pytest
 def test_a_file_of_thresholds_that_is_wrong_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "t.toml").write_text(content)
     with pytest.raises(ValueError, match=message):
-        with_thresholds(modern(), tmp_path / "t.toml")
+        with_thresholds(modern(), str(tmp_path / "t.toml"))
+
+
+def test_a_file_of_thresholds_may_have_a_byte_order_mark_and_lie_behind_a_url(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_bytes(b"\xef\xbb\xbf[lineup]\r\nmin_pick_rate = 0.8\r\n")
+    assert with_thresholds(modern(), file.as_uri()).lineup == LineupConfig(min_pick_rate=0.8)
+    with pytest.raises(ValueError, match="must be a TOML file, got no://where"):
+        with_thresholds(modern(), "no://where")
 
 
 def test_a_recipe_without_a_lineup_takes_no_threshold_of_one(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text("[lineup]\nmin_pick_rate = 0.8\n")
     with pytest.raises(ValueError, match="recipe 'paper' has no line-up here: give --lineup on"):
-        with_thresholds(paper(), tmp_path / "t.toml")
+        with_thresholds(paper(), str(tmp_path / "t.toml"))
     with pytest.raises(ValueError, match="must be a TOML file, got .*gone.toml"):
-        with_thresholds(paper(), tmp_path / "gone.toml")
+        with_thresholds(paper(), str(tmp_path / "gone.toml"))

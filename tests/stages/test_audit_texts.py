@@ -13,12 +13,12 @@ from pipeline.run.run_config import RunConfig
 from pipeline.run.run_stages import run_stages
 from pipeline.writers.measured import MeasuredWriter
 from pipeline.writers.model_writer import ModelWriter
-from stages.audit_texts import GIVEN, undecided
+from stages.audit_texts import GIVEN, undecided, why_failed
 from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
 from stages.lineup_trials import LineupConfig
 from stages.writer import JudgeWriter, Model
-from tests.misbehaving import EXPRESSION, Rule, good, serve
+from tests.misbehaving import EXPRESSION, Rule, good, reply, serve
 from tests.pipeline.facts_factory import colours, make_facts, make_row
 from tests.pipeline.writers.asking import writer_of
 from tests.stages.lineup_scene import frame
@@ -126,6 +126,35 @@ def test_a_model_is_asked_for_its_judgement_and_for_nothing_else(tmp_path: Path)
     assert row.reason is Reason.NOT_FOUND
     assert [given.lineup.decision for given in row.given_texts if given.lineup] == [NOT_FOUND, NOT_FOUND]
     assert row.writer == GIVEN
+
+
+def test_a_text_that_the_judge_declines_to_find_costs_no_other_text(tmp_path: Path) -> None:
+    texts = ["the ball on the left", "a rude thing", "a rude thing on the right"]
+    declined = Rule(do=reply(None, refusal="No."), prompt="lineup", telling="rude")
+    with serve(declined, Rule(do=good(numbers=[])), models=("vlm", "llm", "judge")) as server:
+        row = audited(balls(3), texts, judged_by(server.url, tmp_path))
+        assert row.reason is Reason.NOT_FOUND, "as the first one says"
+        first = audited(balls(3), texts[1:], judged_by(server.url, tmp_path))
+    found, declined_one, wrong = row.given_texts
+    assert (found.lineup and found.lineup.decision, found.unanswered) == (NOT_FOUND, None)
+    assert (declined_one.lineup, wrong.lineup) == (None, None)
+    failed = [why_failed(one) for one in row.given_texts]
+    assert [one and one[0] for one in failed] == [Reason.NOT_FOUND, Reason.REFUSED, Reason.CONTRADICTED]
+    assert (first.status, first.reason) == (Status.REJECTED, Reason.REFUSED)
+    assert [bool(one.contradictions) for one in first.given_texts] == [False, True]
+
+
+def test_a_text_of_which_the_judge_talks_nonsense_fails_the_row_and_leaves_what_is_known(tmp_path: Path) -> None:
+    nonsense = Rule(do=reply("bla bla"), prompt="lineup", telling="silly")
+    with serve(nonsense, Rule(do=good(numbers=[])), models=("vlm", "llm", "judge")) as server:
+        row = audited(balls(3), ["a silly thing", "the ball on the left"], judged_by(server.url, tmp_path))
+        sent = len(server.requests)
+        audited(balls(3), ["a silly thing", "the ball on the left"], judged_by(server.url, tmp_path))
+        assert {("silly" in one.text) for one in server.requests[sent:]} <= {True}, "nothing else is asked for again"
+    assert (row.status, row.reason) == (Status.FAILED, Reason.BAD_REPLY)
+    silly, known = row.given_texts
+    assert (silly.lineup, silly.unanswered) == (None, Reason.BAD_REPLY)
+    assert (known.lineup and known.lineup.decision, known.unanswered) == (NOT_FOUND, None)
 
 
 def test_on_request_a_model_repairs_the_first_text_and_the_judge_is_asked_anew(tmp_path: Path) -> None:

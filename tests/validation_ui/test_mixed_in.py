@@ -24,7 +24,7 @@ from validation_ui.exporting.judgements import judgements_table, pseudonyms
 from validation_ui.importing import import_run, mixed_in, sample
 from validation_ui.importing.candidates import Candidate, Run, read_run
 from validation_ui.importing.mixed_in import MixedIn
-from validation_ui.importing.rows import Plan, insert_items
+from validation_ui.importing.rows import Plan, _lacking, insert_items
 from validation_ui.importing.sample import Drawn
 from validation_ui.importing.strata import FACETS
 from validation_ui.judging import interventions, item_views, pointing
@@ -430,3 +430,15 @@ def test_calibrate_reads_what_people_said(store: Database, tmp_path: Path) -> No
     }
     with pytest.raises(ValueError, match="verdicts must be of texts of the run, got 5 on other texts"):
         verdicts.of(texts[-1:])
+
+
+def test_the_import_tells_what_is_not_there_to_be_mixed_in() -> None:
+    drawn = [Drawn(candidate(0, n), n, overlap=False, blind_overlap=False, wants_short=False) for n in range(4)]
+    plan = Plan(frozenset(["v0"]), drawn, ())
+    asked = replace(SMALL, rejected_frac=0.5, no_target=3, pass_frac=0.5)
+    assert list(_lacking(plan, asked, {Source.REJECTED: 2, Source.NO_TARGET: 6})) == []
+    assert list(_lacking(plan, asked, {Source.REJECTED: 0, Source.NO_TARGET: 1})) == [
+        "2 texts that a gate rejected should be mixed in, the run has 0 in the videos to be judged",
+        "6 texts that fit nothing should be mixed in, the run has 1 in the videos to be judged",
+    ]
+    assert list(_lacking(plan, SMALL, {Source.REJECTED: 0, Source.NO_TARGET: 0})) == []

@@ -21,6 +21,10 @@ def test_changes_are_read_by_the_kind_of_the_setting() -> None:
         ("long", "long must be a whole number, got ''"),
         ("overlap_frac=1.5", "overlap_frac must be in [0, 1], got 1.5"),
         ("per_video=-1", "per_video must not be negative, got -1"),
+        ("lease_s=nan", "lease_s must be finite, got nan"),
+        ("lease_s=inf", "lease_s must be finite, got inf"),
+        ("rejected_frac=nan", "rejected_frac must be in [0, 1], got nan"),
+        ("no_target=nan", "no_target must be a whole number, got 'nan'"),
         ("lease_s=soon", "lease_s must be a number, got 'soon'"),
     ],
 )

@@ -76,6 +76,12 @@ class MixedIn:
         }
 
 
+def numbers_wanted(drawn: int, settings: Settings) -> dict[Source, int]:
+    """Return how many texts are mixed in of each kind among so many drawn items, if the run has them."""
+    no_target = math.ceil(settings.no_target / max(settings.pass_frac, 1e-9))
+    return {Source.REJECTED: math.ceil(settings.rejected_frac * drawn), Source.NO_TARGET: no_target}
+
+
 def choose(out: Folder, run: Run, drawn: Sequence[Drawn], settings: Settings) -> list[MixedIn]:
     """Choose what is mixed in among the drawn items, by the seed; nothing if the settings ask for nothing.
 
@@ -83,17 +89,19 @@ def choose(out: Folder, run: Run, drawn: Sequence[Drawn], settings: Settings) ->
         ValueError: texts without a target are asked for, and `negatives.json` is not there or not readable.
     """
     chosen: list[MixedIn] = []
+    numbers = numbers_wanted(len(drawn), settings)
     if settings.rejected_frac:
         rejected = [*_rejected_long(out, drawn), *_rejected_short(out, drawn)]
-        chosen += _spread(rejected, math.ceil(settings.rejected_frac * len(drawn)), settings, lambda one: one.gate)
+        chosen += _spread(rejected, numbers[Source.REJECTED], settings, lambda one: one.gate)
         chosen = [_placed(one, run, drawn, settings) if one.kind == "long" else one for one in chosen]
     if settings.no_target:
-        wanted = math.ceil(settings.no_target / max(settings.pass_frac, 1e-9))
-        chosen += _spread(_no_targets(out, drawn, settings), wanted, settings, lambda one: one.candidate.video_id)
+        chosen += _spread(
+            _no_targets(out, drawn, settings), numbers[Source.NO_TARGET], settings, lambda one: one.candidate.video_id
+        )
     return chosen
 
 
-def _spread(texts: Sequence[MixedIn], wanted: int, settings: Settings, by: Any) -> list[MixedIn]:
+def _spread(texts: Sequence[MixedIn], number: int, settings: Settings, by: Any) -> list[MixedIn]:
     """Take texts in seeded order, from every group by turns, so that none is left out because another has more."""
     groups: dict[str, list[MixedIn]] = {}
 
@@ -103,7 +111,7 @@ def _spread(texts: Sequence[MixedIn], wanted: int, settings: Settings, by: Any) 
     for one in sorted(texts, key=place):
         groups.setdefault(by(one), []).append(one)
     turns = chain.from_iterable(zip_longest(*groups.values()))
-    return [one for one in turns if one is not None][:wanted]
+    return [one for one in turns if one is not None][:number]
 
 
 def _placed(one: MixedIn, run: Run, drawn: Sequence[Drawn], settings: Settings) -> MixedIn:

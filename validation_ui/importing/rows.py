@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from validation_ui.importing.candidates import Candidate, Run
-from validation_ui.importing.mixed_in import MixedIn
+from validation_ui.importing.mixed_in import MixedIn, numbers_wanted
 from validation_ui.importing.sample import Drawn, GoldItem
 from validation_ui.importing.source_video import Decoded
 from validation_ui.judging import items
@@ -198,6 +198,8 @@ def report(connection: Connection, run: Run, plan: Plan, faults: Mapping[str, st
                     video_id, "the annotation file that it stands in cannot be read, or has it no longer"
                 )
                 unusable.setdefault(candidate.object_id, reason)
+    settings = Settings.load(connection)
+    mixed = {source: count(item, item.c.source == source) for source in (Source.REJECTED, Source.NO_TARGET)}
     real, of_split = item.c.gold == Gold.NONE, items.IN_SPLIT
     return ImportReport(
         benchmark_videos=count(video, video.c.split == "benchmark"),
@@ -209,9 +211,9 @@ def report(connection: Connection, run: Run, plan: Plan, faults: Mapping[str, st
         gold=count(item, ~real),
         swapped=count(item, item.c.gold == Gold.SWAPPED),
         unusable=unusable,
-        notes=tuple(_notes(connection)),
-        rejected=count(item, item.c.source == Source.REJECTED),
-        no_target=count(item, item.c.source == Source.NO_TARGET),
+        notes=(*_notes(connection), *_lacking(plan, settings, mixed)),
+        rejected=mixed[Source.REJECTED],
+        no_target=mixed[Source.NO_TARGET],
     )
 
 
@@ -221,3 +223,11 @@ def _notes(connection: Connection) -> Iterator[str]:
     if lack := advice(read_team(connection), settings):
         yield lack
     yield from quota_notes(connection)
+
+
+def _lacking(plan: Plan, settings: Settings, mixed: Mapping[Source, int]) -> Iterator[str]:
+    """Yield of which texts fewer were mixed in than the settings ask for."""
+    names = {Source.REJECTED: "texts that a gate rejected", Source.NO_TARGET: "texts that fit nothing"}
+    for source, number in numbers_wanted(len(plan.drawn), settings).items():
+        if mixed[source] < number:
+            yield f"{number} {names[source]} should be mixed in, the run has {mixed[source]} in the videos to be judged"

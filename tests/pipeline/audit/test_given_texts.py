@@ -8,6 +8,7 @@ import pytest
 
 from manifests.io import Folder
 from pipeline.audit.given_texts import TextEntry, TextFault, check_texts, read_given
+from pipeline.audit.text_ends import TextEnd, TextState, as_csv
 
 BALL, CUP = "sav_000001/manual/0", "sav_000001/manual/1"
 
@@ -36,6 +37,11 @@ def refsav(**objects: Any) -> dict[str, Any]:
         f'text,Object_ID \n"the red ball",{BALL}\nthe blue cup , {CUP}\n\n,\n',
         f"object_id;text;note\n{BALL};the red ball;\n{CUP};the blue cup;x\n",
         f"object_id\ttext\r{BALL}\tthe red ball\r{CUP}\tthe blue cup\r",
+        f"\tobject_id\ttext\n0\t{BALL}\tthe red ball\n1\t{CUP}\tthe blue cup\n",  # the index of a data frame
+        f"sep=;\r\nobject_id;text\r\n{BALL};the red ball\r\n{CUP};the blue cup\r\n",  # Excel
+        f"\ufeffSEP=|\nobject_id|text\n{BALL}|the red ball\n{CUP}|the blue cup\n",
+        f"object_id,text,note\n{BALL},the red ball,x,,\n{CUP},the blue cup\n",  # with fewer and more empty cells
+        f'"a note\nof ours",object_id,text\n,{BALL},the red ball\n,{CUP},the blue cup\n',
     ],
 )
 def test_csv_of_any_program(raw: str, tmp_path: Path) -> None:
@@ -49,6 +55,28 @@ def test_quotes_hold_commas_breaks_and_quotes_and_lines_are_those_of_the_file(tm
         ('the "red" ball,\nthat rolls', "line 2"),
         ("the cup", "line 5"),
     ]
+
+
+def test_lines_are_counted_from_the_first_of_the_file(tmp_path: Path) -> None:
+    assert [one.where for one in entries(tmp_path, f"sep=,\nobject_id,text\n{BALL},a\n\n{CUP},b\n")] == [
+        "line 3",
+        "line 5",
+    ]
+
+
+def test_cells_that_our_tables_keep_from_being_formulas_are_read_as_they_were(tmp_path: Path) -> None:
+    texts = ["=a ball", "-a ball", "'a' ball", "'twas red"]
+    lines = as_csv([TextEnd(TextEntry("line 2", BALL, text), TextState.PASSED) for text in texts])
+    assert [text for _, text, _ in read(tmp_path, "".join(lines))] == texts
+
+
+def test_what_is_far_too_long_costs_its_own_text(tmp_path: Path) -> None:
+    far = "9" * 5000
+    found = read(tmp_path, f"object_id,text\n{BALL},{'very ' * 40_000}red\nsav_000001/manual/{far},a\n{CUP},a cup\n")
+    assert [fault for _, _, fault in found] == [TextFault.TOO_LONG, TextFault.MALFORMED, None]
+    content = {"x": {**refsav(n1={"formated": "a cup"})}}
+    content["x"]["objects"][far] = {"formated": "a ball"}
+    assert [fault for _, _, fault in read(tmp_path, json.dumps(content))] == [None, TextFault.MALFORMED]
 
 
 def test_a_text_that_cannot_be_used_is_counted_with_its_fault_and_costs_no_other(tmp_path: Path) -> None:
@@ -136,6 +164,30 @@ def test_a_broken_entry_of_a_ref_sav_costs_its_own_texts(tmp_path: Path) -> None
     assert "below SAV_ROOT" in told["y"]
 
 
+def test_a_broken_field_costs_no_other_text_of_its_object(tmp_path: Path) -> None:
+    content = {
+        "x": refsav(
+            n0={"formated": "a ball", "short_caps": ["the ball", 7]},
+            n1={"formated": None, "short_caps": ["a cup"]},
+            n2={"formated": "a dog", "short_caps": None},
+            n3={"formated": "a cat", "short_caps": "the cat"},
+        )
+    }
+    found = entries(tmp_path, json.dumps(content))
+    assert [one.text for one in found if one.fault is None] == ["a ball", "the ball", "a cup", "a dog", "a cat"]
+    assert [(one.where, one.fault) for one in found if one.fault] == [
+        ("x: objects: '0': short_caps[1]", TextFault.MALFORMED),
+        ("x: objects: '3': short_caps", TextFault.MALFORMED),
+    ]
+
+
+def test_an_entry_whose_video_and_masks_are_of_two_videos_is_not_audited(tmp_path: Path) -> None:
+    other = {**refsav(n0={"formated": "a"}), "anno_path": "sav_train/sav_000/sav_000002_manual.json"}
+    [good, bad] = entries(tmp_path, json.dumps({"x": refsav(n0={"formated": "a ball"}), "y": other}))
+    assert (good.fault, bad.fault) == (None, TextFault.MALFORMED)
+    assert "the mask file of its video" in bad.detail
+
+
 def test_the_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     raw = f"object_id,text\n{BALL},the red ball\n"
     (tmp_path / "a.csv").write_text(raw)
@@ -152,5 +204,6 @@ def test_texts_of_other_videos_alone_and_the_runs_own_export_are_refused(tmp_pat
     check_texts(given, str(file), Folder(str(tmp_path / "out")), {"sav_000001"})
     with pytest.raises(ValueError, match="got texts about sav_000001/manual/0: is --shard"):
         check_texts(given, str(file), Folder(str(tmp_path / "out")), {"sav_000002"})
-    with pytest.raises(ValueError, match="must lie apart"):
-        check_texts(given, str(file), Folder(str(tmp_path)), {"sav_000001"})
+    for name in ("Ref-SAV.json", "texts.csv", "negatives.json"):
+        with pytest.raises(ValueError, match=f"must lie apart .*{name} of"):
+            check_texts(given, str(tmp_path / name), Folder(str(tmp_path)), {"sav_000001"})

@@ -15,6 +15,7 @@ from pipeline.audit.figures import Audit
 from pipeline.audit.given_texts import GivenTexts, TextEntry, TextFault
 from pipeline.audit.text_ends import MANIFEST_COLUMNS, TextState, as_csv, text_ends
 from pipeline.export.annotations import Annotations
+from pipeline.export.card import _verified
 from pipeline.verification.summary import verify
 from tests.pipeline.rows import Held, row
 
@@ -142,6 +143,31 @@ def test_a_manifest_with_other_texts_is_a_bug_that_is_said() -> None:
         text_ends(file_of(rows), manifest_of(other), held(other))
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.POISONED])
+def test_a_text_that_got_no_answer_ends_as_its_row_and_the_others_by_themselves(status: Status) -> None:
+    silly, rude, wrong = (
+        checked(text, at).model_copy(update={"lineup": None, "unanswered": reason})
+        for text, at, reason in (
+            ("silly", "1", Reason.BAD_REPLY),
+            ("rude", "2", Reason.REFUSED),
+            ("wrong", "3", Reason.BAD_REPLY),
+        )
+    )
+    wrong = wrong.model_copy(update={"contradictions": [WRONG]})
+    given = (silly, rude, wrong, checked("good", "4"), checked("a thing", "5", AMBIGUOUS))
+    failed: dict[str, Any] = {"status": status, "stage": "audit_texts", "reason": Reason.BAD_REPLY, "detail": "no JSON"}
+    rows = [row(1, 0, given_texts=list(given), expression=None, **failed)]
+    ends = text_ends(file_of(rows), manifest_of(rows), held(rows))
+    assert [(end.state, end.reason) for end in ends] == [
+        (TextState(status), "bad_reply"),
+        (TextState.LEFT_OUT, "refused"),
+        (TextState.REJECTED, "contradicted"),
+        (TextState.PASSED, ""),
+        (TextState.REJECTED, "ambiguous"),
+    ]
+    assert all(end.checked for end in ends)
+
+
 def test_the_table_of_texts_can_be_audited_again_and_holds_no_formula() -> None:
     rows = [audited(1, 0, checked("=1+1", "1", wrong=True), checked('the "red", ball\nthere', "2"))]
     table = "".join(as_csv(text_ends(file_of(rows), manifest_of(rows), held(rows))))
@@ -180,3 +206,15 @@ def test_the_judge_of_given_texts_is_counted_on_all_of_them_as_they_were_given()
     decisions = Counter(text.lineup.decision for one in rows for text in one.given_texts if text.lineup)
     assert found.counts.decisions == dict(decisions)
     assert int(found.counts.judged.texts.sum()) == decisions.total() - decisions[ALONE]
+
+
+def test_the_card_of_an_audit_without_a_line_up_describes_none() -> None:
+    rows = [audited(1, 0, checked("good", "1"))]
+    audit = Audit(file_of(rows), text_ends(file_of(rows), manifest_of(rows), held(rows)), None, repair=False)
+    settings: dict[str, Any] = {"texts_sha256": "ab", "lineup": None}
+    run: Any = {"config": settings}
+    section = _verified(audit, run)
+    assert section.startswith("\n## Are the texts right?\n\nEach text was compared with what was measured")
+    assert "In a line-up a judge saw" not in section
+    settings["lineup"] = {"trials": 2}
+    assert "## Do the texts single out their objects?\n\nIn a line-up a judge saw" in _verified(audit, run)

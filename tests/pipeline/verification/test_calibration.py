@@ -106,6 +106,32 @@ def test_a_group_that_nobody_judged_widens_the_interval_by_its_share() -> None:
     assert widths[1] > 0.4
 
 
+def test_of_what_nobody_judged_nothing_is_estimated_and_the_bounds_hold_both_ends() -> None:
+    judged = [*many(KEPT, 100, 100, 0), *many(LINEUP, 100, 0, 0)]
+    facts = gate_qualities(judged, draws=DRAWS)[2].precision
+    assert facts.rate.value is None
+    assert facts.why_not == "0 judged of what ended as lineup"
+    assert facts.rate.low is not None
+    assert facts.rate.high is not None
+    assert facts.rate.low < 0.5
+    assert facts.rate.high > 0.999, "all may be right"
+
+
+@pytest.mark.parametrize("right", [0, 40])
+def test_an_interval_holds_its_own_figure_where_all_or_none_are_right(right: int) -> None:
+    judged = [*many(KEPT, 40, right, 40 - right), *many(LINEUP, 40, right, 40 - right)]
+    lineup = gate_qualities(judged, draws=DRAWS)[-1]
+    rate = lineup.precision.rate
+    assert rate.low is not None
+    assert rate.high is not None
+    assert rate.value == right / 40
+    assert rate.low <= rate.value <= rate.high
+    if right:
+        assert lineup.recall.rate.value == 0.5
+    else:
+        assert lineup.recall.why_not == "no judged text is right", "nothing could pass"
+
+
 def picks(rates: Sequence[tuple[float, int, int]]) -> Judged:
     """Texts by pick rate, right and wrong ones, ten times as many in the run."""
     judged: list[tuple[RunText, bool | None]] = []

@@ -45,6 +45,16 @@ def test_a_perfect_judge_corrects_nothing_but_may_err() -> None:
     assert found.good_of_passed.low < 1.0
 
 
+@pytest.mark.parametrize("passed", [0, 10])
+def test_an_interval_holds_its_own_share_where_all_or_none_passed(passed: int) -> None:
+    found = quality(constant(20, passed, 10, 0))
+    for rate in (found.sensitivity, found.specificity, found.passed, found.good):
+        assert rate.value is not None
+        assert rate.low is not None
+        assert rate.high is not None
+        assert rate.low <= rate.value <= rate.high
+
+
 @pytest.mark.parametrize(("unique_passed", "other_passed"), [(5, 5), (0, 0), (10, 10), (2, 6)])
 def test_a_judge_that_tells_nothing_corrects_nothing(unique_passed: int, other_passed: int) -> None:
     found = quality(constant(20, 5, unique_passed, other_passed))
