@@ -15,19 +15,11 @@ hypothesis.settings.register_profile("refsav", deadline=None)  # how fast a shar
 hypothesis.settings.load_profile("refsav")
 
 # Files that take half a minute or more, longest first: what starts last should be short, or one process ends alone.
-_LONG = (
-    *("test_serve.py", "test_train_on_refsav.py", "test_cluster.py", "test_resume.py", "test_model_run.py"),
-    *(
-        "test_three_nodes.py",
-        "test_endpoints.py",
-        "test_imported_run.py",
-        "test_text.py",
-        "test_run.py",
-        "test_player.py",
-        "test_ray_connect.py",
-    ),
-    *("test_review_faults.py", "test_review_sighted.py", "test_review_blind.py", "test_pages.py", "test_commands.py"),
-)
+_LONG = """
+    serve train_on_refsav cluster resume model_run three_nodes endpoints audit_run lineup_run text training_docs
+    commands imported_run player run ray_adapter more ray_connect fuzz_input review_faults review_sighted review_blind
+    pages
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,8 +40,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    first = [f"test_{name}.py" for name in _LONG.split()]
+
     def place(item: pytest.Item) -> int:
-        return _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG)
+        return first.index(item.path.name) if item.path.name in first else len(first)
 
     items.sort(key=place)
     for item in items:
