@@ -6,8 +6,10 @@ the videos between them.
 """
 
 import hashlib
+import json
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +21,11 @@ from numpy.typing import NDArray
 from torch.distributed import all_gather_object
 
 from pipeline.data.clips import Clips
-from pipeline.data.videos import Video
+from pipeline.data.videos import Video, excluded_videos
+from pipeline.engines.models import fingerprint
 from pipeline.evaluation.metrics import VideoMasks, score_expression
 from pipeline.evaluation.score import OVERALL, ExpressionScore, Scores, check_masks, score
-from pipeline.evaluation.split import GROUPS, Jpegs, Split, find_frames, read_split
+from pipeline.evaluation.split import GROUPS, Jpegs, Split, SplitVideo, find_frames, read_split
 from pipeline.sa2va.config import DataConfig, InferConfig, TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.example import collate
@@ -33,9 +36,18 @@ from pipeline.sa2va.train.step import DistContext, autocast
 from stages.video import rle
 from stages.video.images import Image
 
+logger = logging.getLogger(__name__)
+_FEW = 3
+
 
 class Evaluated(Protocol):
-    """Videos that a model is evaluated on."""
+    """Videos that a model is evaluated on.
+
+    Attributes:
+        name: differs between other videos or ways to evaluate, whose figures cannot be compared.
+    """
+
+    name: str
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -53,7 +65,7 @@ def hold_out(videos: Sequence[Video], config: TrainConfig) -> tuple[list[Video],
     Raises:
         ValueError: no video would be left to train on, or none of a data set of a mixture.
     """
-    _check_sources(config, videos, "the videos of the benchmark were left out")
+    _check_sources(config, videos, "faulty videos, and those of --split and --eval-split, were left out")
     if not config.eval_frac:
         return list(videos), []
     ids = sorted({video.video_id for video in videos}, key=partial(_drawn, config.seed))
@@ -61,7 +73,8 @@ def hold_out(videos: Sequence[Video], config: TrainConfig) -> tuple[list[Video],
     if len(held) == len(ids):
         raise ValueError(f"eval_frac must leave videos to train on, got {config.eval_frac} of {len(ids)} videos")
     left = [one for one in videos if one.video_id not in held]
-    _check_sources(config, left, f"eval_frac = {config.eval_frac:g} held out {len(held)} of {len(ids)} videos")
+    why = f"eval_frac = {config.eval_frac:g} held out {len(held)} of {len(ids)} videos (a split, eval_split, would not)"
+    _check_sources(config, left, why)
     return left, [one for one in videos if one.video_id in held]
 
 
@@ -72,7 +85,7 @@ def _check_sources(config: TrainConfig, videos: Sequence[Video], why: str) -> No
     if lost:
         raise ValueError(
             f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after {why}: "
-            "take it out of the mixture, or evaluate on a split (eval_split) in place of a share"
+            "take it out of the mixture, or give it more videos"
         )
 
 
@@ -90,6 +103,23 @@ def check_eval_split(config: TrainConfig) -> None:
         split = read_split(Path(config.eval_split))
         find_frames(split)
         check_masks(split)
+
+
+def warn_of_seen(config: TrainConfig, held: Sequence[Video], trained_on: frozenset[str]) -> None:
+    """Log where the evaluation on the way says less than it seems to.
+
+    Args:
+        config: settings of the run; its splits can be read.
+        held: of `hold_out`.
+        trained_on: ids of the videos that the base model has learned from.
+    """
+    ids = excluded_videos(Path(config.eval_split)) if config.eval_split else {video.video_id for video in held}
+    learned = "evaluated on %d videos that the base model has learned from (%s): their J&F is too high"
+    chosen = "%d videos of --eval-split are in --split too (%s): a checkpoint chosen as best is chosen by the benchmark"
+    benchmark = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    for message, shared in ((learned, ids & trained_on), (chosen, ids & benchmark)):
+        if shared:
+            logger.warning(message, len(shared), ", ".join([*sorted(shared)[:_FEW], *["…"] * (len(shared) > _FEW)]))
 
 
 def evaluated(
@@ -145,6 +175,7 @@ class _HeldOut:
         config: TrainConfig,
     ) -> None:
         self._videos, self._clips, self._dataset, self._config = videos, clips, dataset_of(videos), config
+        self.name = _name_of("held out", videos)
 
     def __len__(self) -> int:
         return len(self._videos)
@@ -177,6 +208,7 @@ class _OfSplit:
 
     def __init__(self, split: Split, data: DataConfig) -> None:
         self._split, self._data, self._frames = split, data, find_frames(split)
+        self.name = _name_of("split", split.videos)
 
     def __len__(self) -> int:
         return len(self._split.videos)
@@ -198,6 +230,11 @@ class _OfSplit:
         means = Scores("", rows).groups(names)
         figures = means.get(OVERALL) or means[names[0]]
         return {"J": figures["J"], "F": figures["F"], SCORE: figures["JF"]}
+
+
+def _name_of(kind: str, videos: Iterable[Video | SplitVideo]) -> str:
+    texts = [[video.video_id, *(one.text for one in video.expressions)] for video in videos]
+    return fingerprint(json.dumps([kind, texts]).encode())
 
 
 def _segment(model: Sa2va, data: DataConfig, frames: Sequence[Image], texts: Sequence[str]) -> list[Segmentation]:

@@ -184,11 +184,12 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         before, known = _flat(content), dict(content.get(CONTENT, {}))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        shares = {"was": _shares(before.get("mixture", ()))}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
     now, contents = _flat(json.loads(json.dumps(asdict(config)))), _contents(config)
     changes = []
-    shares = {name: _shares(settings.get("mixture", ())) for name, settings in (("was", before), ("is", now))}
+    shares["is"] = _shares(now["mixture"])
     if shares["was"] != shares["is"]:
         changes.append(f"the mixture was {shares['was']}, is {shares['is']}")
     for name, value in now.items():

@@ -186,3 +186,29 @@ def test_what_is_held_out_depends_on_ids_and_seed_alone(drawn: Settings, tmp_pat
     for few, share in ((videos, 0.95), (videos[:1], 0.1)):
         with pytest.raises(ValueError, match=r"eval_frac must leave videos to train on, got 0\.\d+ of"):
             hold_out(few, replace(config, eval_frac=share))
+
+
+def test_a_run_that_is_ended_in_its_last_step_is_evaluated_when_it_goes_on(
+    evaluating: Callable[[Path], TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"J&F": 1.0})
+    told = iter([False, True])
+    config = replace(evaluating(tmp_path), optim=OptimConfig(batch=3, epochs=2), eval_every=0, eval_every_s=0.0)
+    train(config, *read_data(config), DistContext(stop=lambda: next(told)))
+    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0]
+    for _ in range(2):
+        run(config)
+        assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0, 2], "once"
+
+
+def test_evaluation_that_says_less_than_it_seems_is_told(
+    drawn: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "split.json").write_text('{"videos": ["a", "b"], "held_out": []}')
+    config = replace(drawn(tmp_path), split=str(tmp_path), eval_split=str(tmp_path))
+    held_out.warn_of_seen(replace(config, split=""), [], frozenset({"c"}))
+    assert not caplog.messages
+    held_out.warn_of_seen(config, [], frozenset({"a", "c"}))
+    learned, chosen = caplog.messages
+    assert "evaluated on 1 videos that the base model has learned from (a)" in learned
+    assert "2 videos of --eval-split are in --split too (a, b)" in chosen
