@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return EXIT_USER_ERROR
     except (FatalError, OSError) as error:
-        logger.error(
-            "stopped: %s. Give the same command again: it goes on from its last checkpoint, if it has one.", error
-        )
+        then = "begins anew" if exports else "goes on from its last checkpoint, if it has one"
+        logger.error("stopped: %s. Give the same command again: it %s.", error, then)
         return EXIT_FATAL
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from manifests.outputs import check_apart
+from manifests.outputs import check_apart, check_out
 from pipeline.sa2va.checkpoint.write import check_export
 from pipeline.sa2va.config import ModelConfig, TrainConfig
 from pipeline.sa2va.config_file import read_config_file, with_values
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> None:
     if options.to and options.to.exists():
         raise ValueError(f"--to must name a new folder, got {options.to}")
     folder = (options.to or options.out / f"model_{state.step_of(checkpoint)}").resolve()
+    check_out(folder, "--to")
+    check_apart("--to", folder.parent, [options.out / "checkpoints"])
     export_step(checkpoint, folder)
     sys.stdout.write(f"model    {folder}\n")
 

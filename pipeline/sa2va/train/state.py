@@ -151,7 +151,8 @@ def save(
     """
     folder = Path(config.out, "checkpoints", f"step_{step:08d}")
     scratch = folder.with_name(f".{folder.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
+    for unfinished in folder.parent.glob(".step_*"):  # of a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     try:
         scratch.mkdir(parents=True)
         torch.save(trainable_state(model), scratch / "model.pt")

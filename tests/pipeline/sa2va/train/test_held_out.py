@@ -130,6 +130,8 @@ def test_a_step_without_a_checkpoint_is_named(whole: Path, tmp_path: Path, caplo
         ([str(tmp_path), "best"], "has no evaluation"),
         ([str(tmp_path), "last"], "got checkpoints of none"),
         ([str(whole), "last", "--to", str(tmp_path / "there")], "--to must name a new folder"),
+        ([str(whole), "last", "--to", str(whole / "curve.jsonl/m")], "--to must be a folder, got"),
+        ([str(whole), "last", "--to", str(whole / "checkpoints/m")], "--to must lie apart from what"),
     ):
         caplog.clear()
         assert main(["export", *asked]) == 2
