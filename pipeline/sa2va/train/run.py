@@ -42,7 +42,7 @@ from pipeline.sa2va.train.metrics_logger import (
 )
 from pipeline.sa2va.train.state import DataIdentity
 from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
-from pipeline.sa2va.train.training_data import repeats_of, told_mixture
+from pipeline.sa2va.train.training_data import check_shares, repeats_of, told_mixture
 
 logger = logging.getLogger(__name__)
 MODEL, _PICTURES = "model", "pictures"  # folders in OUT
@@ -59,6 +59,7 @@ def check_run(config: TrainConfig, videos: list[Video]) -> None:
             OUT/model, or the disk has too little room.
     """
     trained_videos, held = hold_out(videos, config)
+    check_shares(config, trained_videos)
     check_eval_split(config)
     before = read_trained_on(Path(config.model.base))
     warn_of_seen(config, held, before)

@@ -14,7 +14,7 @@ from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.train.held_out import hold_out
 from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext, plan
-from pipeline.sa2va.train.training_data import read_data, repeats_of
+from pipeline.sa2va.train.training_data import check_shares, read_data, repeats_of
 from pipeline.train_on_refsav import _config, parser
 from tests.pipeline.sa2va.train.conftest import Settings
 
@@ -82,6 +82,34 @@ def test_videos_come_up_as_often_as_their_source_says(mixed: Mixed, tmp_path: Pa
     for epoch in range(8):
         assert max(counts(config, range(epoch, epoch + 1)).values()) <= 3
     assert dataset(config).of_epoch(3) == dataset(config).of_epoch(3)
+
+
+def test_a_data_set_that_never_comes_up_is_named(mixed: Mixed, tmp_path: Path) -> None:
+    videos, _ = read_data(mixed(tmp_path, {}, {}))
+    check_shares(mixed(tmp_path, {}, {"repeats": 0.25}), videos)
+    with pytest.raises(ValueError, match=r"got 2 videos of small 0\.2 times an epoch in 2 epochs"):
+        check_shares(mixed(tmp_path, {}, {"repeats": 0.2}), videos)
+    with pytest.raises(ValueError, match="got 3 videos of large"):
+        check_shares(mixed(tmp_path, {"weight": 1e-9}, {"weight": 1.0}), videos)
+
+
+def test_a_set_without_negatives_stands_beside_one_with_them(
+    mixed: Mixed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = mixed(tmp_path, {}, {})
+    config = replace(config, data=replace(config.data, negatives_frac=0.3))
+    with pytest.raises(ValueError, match=r"--negatives 0\.3 needs texts without a target, got none"):
+        read_data(config)
+    file = Path(config.sources[0]).with_name("negatives.json")
+    negative = {"text": "the tall giraffe", "kind": "no_target", "unseen_twin_possible": False}
+    file.write_text(json.dumps({f"coloured_{n:03d}": [negative] for n in range(5)}))
+    caplog.clear()
+    try:
+        videos, _ = read_data(config)
+    finally:
+        file.unlink()
+    assert [video.absent for video in videos] == [("the tall giraffe",)] * 3 + [()] * 2
+    assert f"small has no texts without a target: no negatives.json beside {config.sources[1]}" in caplog.messages
 
 
 def test_weights_are_shares_of_an_epoch(mixed: Mixed, tmp_path: Path) -> None:
