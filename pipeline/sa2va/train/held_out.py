@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -62,31 +63,36 @@ class Evaluated(Protocol):
 def hold_out(videos: Sequence[Video], config: TrainConfig) -> tuple[list[Video], list[Video]]:
     """Split `videos` into those that are trained on and those that are held out, both in their order.
 
+    Of each data set of a mixture a video is left to train on, however few it has.
+
     Raises:
-        ValueError: no video would be left to train on, or none of a data set of a mixture.
+        ValueError: too few videos would be left, or a data set of the mixture has none.
     """
-    _check_sources(config, videos, "faulty videos, and those of --split and --eval-split, were left out")
-    if not config.eval_frac:
-        return list(videos), []
-    ids = sorted({video.video_id for video in videos}, key=partial(_drawn, config.seed))
-    held = set(ids[: max(1, round(config.eval_frac * len(ids)))])
-    if len(held) == len(ids):
-        raise ValueError(f"eval_frac must leave videos to train on, got {config.eval_frac} of {len(ids)} videos")
-    left = [one for one in videos if one.video_id not in held]
-    why = f"eval_frac = {config.eval_frac:g} held out {len(held)} of {len(ids)} videos (a split, eval_split, would not)"
-    _check_sources(config, left, why)
-    return left, [one for one in videos if one.video_id in held]
-
-
-def _check_sources(config: TrainConfig, videos: Sequence[Video], why: str) -> None:
-    """Refuse a mixture that lost a data set: its weight would silently go to the others."""
-    there = {video.source for video in videos}
-    lost = [one.label for one in config.mixture if one.label not in there]
+    of_ids: dict[str, set[str]] = {}
+    for video in videos:
+        of_ids.setdefault(video.video_id, set()).add(video.source)
+    left = Counter(source for sources in of_ids.values() for source in sources)
+    lost = [one.label for one in config.mixture if not left[one.label]]
     if lost:
         raise ValueError(
-            f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after {why}: "
-            "take it out of the mixture, or give it more videos"
+            f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after faulty "
+            "videos, and those of --split and --eval-split, were left out: take it out of the mixture"
         )
+    if not config.eval_frac:
+        return list(videos), []
+    wanted = max(1, round(config.eval_frac * len(of_ids)))
+    held: set[str] = set()
+    for video_id in sorted(of_ids, key=partial(_drawn, config.seed)):
+        if len(held) < wanted and all(left[source] > 1 for source in of_ids[video_id]):
+            held.add(video_id)
+            left.subtract(of_ids[video_id])
+    if len(held) < wanted:
+        whose = " of every data set" if config.mixture else ""
+        raise ValueError(
+            f"eval_frac must leave videos{whose} to train on, got {config.eval_frac:g} of {len(of_ids)} videos"
+        )
+    kept = [one for one in videos if one.video_id not in held]
+    return kept, [one for one in videos if one.video_id in held]
 
 
 def _drawn(seed: int, video_id: str) -> bytes:

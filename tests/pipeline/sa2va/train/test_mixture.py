@@ -55,21 +55,27 @@ def counts(config: TrainConfig, epochs: range) -> Counter[str]:
     return Counter(videos[index % len(videos)].video_id for index in drawn)
 
 
-def test_no_data_set_of_a_mixture_may_be_held_out_whole(mixed: Mixed, tmp_path: Path) -> None:
-    """Of five videos three are held out; with some seeds these are the two of the small set, or all of the large."""
+def test_a_video_of_every_data_set_is_left_to_train_on(mixed: Mixed, tmp_path: Path) -> None:
+    """Of five videos three are held out: drawn freely, with some seeds all of the large set or both of the small."""
     config = replace(mixed(tmp_path, {}, {}), eval_frac=0.6)
     videos, _ = read_data(config)
-    lost = []
+    chosen = set()
     for seed in range(20):
-        try:
-            left, held = hold_out(videos, replace(config, seed=seed))
-        except ValueError as error:
-            lost.append(str(error))
-        else:
-            assert {video.source for video in left} == {"large", "small"}
-            assert len(left) + len(held) == len(videos)
-    assert any("got none of small after eval_frac = 0.6 held out 3 of 5 videos" in text for text in lost)
-    assert len(lost) < 20
+        left, held = hold_out(videos, replace(config, seed=seed))
+        assert {video.source for video in left} == {"large", "small"}
+        assert (len(left), len(held)) == (2, 3)
+        assert hold_out(videos[::-1], replace(config, seed=seed))[1] == held[::-1]
+        chosen.add(tuple(video.video_id for video in held))
+    assert len(chosen) > 3
+    alone = [video for video in videos if video.video_id != "coloured_004"]  # one of the small set
+    for seed in range(20):
+        assert {one.source for one in hold_out(alone, replace(config, seed=seed, eval_frac=0.5))[1]} == {"large"}
+    with pytest.raises(ValueError, match=r"eval_frac must leave videos of every data set to train on, got 0\.8 of 5"):
+        hold_out(videos, replace(config, eval_frac=0.8))
+    with pytest.raises(
+        ValueError, match="every data set of a mixture must have a video to train on, got none of small"
+    ):
+        hold_out([video for video in videos if video.source == "large"], config)
 
 
 def test_videos_come_up_as_often_as_their_source_says(mixed: Mixed, tmp_path: Path) -> None:
