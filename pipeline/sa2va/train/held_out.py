@@ -103,12 +103,17 @@ def check_eval_split(config: TrainConfig) -> None:
     """Check that the split of `config.eval_split`, if there is one, can be evaluated on.
 
     Raises:
-        ValueError: it cannot be read, or lacks frames or masks.
+        ValueError: it cannot be read, lacks frames or masks, or has no expression that means an object.
     """
     if config.eval_split:
         split = read_split(Path(config.eval_split))
         find_frames(split)
         check_masks(split)
+        if not with_targets(split):
+            raise ValueError(
+                f"--eval-split must have an expression that means an object, for J&F is of these, got none in "
+                f"{config.eval_split}: name another split, or hold out a share with --eval-frac"
+            )
 
 
 def warn_of_seen(config: TrainConfig, held: Sequence[Video], trained_on: frozenset[str]) -> None:
@@ -142,7 +147,7 @@ def evaluated(
     by_id = partial(_drawn, config.seed)
     if config.eval_split:
         split = read_split(Path(config.eval_split))
-        some = sorted(split.videos, key=lambda one: by_id(one.video_id))[: config.eval_videos]
+        some = sorted(with_targets(split), key=lambda one: by_id(one.video_id))[: config.eval_videos]
         return _OfSplit(Split(split.folder, tuple(some)), config.data)
     if held:
         return _HeldOut(
@@ -236,6 +241,11 @@ class _OfSplit:
         means = Scores("", rows).groups(names)
         figures = means.get(OVERALL) or means[names[0]]
         return {"J": figures["J"], "F": figures["F"], SCORE: figures["JF"]}
+
+
+def with_targets(split: Split) -> list[SplitVideo]:
+    """Return the videos with an expression that means an object: a few of the others alone have no J&F."""
+    return [video for video in split.videos if any(one.group in GROUPS for one in video.expressions)]
 
 
 def _name_of(kind: str, videos: Iterable[Video | SplitVideo]) -> str:

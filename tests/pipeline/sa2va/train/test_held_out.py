@@ -10,6 +10,7 @@ import torch
 
 from manifests.outputs import PREDICTIONS
 from pipeline import evaluate_refsav
+from pipeline.evaluation.split import read_split
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig
 from pipeline.sa2va.train import held_out
@@ -214,3 +215,18 @@ def test_evaluation_that_says_less_than_it_seems_is_told(
     learned, chosen = caplog.messages
     assert "evaluated on 1 videos that the base model has learned from (a)" in learned
     assert "2 videos of --eval-split are in --split too (a, b)" in chosen
+
+
+def test_a_split_is_evaluated_on_where_a_text_means_an_object(drawn: Settings, tmp_path: Path) -> None:
+    """Expressions that fit nothing have no J&F: a video of these alone may be the only one that is drawn."""
+    config = replace(drawn(tmp_path), eval_split=str(tmp_path / "split"))
+    unjudged.main(Path(config.sources[0]).parent, tmp_path / "split", ["coloured_001", "coloured_004"])
+    file = tmp_path / "split/meta_expressions_valid.json"
+    content = json.loads(file.read_text())
+    for video_id, other in (("coloured_001", ["coloured_004"]), ("coloured_004", [])):
+        for expression in content["videos"][video_id]["expressions"].values():
+            expression |= {"no_target": True, "anno_id": []}
+        file.write_text(json.dumps(content))
+        assert [video.video_id for video in held_out.with_targets(read_split(tmp_path / "split"))] == other
+    with pytest.raises(ValueError, match="--eval-split must have an expression that means an object"):
+        held_out.check_eval_split(config)
