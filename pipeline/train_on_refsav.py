@@ -210,7 +210,9 @@ def _located(config: TrainConfig) -> TrainConfig:
     found = (replace(one, path=_path(one.path), sav_root=_path(one.sav_root)) for one in config.mixture)
     mixture = tuple(replace(one, name=one.label) for one in found)
     sources = tuple(Path(_path(source)) for source in config.sources)
-    files = [source if source.is_file() else source / TRAIN_FILE for source in sources]  # of a run, its own counts
+    files = [
+        source if source.suffix == ".json" else source / TRAIN_FILE for source in sources
+    ]  # of a run, its own counts
     twice = sorted({str(one) for one in files if files.count(one) > 1}) if mixture else []
     if twice:
         raise ValueError(f"a data set stands once in a mixture, got {', '.join(twice)} twice: give it repeats")

@@ -16,7 +16,7 @@ CONFIG = TrainConfig(
     out="/out",
     model=ModelConfig(base="some/base"),
     data=DataConfig(frames=8, official_questions=("What is {}?\n",)),
-    optim=OptimConfig(lr=1e-5, betas=(0.5, 1.0)),
+    optim=OptimConfig(lr=1e-5, betas=(0.5, 0.75)),
 )
 
 
@@ -81,12 +81,12 @@ def test_what_a_file_names_goes_before_the_releases_choices(tmp_path: Path) -> N
         ("[optim]\nbatch = 2.5", "optim.batch must be a valid integer"),
         ("[optim]\nbatch = true", "optim.batch must be a valid integer"),
         ("[optim]\nbatch = 0", "optim.batch must be at least 1, got 0"),
-        ("[optim]\nbetas = [1]", "optim.betas must be"),
+        ("[optim]\nbetas = [1]", "optim.betas[1] must be given, got [1]"),
         ("[data]\nframe_choice = 'first'", "data.frame_choice must be 'uniform' or 'random', got 'first'"),
         ("seed = 2026-11-26", "seed must be text, a number, true, false or a list"),
         ("source = 3", "source must be"),
         ("[model]\nbase = 'b'\n[model.sam2.checkpoint]\nx = 1", "model.sam2.checkpoint must be a valid string"),
-        ("[run]\nworker = 2", "there is no setting 'worker'; there is cpu, max_restarts, ray_address, workers"),
+        ("[run]\nworker = 2", "there is no setting 'run.worker'; there is cpu, max_restarts, ray_address, workers"),
         ("[model]\nbase = ''", "--base must be given"),
         ("source = []", "--source must be given"),
         ("run = 3", "run must be a table of settings, got 3"),

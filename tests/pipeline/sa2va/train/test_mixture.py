@@ -184,24 +184,6 @@ def test_a_mixture_in_a_file(mixed: Mixed, tmp_path: Path) -> None:
     assert config.out == str(Path(paths[0]).parent / "training")
 
 
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ('path = "a"\n[[mixture]]\npath = "b/a"', "sources of a mixture must have different names"),
-        ('path = "a"\nweight = 1\n[[mixture]]\npath = "b"', "must have a weight, or none, got [1.0, 0.0]"),
-        ('path = "a"\nrepeats = 0', "repeats must be positive, got 0.0"),
-        ("repeats = 1", "mixture must be"),
-        ('path = "a"\nshare = 1', "mixture must be"),
-    ],
-)
-def test_a_wrong_mixture_is_named(tmp_path: Path, text: str, rule: str) -> None:
-    file = tmp_path / "run.toml"
-    file.write_text(f'[model]\nbase = "x"\n[[mixture]]\n{text}\n')
-    with pytest.raises(ValueError, match="run.toml") as caught:
-        _config(parser().parse_args(["--config", str(file)]))
-    assert rule in str(caught.value)
-
-
 def test_one_id_for_two_files_is_refused(mixed: Mixed, drawn: Settings, tmp_path: Path) -> None:
     config = mixed(tmp_path, {}, {})
     again = replace(config.mixture[0], name="again", sav_root=str(tmp_path / "elsewhere"))
