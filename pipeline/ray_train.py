@@ -4,6 +4,7 @@ The first worker writes its lines to `OUT/train.log`; this process prints them a
 `OUT/stop` there, at which the workers end after their step, with a checkpoint. OUT must be a folder that all see.
 """
 
+import fcntl
 import json
 import logging
 import signal
@@ -25,9 +26,10 @@ from manifests.row_results import FatalError
 from pipeline.run.ray_connect import connect, disconnect
 from pipeline.sa2va.train.step import DistContext
 
-_LOG, _REFUSED, _STOP, _RAY = "train.log", "refused.json", "stop", "ray"
-WRITTEN = (_LOG, _REFUSED, _STOP, _RAY)
+_LOG, _REFUSED, _STOP, _RAY, _LOCK = "train.log", "refused.json", "stop", "ray", "lock"
+WRITTEN = (_LOG, _REFUSED, _STOP, _RAY, _LOCK)
 _LOOK_S = 0.5
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,11 @@ def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> 
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        _run(train, out, workers)
+
+
+def _run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> None:
     for name in (_REFUSED, _STOP):
         (out / name).unlink(missing_ok=True)
     connect(workers.address, workers.count * workers.cpus)
@@ -140,6 +147,26 @@ def _refusal(out: Path) -> ValueError | FatalError:
     except ValueError:
         return FatalError(f"the disk of {out} is full: not even the reason could be written there")
     return FatalError(refusal["text"]) if refusal["can_go_on"] else ValueError(refusal["text"])
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other commands out of `out` during the block; the lock is the system's, and is gone with the process.
+
+    Raises:
+        ValueError: another command trains there.
+    """
+    with (out / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"one command at a time trains in a folder, got {out}, where another one does now: wait for it, or "
+                "name another --out"
+            ) from error
+        except OSError as error:  # a file system without locks
+            logger.warning("%s cannot be locked (%s): see to it that no other command trains there", out, error)
+        yield
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from manifests.outputs import check_apart, check_out
+from manifests.outputs import TRAIN_FILE, check_apart, check_out
 from manifests.row_results import FatalError
 from pipeline.engines.models import commit_of
 from pipeline.sa2va.config import ModelConfig, TrainConfig, official_train, with_settings
@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return EXIT_USER_ERROR
     except (FatalError, OSError) as error:
-        logger.error(
-            "stopped: %s. Give the same command again: it goes on from its last checkpoint, if it has one.", error
-        )
+        then = "begins anew" if exports else "goes on from its last checkpoint, if it has one"
+        logger.error("stopped: %s. Give the same command again: it %s.", error, then)
         return EXIT_FATAL
     return 0
 
@@ -151,18 +150,22 @@ def _config(options: argparse.Namespace) -> tuple[TrainConfig, LaunchConfig]:
     """Return the settings: those of the command line before those of --config before the defaults."""
     file = read_config_file(options.config) if options.config else {}
     run = with_values(
-        LaunchConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config)
+        LaunchConfig(ray_address=os.environ.get("RAY_ADDRESS", "")), file.pop(RUN, {}), str(options.config), f"{RUN}."
     )
     given = _given(options)
+    if given.get("source"):
+        file.pop("mixture", None)  # an option goes before the file, and of the two there can be but one
     source = given.get("source") or file.get("source") or file.get("mixture")
     base = given["model"].get("base") or _base_in(file)
     for option, value in (("--source", source), ("--base", base)):
         if not value:
             raise ValueError(f"{option} must be given, here or as a setting of --config (--help lists the options)")
     config = TrainConfig(source=(), sav_root="", model=ModelConfig(base=str(base)), out="")
-    if options.official or file.get("official"):
-        config = _official(config, given.get("official_code") or file.get("official_code"))
-    config = with_values(with_values(config, file, str(options.config)), given, "the options")
+    of_file = with_values(config, file, str(options.config))
+    if options.official or of_file.official:
+        config = _official(config, given.get("official_code") or of_file.official_code)
+        of_file = with_values(config, file, str(options.config))
+    config = with_values(of_file, given, "the options")
     config = with_settings(config, options.set)
     if config.official and not config.data.official_questions:
         logger.warning(
@@ -204,10 +207,15 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 def _located(config: TrainConfig) -> TrainConfig:
     """Return `config` with absolute paths, for workers have another working directory, and with the usual places."""
-    mixture = tuple(
-        replace(one, path=_path(one.path), name=one.label, sav_root=_path(one.sav_root)) for one in config.mixture
-    )
-    sources = tuple(Path(source).resolve() for source in config.sources)
+    found = (replace(one, path=_path(one.path), sav_root=_path(one.sav_root)) for one in config.mixture)
+    mixture = tuple(replace(one, name=one.label) for one in found)
+    sources = tuple(Path(_path(source)) for source in config.sources)
+    files = [
+        source if source.suffix == ".json" else source / TRAIN_FILE for source in sources
+    ]  # of a run, its own counts
+    twice = sorted({str(one) for one in files if files.count(one) > 1}) if mixture else []
+    if twice:
+        raise ValueError(f"a data set stands once in a mixture, got {', '.join(twice)} twice: give it repeats")
     if not sources:
         raise ValueError("source must name at least one run or Ref-SAV.json, got none")
     base, sam2 = config.model.base, config.model.sam2
@@ -223,7 +231,7 @@ def _located(config: TrainConfig) -> TrainConfig:
         official_code=_path(config.official_code),
         model=replace(
             config.model,
-            base=_path(base) if Path(base).exists() else base,
+            base=_path(base) if base.startswith("~") or Path(base).exists() else base,
             sam2=replace(sam2, checkpoint=_path(sam2.checkpoint)),
         ),
     )
@@ -261,7 +269,11 @@ def _stores_of(sources: Sequence[Path]) -> list[Path]:
 
 
 def _path(given: str | Path | None) -> str:
-    return str(Path(given).resolve()) if given else ""
+    """Return a path from the root, "" for none; in a file no shell has put the home in place of ~."""
+    try:
+        return str(Path(given).expanduser().resolve()) if given else ""
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"a path must be one that can exist, got {str(given)!r}: {error}") from error
 
 
 def parser() -> argparse.ArgumentParser:

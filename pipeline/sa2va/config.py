@@ -5,14 +5,19 @@ Sources: the paper's section 3.4 and its released configurations.
 """
 
 import ast
+import json
+import math
+import types
+import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 MAX_NEGATIVES_FRAC = 0.9
+_SEEDS = 2**63  # torch takes no larger one
 QWEN_PATCH_PX = 28  # the side of the square that the official pixel budgets are counted in
 
 
@@ -23,6 +28,14 @@ def _check(holds: bool, rule: str, got: object) -> None:
 
 def _check_choice(name: str, got: str, *choices: str) -> None:
     _check(got in choices, f"{name} must be one of {', '.join(choices)}", got)
+
+
+def _check_finite(config: Any) -> None:
+    """Check that every number of `config` is one: nan passes many comparisons, and inf makes weights nan."""
+    for one in fields(config):
+        value = getattr(config, one.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            _check(not isinstance(number, float) or math.isfinite(number), f"{one.name} must be a number", value)
 
 
 def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -64,6 +77,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("frames", "max_objects", "repeats", "max_tokens"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
+        _check_finite(self)
         rule = "negatives_frac must be in [0, 0.9]: texts with a target must remain"
         _check(0 <= self.negatives_frac <= MAX_NEGATIVES_FRAC, rule, self.negatives_frac)
         _check_choice("frame_choice", self.frame_choice, "uniform", "random")
@@ -91,7 +105,8 @@ class ModelConfig:
     gradient_checkpointing: bool = False  # official: always; costs a forward pass, saves most activations
 
     def __post_init__(self) -> None:
-        _check(self.lora_rank >= 1, "lora_rank must be at least 1", self.lora_rank)
+        for name in ("lora_rank", "lora_alpha"):
+            _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         _check(0 <= self.lora_dropout < 1, "lora_dropout must be in [0, 1)", self.lora_dropout)
         _check_choice("train_embeddings", self.train_embeddings, "new_rows", "full")
 
@@ -111,7 +126,12 @@ class OptimConfig:
     micro_batch: int = 2  # videos a forward pass of a worker
 
     def __post_init__(self) -> None:
-        _check(self.lr > 0, "lr must be positive", self.lr)
+        _check_finite(self)
+        for name in ("lr", "clip_norm"):
+            _check(getattr(self, name) > 0, f"{name} must be positive", getattr(self, name))
+        _check(self.weight_decay >= 0, "weight_decay must not be negative", self.weight_decay)
+        _check(all(0 <= beta < 1 for beta in self.betas), "betas must be in [0, 1)", self.betas)
+        _check(0 <= self.warmup_start <= 1, "warmup_start must be in [0, 1]", self.warmup_start)
         _check(0 <= self.warmup_frac < 1, "warmup_frac must be in [0, 1)", self.warmup_frac)
         for name in ("epochs", "batch", "micro_batch"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
@@ -143,8 +163,11 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         _check(bool(self.path), "a source of a mixture must have a path", self.path)
+        _check_finite(self)
         _check(self.repeats > 0, "repeats must be positive", self.repeats)
         _check(self.weight >= 0, "weight must not be negative", self.weight)
+        both = bool(self.weight) and self.repeats != 1
+        _check(not both, "of repeats and weight one may be given", f"repeats {self.repeats:g}, weight {self.weight:g}")
 
     @property
     def label(self) -> str:
@@ -191,6 +214,8 @@ class TrainConfig:
     eval_every: int = 0  # steps; 0: by time alone; one more is done before the first step and one after the last
 
     def __post_init__(self) -> None:
+        _check_finite(self)
+        _check(0 <= self.seed < _SEEDS, "seed must be in [0, 2^63)", self.seed)
         for name in ("keep_checkpoints", "log_every", "eval_videos"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1", getattr(self, name))
         not_negative = ("loader_workers", "checkpoint_every", "pictures_every", "stop_after", "eval_every")
@@ -298,19 +323,43 @@ def _with(config: Any, path: list[str], text: str, setting: str) -> Any:
     if is_dataclass(before) != bool(rest):
         inner = f"one of its settings, as {name}.…=" if is_dataclass(before) else f"{name}= alone"
         raise ValueError(f"{setting}: give {inner}")
-    return replace(config, **{name: _with(before, rest, text, setting) if rest else _value(before, text, setting)})
+    kind = typing.get_type_hints(type(config))[name]
+    return replace(config, **{name: _with(before, rest, text, setting) if rest else _value(kind, text, setting)})
 
 
-def _value(before: object, text: str, setting: str) -> object:
-    """Parse `text` as the type of `before`."""
-    if isinstance(before, str):
-        return text
+def _value(kind: Any, text: str, setting: str) -> object:
+    """Parse `text` as a value of type `kind`; where it may be text, it is, unless it is written as a list."""
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
-    if isinstance(before, float) and type(value) is int:
-        value = float(value)
-    if type(value) is not type(before):
-        raise ValueError(f"{setting}: must be like {before!r}, got {text!r}")
-    return value
+    is_text = kind is str or (_is_union(kind) and not isinstance(value, list | tuple))
+    return checked(kind, text if is_text else value, setting.partition("=")[0])
+
+
+def checked(kind: Any, value: Any, what: str) -> Any:
+    """Return a value as its type has it: whole numbers may stand for others, lists for tuples.
+
+    Raises:
+        ValueError: it is none of this type; the message begins with `what` and the place in it.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        inside = [] if _is_union(kind) else first["loc"]
+        place = what + "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in inside)
+        fault = first["msg"].removeprefix("Input should be ")
+        rules = {
+            "missing": f"{place} must be given",
+            "unexpected_keyword_argument": f"{place}: there is no such setting",
+        }
+        if first["type"] == "value_error":  # it says itself what it got
+            raise ValueError(f"{place}: {fault.removeprefix('Value error, ')}") from error
+        raise ValueError(f"{rules.get(first['type'], f'{place} must be {fault}')}, got {value!r}") from error
+    except TypeError as error:
+        raise ValueError(f"{what} must be text, a number, true, false or a list, got {value!r}") from error
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)

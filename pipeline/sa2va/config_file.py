@@ -4,6 +4,7 @@ A file has the names of `TrainConfig`, nested as tables, and in a table `run` th
 of them: what it does not name keeps its default, and the command line goes before it.
 """
 
+import codecs
 import json
 import tomllib
 import typing
@@ -12,9 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from pipeline.sa2va.config import TrainConfig
+from pipeline.sa2va.config import TrainConfig, checked
 from stages.video.source_file import json_text
 
 CONTENT = "content"  # in settings.json: fingerprints of the model's files, which are no setting
@@ -46,7 +45,9 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """
     try:
         raw = path.read_bytes()
-        values = json.loads(json_text(raw)) if path.suffix == ".json" else tomllib.loads(raw.decode("utf-8-sig"))
+        # PowerShell's > writes UTF-16
+        coding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        values = json.loads(json_text(raw)) if path.suffix == ".json" else tomllib.loads(raw.decode(coding))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"--config must be a TOML file, or the settings.json of a checkpoint, got {path}: {error}"
@@ -60,7 +61,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
 Config = TypeVar("Config", TrainConfig, LaunchConfig)
 
 
-def with_values(config: Config, values: Mapping[str, Any], where: str, before: str = "") -> Config:
+def with_values(config: Config, values: object, where: str, before: str = "") -> Config:
     """Return a dataclass of settings with some of its values replaced.
 
     Args:
@@ -72,6 +73,8 @@ def with_values(config: Config, values: Mapping[str, Any], where: str, before: s
     Raises:
         ValueError: there is no such setting, or it cannot have the value; all names are in the message.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: {before.removesuffix('.')} must be a table of settings, got {values!r}")
     known = {one.name for one in fields(config)}
     types = typing.get_type_hints(type(config))
     made: dict[str, Any] = {}
@@ -81,26 +84,13 @@ def with_values(config: Config, values: Mapping[str, Any], where: str, before: s
             raise ValueError(f"{where}: there is no setting {full!r}; there is {', '.join(sorted(known))}")
         inner: Any = getattr(config, name)
         if hasattr(inner, "__dataclass_fields__"):
-            if not isinstance(value, Mapping):
-                raise ValueError(f"{where}: {full} must be a table of settings, got {value!r}")
             made[name] = with_values(inner, value, where, f"{full}.")
         else:
-            made[name] = _checked(types[name], value, f"{where}: {full}")
+            made[name] = checked(types[name], value, f"{where}: {full}")
     try:
         return replace(config, **made)
     except ValueError as error:
         raise ValueError(f"{where}: {before}{error}") from error
-
-
-def _checked(kind: Any, value: Any, what: str) -> Any:
-    """Return a value as its type has it: whole numbers may stand for others, lists for tuples."""
-    try:
-        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        fault = error.errors()[0]["msg"].removeprefix("Input should be ")
-        raise ValueError(f"{what} must be {fault}, got {value!r}") from error
-    except TypeError as error:
-        raise ValueError(f"{what} must be text, a number, true, false or a list, got {value!r}") from error
 
 
 def as_toml(config: TrainConfig, run: LaunchConfig) -> str:
@@ -113,8 +103,8 @@ def _lines(values: Mapping[str, Any], table: str) -> Iterator[str]:
     several = {name: value for name, value in values.items() if _is_of_tables(value)}
     for name, value in values.items():
         if name not in inner and name not in several and value is not None:
-            # JSON's texts, numbers and lists are TOML's too
-            yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+            # JSON's texts, numbers and lists are TOML's too, but for one character
+            yield f"{name} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
     for name, tables in several.items():
         for one in tables:
             yield f"\n[[{name}]]"

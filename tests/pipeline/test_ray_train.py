@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from manifests.row_results import FatalError
-from pipeline.ray_train import _refusal, _refuse
+from pipeline.ray_train import Workers, _alone, _refusal, _refuse, run
 
 
 @pytest.fixture
@@ -38,3 +38,12 @@ def test_a_reason_is_told_as_what_it_was(tmp_path: Path, can_go_on: bool, kind: 
     told = _refusal(tmp_path)
     assert type(told) is kind
     assert str(told) == "the text"
+
+
+def test_one_command_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "stop").touch()
+    with _alone(tmp_path), pytest.raises(ValueError, match="one command at a time trains in a folder, got"):
+        run(lambda _: None, tmp_path, Workers())
+    assert (tmp_path / "stop").exists(), "the other command's"
+    with _alone(tmp_path):
+        pass

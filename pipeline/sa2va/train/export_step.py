@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from manifests.outputs import check_apart
+from manifests.outputs import check_apart, check_out
 from pipeline.sa2va.checkpoint.write import check_export
 from pipeline.sa2va.config import ModelConfig, TrainConfig
 from pipeline.sa2va.config_file import read_config_file, with_values
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> None:
     if options.to and options.to.exists():
         raise ValueError(f"--to must name a new folder, got {options.to}")
     folder = (options.to or options.out / f"model_{state.step_of(checkpoint)}").resolve()
+    check_out(folder, "--to")
+    check_apart("--to", folder.parent, [options.out / "checkpoints"])
     export_step(checkpoint, folder)
     sys.stdout.write(f"model    {folder}\n")
 
@@ -75,11 +77,12 @@ def export_step(checkpoint: Path, folder: Path) -> None:
         ValueError: the checkpoint or its base model cannot be read, or `folder` holds something else.
     """
     empty = TrainConfig(source=(), sav_root="", out="", model=ModelConfig(base=""))
+    # all is read before the model is built, which takes minutes: a run that goes on may remove the checkpoint then
+    trained_on, learned = state.data_of(checkpoint).trained_on, state.read_model(checkpoint)
     config = with_values(empty, read_config_file(checkpoint / "settings.json"), str(checkpoint / "settings.json"))
     for name, path in (("the base model", config.model.base), ("the checkpoint", str(checkpoint))):
         check_apart(name, Path(path), [folder])
-    trained_on = state.data_of(checkpoint).trained_on
     model = prepared(config, torch.device("cpu"))
     check_export(folder, model.family.name, Path(config.official_code) if config.official_code else None)
-    load_trainable_state(model, state.read_model(checkpoint))
+    load_trainable_state(model, learned)
     export(config, model, trained_on, folder)

@@ -6,8 +6,11 @@ the videos between them.
 """
 
 import hashlib
+import json
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +22,11 @@ from numpy.typing import NDArray
 from torch.distributed import all_gather_object
 
 from pipeline.data.clips import Clips
-from pipeline.data.videos import Video
+from pipeline.data.videos import Video, excluded_videos
+from pipeline.engines.models import fingerprint
 from pipeline.evaluation.metrics import VideoMasks, score_expression
 from pipeline.evaluation.score import OVERALL, ExpressionScore, Scores, check_masks, score
-from pipeline.evaluation.split import GROUPS, Jpegs, Split, find_frames, read_split
+from pipeline.evaluation.split import GROUPS, Jpegs, Split, SplitVideo, find_frames, read_split
 from pipeline.sa2va.config import DataConfig, InferConfig, TrainConfig
 from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.example import collate
@@ -33,9 +37,18 @@ from pipeline.sa2va.train.step import DistContext, autocast
 from stages.video import rle
 from stages.video.images import Image
 
+logger = logging.getLogger(__name__)
+_FEW = 3
+
 
 class Evaluated(Protocol):
-    """Videos that a model is evaluated on."""
+    """Videos that a model is evaluated on.
+
+    Attributes:
+        name: differs between other videos or ways to evaluate, whose figures cannot be compared.
+    """
+
+    name: str
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -50,30 +63,36 @@ class Evaluated(Protocol):
 def hold_out(videos: Sequence[Video], config: TrainConfig) -> tuple[list[Video], list[Video]]:
     """Split `videos` into those that are trained on and those that are held out, both in their order.
 
+    Of each data set of a mixture a video is left to train on, however few it has.
+
     Raises:
-        ValueError: no video would be left to train on, or none of a data set of a mixture.
+        ValueError: too few videos would be left, or a data set of the mixture has none.
     """
-    _check_sources(config, videos, "the videos of the benchmark were left out")
-    if not config.eval_frac:
-        return list(videos), []
-    ids = sorted({video.video_id for video in videos}, key=partial(_drawn, config.seed))
-    held = set(ids[: max(1, round(config.eval_frac * len(ids)))])
-    if len(held) == len(ids):
-        raise ValueError(f"eval_frac must leave videos to train on, got {config.eval_frac} of {len(ids)} videos")
-    left = [one for one in videos if one.video_id not in held]
-    _check_sources(config, left, f"eval_frac = {config.eval_frac:g} held out {len(held)} of {len(ids)} videos")
-    return left, [one for one in videos if one.video_id in held]
-
-
-def _check_sources(config: TrainConfig, videos: Sequence[Video], why: str) -> None:
-    """Refuse a mixture that lost a data set: its weight would silently go to the others."""
-    there = {video.source for video in videos}
-    lost = [one.label for one in config.mixture if one.label not in there]
+    of_ids: dict[str, set[str]] = {}
+    for video in videos:
+        of_ids.setdefault(video.video_id, set()).add(video.source)
+    left = Counter(source for sources in of_ids.values() for source in sources)
+    lost = [one.label for one in config.mixture if not left[one.label]]
     if lost:
         raise ValueError(
-            f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after {why}: "
-            "take it out of the mixture, or evaluate on a split (eval_split) in place of a share"
+            f"every data set of a mixture must have a video to train on, got none of {', '.join(lost)} after faulty "
+            "videos, and those of --split and --eval-split, were left out: take it out of the mixture"
         )
+    if not config.eval_frac:
+        return list(videos), []
+    wanted = max(1, round(config.eval_frac * len(of_ids)))
+    held: set[str] = set()
+    for video_id in sorted(of_ids, key=partial(_drawn, config.seed)):
+        if len(held) < wanted and all(left[source] > 1 for source in of_ids[video_id]):
+            held.add(video_id)
+            left.subtract(of_ids[video_id])
+    if len(held) < wanted:
+        whose = " of every data set" if config.mixture else ""
+        raise ValueError(
+            f"eval_frac must leave videos{whose} to train on, got {config.eval_frac:g} of {len(of_ids)} videos"
+        )
+    kept = [one for one in videos if one.video_id not in held]
+    return kept, [one for one in videos if one.video_id in held]
 
 
 def _drawn(seed: int, video_id: str) -> bytes:
@@ -84,12 +103,34 @@ def check_eval_split(config: TrainConfig) -> None:
     """Check that the split of `config.eval_split`, if there is one, can be evaluated on.
 
     Raises:
-        ValueError: it cannot be read, or lacks frames or masks.
+        ValueError: it cannot be read, lacks frames or masks, or has no expression that means an object.
     """
     if config.eval_split:
         split = read_split(Path(config.eval_split))
         find_frames(split)
         check_masks(split)
+        if not with_targets(split):
+            raise ValueError(
+                f"--eval-split must have an expression that means an object, for J&F is of these, got none in "
+                f"{config.eval_split}: name another split, or hold out a share with --eval-frac"
+            )
+
+
+def warn_of_seen(config: TrainConfig, held: Sequence[Video], trained_on: frozenset[str]) -> None:
+    """Log where the evaluation on the way says less than it seems to.
+
+    Args:
+        config: settings of the run; its splits can be read.
+        held: of `hold_out`.
+        trained_on: ids of the videos that the base model has learned from.
+    """
+    ids = excluded_videos(Path(config.eval_split)) if config.eval_split else {video.video_id for video in held}
+    learned = "evaluated on %d videos that the base model has learned from (%s): their J&F is too high"
+    chosen = "%d videos of --eval-split are in --split too (%s): a checkpoint chosen as best is chosen by the benchmark"
+    benchmark = excluded_videos(Path(config.split)) if config.split else frozenset[str]()
+    for message, shared in ((learned, ids & trained_on), (chosen, ids & benchmark)):
+        if shared:
+            logger.warning(message, len(shared), ", ".join([*sorted(shared)[:_FEW], *["…"] * (len(shared) > _FEW)]))
 
 
 def evaluated(
@@ -106,7 +147,7 @@ def evaluated(
     by_id = partial(_drawn, config.seed)
     if config.eval_split:
         split = read_split(Path(config.eval_split))
-        some = sorted(split.videos, key=lambda one: by_id(one.video_id))[: config.eval_videos]
+        some = sorted(with_targets(split), key=lambda one: by_id(one.video_id))[: config.eval_videos]
         return _OfSplit(Split(split.folder, tuple(some)), config.data)
     if held:
         return _HeldOut(
@@ -145,6 +186,7 @@ class _HeldOut:
         config: TrainConfig,
     ) -> None:
         self._videos, self._clips, self._dataset, self._config = videos, clips, dataset_of(videos), config
+        self.name = _name_of("held out", videos)
 
     def __len__(self) -> int:
         return len(self._videos)
@@ -177,6 +219,7 @@ class _OfSplit:
 
     def __init__(self, split: Split, data: DataConfig) -> None:
         self._split, self._data, self._frames = split, data, find_frames(split)
+        self.name = _name_of("split", split.videos)
 
     def __len__(self) -> int:
         return len(self._split.videos)
@@ -198,6 +241,16 @@ class _OfSplit:
         means = Scores("", rows).groups(names)
         figures = means.get(OVERALL) or means[names[0]]
         return {"J": figures["J"], "F": figures["F"], SCORE: figures["JF"]}
+
+
+def with_targets(split: Split) -> list[SplitVideo]:
+    """Return the videos with an expression that means an object: a few of the others alone have no J&F."""
+    return [video for video in split.videos if any(one.group in GROUPS for one in video.expressions)]
+
+
+def _name_of(kind: str, videos: Iterable[Video | SplitVideo]) -> str:
+    texts = [[video.video_id, *(one.text for one in video.expressions)] for video in videos]
+    return fingerprint(json.dumps([kind, texts]).encode())
 
 
 def _segment(model: Sa2va, data: DataConfig, frames: Sequence[Image], texts: Sequence[str]) -> list[Segmentation]:

@@ -7,6 +7,7 @@ one that was not (the times aside).
 
 import json
 import logging
+import math
 import resource
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 _CURVE, _EVALUATION, _BOARD = LOGGED = ("curve.jsonl", "evaluation.jsonl", "tensorboard")
 PARTS = ("llm", "mask", "dice")
 SCORE = "J&F"
+_ON = "evaluated_on"  # in a line of evaluation.jsonl: fingerprint of the videos, for only the same can be compared
 
 _SIDE_PX = 192  # of a cell of the drawn image
 _TINT, _EDGE = (0, 220, 255), (255, 255, 0)  # red green blue, of the predicted mask and of the true one
@@ -81,13 +83,13 @@ class MetricsLogger:
         for name, value in {**losses, "lr": lr, "gradient": norm, "memory GiB": memory, **pace}.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
-    def log_evaluation(self, step: int, figures: dict[str, float]) -> None:
-        """Log what the model after optimiser step `step` comes to on the videos that are evaluated on."""
+    def log_evaluation(self, step: int, figures: dict[str, float], on: str) -> None:
+        """Log what the model after optimiser step `step` comes to on the videos that `on` names."""
         logger.info(
             "step %d/%d  evaluated: %s", step, self.steps, "  ".join(f"{k} {v:.4f}" for k, v in figures.items())
         )
         with self._evaluation.open("a") as file:
-            file.write(json.dumps({"step": step, **figures}) + "\n")
+            file.write(json.dumps({"step": step, **figures, _ON: on}) + "\n")
         for name, value in figures.items():
             self._board.add_scalar(f"evaluation/{name}", value, step)
 
@@ -101,15 +103,23 @@ class MetricsLogger:
 
 
 def best_step(out: Path) -> tuple[int, float] | None:
-    """Return the step of the best evaluation after the first step, the earliest of equals, and its J&F in percent."""
-    lines = [line for line in _lines(out / _EVALUATION) if line["step"] > 0 and isinstance(line.get(SCORE), float)]
+    """Return the step of the best evaluation after the first step, the earliest of equals, and its J&F in percent.
+
+    Evaluations on other videos than the last one's do not count.
+    """
+    lines = _lines(out / _EVALUATION)
+    lines = [line for line in lines if line["step"] > 0 and line.get(_ON) == lines[-1].get(_ON) and _is_scored(line)]
     best = max(lines, key=lambda line: (line[SCORE], -line["step"]), default=None)
     return (best["step"], best[SCORE]) if best else None
 
 
-def last_evaluation(out: Path) -> int:
-    """Return the step of the last evaluation, -1 if there is none."""
-    return max((line["step"] for line in _lines(out / _EVALUATION)), default=-1)
+def last_evaluation(out: Path, on: str) -> int:
+    """Return the step of the last evaluation on the videos `on`, -1 if there is none."""
+    return max((line["step"] for line in _lines(out / _EVALUATION) if line.get(_ON) == on), default=-1)
+
+
+def _is_scored(line: dict[str, Any]) -> bool:
+    return isinstance(line.get(SCORE), float) and math.isfinite(line[SCORE])
 
 
 def _lines(file: Path, last: int | None = None) -> list[dict[str, Any]]:

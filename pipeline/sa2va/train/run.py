@@ -30,7 +30,7 @@ from pipeline.sa2va.example import LOGITS_STRIDE, Batch, Encoder, collate
 from pipeline.sa2va.lora import parameters, prepare, summary
 from pipeline.sa2va.model import Sa2va
 from pipeline.sa2va.train import state
-from pipeline.sa2va.train.held_out import check_eval_split, evaluate, evaluated, hold_out
+from pipeline.sa2va.train.held_out import check_eval_split, evaluate, evaluated, hold_out, warn_of_seen
 from pipeline.sa2va.train.metrics_logger import (
     LOGGED,
     SCORE,
@@ -42,7 +42,7 @@ from pipeline.sa2va.train.metrics_logger import (
 )
 from pipeline.sa2va.train.state import DataIdentity
 from pipeline.sa2va.train.step import DistContext, any_of, autocast, do_step, optimiser, plan, plan_steps
-from pipeline.sa2va.train.training_data import repeats_of, told_mixture
+from pipeline.sa2va.train.training_data import check_shares, repeats_of, told_mixture
 
 logger = logging.getLogger(__name__)
 MODEL, _PICTURES = "model", "pictures"  # folders in OUT
@@ -58,9 +58,12 @@ def check_run(config: TrainConfig, videos: list[Video]) -> None:
         ValueError: the checkpoint is of another run, the base is broken or no MLLM, the model cannot be exported to
             OUT/model, or the disk has too little room.
     """
-    trained_videos, _ = hold_out(videos, config)
+    trained_videos, held = hold_out(videos, config)
+    check_shares(config, trained_videos)
     check_eval_split(config)
-    state.resume_from(config, DataIdentity.of(trained_videos, read_trained_on(Path(config.model.base))))
+    before = read_trained_on(Path(config.model.base))
+    warn_of_seen(config, held, before)
+    state.resume_from(config, DataIdentity.of(trained_videos, before))
     model = build(config.model, device="meta", dtype=torch.bfloat16)
     check_model_folder(config, model.family.name)
     prepare(model, config.model)
@@ -169,11 +172,12 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
         if not begun:
             _draw(metrics, out, 0, model, drawn, dist)
     # the first evaluation, or one that the end of the process before has left out
-    missed = config.eval_every > 0 and begun % config.eval_every == 0 and last_evaluation(out) < begun
-    if evaluated_on and any_of([metrics is not None and (not begun or missed)], dist)[0]:
+    is_due = begun in (0, len(steps)) or (config.eval_every > 0 and begun % config.eval_every == 0)
+    missed = evaluated_on is not None and is_due and last_evaluation(out, evaluated_on.name) < begun
+    if evaluated_on and any_of([metrics is not None and missed], dist)[0]:
         figures = evaluate(model, evaluated_on, dist)
         if metrics:
-            metrics.log_evaluation(begun, figures)
+            metrics.log_evaluation(begun, figures, evaluated_on.name)
     wrapped = model if dist.world_size == 1 else DistributedDataParallel(model, gradient_as_bucket_view=True)
     wrapped.train()
     saves = Periodic(config.checkpoint_every, config.checkpoint_every_s)
@@ -198,7 +202,7 @@ def train(config: TrainConfig, videos: list[Video], clips: Clips, dist: DistCont
             figures = evaluate(model, evaluated_on, dist)
             due = True  # so that the best can be exported
             if metrics:
-                metrics.log_evaluation(step, figures)
+                metrics.log_evaluation(step, figures, evaluated_on.name)
         if due or stop or step == end:
             if dist.rank == 0:
                 best = best_step(out)

@@ -151,7 +151,8 @@ def save(
     """
     folder = Path(config.out, "checkpoints", f"step_{step:08d}")
     scratch = folder.with_name(f".{folder.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
+    for unfinished in folder.parent.glob(".step_*"):  # of a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     try:
         scratch.mkdir(parents=True)
         torch.save(trainable_state(model), scratch / "model.pt")
@@ -184,11 +185,12 @@ def check_settings(config: TrainConfig, checkpoint: Path) -> None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         before, known = _flat(content), dict(content.get(CONTENT, {}))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        shares = {"was": _shares(before.get("mixture", ()))}
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{file} cannot be read: {error}. {_go_back(checkpoint)}") from error
     now, contents = _flat(json.loads(json.dumps(asdict(config)))), _contents(config)
     changes = []
-    shares = {name: _shares(settings.get("mixture", ())) for name, settings in (("was", before), ("is", now))}
+    shares["is"] = _shares(now["mixture"])
     if shares["was"] != shares["is"]:
         changes.append(f"the mixture was {shares['was']}, is {shares['is']}")
     for name, value in now.items():

@@ -126,11 +126,15 @@ def do_step(
                 of_sources_S2.index_add_(0, row_B, torch.stack([losses.total_B, one_B], dim=1).double())
     norm = nn.utils.clip_grad_norm_(trained, config.optim.clip_norm)
     if not torch.isfinite(norm):  # the same for all workers, and no weight is changed yet
-        videos = ", ".join(video_id for batch in micro_batches for video_id in batch.video_ids_B)
+        counted = [batch for batch, weight in zip(micro_batches, weights, strict=True) if weight]
+        mine = ", ".join(video_id for batch in counted for video_id in batch.video_ids_B) or "none"
         raise ValueError(
-            f"the gradient's length must be a number, got {float(norm):g} in a step with the videos {videos}; nothing "
-            "was changed: look at what they show and at the curve; if the loss rose, begin anew with an optim.lr below "
-            f"{config.optim.lr:g}"
+            f"the gradient's length must be a number, got {float(norm):g} in a step to which worker {dist.rank} of "
+            f"{dist.world_size} gave the videos {mine}; nothing was changed, and the same command would come to the "
+            "same: look at these videos and at the curve. If the loss rose before, begin anew with an optim.lr below "
+            f"{config.optim.lr:g}, from the start or, as --base, from a checkpoint before it rose (python -m "
+            f"pipeline.train_on_refsav export {config.out or 'OUT'} last). If it did not, leave faulty videos out and "
+            "go on with --accept-changed-data"
         )
     adam.step()
     schedule.step()
@@ -207,6 +211,9 @@ def plan_steps(
         config: settings of the run; neither workers nor micro-batches count.
         lengths: expected characters of text of every index of the dataset.
         of_epoch: the indices that come up in an epoch; None: all of them.
+
+    Raises:
+        ValueError: no video comes up in any epoch.
     """
     optim, repeats = config.optim, config.data.repeats
     planned: list[Micro] = []
@@ -216,8 +223,14 @@ def plan_steps(
             made = official_steps(len(lengths) // repeats, repeats=repeats, **drawn)
         else:
             indices = range(len(lengths)) if of_epoch is None else of_epoch(epoch)
+            if not len(indices):  # all sources come up in some epochs only
+                continue
             made = [[indices[n] for n in step] for step in steps([lengths[index] for index in indices], **drawn)]
         planned += [[(epoch, index) for index in step] for step in made]
+    if not planned:
+        raise ValueError(
+            f"a run must have a video in an epoch, got none in {optim.epochs}: take more epochs, or repeats"
+        )
     return planned
 
 
@@ -236,7 +249,7 @@ def plan(
         of_epoch: the indices that come up in an epoch; None: all of them.
 
     Raises:
-        ValueError: a batch has fewer videos than there are workers.
+        ValueError: a batch has fewer videos than there are workers, or no video comes up in any epoch.
     """
     optim = config.optim
     optim.check_workers(dist.world_size)

@@ -1,11 +1,13 @@
 """Reads what a run is trained on: one data set or several together, or a mixture in which each has its share."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from manifests.outputs import NEGATIVES_FILE
 from pipeline.data.check import check_videos
 from pipeline.data.clips import Clips
 from pipeline.data.videos import Video, excluded_videos, read_videos
@@ -30,7 +32,13 @@ def read_data(config: TrainConfig) -> tuple[list[Video], Clips]:
     videos = [
         replace(video, source=name)
         for name, paths, sav_root in _data_sets(config)
-        for video in read_videos(paths, sav_root, exclude=exclude, official=config.official, absent=share_frac > 0)
+        for video in read_videos(
+            paths,
+            sav_root,
+            exclude=exclude,
+            official=config.official,
+            absent=share_frac > 0 and (not name or _has_absent(name, paths)),
+        )
     ]
     if config.mixture:
         _check_ids(videos)
@@ -50,6 +58,14 @@ def _data_sets(config: TrainConfig) -> Iterator[tuple[str, list[Path], Path | No
         yield "", [Path(source) for source in config.sources], root
     for one in config.mixture:
         yield one.label, [Path(one.path)], Path(one.sav_root) if one.sav_root else root
+
+
+def _has_absent(name: str, paths: Sequence[Path]) -> bool:
+    """Tell whether a data set of a mixture has texts without a target; imported and official ones have none."""
+    without = [path for path in paths if path.is_file() and not path.with_name(NEGATIVES_FILE).is_file()]
+    if without:
+        logger.warning("%s has no texts without a target: no %s beside %s", name, NEGATIVES_FILE, without[0])
+    return not without
 
 
 def _check_ids(videos: Sequence[Video]) -> None:
@@ -81,6 +97,21 @@ def repeats_of(config: TrainConfig, videos: Sequence[Video]) -> dict[str, float]
     return {name: scale * weight / counts[name] for name, weight in weights.items() if counts[name]}
 
 
+def check_shares(config: TrainConfig, videos: Sequence[Video]) -> None:
+    """Check that every data set of a mixture comes up in the run at all.
+
+    Raises:
+        ValueError: one does not, for it has few videos and comes up seldom.
+    """
+    counts, epochs = Counter(video.source for video in videos), config.optim.epochs
+    for name, times in repeats_of(config, videos).items():
+        if math.floor(epochs * times * counts[name]) < 1:
+            raise ValueError(
+                f"every data set of a mixture must come up in the run, got {counts[name]} videos of {name} {times:g} "
+                f"times an epoch in {epochs} epochs: raise its repeats or weight, or the epochs"
+            )
+
+
 def told_mixture(config: TrainConfig, videos: Sequence[Video]) -> Iterator[str]:
     """Give a line for every source of a mixture: what it has, and how much of it an epoch takes."""
     repeats = repeats_of(config, videos)
@@ -88,7 +119,8 @@ def told_mixture(config: TrainConfig, videos: Sequence[Video]) -> Iterator[str]:
         mine = [video for video in videos if video.source == name]
         texts = sum(len(video.expressions) for video in mine)
         times = repeats.get(name, 0.0)
-        yield f"{name}: {len(mine)} videos, {texts} texts, {times:.2f} times an epoch: {times * len(mine):.0f} videos"
+        taken = f"{times * len(mine):,.1f}".removesuffix(".0")
+        yield f"{name}: {len(mine)} videos, {texts} texts, {times:.2f} times an epoch: {taken} videos"
 
 
 def _say_share(videos: list[Video], config: TrainConfig) -> None:

@@ -20,9 +20,11 @@ CONFIG = TrainConfig(source="run", sav_root="sav", out="out", model=ModelConfig(
 
 def test_settings_are_given_as_text() -> None:
     given = ["optim.batch=32", "optim.lr=1", "data.frame_choice=random", "data.pixels.official=True", "out=2"]
+    given += ["store=('a', 'b')"]
     expected = replace(
         CONFIG,
         out="2",
+        store=("a", "b"),
         optim=OptimConfig(batch=32, lr=1.0),
         data=DataConfig(frame_choice="random", pixels=PixelsConfig(official=True)),
     )
@@ -36,11 +38,15 @@ def test_settings_are_given_as_text() -> None:
         ("optim.bacth=3", "there is no 'bacth'; there is lr, betas, weight_decay"),
         ("optim=3", "give one of its settings, as optim"),
         ("seed.x=3", "give seed= alone"),
-        ("optim.batch=3.5", "must be like 256, got '3.5'"),
-        ("optim.batch=many", "must be like 256, got 'many'"),
+        ("optim.batch=3.5", "optim.batch must be a valid integer, got 3.5"),
+        ("optim.batch=many", "optim.batch must be a valid integer, got 'many'"),
+        ("optim.betas=(0.9,)", "optim.betas[1] must be given, got (0.9,)"),
+        ("data.official_questions=(1,)", "data.official_questions[0] must be a valid string"),
+        ("mixture=(1,)", "mixture[0] must be an object"),
+        ("optim.lr=1e400", "lr must be a number, got inf"),
         ("optim.batch=0", "batch must be at least 1, got 0"),
-        ("data.pixels.official=1", "must be like False, got '1'"),
-        ("data.frame_choice=often", "frame_choice must be one of uniform, random, got 'often'"),
+        ("data.pixels.official=1", "data.pixels.official must be a valid boolean, got 1"),
+        ("data.frame_choice=often", "data.frame_choice must be 'uniform' or 'random', got 'often'"),
     ],
 )
 def test_what_is_wrong_with_a_setting(setting: str, told: str) -> None:

@@ -1,13 +1,19 @@
 """What of a model is trained, kept and put back."""
 
+import copy
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from pipeline.sa2va.config import InferConfig, official_infer
+from pipeline.sa2va.infer.segment import Segmenter
 from pipeline.sa2va.lora import UNTRAINED, load_trainable_state, parameters, parts, prepare, summary, trainable_state
 from tests.pipeline.sa2va.models import config, tiny_batch, tiny_model
-from tests.pipeline.sa2va.tiny import FAMILIES, weight_of
+from tests.pipeline.sa2va.tiny import FAMILIES, tiny_pixels, weight_of
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -149,3 +155,25 @@ def test_the_parts_are_all_parameters_once(family: str) -> None:
         f"{sum(count.values()) / 1e6:,.2f}",
         f"{trained / 1e6:,.2f}",
     ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_models_run_lora_under_autocast_only(family: str) -> None:
+    """Adapters are float32 and do not cast what they are given: in training, drawing, evaluation and inference."""
+    model = tiny_model(config(family), dtype=torch.bfloat16)
+    model.original_decoder = copy.deepcopy(model.sam2.sam_mask_decoder)
+    seen: set[tuple[str, bool]] = set()
+    for layer in model.mllm.modules():
+        if isinstance(layer, LoraLayer):
+            layer.register_forward_pre_hook(
+                lambda _, given: seen.add((str(given[0].dtype), torch.is_autocast_enabled("cpu")))
+            )
+    batch = tiny_batch(model)
+    for training in (True, False):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model.train(training)(batch).total
+        loss.backward()
+    frames = list(np.random.default_rng(0).integers(0, 256, (3, 36, 64, 3), np.uint8))
+    for settings in (InferConfig(), official_infer(InferConfig())):
+        Segmenter(model, replace(settings, pixels=tiny_pixels(), max_new_tokens=2)).segment(frames, ["red"])
+    assert seen == {("torch.bfloat16", True)}

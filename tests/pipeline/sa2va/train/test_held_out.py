@@ -10,6 +10,7 @@ import torch
 
 from manifests.outputs import PREDICTIONS
 from pipeline import evaluate_refsav
+from pipeline.evaluation.split import read_split
 from pipeline.sa2va.checkpoint.sidecar import read_trained_on
 from pipeline.sa2va.config import OptimConfig, TrainConfig
 from pipeline.sa2va.train import held_out
@@ -130,6 +131,8 @@ def test_a_step_without_a_checkpoint_is_named(whole: Path, tmp_path: Path, caplo
         ([str(tmp_path), "best"], "has no evaluation"),
         ([str(tmp_path), "last"], "got checkpoints of none"),
         ([str(whole), "last", "--to", str(tmp_path / "there")], "--to must name a new folder"),
+        ([str(whole), "last", "--to", str(whole / "curve.jsonl/m")], "--to must be a folder, got"),
+        ([str(whole), "last", "--to", str(whole / "checkpoints/m")], "--to must lie apart from what"),
     ):
         caplog.clear()
         assert main(["export", *asked]) == 2
@@ -186,3 +189,44 @@ def test_what_is_held_out_depends_on_ids_and_seed_alone(drawn: Settings, tmp_pat
     for few, share in ((videos, 0.95), (videos[:1], 0.1)):
         with pytest.raises(ValueError, match=r"eval_frac must leave videos to train on, got 0\.\d+ of"):
             hold_out(few, replace(config, eval_frac=share))
+
+
+def test_a_run_that_is_ended_in_its_last_step_is_evaluated_when_it_goes_on(
+    evaluating: Callable[[Path], TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"J&F": 1.0})
+    told = iter([False, True])
+    config = replace(evaluating(tmp_path), optim=OptimConfig(batch=3, epochs=2), eval_every=0, eval_every_s=0.0)
+    train(config, *read_data(config), DistContext(stop=lambda: next(told)))
+    assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0]
+    for _ in range(2):
+        run(config)
+        assert [line["step"] for line in lines(tmp_path, "evaluation.jsonl")] == [0, 2], "once"
+
+
+def test_evaluation_that_says_less_than_it_seems_is_told(
+    drawn: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "split.json").write_text('{"videos": ["a", "b"], "held_out": []}')
+    config = replace(drawn(tmp_path), split=str(tmp_path), eval_split=str(tmp_path))
+    held_out.warn_of_seen(replace(config, split=""), [], frozenset({"c"}))
+    assert not caplog.messages
+    held_out.warn_of_seen(config, [], frozenset({"a", "c"}))
+    learned, chosen = caplog.messages
+    assert "evaluated on 1 videos that the base model has learned from (a)" in learned
+    assert "2 videos of --eval-split are in --split too (a, b)" in chosen
+
+
+def test_a_split_is_evaluated_on_where_a_text_means_an_object(drawn: Settings, tmp_path: Path) -> None:
+    """Expressions that fit nothing have no J&F: a video of these alone may be the only one that is drawn."""
+    config = replace(drawn(tmp_path), eval_split=str(tmp_path / "split"))
+    unjudged.main(Path(config.sources[0]).parent, tmp_path / "split", ["coloured_001", "coloured_004"])
+    file = tmp_path / "split/meta_expressions_valid.json"
+    content = json.loads(file.read_text())
+    for video_id, other in (("coloured_001", ["coloured_004"]), ("coloured_004", [])):
+        for expression in content["videos"][video_id]["expressions"].values():
+            expression |= {"no_target": True, "anno_id": []}
+        file.write_text(json.dumps(content))
+        assert [video.video_id for video in held_out.with_targets(read_split(tmp_path / "split"))] == other
+    with pytest.raises(ValueError, match="--eval-split must have an expression that means an object"):
+        held_out.check_eval_split(config)

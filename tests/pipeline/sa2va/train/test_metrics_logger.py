@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.sa2va.train import metrics_logger
-from pipeline.sa2va.train.metrics_logger import MetricsLogger
+from pipeline.sa2va.train.metrics_logger import MetricsLogger, best_step, last_evaluation
 
 PARTS = {"llm": 1.0, "mask": 0.5, "dice": 0.25}
 
@@ -60,3 +60,12 @@ def test_a_kill_while_the_curve_is_taken_over_costs_no_line(tmp_path: Path, monk
     monkeypatch.setattr(Path, "write_text", note)
     metrics_logger.MetricsLogger(tmp_path, 10, 3).close()
     assert written == [tmp_path / ".curve.jsonl.tmp"], "not the curve itself"
+
+
+def test_the_best_evaluation_is_one_that_can_be_compared(tmp_path: Path) -> None:
+    watch = MetricsLogger(tmp_path, 10, 0)
+    for step, on, score in [(0, "a", 90.0), (1, "b", 80.0), (2, "a", float("nan")), (3, "a", 50.0), (4, "a", 50.0)]:
+        watch.log_evaluation(step, {"J&F": score}, on)
+    watch.close()
+    assert best_step(tmp_path) == (3, 50.0), "not before the first step, on other videos, no number, or later"
+    assert [last_evaluation(tmp_path, on) for on in "abc"] == [4, 1, -1]

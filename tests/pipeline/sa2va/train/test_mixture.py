@@ -14,7 +14,7 @@ from pipeline.sa2va.dataset import RefSavDataset
 from pipeline.sa2va.train.held_out import hold_out
 from pipeline.sa2va.train.run import train
 from pipeline.sa2va.train.step import DistContext, plan
-from pipeline.sa2va.train.training_data import read_data, repeats_of
+from pipeline.sa2va.train.training_data import check_shares, read_data, repeats_of
 from pipeline.train_on_refsav import _config, parser
 from tests.pipeline.sa2va.train.conftest import Settings
 
@@ -55,21 +55,27 @@ def counts(config: TrainConfig, epochs: range) -> Counter[str]:
     return Counter(videos[index % len(videos)].video_id for index in drawn)
 
 
-def test_no_data_set_of_a_mixture_may_be_held_out_whole(mixed: Mixed, tmp_path: Path) -> None:
-    """Of five videos three are held out; with some seeds these are the two of the small set, or all of the large."""
+def test_a_video_of_every_data_set_is_left_to_train_on(mixed: Mixed, tmp_path: Path) -> None:
+    """Of five videos three are held out: drawn freely, with some seeds all of the large set or both of the small."""
     config = replace(mixed(tmp_path, {}, {}), eval_frac=0.6)
     videos, _ = read_data(config)
-    lost = []
+    chosen = set()
     for seed in range(20):
-        try:
-            left, held = hold_out(videos, replace(config, seed=seed))
-        except ValueError as error:
-            lost.append(str(error))
-        else:
-            assert {video.source for video in left} == {"large", "small"}
-            assert len(left) + len(held) == len(videos)
-    assert any("got none of small after eval_frac = 0.6 held out 3 of 5 videos" in text for text in lost)
-    assert len(lost) < 20
+        left, held = hold_out(videos, replace(config, seed=seed))
+        assert {video.source for video in left} == {"large", "small"}
+        assert (len(left), len(held)) == (2, 3)
+        assert hold_out(videos[::-1], replace(config, seed=seed))[1] == held[::-1]
+        chosen.add(tuple(video.video_id for video in held))
+    assert len(chosen) > 3
+    alone = [video for video in videos if video.video_id != "coloured_004"]  # one of the small set
+    for seed in range(20):
+        assert {one.source for one in hold_out(alone, replace(config, seed=seed, eval_frac=0.5))[1]} == {"large"}
+    with pytest.raises(ValueError, match=r"eval_frac must leave videos of every data set to train on, got 0\.8 of 5"):
+        hold_out(videos, replace(config, eval_frac=0.8))
+    with pytest.raises(
+        ValueError, match="every data set of a mixture must have a video to train on, got none of small"
+    ):
+        hold_out([video for video in videos if video.source == "large"], config)
 
 
 def test_videos_come_up_as_often_as_their_source_says(mixed: Mixed, tmp_path: Path) -> None:
@@ -82,6 +88,34 @@ def test_videos_come_up_as_often_as_their_source_says(mixed: Mixed, tmp_path: Pa
     for epoch in range(8):
         assert max(counts(config, range(epoch, epoch + 1)).values()) <= 3
     assert dataset(config).of_epoch(3) == dataset(config).of_epoch(3)
+
+
+def test_a_data_set_that_never_comes_up_is_named(mixed: Mixed, tmp_path: Path) -> None:
+    videos, _ = read_data(mixed(tmp_path, {}, {}))
+    check_shares(mixed(tmp_path, {}, {"repeats": 0.25}), videos)
+    with pytest.raises(ValueError, match=r"got 2 videos of small 0\.2 times an epoch in 2 epochs"):
+        check_shares(mixed(tmp_path, {}, {"repeats": 0.2}), videos)
+    with pytest.raises(ValueError, match="got 3 videos of large"):
+        check_shares(mixed(tmp_path, {"weight": 1e-9}, {"weight": 1.0}), videos)
+
+
+def test_a_set_without_negatives_stands_beside_one_with_them(
+    mixed: Mixed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = mixed(tmp_path, {}, {})
+    config = replace(config, data=replace(config.data, negatives_frac=0.3))
+    with pytest.raises(ValueError, match=r"--negatives 0\.3 needs texts without a target, got none"):
+        read_data(config)
+    file = Path(config.sources[0]).with_name("negatives.json")
+    negative = {"text": "the tall giraffe", "kind": "no_target", "unseen_twin_possible": False}
+    file.write_text(json.dumps({f"coloured_{n:03d}": [negative] for n in range(5)}))
+    caplog.clear()
+    try:
+        videos, _ = read_data(config)
+    finally:
+        file.unlink()
+    assert [video.absent for video in videos] == [("the tall giraffe",)] * 3 + [()] * 2
+    assert f"small has no texts without a target: no negatives.json beside {config.sources[1]}" in caplog.messages
 
 
 def test_weights_are_shares_of_an_epoch(mixed: Mixed, tmp_path: Path) -> None:
@@ -148,24 +182,6 @@ def test_a_mixture_in_a_file(mixed: Mixed, tmp_path: Path) -> None:
         (paths[1], "few", 1.0),
     ]
     assert config.out == str(Path(paths[0]).parent / "training")
-
-
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ('path = "a"\n[[mixture]]\npath = "b/a"', "sources of a mixture must have different names"),
-        ('path = "a"\nweight = 1\n[[mixture]]\npath = "b"', "must have a weight, or none, got [1.0, 0.0]"),
-        ('path = "a"\nrepeats = 0', "repeats must be positive, got 0.0"),
-        ("repeats = 1", "mixture must be"),
-        ('path = "a"\nshare = 1', "mixture must be"),
-    ],
-)
-def test_a_wrong_mixture_is_named(tmp_path: Path, text: str, rule: str) -> None:
-    file = tmp_path / "run.toml"
-    file.write_text(f'[model]\nbase = "x"\n[[mixture]]\n{text}\n')
-    with pytest.raises(ValueError, match="run.toml") as caught:
-        _config(parser().parse_args(["--config", str(file)]))
-    assert rule in str(caught.value)
 
 
 def test_one_id_for_two_files_is_refused(mixed: Mixed, drawn: Settings, tmp_path: Path) -> None:

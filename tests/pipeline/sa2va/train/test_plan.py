@@ -76,3 +76,12 @@ def test_the_benchmarks_videos_are_left_out(demo_annotations: Path, demo_root: P
     split.write_text(json.dumps({"held_out": [video.video_id for video in everything], "videos": []}))
     with pytest.raises(ValueError, match="all held out"):
         read_data(replace(config, split=str(split)))
+
+
+def test_an_epoch_without_a_video_is_passed_over_and_a_run_without_one_refused() -> None:
+    """A small set with `repeats = 0.1` comes up in some epochs only."""
+    config = replace(CONFIG, optim=OptimConfig(batch=2, epochs=3))
+    planned = plan(config, [5, 5], DistContext(), lambda epoch: [1] if epoch == 1 else [])
+    assert planned == [[[(1, 1)]]]
+    with pytest.raises(ValueError, match="a run must have a video in an epoch, got none in 3"):
+        plan(config, [5, 5], DistContext(), lambda _: [])
