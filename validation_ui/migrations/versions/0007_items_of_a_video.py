@@ -13,6 +13,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Take the index of both columns back."""
     op.create_index("ix_item_video_id", "item", ["video_id"])
     op.drop_index("ix_item_video_id_state", "item")
