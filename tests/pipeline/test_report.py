@@ -104,10 +104,10 @@ def test_shows_the_run_the_funnel_and_one_page_of_objects(page: Page) -> None:
 def test_only_the_page_shown_has_its_pictures_in_the_document(page: Page) -> None:
     pictures = page.locator("#list img")
     assert 0 < pictures.count() <= 20
-    page.wait_for_function("[...document.querySelectorAll('#list img')].every(one => one.naturalWidth === 800)")
+    page.wait_for_function("() => [...document.querySelectorAll('#list img')].every(one => one.naturalWidth === 800)")
     before = pictures.first.get_attribute("src")
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('#count').textContent.startsWith('Objects 21')")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('Objects 21')")
     assert 0 < pictures.count() <= 20
     assert pictures.first.get_attribute("src") != before
 
@@ -117,23 +117,23 @@ def test_pages_turn_by_key_button_and_address(page: Page) -> None:
     page.keyboard.press("p")  # no page before the first
     assert count(page).startswith("Objects 1 to 20")
     page.keyboard.press("n")
-    page.wait_for_function("location.hash === '#page=2'")
+    page.wait_for_function("() => location.hash === '#page=2'")
     assert count(page) == "Objects 21 to 40 of 1,000"
     assert not set(ids(page)) & set(first)
     page.locator(".pager button", has_text="Previous").first.click()
-    page.wait_for_function("location.hash === ''")
+    page.wait_for_function("() => location.hash === ''")
     assert ids(page) == first
     page.evaluate("location.hash = '#page=50'")
-    page.wait_for_function("document.querySelector('#count').textContent === 'Objects 981 to 1,000 of 1,000'")
+    page.wait_for_function("() => document.querySelector('#count').textContent === 'Objects 981 to 1,000 of 1,000'")
     assert page.locator(".pager button", has_text="Next").first.is_disabled()
     page.evaluate("location.hash = '#page=999'")  # an address from a longer run
-    page.wait_for_function("location.hash === '#page=999'")
+    page.wait_for_function("() => location.hash === '#page=999'")
     assert count(page) == "Objects 981 to 1,000 of 1,000"
 
 
 def test_a_turned_page_starts_at_its_first_object(page: Page) -> None:
     page.locator(".pager button", has_text="Next").last.click()
-    page.wait_for_function("location.hash === '#page=2'")
+    page.wait_for_function("() => location.hash === '#page=2'")
     top = page.locator(".object").first.bounding_box()
     bar = page.locator("#filters").bounding_box()
     assert top
@@ -143,7 +143,7 @@ def test_a_turned_page_starts_at_its_first_object(page: Page) -> None:
 
 def test_filters_by_state_and_reason(page: Page) -> None:
     page.click("#states a[data-state=rejected]")
-    page.wait_for_function("location.hash === '#state=rejected'")
+    page.wait_for_function("() => location.hash === '#state=rejected'")
     assert count(page) == "Objects 1 to 20 of 267"
     assert set(page.locator(".object .badge").all_inner_texts()) == {"rejected"}
     assert page.locator("#states a[aria-current=true]").all_inner_texts() == ["rejected 267"]
@@ -151,16 +151,16 @@ def test_filters_by_state_and_reason(page: Page) -> None:
     assert "inconsistent (67)" in offered
     assert "decode error (67)" not in offered  # a reason of failed rows
     page.select_option("#reason", "inconsistent")
-    page.wait_for_function("location.hash.includes('reason=inconsistent')")
+    page.wait_for_function("() => location.hash.includes('reason=inconsistent')")
     assert count(page) == "Objects 1 to 20 of 67"
     assert "crop: red; masked: blue" in page.locator(".object").first.inner_text()
     page.click("#clear")
-    page.wait_for_function("document.querySelector('#count').textContent.endsWith('1,000')")
+    page.wait_for_function("() => document.querySelector('#count').textContent.endsWith('1,000')")
 
 
 def test_a_reason_in_the_funnel_leads_to_its_rows(page: Page) -> None:
     page.locator("#funnel a", has_text="decode error").click()
-    page.wait_for_function("location.hash === '#state=failed&reason=decode_error'")
+    page.wait_for_function("() => location.hash === '#state=failed&reason=decode_error'")
     assert count(page) == "Objects 1 to 20 of 67"
 
 
@@ -203,7 +203,7 @@ def test_an_object_shows_all_that_is_known_of_it(browser: Browser, thousand: Pat
     figures = page.locator(".figures dt").all_inner_texts()
     assert figures == list(Facts.model_fields)  # a new fact cannot be forgotten
     page.locator(".facts a").click()
-    page.wait_for_function("location.hash.includes('manual%2F2')")
+    page.wait_for_function("() => location.hash.includes('manual%2F2')")
     assert ids(page) == ["sav_000000/manual/2"]  # the neighbour
     assert opened.complaints == []
     page.context.close()
@@ -300,7 +300,7 @@ def test_can_be_used_while_the_pictures_are_still_read(browser: Browser, thousan
     page.wait_for_selector(".object >> nth=19")
     usable_s = time.monotonic() - started_s
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('#count').textContent.startsWith('Objects 21')")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('Objects 21')")
     context.close()
     assert usable_s < 30, f"a thousand objects took {usable_s:.1f} s to show"  # 1 s on a quiet machine
 
@@ -357,7 +357,7 @@ def test_what_models_were_asked_is_told_of_the_run_and_of_each_object(browser: B
     page.wait_for_selector(".contradiction")
     assert "it moves to the right”; measured: it moves left, 212 px" in page.inner_text(".texts")
     page.evaluate("location.hash = '#id=sav_000000/manual/1'")
-    page.wait_for_function("document.querySelector('.texts').innerText.includes('red mug')")
+    page.wait_for_function("() => document.querySelector('.texts').innerText.includes('red mug')")
     assert "Repaired\nobject" in page.inner_text(".texts")
     assert opened.complaints == []
     page.context.close()
@@ -411,7 +411,7 @@ def test_a_line_up_shows_its_frames_its_picks_and_what_was_written_anew(browser:
         opened = open_page(browser, path, size=size)
         page = opened.page
         shown = page.locator(".object").first.locator(".lineup")
-        page.wait_for_function("[...document.querySelectorAll('.lineup img')].every(one => one.naturalWidth > 0)")
+        page.wait_for_function("() => [...document.querySelectorAll('.lineup img')].every(one => one.naturalWidth > 0)")
         assert shown.locator("img").count() == 2
         assert "beside it manual/1, with which it was confused" in shown.inner_text()
         assert shown.locator(".difference del").all_inner_texts() == ["ball."]
