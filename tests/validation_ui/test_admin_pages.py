@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from sqlalchemy import select, update
 
 from tests.browser import FLAGS, find_chromium
@@ -66,6 +66,18 @@ def _page(chromium: Browser, site: Site, url: str, name: str) -> Iterator[Page]:
 def accessible(page: Page) -> None:
     found = Axe().run(page, context={"exclude": [["#player"]]})
     assert found.violations_count == 0, found.generate_report()
+
+
+def test_what_is_typed_before_the_people_are_there_stays(ada: Page) -> None:
+    held: list[Route] = []
+    ada.route("**/api/people", lambda route: held.append(route))  # playwright takes no built-in function
+    with ada.expect_request("**/api/people"):
+        ada.goto("/items", wait_until="commit")
+    video = ada.get_by_label("Video begins with")
+    video.fill("v1")
+    held[0].continue_()
+    expect(ada.get_by_role("status")).to_contain_text("items.")
+    expect(video).to_have_value("v1")
 
 
 def test_an_admin_finds_an_item_is_warned_and_steers_it(ada: Page, site: Site) -> None:

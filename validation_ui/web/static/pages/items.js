@@ -47,14 +47,15 @@ async function show() {
   const details = /** @type {HTMLDetailsElement} */ (byId("find"));
   details.open = !narrow.matches || !FILTERS.some((name) => asked.has(name));
   narrow.addEventListener("change", () => (details.open = true));
+  for (const name of FILTERS) {
+    const input = /** @type {HTMLInputElement | HTMLSelectElement | null} */ (form.elements.namedItem(name));
+    if (input) input.value = asked.get(name) ?? "";
+  }
   const person = /** @type {HTMLSelectElement | null} */ (document.getElementById("person"));
   if (person) {
     const { people } = await api("GET", "/api/people");
     person.append(...people.map((/** @type {{id: number, name: string}} */ one) => h("option", { value: one.id }, one.name)));
-  }
-  for (const name of FILTERS) {
-    const input = /** @type {HTMLInputElement | HTMLSelectElement | null} */ (form.elements.namedItem(name));
-    if (input) input.value = asked.get(name) ?? "";
+    person.value ||= asked.get("person") ?? ""; // what somebody typed or chose in the meantime stays
   }
   const { items, total, next } = await api("GET", `/api/items?${asked}`);
   const isAdmin = items[0]?.judgements !== null;
