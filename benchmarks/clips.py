@@ -50,3 +50,11 @@ def draw_clip(folder: Path, video_id: str, objects: int, *, duration_s: float = 
         camera=lambda t_s: (width_px + 6 * t_s, height_px + 3 * t_s, 1.0),
     )
     write_clip(scene, folder, manual=[each.name for each in scene.sprites], encoding={"preset": "medium"})
+
+
+def draw_shard(sav_root: Path, shard: str, videos: int, objects: int) -> Path:
+    """Write short clips and return `sav_root`; each has another width, so no two have an image or a reply in common."""
+    for number in range(videos):
+        size = (320 + 8 * number, 180)
+        draw_clip(sav_root / "sav_train" / shard, f"clip_{number}", objects, duration_s=1.5, size=size)
+    return sav_root

@@ -36,7 +36,7 @@ _CONCENTRATION = 8.0  # of the share of good texts over videos: beta-distributed
 
 @dataclass(frozen=True)
 class Setting:
-    """What is simulated.
+    """Describes the texts and the judge of simulated runs.
 
     Attributes:
         name: what is special about it.

@@ -4,10 +4,15 @@ A name stands here if two packages must agree on it; who writes and reads the fi
 """
 
 import errno
+import fcntl
+import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 # In the folder of an annotation run; written by pipeline/annotate.py.
 TRAIN_FILE = "Ref-SAV.json"  # kept expressions, as the official Sa2VA training code reads them
@@ -27,6 +32,30 @@ SCORES_JSON, SCORES_CSV = "ref_sav_valid.json", "ref_sav_valid.csv"
 
 
 _BRIEF_CHARACTERS = 300
+
+
+@contextmanager
+def locked(file: Path, refusal: str) -> Iterator[None]:
+    """Keep other commands that lock `file` out during the block.
+
+    The lock is the system's own: it is gone with the process, however that ends. On a file system without locks a
+    warning is logged and the block runs.
+
+    Args:
+        file: in a folder that is there; made where it is not there, and left there.
+        refusal: what to say if another process has it.
+
+    Raises:
+        ValueError: another process has it; the message is `refusal`.
+    """
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(refusal) from error
+        except OSError as error:
+            logger.warning("%s cannot be locked (%s): see to it that no other command writes there", file.parent, error)
+        yield
 
 
 def check_out(path: Path, option: str = "--out") -> None:

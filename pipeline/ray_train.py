@@ -4,7 +4,6 @@ The first worker writes its lines to `OUT/train.log`; this process prints them a
 `OUT/stop` there, at which the workers end after their step, with a checkpoint. OUT must be a folder that all see.
 """
 
-import fcntl
 import json
 import logging
 import signal
@@ -21,7 +20,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchTrainer, get_device
 from safetensors import SafetensorError
 
-from manifests.outputs import is_full
+from manifests.outputs import is_full, locked
 from manifests.row_results import FatalError
 from pipeline.run.ray_connect import connect, disconnect
 from pipeline.sa2va.train.step import DistContext
@@ -66,7 +65,11 @@ def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> 
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    refusal = (
+        f"one command at a time trains in a folder, got {out}, where another one does now: wait for it, or "
+        "name another --out"
+    )
+    with locked(out / _LOCK, refusal):
         _run(train, out, workers)
 
 
@@ -147,26 +150,6 @@ def _refusal(out: Path) -> ValueError | FatalError:
     except ValueError:
         return FatalError(f"the disk of {out} is full: not even the reason could be written there")
     return FatalError(refusal["text"]) if refusal["can_go_on"] else ValueError(refusal["text"])
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other commands out of `out` during the block; the lock is the system's, and is gone with the process.
-
-    Raises:
-        ValueError: another command trains there.
-    """
-    with (out / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"one command at a time trains in a folder, got {out}, where another one does now: wait for it, or "
-                "name another --out"
-            ) from error
-        except OSError as error:  # a file system without locks
-            logger.warning("%s cannot be locked (%s): see to it that no other command trains there", out, error)
-        yield
 
 
 @contextmanager

@@ -5,7 +5,6 @@ fingerprint of all that it depends on: sizes and times of the source's files, it
 fingerprint the video is imported again. A video that was left out has no such file, so it is tried again.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, brief, is_full
+from manifests.outputs import TRAIN_FILE, brief, is_full, locked
 from manifests.row_results import FatalError
 from pipeline.importers.source_protocol import (
     ImportFailedError,
@@ -75,21 +74,16 @@ class ShardImport:
     def begun(self) -> Iterator[None]:
         """Make the shard's folder, note what it is made of, and keep other imports out of it during the block.
 
-        The lock is the system's own: it is gone with the process, however that ends.
-
         Raises:
             ValueError: another import writes the shard, or it was made of something else.
         """
         self.check()
         (self.folder / DONE_FOLDER).mkdir(parents=True, exist_ok=True)
-        with (self.folder / DONE_FOLDER / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"a shard is written by one import at a time, got {self.folder}, which another one writes now: "
-                    "wait for it, or name another --shard"
-                ) from error
+        refusal = (
+            f"a shard is written by one import at a time, got {self.folder}, which another one writes now: "
+            "wait for it, or name another --shard"
+        )
+        with locked(self.folder / DONE_FOLDER / _LOCK, refusal):
             self.check()
             _write(self.folder / DONE_FOLDER / SOURCE_FILE, self._made_of())
             yield

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.clips import draw_clip
+from benchmarks.clips import draw_shard
 from manifests.lineup import SINGLED_OUT
 from manifests.schema import Facts, Status
 from pipeline.writers.measured import MeasuredWriter
@@ -22,10 +22,7 @@ VIDEOS, OBJECTS, SHARD = 3, 3, "tiny"
 
 @pytest.fixture
 def sav(tmp_path: Path) -> Path:
-    for number in range(VIDEOS):
-        size = (320 + 8 * number, 180)
-        draw_clip(tmp_path / "sav" / "sav_train" / SHARD, f"clip_{number}", OBJECTS, duration_s=1.5, size=size)
-    return tmp_path / "sav"
+    return draw_shard(tmp_path / "sav", SHARD, VIDEOS, OBJECTS)
 
 
 def write(file: Path, *lines: tuple[str, str]) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clips import draw_clip
+from benchmarks.clips import draw_shard
 from tests import misbehaving
 from tests.dialects import field, refusing
 from tests.running import annotate, annotations, served_by
@@ -18,10 +18,7 @@ KEY = "sk-not-to-be-shown"
 
 @pytest.fixture(scope="module")
 def sav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sav")
-    for number in range(VIDEOS):
-        draw_clip(root / "sav_train" / SHARD, f"clip_{number}", OBJECTS, duration_s=1.5, size=(320 + 8 * number, 180))
-    return root
+    return draw_shard(tmp_path_factory.mktemp("sav"), SHARD, VIDEOS, OBJECTS)
 
 
 def test_an_engine_that_says_nothing_stops_the_run_and_its_rows_were_not_tried(sav: Path, tmp_path: Path) -> None:

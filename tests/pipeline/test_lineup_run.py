@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clips import draw_clip
+from benchmarks.clips import draw_shard
 from tests import misbehaving
 from tests.running import ROOT, annotate, annotations, command, until
 
@@ -15,10 +15,7 @@ VIDEOS, OBJECTS, SHARD = 6, 3, "tiny"
 
 @pytest.fixture
 def sav(tmp_path: Path) -> Path:
-    for number in range(VIDEOS):
-        size = (320 + 8 * number, 180)
-        draw_clip(tmp_path / "sav" / "sav_train" / SHARD, f"clip_{number}", OBJECTS, duration_s=1.5, size=size)
-    return tmp_path / "sav"
+    return draw_shard(tmp_path / "sav", SHARD, VIDEOS, OBJECTS)
 
 
 def test_a_judge_that_always_says_one_is_paid_once_and_exposed(sav: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clips import draw_clip
+from benchmarks.clips import draw_shard
 from tests import misbehaving
 from tests.running import ROOT, annotate, annotations, command, served_by, until
 
@@ -18,11 +18,7 @@ WAIT_S = 100.0
 
 @pytest.fixture
 def sav(tmp_path: Path) -> Path:
-    """Short videos, each of another width: no two have a picture in common, so no reply serves twice."""
-    for number in range(VIDEOS):
-        size = (320 + 8 * number, 180)
-        draw_clip(tmp_path / "sav" / "sav_train" / SHARD, f"clip_{number}", OBJECTS, duration_s=1.5, size=size)
-    return tmp_path / "sav"
+    return draw_shard(tmp_path / "sav", SHARD, VIDEOS, OBJECTS)
 
 
 def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:

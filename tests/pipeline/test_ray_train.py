@@ -1,5 +1,6 @@
 """What a worker refused reaches the command, on a full disk too."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from manifests.outputs import locked
 from manifests.row_results import FatalError
-from pipeline.ray_train import Workers, _alone, _refusal, _refuse, run
+from pipeline.ray_train import _LOCK, Workers, _refusal, _refuse, run
 
 
 @pytest.fixture
@@ -42,8 +44,24 @@ def test_a_reason_is_told_as_what_it_was(tmp_path: Path, can_go_on: bool, kind: 
 
 def test_one_command_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "stop").touch()
-    with _alone(tmp_path), pytest.raises(ValueError, match="one command at a time trains in a folder, got"):
+    with (
+        locked(tmp_path / _LOCK, "taken"),
+        pytest.raises(ValueError, match="one command at a time trains in a folder, got"),
+    ):
         run(lambda _: None, tmp_path, Workers())
     assert (tmp_path / "stop").exists(), "the other command's"
-    with _alone(tmp_path):
+    with locked(tmp_path / _LOCK, "taken"):
         pass
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("manifests.outputs.fcntl.flock", refuse)
+    with locked(tmp_path / _LOCK, "taken"):
+        (tmp_path / "written").touch()
+    assert "cannot be locked" in caplog.text
+    assert (tmp_path / "written").exists()
