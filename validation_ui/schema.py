@@ -282,11 +282,13 @@ slot = Table(
         postgresql_where=text("state IN ('open', 'leased')"),
     ),
     Index("ix_slot_holder_id", "holder_id"),
-    Index(  # for the query of leases that have run out
+    # for the query of leases that have run out. Not "WHERE state = 'leased'": SQLite would compile every statement with
+    # a parameter for the state anew each time it runs, as the value would decide whether this index serves
+    Index(
         "ix_slot_lease_until",
         "lease_until",
-        sqlite_where=text("state = 'leased'"),
-        postgresql_where=text("state = 'leased'"),
+        sqlite_where=text("lease_until IS NOT NULL"),
+        postgresql_where=text("lease_until IS NOT NULL"),
     ),
 )
 

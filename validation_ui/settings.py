@@ -102,10 +102,16 @@ class Settings:
     @staticmethod
     def load(connection: Connection) -> "Settings":
         """Read the settings of the project; the defaults if nothing was imported yet."""
-        return _parsed(connection.execute(_STORED).scalar() or "{}")
+        return Settings.of(connection.execute(_STORED).scalar())
+
+    @staticmethod
+    def of(stored: str | None) -> "Settings":
+        """Return the settings from the column `STORED_SETTINGS` of another statement's row."""
+        return _parsed(stored or "{}")
 
 
 _STORED = select(cast(meta.c.value, Text)).where(meta.c.key == "settings")
+STORED_SETTINGS = _STORED.scalar_subquery().label("settings")  # a column, for statements that are needed with them
 
 
 @lru_cache(maxsize=8)  # the text changes only when some process changes the settings

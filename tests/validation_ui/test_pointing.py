@@ -13,7 +13,7 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import ANNOTATED, HEIGHT_PX, WIDTH_PX, add_item, add_masklet, add_video, bar, fill
 from validation_ui import stored_masks
 from validation_ui.database import Database
-from validation_ui.judging import leases, pointing
+from validation_ui.judging import item_views, leases, pointing
 from validation_ui.problem import Problem
 from validation_ui.schema import judgement, video
 from validation_ui.schema import pointing as pointings
@@ -298,9 +298,9 @@ def test_who_leaves_after_the_reveal_has_answered(store: Database, clock: Clock,
     _, again = desk.undo("ben")
     assert again == desk.slot_id
     with store.read() as connection:
-        kept = leases.draft_view(connection, desk.ids["ben"], desk.slot_id)
+        kept = item_views.slot_view(connection, desk.ids["ben"], desk.slot_id, clock.now)
     assert kept is not None
-    assert kept["body"] == {"note": "mine"}
+    assert kept["draft"]["body"] == {"note": "mine"}
     desk.judge("ben", desk.slot_id, "reject")
     check(store)
 

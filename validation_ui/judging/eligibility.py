@@ -10,7 +10,7 @@ video.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -75,27 +75,45 @@ class QueueTurn(Enum):
         return kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asker:
     """The person who asks for work, and what they hold.
 
     Attributes:
-        id: the person.
-        role: their role.
+        connection: in a transaction that has locked the person's row.
+        me: that row.
         settings: the settings of the project.
-        team: everybody who judges.
         now: the time of the server's clock.
         prefetch: whether the item is reserved for later.
         held: their leases, with the columns id, kind, item_id, video_id and claimed_at.
     """
 
-    id: int
-    role: Role
+    connection: Connection
+    me: Row[Any]
     settings: Settings
-    team: Team
     now: float
-    prefetch: bool
-    held: Sequence[Row[Any]]
+    held: Sequence[Row[Any]] = ()
+    prefetch: bool = False
+
+    @property
+    def id(self) -> int:
+        """The person's id."""
+        return int(self.me.id)
+
+    @cached_property
+    def role(self) -> Role:
+        """The person's role."""
+        return Role(self.me.role)
+
+    @cached_property
+    def team(self) -> Team:
+        """Everybody who judges; read when it is needed first, as most claims give an item that is held already."""
+        return read_team(self.connection, self.me)
+
+    @cached_property
+    def accepted(self) -> items.Accepted:
+        """How many items are accepted; counted once, as nothing is judged while somebody asks for work."""
+        return items.count_accepted(self.connection)
 
     @property
     def until(self) -> float:
@@ -139,44 +157,36 @@ class Asker:
         }
 
 
-def asker(
-    connection: Connection, me: Row[Any], settings: Settings, now: float, held: Sequence[Row[Any]], *, prefetch: bool
-) -> Asker:
-    """Return the person with their team, as the statements of this module need them."""
-    return Asker(me.id, Role(me.role), settings, read_team(connection, me), now, prefetch, held)
-
-
 def horizon(settings: Settings) -> int:
     """Return the priority from which on items are spare, if `pass_frac` of those before are accepted."""
     return min(2**31 - 1, int(settings.long / max(settings.pass_frac, 1e-9)) + 1)
 
 
-def seen_lately(connection: Connection, who: Asker) -> list[int]:
+def seen_lately(who: Asker) -> list[int]:
     """Return the ids of items in the sighted pass, in the videos that the person saw a mask of last."""
     binds = {"me": who.id, "horizon": horizon(who.settings)}
-    return list(connection.execute(_SEEN_LATELY, binds).scalars())
+    return list(who.connection.execute(_SEEN_LATELY, binds).scalars())
 
 
-def lease_best(connection: Connection, who: Asker, turn: QueueTurn, among: Collection[int] = ()) -> int | None:
+def lease_best(who: Asker, turn: QueueTurn, among: Collection[int] = ()) -> int | None:
     """Lease the best free slot of one turn and return its id; `among` are the item ids for `SIGHTED_KNOWN`."""
     binds, videos_full = who.binds(), False
     if turn is QueueTurn.SIGHTED_KNOWN:
         binds["among"] = sorted(among)
     if turn.kind == SlotKind.SIGHTED:
-        accepted = items.count_accepted(connection)
-        if accepted.is_full("long", who.settings):
+        if who.accepted.is_full("long", who.settings):
             return None
-        videos_full = accepted.videos >= who.settings.videos
+        videos_full = who.accepted.videos >= who.settings.videos
         binds["per_video"] = who.settings.per_video
     statement = _lease_best(turn, videos_full, who.role in ADJUDICATORS, who.team.is_large_enough)
-    row = connection.execute(statement, binds).first()
+    row = who.connection.execute(statement, binds).first()
     return int(row.id) if row else None
 
 
-def lease_batch(connection: Connection, who: Asker, video_id: str) -> int:
+def lease_batch(who: Asker, video_id: str) -> int:
     """Lease all free blind slots of a video that the person may have, for later; return how many."""
     binds = who.binds() | {"video": video_id, "until": who.now + who.settings.lease_s, "started": None}
-    return connection.execute(_lease_batch(who.role in ADJUDICATORS), binds).rowcount
+    return who.connection.execute(_lease_batch(who.role in ADJUDICATORS), binds).rowcount
 
 
 @cache  # to build the statement takes longer than to run it
@@ -192,7 +202,7 @@ def _lease_best(turn: QueueTurn, videos_full: bool, adjudicates: bool, is_large:
     free = slot.alias("free")
     rules = [_may_judge(turn.kind), _has_care(turn, is_large)]
     if turn.kind == SlotKind.SIGHTED:
-        rules.append(items.video_has_room(bindparam("per_video"), videos_full=videos_full))
+        rules.append(items.video_has_room(item, videos_full=videos_full))
     if turn is QueueTurn.SIGHTED_KNOWN:
         rules.append(free.c.item_id.in_(bindparam("among", expanding=True)))
     if adjudicates and turn.kind != SlotKind.ADJUDICATE:

@@ -7,9 +7,26 @@ pass one after the other. Answers to retired gold items are never counted.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from validation_ui import audit
 from validation_ui.schema import (
@@ -221,47 +238,45 @@ def fails_gate(connection: Connection, person_id: int, settings: Settings) -> bo
 
     Answers from before the last time that the gate stopped this person are not counted.
     """
-    closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
-        judgement.c.person_id == person_id, judgement.c.undone_by == GATE
-    )
-    since = connection.execute(closed).scalar_one()
-    right = _answers(connection, person_id, None, since)[: settings.gold_window]
+    right = _answers(connection, person_id, None)[: settings.gold_window]
     return len(right) >= min(MIN_ANSWERS, settings.gold_window) and sum(right) < settings.gold_right_frac * len(right)
 
 
-def _answers(connection: Connection, person_id: int, entry_round: int | None, since: float = 0.0) -> list[bool]:
+def _answers(connection: Connection, person_id: int, entry_round: int | None) -> list[bool]:
     """Return for every live gold answer whether it was right, newest first; a skipped item counts as wrong.
 
     Args:
         connection: a connection to read from.
         person_id: whose answers.
-        entry_round: those of this round of the entry test; None = the hidden ones.
-        since: only those after this time.
+        entry_round: those of this round of the entry test; None = the hidden ones since the gate last stopped them.
     """
-    answers = (
-        select(judgement.c.created_at, judgement.c.gold_right)
+    binds = {"me": person_id} if entry_round is None else {"me": person_id, "round": entry_round}
+    return [bool(row.right) for row in connection.execute(_answers_of(entry_round is None), binds)]
+
+
+@cache
+def _answers_of(hidden: bool) -> Select[Any]:
+    me: BindParameter[int] = bindparam("me")
+    closed = select(func.coalesce(func.max(judgement.c.undone_at), 0.0)).where(
+        judgement.c.person_id == me, judgement.c.undone_by == GATE
+    )
+
+    def counts(entry_round: Column[int], at: Column[float]) -> ColumnElement[bool]:
+        if hidden:
+            return and_(entry_round.is_(None), at > closed.scalar_subquery())
+        return entry_round == bindparam("round")
+
+    judged = (
+        select(judgement.c.created_at.label("at"), judgement.c.id, judgement.c.gold_right.label("right"))
         .join_from(judgement, item, item.c.id == judgement.c.item_id)
-        .where(
-            judgement.c.person_id == person_id,
-            judgement.c.gold_right.is_not(None),
-            judgement.c.undone_at.is_(None),
-            item.c.retired.is_(False),
-            judgement.c.entry_round.is_not_distinct_from(entry_round),
-            judgement.c.created_at > since,
-        )
-        .order_by(judgement.c.id)
+        .where(judgement.c.person_id == me, judgement.c.gold_right.is_not(None), judgement.c.undone_at.is_(None))
+        .where(item.c.retired.is_(False), counts(judgement.c.entry_round, judgement.c.created_at))
     )
     left = (
-        select(skipped.c.at, skipped.c.item_id)
+        select(skipped.c.at, literal(_LAST), false())  # of one moment, after the judgements
         .join_from(skipped, item, item.c.id == skipped.c.item_id)
-        .where(
-            skipped.c.person_id == person_id,
-            item.c.gold != Gold.NONE,
-            item.c.retired.is_(False),
-            skipped.c.entry_round.is_not_distinct_from(entry_round),
-            skipped.c.at > since,
-        )
+        .where(skipped.c.person_id == me, item.c.gold != Gold.NONE)
+        .where(item.c.retired.is_(False), counts(skipped.c.entry_round, skipped.c.at))
     )
-    found = [(at, bool(right)) for at, right in connection.execute(answers)]
-    found += [(at, False) for at, _ in connection.execute(left)]
-    return [right for _, right in sorted(found, key=lambda answer: answer[0])][::-1]
+    both = union_all(judged, left).subquery()
+    return select(both.c.right).order_by(both.c.at.desc(), both.c.id.desc())

@@ -5,10 +5,10 @@ Before a person has answered a blind item this is the text and the video, and no
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select
 
 from validation_ui import stored_masks
-from validation_ui.judging import gold, items, leases, pointing
+from validation_ui.judging import gold, items, pointing
 from validation_ui.judging.submission import asks_short
 from validation_ui.judging.verdict import MIN_WATCHED_FRAC
 from validation_ui.schema import (
@@ -17,6 +17,7 @@ from validation_ui.schema import (
     SlotKind,
     SlotState,
     Standing,
+    draft,
     item,
     judgement,
     masklet,
@@ -27,7 +28,8 @@ from validation_ui.schema import (
     video,
 )
 from validation_ui.schema import pointing as pointings
-from validation_ui.settings import PARTS, Settings
+from validation_ui.settings import PARTS, STORED_SETTINGS, Settings
+from validation_ui.strict_json import fault
 
 _ABOUT: Select[Any] = (  # an item with its current text and its video
     select(
@@ -56,13 +58,18 @@ _ABOUT: Select[Any] = (  # an item with its current text and its video
 _BY_NAME = _ABOUT.where(item.c.public_id == bindparam("name"))
 _HELD = (
     _ABOUT.add_columns(
-        slot.c.id.label("slot_id"), slot.c.kind.label("pass_"), slot.c.version.label("slot_version"), slot.c.lease_until
+        *(slot.c.kind.label("pass_"), slot.c.version.label("slot_version"), slot.c.lease_until),
+        *(person.c.standing, person.c.entry_round, STORED_SETTINGS),
+        *(draft.c.body.label("draft"), draft.c.version.label("draft_version"), draft.c.saved_at),
+        *pointing.ANSWER,
     )
     .join(slot, slot.c.item_id == item.c.id)
+    .join(person, person.c.id == slot.c.holder_id)
+    .outerjoin(draft, and_(draft.c.slot_id == slot.c.id, draft.c.person_id == slot.c.holder_id))
+    .outerjoin(pointings, and_(pointings.c.slot_id == slot.c.id, pointings.c.person_id == slot.c.holder_id))
     .where(slot.c.id == bindparam("slot"), slot.c.holder_id == bindparam("me"), slot.c.state == SlotState.LEASED)
 )
 SETTLED = (ItemState.ACCEPTED, ItemState.SURPLUS, ItemState.DROPPED)
-_STANDING = select(person.c.standing, person.c.entry_round).where(person.c.id == bindparam("me"))
 
 
 def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) -> dict[str, Any] | None:
@@ -70,8 +77,8 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
     row = _held(connection, person_id, slot_id)
     if row is None:
         return None
-    settings = Settings.load(connection)
-    pointed = pointing.view(connection, person_id, slot_id) if row.pass_ == SlotKind.BLIND else None
+    settings = Settings.of(row.settings)
+    pointed = pointing.shown(connection, person_id, row) if row.answer else None
     wants_short = asks_short(connection, row, SlotKind(row.pass_), settings)
     short = {"wants_short": wants_short, "suggested_short": row.suggested_short if wants_short else None}
     return {
@@ -81,7 +88,7 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
             "version": row.slot_version,
             "lease_until": row.lease_until,
             "server_now": now,
-            "entry": _entry(connection, person_id, settings),
+            "entry": _entry(connection, person_id, row, settings),
         },
         "item": _item(row) | short,
         "video": _video(row),
@@ -89,17 +96,17 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
             "watched_frac": MIN_WATCHED_FRAC,
             "short_words": [settings.short_words_min, settings.short_words_max],
         },
-        "masks": f"/api/slots/{slot_id}/masks" if _is_revealed(row, pointed) else None,
+        "masks": f"/api/slots/{slot_id}/masks" if _is_revealed(row) else None,
         "pointing": pointed,
         "opinions": _opinions(connection, row.id) if row.pass_ == SlotKind.ADJUDICATE else [],
-        "draft": leases.draft_view(connection, person_id, slot_id),
+        "draft": _draft(row),
     }
 
 
 def slot_masks(connection: Connection, person_id: int, slot_id: int) -> bytes | None:
     """Return the masks of a slot's object as JSON, or None if the person does not hold it or must not see them yet."""
     row = _held(connection, person_id, slot_id)
-    if row is None or not _is_revealed(row, pointing.view(connection, person_id, slot_id)):
+    if row is None or not _is_revealed(row):
         return None
     return _masks(connection, row.id)
 
@@ -182,16 +189,23 @@ def _held(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | No
     return connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
 
 
-def _is_revealed(row: Row[Any], pointed: dict[str, Any] | None) -> bool:
-    return row.pass_ != SlotKind.BLIND or (pointed is not None and pointed["revealed"])
+def _is_revealed(row: Row[Any]) -> bool:
+    return row.pass_ != SlotKind.BLIND or row.revealed_at is not None
 
 
-def _entry(connection: Connection, person_id: int, settings: Settings) -> dict[str, int] | None:
-    me = connection.execute(_STANDING, {"me": person_id}).one()
-    if me.standing != Standing.ENTRY:
+def _entry(connection: Connection, person_id: int, row: Row[Any], settings: Settings) -> dict[str, int] | None:
+    if row.standing != Standing.ENTRY:
         return None
-    done, of = gold.entry_progress(connection, person_id, me.entry_round, settings)
+    done, of = gold.entry_progress(connection, person_id, row.entry_round, settings)
     return {"done": done, "of": of}
+
+
+def _draft(row: Row[Any]) -> dict[str, Any] | None:
+    """Return the draft; without its body if an earlier release took that in and it cannot be sent."""
+    if row.draft_version is None:
+        return None
+    body = row.draft if fault(row.draft) is None else {}
+    return {"body": body, "version": row.draft_version, "saved_at": row.saved_at}
 
 
 def _item(about: Row[Any]) -> dict[str, Any]:

@@ -9,15 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    FromClause,
     Row,
-    Select,
     and_,
     bindparam,
     distinct,
@@ -92,9 +91,14 @@ def settle(connection: Connection, item_id: int, *, settings: Settings, now: flo
     If the text changes, the item's version is raised by one and its level of length is that of the new text. The holder
     of a voided lease loses it but keeps the draft. If the item leaves the split, surplus items take its place.
     """
-    before = lock_item(connection, item_id)
+    return settle_locked(connection, lock_item(connection, item_id), settings=settings, now=now)
+
+
+def settle_locked(connection: Connection, before: Row[Any], *, settings: Settings, now: float) -> ItemState:
+    """Settle an item whose row the caller got from `lock_item` and has not changed since."""
     if before.gold:
         return ItemState.GOLD
+    item_id = before.id
     hashes = _hashes(connection, item_id)
     first_text_id = min(hashes)
     outcome = derive(
@@ -216,38 +220,48 @@ def count_accepted(connection: Connection) -> Accepted:
     return Accepted(*connection.execute(_COUNTS).one())
 
 
-def video_has_room(per_video: BindParameter[int], *, videos_full: bool) -> ColumnElement[bool]:
-    """Build the condition that the split may take the object of an `item` row, by the limits on its video.
+def video_has_room(which: FromClause, *, videos_full: bool) -> ColumnElement[bool]:
+    """Build the condition that the split may take the object of an item, by the limits on its video.
+
+    It has the parameter `per_video`, the most objects of one video.
 
     Args:
-        per_video: parameter with the most objects of one video.
+        which: the `item` table or an alias of it.
         videos_full: the split takes no more videos, only more objects of those it has.
     """
     other = item.alias("other")
     others = select(func.count(distinct(other.c.masklet_id))).where(
-        other.c.video_id == item.c.video_id,
+        other.c.video_id == which.c.video_id,
         other.c.state == ItemState.ACCEPTED,
         other.c.source == Source.KEPT,
-        other.c.masklet_id != item.c.masklet_id,
+        other.c.masklet_id != which.c.masklet_id,
     )
-    room = others.correlate(item).scalar_subquery() < per_video
+    room = others.correlate(which).scalar_subquery() < bindparam("per_video")
     if not videos_full:
         return room
     mate = item.alias("mate")
     known = select(mate.c.id).where(
-        mate.c.video_id == item.c.video_id, mate.c.state == ItemState.ACCEPTED, mate.c.source == Source.KEPT
+        mate.c.video_id == which.c.video_id, mate.c.state == ItemState.ACCEPTED, mate.c.source == Source.KEPT
     )
-    return and_(room, known.correlate(item).exists())
+    return and_(room, known.correlate(which).exists())
+
+
+def _fits(*, videos_full: bool) -> ColumnElement[bool]:
+    fitting = item.alias("fitting")
+    return select(fitting.c.id).where(fitting.c.id == _ITEM, video_has_room(fitting, videos_full=videos_full)).exists()
+
+
+_ROOM = _COUNTS.add_columns(_fits(videos_full=False), _fits(videos_full=True))
 
 
 def has_room(connection: Connection, item_id: int, kind: str, settings: Settings) -> bool:
     """Return whether the quotas allow this item; the answer holds until the transaction ends, as others wait."""
     connection.execute(LOCK_LOG)  # so that two transactions never fill the same last place, also on PostgreSQL
-    accepted = count_accepted(connection)
-    if accepted.is_full(kind, settings):
-        return False
-    binds = {"item_id": item_id, "per_video": settings.per_video}
-    return connection.execute(_with_room(accepted.videos >= settings.videos), binds).first() is not None
+    binds = {"item": item_id, "per_video": settings.per_video}
+    *counts, fits_new_video, fits_known_video = connection.execute(_ROOM, binds).one()
+    accepted = Accepted(*counts)
+    fits = fits_known_video if accepted.videos >= settings.videos else fits_new_video
+    return not accepted.is_full(kind, settings) and bool(fits)
 
 
 def promote(connection: Connection, settings: Settings, *, now: float) -> int:
@@ -260,12 +274,6 @@ def promote(connection: Connection, settings: Settings, *, now: float) -> int:
             connection.execute(_CHANGE.values(state=ItemState.ACCEPTED, settled_at=now), {"item": row.id})
             promoted += 1
     return promoted
-
-
-@cache
-def _with_room(videos_full: bool) -> Select[int]:
-    room = video_has_room(bindparam("per_video"), videos_full=videos_full)
-    return select(item.c.id).where(item.c.id == bindparam("item_id"), room)
 
 
 _PARTS = select(text_version.c.parts).where(text_version.c.id == bindparam("text_id"))

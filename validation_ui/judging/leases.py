@@ -21,7 +21,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal_column,
     select,
     update,
 )
@@ -45,20 +44,19 @@ from validation_ui.schema import (
     skipped,
     slot,
 )
-from validation_ui.settings import Settings
-from validation_ui.strict_json import fault
+from validation_ui.settings import STORED_SETTINGS, Settings
 
 KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of a slot may still answer it
 _ME: BindParameter[int] = bindparam("me")
 _SLOT: BindParameter[int] = bindparam("slot")
 _VIDEO: BindParameter[str] = bindparam("video")
-_PERSON = select(person).where(person.c.id == _ME).with_for_update(key_share=True)
+_PERSON = select(person, STORED_SETTINGS).where(person.c.id == _ME).with_for_update(of=person, key_share=True)
 _ROW = (
     select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
     .join_from(slot, item)
     .where(slot.c.id == _SLOT)
 )
-_KEPT = select(slot.c.id).where(slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
+_KEPT = _ROW.where(slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
 # judgements of the item by this person, maybe in another slot; not of gold items, which may come again
 _JUDGED = select(judgement.c.id).where(
     judgement.c.item_id == slot.c.item_id,
@@ -97,8 +95,7 @@ _REVEALED = select(pointing).where(
 _LEFT = (
     select(slot.c.id.label("slot_id"), slot.c.holder_id)
     .join(pointing, (pointing.c.slot_id == slot.c.id) & (pointing.c.person_id == slot.c.holder_id))
-    # a literal, not a parameter: the planner uses the partial index ix_slot_lease_until only if it sees this value
-    .where(slot.c.state == literal_column("'leased'"), slot.c.lease_until < bindparam("now"))
+    .where(slot.c.state == SlotState.LEASED, slot.c.lease_until < bindparam("now"))
     .where(slot.c.holder_id != _ME, pointing.c.revealed_at.is_not(None))
     .order_by(slot.c.id + 0)  # by an expression: by the id itself, SQLite walks the whole table in its order
     .with_for_update(of=slot, skip_locked=True)
@@ -111,11 +108,15 @@ def heartbeat(connection: Connection, *, person_id: int, slot_id: int, now: floa
     Raises:
         Problem: 409 lease_lost.
     """
-    until = now + Settings.load(connection).lease_s
-    binds = {"slot": slot_id, "me": person_id, "until": until, "now": now}
+    return renew(connection, person_id, kept_slot(connection, person_id, slot_id), Settings.load(connection), now)
+
+
+def renew(connection: Connection, person_id: int, row: Row[Any], settings: Settings, now: float) -> float:
+    """Do what `heartbeat` does, for a caller who has the `slot_row` and the settings."""
+    until = now + settings.lease_s
+    binds = {"slot": row.id, "me": person_id, "until": until, "now": now}
     if connection.execute(_RENEW, binds).rowcount != 1:
         raise lease_lost()
-    row = slot_row(connection, slot_id)
     if row.kind == SlotKind.BLIND:
         connection.execute(_RENEW_BATCH, {"me": person_id, "video": row.video_id, "until": until})
     else:
@@ -148,7 +149,7 @@ def skip(connection: Connection, *, person_id: int, slot_id: int, reason: str, n
     Raises:
         Problem: 409 lease_lost.
     """
-    me = lock_person(connection, person_id)
+    me, _ = lock_person(connection, person_id)
     pointed = _revealed(connection, person_id, slot_id)
     if pointed is not None:
         kept_slot(connection, person_id, slot_id)
@@ -205,12 +206,17 @@ def _flag(connection: Connection, pointed: Row[Any], reason: str, now: float) ->
         "created_at": now,
     }
     connection.execute(insert(judgement).values(**values))
-    items.settle(connection, row.item_id, settings=Settings.load(connection), now=now)
+    items.settle_locked(connection, about, settings=Settings.load(connection), now=now)
 
 
-def lock_person(connection: Connection, person_id: int) -> Row[Any]:
-    """Lock a person's row until this transaction ends, so that their requests run one by one, and return it."""
-    return connection.execute(_PERSON, {"me": person_id}).one()
+def lock_person(connection: Connection, person_id: int) -> tuple[Row[Any], Settings]:
+    """Lock a person's row until this transaction ends, so that their requests run one by one.
+
+    Returns:
+        The row, and the settings of the project, which are read along.
+    """
+    me = connection.execute(_PERSON, {"me": person_id}).one()
+    return me, Settings.of(me.settings)
 
 
 def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
@@ -224,9 +230,10 @@ def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
     Raises:
         Problem: 409 lease_lost.
     """
-    if connection.execute(_KEPT, {"slot": slot_id, "me": person_id}).first() is None:
+    row = connection.execute(_KEPT, {"slot": slot_id, "me": person_id}).first()
+    if row is None:
         raise lease_lost()
-    return slot_row(connection, slot_id)
+    return row
 
 
 def mark_seen(connection: Connection, person_id: int, video_id: str, now: float) -> None:
@@ -300,9 +307,6 @@ def log(
     audit.append(connection, at=now, actor=actor, action=action, subject=subject, body=body)
 
 
-_DRAFT = select(draft).where(draft.c.slot_id == bindparam("slot"), draft.c.person_id == bindparam("person"))
-
-
 def save_draft(
     connection: Connection, *, person_id: int, slot_id: int, body: dict[str, Any], version: int, now: float
 ) -> int:
@@ -338,14 +342,3 @@ def save_draft(
     else:
         connection.execute(insert(draft).values(slot_id=slot_id, person_id=person_id, **values))
     return version + 1
-
-
-def draft_view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """Return the person's draft of a slot as the page gets it, or None.
-
-    A draft that an earlier release took in and that cannot be sent is left out, so that the item can be judged.
-    """
-    kept = connection.execute(_DRAFT, {"slot": slot_id, "person": person_id}).first()
-    if kept and fault(kept.body) is not None:
-        return {"body": {}, "version": kept.version, "saved_at": kept.saved_at}
-    return {"body": kept.body, "version": kept.version, "saved_at": kept.saved_at} if kept else None

@@ -15,17 +15,27 @@ from sqlalchemy import Connection, Row, Select, bindparam, insert, select, updat
 from manifests.schema import MASK_STRIDE
 from validation_ui import audit, stored_masks
 from validation_ui.judging import batches, leases
+from validation_ui.judging.eligibility import Asker
 from validation_ui.problem import Problem
-from validation_ui.schema import SlotKind, masklet, pointing, video
+from validation_ui.schema import SlotKind, item, masklet, pointing, slot, video
 
 _ROUNDING_S = 0.001  # times in the database are rounded
 MIN_APART_S = 1.0  # least time between the two points; an object that is visible for less needs one point only
-_MINE = select(pointing).where(pointing.c.slot_id == bindparam("slot"), pointing.c.person_id == bindparam("me"))
+_MINE = (
+    select(pointing, item.c.video_id)
+    .join_from(pointing, slot, slot.c.id == pointing.c.slot_id)
+    .join(item, item.c.id == slot.c.item_id)
+    .where(pointing.c.slot_id == bindparam("slot"), pointing.c.person_id == bindparam("me"))
+)
 _VIDEO: Select[Any] = select(video.c.id, video.c.height_px, video.c.width_px, video.c.frame_count, video.c.pts_s).where(
     video.c.id == bindparam("video")
 )
 _MASKLETS = select(masklet).where(masklet.c.video_id == bindparam("video"))
 _KEEP = insert(pointing)
+
+
+# what `shown` needs of an answer
+ANSWER = tuple(pointing.c[name] for name in ("answer", "points", "outlines", "hit", "revealed_at"))
 
 
 class Point(BaseModel):
@@ -87,7 +97,8 @@ def find(connection: Connection, person_id: int, slot_id: int, answer: PointAnsw
     size = (clip.height_px, clip.width_px)
     under, target = [], None
     for one in connection.execute(_MASKLETS, {"video": clip.id}).all():
-        counts = [_at(stored_masks.unpack(one.rles), point.frame) for point in answer.points]
+        rles = stored_masks.unpack(one.rles)
+        counts = [_at(rles, point.frame) for point in answer.points]
         if one.id == row.masklet_id:
             target = counts, _visible_s(one.areas_px, clip.pts_s)
         if all(
@@ -116,7 +127,7 @@ def record(
     Raises:
         Problem: 409 lease_lost, already_answered, or already_seen (a mask of the video, since they took the item).
     """
-    leases.lock_person(connection, person_id)
+    me, settings = leases.lock_person(connection, person_id)
     row = leases.kept_slot(connection, person_id, slot_id)
     if row.kind != SlotKind.BLIND:
         raise Problem(409, "not_blind", "Only an item of the blind pass is answered by pointing.")
@@ -132,7 +143,7 @@ def record(
         raise Problem(
             409, "already_seen", "You have seen a mask of this video since you took the item. Leave it to someone else."
         )
-    leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
+    leases.renew(connection, person_id, row, settings, now)
     values = {
         "slot_id": slot_id,
         "person_id": person_id,
@@ -146,7 +157,7 @@ def record(
         "created_at": now,
     }
     connection.execute(_KEEP, values)
-    batches.reveal(connection, person_id, row.video_id, now)
+    batches.reveal(Asker(connection, me, settings, now), row.video_id)
     body = {"answer": answer.answer, "hit": result.hit}
     audit.append(
         connection, at=now, actor=f"person:{person_id}", action="pointing", subject=f"slot:{slot_id}", body=body
@@ -159,7 +170,7 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
     Raises:
         Problem: 409 lease_lost or already_answered, 422 there is no such outline.
     """
-    leases.lock_person(connection, person_id)
+    me, settings = leases.lock_person(connection, person_id)
     row = leases.kept_slot(connection, person_id, slot_id)
     answered = _mine(connection, person_id, slot_id)
     if answered is None or choice >= len(answered.outlines):
@@ -170,10 +181,10 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
         if answered.extent_id == extent_id:
             return
         raise Problem(409, "already_answered", "You chose already, and the object was shown. The first choice counts.")
-    leases.heartbeat(connection, person_id=person_id, slot_id=slot_id, now=now)
+    leases.renew(connection, person_id, row, settings, now)
     hit = extent_id == row.masklet_id
     connection.execute(update(pointing).where(pointing.c.id == answered.id).values(extent_id=extent_id, hit=hit))
-    batches.reveal(connection, person_id, row.video_id, now)
+    batches.reveal(Asker(connection, me, settings, now), row.video_id)
     body = {"choice": choice, "hit": hit}
     audit.append(connection, at=now, actor=f"person:{person_id}", action="extent", subject=f"slot:{slot_id}", body=body)
 
@@ -181,11 +192,13 @@ def choose(connection: Connection, *, person_id: int, slot_id: int, choice: int,
 def view(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
     """Return a person's answer as the page gets it (type Pointing in review/types.js); None before they answer."""
     answered = _mine(connection, person_id, slot_id)
-    if answered is None:
-        return None
+    return None if answered is None else shown(connection, person_id, answered)
+
+
+def shown(connection: Connection, person_id: int, answered: Row[Any]) -> dict[str, Any]:
+    """Return a person's answer as `view` does, from a row with the columns of `ANSWER` and the video's id."""
     is_revealed = answered.revealed_at is not None
-    video_id = leases.slot_row(connection, slot_id).video_id
-    needs_extent = answered.hit is None and batches.all_answered(connection, person_id, video_id)
+    needs_extent = answered.hit is None and batches.all_answered(connection, person_id, answered.video_id)
     return {
         "answer": answered.answer,
         "needs_extent": needs_extent,

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, or_, select, update
 
-from validation_ui.judging import batches, gold, items, undoing
-from validation_ui.judging.eligibility import Asker, QueueTurn, asker, lease_batch, lease_best, seen_lately
+from validation_ui.judging import batches, gold, undoing
+from validation_ui.judging.eligibility import Asker, QueueTurn, lease_batch, lease_best, seen_lately
 from validation_ui.judging.leases import end_left, give_up, lock_person, log, mark_seen, slot_row
 from validation_ui.problem import Problem
 from validation_ui.schema import (
@@ -31,7 +31,6 @@ from validation_ui.schema import (
     skipped,
     slot,
 )
-from validation_ui.settings import Settings
 
 _ORDER = (SlotKind.ADJUDICATE, SlotKind.BLIND, SlotKind.SIGHTED)
 _ME: BindParameter[int] = bindparam("me")
@@ -40,6 +39,7 @@ _LEASES = (
     select(slot.c.id, slot.c.kind, slot.c.item_id, slot.c.claimed_at, slot.c.lease_until, item.c.video_id)
     .add_columns(
         item.c.state,
+        item.c.gold,
         pointing.c.id.label("pointing_id"),
         pointing.c.hit,
         pointing.c.revealed_at,
@@ -90,8 +90,7 @@ def claim(
         prefetch: reserve the item after the present one, for a short time. If False, a slot that the person already
             holds is returned again, also one that was prefetched.
     """
-    settings = Settings.load(connection)
-    me = lock_person(connection, person_id)
+    me, settings = lock_person(connection, person_id)
     if me.account != Account.OPEN:
         return ClaimResult(None, _reason("paused"))
     if me.standing in (Standing.FAILED, Standing.STOPPED):
@@ -104,7 +103,7 @@ def claim(
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
     held = _held(connection, person_id, asked, now, settings.lease_s)
-    who = asker(connection, me, settings, now, held, prefetch=prefetch)
+    who = Asker(connection, me, settings, now, held, prefetch)
     resumed = _resume(connection, who, asked)
     if resumed is not None:
         return ClaimResult(_begin(connection, who, resumed, in_entry=in_entry))
@@ -120,22 +119,26 @@ def claim(
         slot_id = _best(connection, who, asked)
     if slot_id is None:
         return ClaimResult(None, _why_none(connection, asked, who, in_entry=in_entry))
-    log(
-        connection,
-        now,
-        person_id,
-        "prefetch" if prefetch else "claim",
-        slot_id,
-        {"item": slot_row(connection, slot_id).public_id},
-    )
-    return ClaimResult(_begin(connection, who, slot_id, in_entry=in_entry))
+    row = slot_row(connection, slot_id)
+    log(connection, now, person_id, "prefetch" if prefetch else "claim", slot_id, {"item": row.public_id})
+    return ClaimResult(_begin(connection, who, row, in_entry=in_entry))
 
 
-def _begin(connection: Connection, who: Asker, slot_id: int, *, in_entry: bool) -> int:
-    """Note what the person sees from now on; of a blind or gold item, lease the ones that come with it too."""
+def _begin(connection: Connection, who: Asker, row: Row[Any], *, in_entry: bool) -> int:
+    """Note what the person sees from now on; of a blind or gold item, lease the ones that come with it too.
+
+    Args:
+        connection: in a transaction.
+        who: the person.
+        row: the slot that they are given, with its columns id, kind, item_id, and gold and video_id of the item.
+        in_entry: whether they take the entry test.
+
+    Returns:
+        The slot's id.
+    """
+    slot_id = int(row.id)
     if who.prefetch:
         return slot_id
-    row = slot_row(connection, slot_id)
     if row.kind != SlotKind.BLIND:
         mark_seen(connection, who.id, row.video_id, who.now)
     if any(one.video_id == row.video_id and one.id != slot_id for one in who.held):
@@ -146,7 +149,7 @@ def _begin(connection: Connection, who: Asker, slot_id: int, *, in_entry: bool) 
         until = who.now + (who.settings.lease_s if is_blind else who.settings.prefetch_lease_s)
         gold.lease_mates(connection, taker, item_id=row.item_id, video_id=row.video_id, until=until)
     elif row.kind == SlotKind.BLIND:
-        lease_batch(connection, who, row.video_id)
+        lease_batch(who, row.video_id)
     return slot_id
 
 
@@ -169,42 +172,49 @@ def _held(
     return held
 
 
-def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> int | None:
-    """Renew the lease of a slot that the person holds already and return its id; None if they hold no such slot.
+def _resume(connection: Connection, who: Asker, asked: Collection[SlotKind]) -> Row[Any] | None:
+    """Renew the lease of a slot that the person holds already and return its row; None if they hold no such slot.
 
     A blind item that is answered but not shown yet waits for the other ones of its video, which come before all else.
     """
-    waiting = {row.video_id for row in who.held if row.pointing_id and row.revealed_at is None}
-    shown = {video_id for video_id in waiting if batches.reveal(connection, who.id, video_id, who.now)}
-    answered = {video_id for video_id in waiting - shown if batches.all_answered(connection, who.id, video_id)}
     rows = list(who.held)
-    if waiting - shown:
+    waiting = {row.video_id for row in rows if row.pointing_id and row.revealed_at is None}
+    complete = waiting - _unanswered(rows)
+    shown = {video_id for video_id in complete if batches.reveal(who, video_id)}
+    if complete - shown:  # more of these videos may have been leased to them
         rows = [row for row in connection.execute(_LEASES, {"me": who.id}).all() if not row.spoilt]
+    if waiting - shown:
         rows.sort(key=lambda row: row.video_id not in waiting)
+    unanswered = _unanswered(rows)
     for row in rows:
         waits = row.video_id in waiting - shown and row.pointing_id is not None
         if row.kind not in asked or (who.prefetch and row.claimed_at is not None):
             continue
-        if waits and (row.hit is not None or row.video_id not in answered):
+        if waits and (row.hit is not None or row.video_id in unanswered):
             continue
         lease = {"lease_until": max(who.until, row.lease_until or 0.0), "claimed_at": row.claimed_at or who.started}
         if connection.execute(_LEASE, {"slot": row.id, "me": who.id, **lease}).rowcount:
-            return int(row.id)
+            return row
     return None
+
+
+def _unanswered(rows: Collection[Row[Any]]) -> set[str]:
+    """Return the videos of which a person holds a blind item that they have not answered."""
+    return {row.video_id for row in rows if row.kind == SlotKind.BLIND and row.pointing_id is None}
 
 
 def _best(connection: Connection, who: Asker, asked: Sequence[SlotKind]) -> int | None:
     is_due = who.settings.gold_frac > 0 and gold.is_due(who.settings, who.id, *_given(connection, who))
-    among = seen_lately(connection, who) if SlotKind.SIGHTED in asked else []
+    among = seen_lately(who) if SlotKind.SIGHTED in asked else []
     for turn in QueueTurn:
         if turn.kind not in asked or (turn is QueueTurn.SIGHTED_KNOWN and not among):
             continue
         may_be_gold = is_due and turn not in (QueueTurn.ADJUDICATE, QueueTurn.SIGHTED_KNOWN)
         place = connection.begin_nested() if may_be_gold else None
-        slot_id = lease_best(connection, who, turn, among)
+        slot_id = lease_best(who, turn, among)
         if place is not None and slot_id is not None:
             place.rollback()  # the real item waits: a gold item comes in its place
-            return _gold(connection, who, turn.kind) or lease_best(connection, who, turn, among)
+            return _gold(connection, who, turn.kind) or lease_best(who, turn, among)
         if place is not None:
             place.commit()
         if slot_id is not None:
@@ -270,7 +280,7 @@ def _why_none(connection: Connection, asked: Collection[SlotKind], who: Asker, *
         ).where(slot.c.kind.in_(asked), pending, real)
     ).one()
     counts = {"open": row.pending - row.held, "held": row.held, "next_free_at": row.until}
-    full = SlotKind.SIGHTED in asked and items.count_accepted(connection).is_full("long", who.settings)
+    full = SlotKind.SIGHTED in asked and who.accepted.is_full("long", who.settings)
     if full:
         return _reason("quota_reached", counts)
     if not row.pending:

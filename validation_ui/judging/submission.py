@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert
 
 from validation_ui import audit
 from validation_ui.judging import gold, items, leases, undoing
-from validation_ui.judging.items import lock_item, settle
+from validation_ui.judging.items import settle_locked
 from validation_ui.judging.lengths import length_level
 from validation_ui.judging.verdict import CheckedVerdict, Task, Verdict, check
 from validation_ui.problem import Problem
@@ -39,7 +39,13 @@ _REPLY = select(reply.c.request_sha256, reply.c.body).where(
     reply.c.person_id == _ME, reply.c.key == bindparam("with_key")
 )
 _KEEP_REPLY = insert(reply)
-_HELD = select(slot).where(slot.c.id == _SLOT, slot.c.holder_id == _ME)
+_HELD = (  # the item, locked as by `lock_item`, with what its slot asks
+    select(item, slot.c.id.label("slot_id"), slot.c.kind.label("pass_"), slot.c.claimed_at)
+    .add_columns(slot.c.text_id.label("asked_text_id"))
+    .join_from(slot, item, item.c.id == slot.c.item_id)
+    .where(slot.c.id == _SLOT, slot.c.holder_id == _ME)
+    .with_for_update(of=item, key_share=True)
+)
 _NO_DRAFT = delete(draft).where(draft.c.slot_id == _SLOT, draft.c.person_id == _ME)
 _KEEP = insert(judgement).returning(judgement.c.id)
 _SHORT_WRITTEN = select(judgement.c.id).where(
@@ -73,26 +79,24 @@ def submit(
     Raises:
         Problem: 403 barred, 409 lease_lost, 412 text_changed (with both texts), 422 invalid or key_reused.
     """
-    me = leases.lock_person(connection, person_id)
+    me, settings = leases.lock_person(connection, person_id)
     request_sha256 = _sha256(slot_id, version, verdict)
     given = _given(connection, person_id, key, request_sha256)
     if given is not None:
         return given
     if me.standing in (Standing.FAILED, Standing.STOPPED) or me.account != Account.OPEN:
         raise Problem(403, "barred", "Your judgements are stopped. Ask an admin how to go on; your draft is kept.")
-    settings = Settings.load(connection)
-    row = connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
-    if row is None or (row.kind == SlotKind.ADJUDICATE and role not in ADJUDICATORS):
+    about = connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
+    if about is None or (about.pass_ == SlotKind.ADJUDICATE and role not in ADJUDICATORS):
         raise leases.lease_lost()
-    about = lock_item(connection, row.item_id)
-    _check_version(connection, row, about, version)
-    _take_slot(connection, row, person_id)
-    task = _task(connection, row, about, settings)
+    _check_version(connection, about, version)
+    _take_slot(connection, slot_id, person_id)
+    task = _task(connection, about, settings)
     checked = check(verdict, task, settings)
-    pointed = _pointing(connection, slot_id, person_id) if row.kind == SlotKind.BLIND else None
-    judgement_id = _keep(connection, row, about, me, checked, verdict, pointed, now)
+    pointed = _pointing(connection, slot_id, person_id) if about.pass_ == SlotKind.BLIND else None
+    judgement_id = _keep(connection, about, me, checked, verdict, pointed, now)
     connection.execute(_NO_DRAFT, {"slot": slot_id, "me": person_id})
-    state = settle(connection, about.id, settings=settings, now=now)
+    state = settle_locked(connection, about, settings=settings, now=now)
     if about.gold:
         _score(connection, me, settings, now)
     answer = {"judgement": judgement_id, "undo": undoing.count(connection, person_id, settings)}
@@ -145,31 +149,32 @@ def _given(connection: Connection, person_id: int, key: str, request_sha256: str
     return answer
 
 
-def _check_version(connection: Connection, row: Row[Any], about: Row[Any], version: int) -> None:
+def _check_version(connection: Connection, about: Row[Any], version: int) -> None:
     if version == about.version:
         return
     raise Problem(
         412,
         "text_changed",
         "The text changed while you were at it. Look at what changed, then judge it again.",
-        base=items.text_parts(connection, row.text_id or items.first_text_id(connection, about.id)),
+        base=items.text_parts(connection, about.asked_text_id or items.first_text_id(connection, about.id)),
         theirs=items.text_parts(connection, about.text_id),
         version=about.version,
     )
 
 
-def _take_slot(connection: Connection, row: Row[Any], person_id: int) -> None:
+def _take_slot(connection: Connection, slot_id: int, person_id: int) -> None:
     """End the lease; if the UPDATE changes no row, the slot was not the person's any more."""
     done = {"state": SlotState.DONE, "holder_id": None, "lease_until": None}
-    if connection.execute(leases.CHANGE_KEPT, {"slot": row.id, "me": person_id, **done}).rowcount != 1:
+    if connection.execute(leases.CHANGE_KEPT, {"slot": slot_id, "me": person_id, **done}).rowcount != 1:
         raise leases.lease_lost()
 
 
-def _task(connection: Connection, row: Row[Any], about: Row[Any], settings: Settings) -> Task:
-    wanted = asks_short(connection, about, SlotKind(row.kind), settings)
-    may = row.kind == SlotKind.SIGHTED and about.wants_short  # it was wanted when they began, and may not be any more
+def _task(connection: Connection, about: Row[Any], settings: Settings) -> Task:
+    kind = SlotKind(about.pass_)
+    wanted = asks_short(connection, about, kind, settings)
+    may = kind == SlotKind.SIGHTED and about.wants_short  # it was wanted when they began, and may not be any more
     return Task(
-        SlotKind(row.kind),
+        kind,
         about.kind,
         items.text_parts(connection, about.text_id),
         "wanted" if wanted else "allowed" if may else "no",
@@ -192,7 +197,6 @@ def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
 
 def _keep(
     connection: Connection,
-    row: Row[Any],
     about: Row[Any],
     me: Row[Any],
     checked: CheckedVerdict,
@@ -211,12 +215,12 @@ def _keep(
         items.add_text(connection, about.id, {"short": checked.short}, author_id=me.id, parent_id=None, now=now)
     elif checked.short is not None:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
-    started = pointed.revealed_at if pointed else row.claimed_at
+    started = pointed.revealed_at if pointed else about.claimed_at
     values = {
-        "slot_id": row.id,
+        "slot_id": about.slot_id,
         "item_id": about.id,
         "person_id": me.id,
-        "kind": row.kind,
+        "kind": about.pass_,
         "text_id": about.text_id,
         "decision": verdict.decision,
         "parts": verdict.parts,

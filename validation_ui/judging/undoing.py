@@ -37,8 +37,7 @@ def undo(connection: Connection, *, person_id: int, now: float) -> tuple[int, in
     Raises:
         Problem: 409 cannot_undo.
     """
-    settings = Settings.load(connection)
-    me = leases.lock_person(connection, person_id)
+    me, settings = leases.lock_person(connection, person_id)
     if me.standing in (Standing.FAILED, Standing.STOPPED) or me.account != Account.OPEN:
         raise _cannot("your judgements are stopped")
     last = next(_live(_last(connection, person_id, settings, judgement)), None)
@@ -160,8 +159,7 @@ def redo(connection: Connection, *, person_id: int, since: float, by: int, now: 
     item that is not accepted any more, or with another text, counts as not exported. Answers to gold items stay, as
     they tell how the person judged.
     """
-    settings = Settings.load(connection)
-    leases.lock_person(connection, person_id)
+    _, settings = leases.lock_person(connection, person_id)
     wanted = redoable(person_id, since)
     _lock_items(connection, connection.execute(wanted).all())
     rows = connection.execute(wanted).all()  # read again, now that the items are locked
@@ -263,7 +261,8 @@ def _save_draft(connection: Connection, row: Row[Any], now: float) -> None:
 
     There is one if the person had not sent an answer, and their lease ran out after the reveal.
     """
-    if leases.draft_view(connection, row.person_id, row.slot_id) is not None:
+    there = select(draft.c.version).where(draft.c.slot_id == row.slot_id, draft.c.person_id == row.person_id)
+    if connection.execute(there).first() is not None:
         return
     body: dict[str, Any] = {key: getattr(row, key) for key in ("decision", "parts", "reasons", "note", "watched_frac")}
     wrote = select(text_version.c.parts).where(text_version.c.id == row.new_text_id)
