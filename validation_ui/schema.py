@@ -240,7 +240,7 @@ item = Table(
     _is_one_of("state", ItemState),
     _is_one_of("gold", Gold),
     Index("ix_item_video_id_state", "video_id", "state"),  # without the state, SQLite looks through all of that state
-    Index("ix_item_state_kind", "state", "kind", "video_id"),  # covers the query that counts for the quotas
+    Index("ix_item_state_kind", "state", "kind", "video_id", "source"),  # covers the query that counts for the quotas
 )
 
 text_version = Table(

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, delete, insert, select, update
 
 from validation_ui import audit
 from validation_ui.judging import gold, items, leases, undoing
@@ -39,10 +39,12 @@ _REPLY = select(reply.c.request_sha256, reply.c.body).where(
     reply.c.person_id == _ME, reply.c.key == bindparam("with_key")
 )
 _KEEP_REPLY = insert(reply)
-_HELD = (  # the item, locked as by `lock_item`, with what its slot asks
+_HELD = (  # the item, locked as by `lock_item`, with what its slot asks and what the person pointed at
     select(item, slot.c.id.label("slot_id"), slot.c.kind.label("pass_"), slot.c.claimed_at)
     .add_columns(slot.c.text_id.label("asked_text_id"))
+    .add_columns(pointing.c.id.label("pointing_id"), pointing.c.hit, pointing.c.revealed_at)
     .join_from(slot, item, item.c.id == slot.c.item_id)
+    .outerjoin(pointing, and_(pointing.c.slot_id == slot.c.id, pointing.c.person_id == _ME))
     .where(slot.c.id == _SLOT, slot.c.holder_id == _ME)
     .with_for_update(of=item, key_share=True)
 )
@@ -93,8 +95,9 @@ def submit(
     _take_slot(connection, slot_id, person_id)
     task = _task(connection, about, settings)
     checked = check(verdict, task, settings)
-    pointed = _pointing(connection, slot_id, person_id) if about.pass_ == SlotKind.BLIND else None
-    judgement_id = _keep(connection, about, me, checked, verdict, pointed, now)
+    if about.pass_ == SlotKind.BLIND:
+        _check_pointing(about)
+    judgement_id = _keep(connection, about, me, checked, verdict, now)
     connection.execute(_NO_DRAFT, {"slot": slot_id, "me": person_id})
     state = settle_locked(connection, about, settings=settings, now=now)
     if about.gold:
@@ -182,17 +185,13 @@ def _task(connection: Connection, about: Row[Any], settings: Settings) -> Task:
     )
 
 
-def _pointing(connection: Connection, slot_id: int, person_id: int) -> Row[Any]:
-    pointed = connection.execute(
-        select(pointing).where(pointing.c.slot_id == slot_id, pointing.c.person_id == person_id)
-    ).first()
-    if pointed is None or pointed.hit is None:
+def _check_pointing(about: Row[Any]) -> None:
+    if about.hit is None:
         message = "First point at the object, or say that it is ambiguous or not there."
         raise Problem(422, "invalid", message, fields={"pointing": message})
-    if pointed.revealed_at is None:
+    if about.revealed_at is None:
         message = "First answer the other blind items of this video: the objects are shown together, then judged."
         raise Problem(422, "invalid", message, fields={"pointing": message})
-    return pointed
 
 
 def _keep(
@@ -201,7 +200,6 @@ def _keep(
     me: Row[Any],
     checked: CheckedVerdict,
     verdict: Verdict,
-    pointed: Row[Any] | None,
     now: float,
 ) -> int:
     """Insert the judgement and the texts that came with it; return the judgement's id."""
@@ -215,7 +213,7 @@ def _keep(
         items.add_text(connection, about.id, {"short": checked.short}, author_id=me.id, parent_id=None, now=now)
     elif checked.short is not None:
         short_item_id = _add_short(connection, about, checked.short, me.id, now)
-    started = pointed.revealed_at if pointed else about.claimed_at
+    started = about.revealed_at if about.pointing_id else about.claimed_at
     values = {
         "slot_id": about.slot_id,
         "item_id": about.id,
@@ -228,10 +226,8 @@ def _keep(
         "note": checked.note,
         "new_text_id": new_text_id,
         "short_item_id": short_item_id,
-        "pointing_id": pointed.id if pointed else None,
-        "gold_right": gold.is_right(about.gold, Decision(verdict.decision), pointed.hit if pointed else None)
-        if about.gold
-        else None,
+        "pointing_id": about.pointing_id,
+        "gold_right": gold.is_right(about.gold, Decision(verdict.decision), about.hit) if about.gold else None,
         "entry_round": me.entry_round if about.gold and me.standing == Standing.ENTRY else None,
         "spent_s": max(0.0, now - (now if started is None else started)),
         "watched_frac": verdict.watched_frac,

@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field
+from pydantic_core import to_json
 from sqlalchemy import Connection, select
 
 from validation_ui.judging import fates, item_views, leases, pointing, queue, submission, undoing
@@ -62,7 +62,7 @@ async def claim(body: ClaimItem, database: DatabaseDep, caller: ReviewerDep) -> 
         view = item_views.slot_view(connection, caller.id, result.slot_id, now) if result.slot_id is not None else None
         return view or {"slot": None, "why": result.why}
 
-    return JSONResponse(await database.awrite(work))
+    return _json(await database.awrite(work))
 
 
 @router.get("/api/slots/{slot_id}")
@@ -83,7 +83,7 @@ def fate(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[st
 def slot_masks(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
     """Return the masks of an item that the caller holds; in the blind pass only after they answered."""
     with database.read() as connection:
-        return _json(_found(item_views.slot_masks(connection, caller.id, slot_id)))
+        return _json_text(_found(item_views.slot_masks(connection, caller.id, slot_id)))
 
 
 @router.post("/api/slots/{slot_id}/heartbeat")
@@ -122,9 +122,7 @@ async def save_draft(body: Draft, slot_id: SlotId, database: DatabaseDep, caller
 
 
 @router.post("/api/slots/{slot_id}/pointing")
-async def point(
-    body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep
-) -> dict[str, Any]:
+async def point(body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
     """Answer a blind item by pointing at the object, or by saying that it is ambiguous or absent."""
 
     def find() -> pointing.PointResult:
@@ -137,7 +135,7 @@ async def point(
         pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, result=result, now=now)
         return pointing.view(connection, caller.id, slot_id)
 
-    return _found(await database.awrite(work))
+    return _json(_found(await database.awrite(work)))
 
 
 @router.post("/api/slots/{slot_id}/extent")
@@ -172,7 +170,7 @@ async def submit(
         verdict=body,
         now=database.now(),
     )
-    return JSONResponse(await database.awrite(work))
+    return _json(await database.awrite(work))
 
 
 @router.post("/api/undo")
@@ -212,7 +210,7 @@ async def item_masks(public_id: PublicId, database: DatabaseDep, caller: LookerD
 
     video_id, masks = _found(await anyio.to_thread.run_sync(look))
     await database.awrite(lambda c: leases.mark_seen(c, caller.id, video_id, database.now()))
-    return _json(masks)
+    return _json_text(masks)
 
 
 @router.get("/api/items/{public_id}/history")
@@ -274,5 +272,9 @@ def _found(value: T | None) -> T:
     return value
 
 
-def _json(text: bytes) -> Response:
+def _json(body: dict[str, Any]) -> Response:
+    return _json_text(to_json(body))  # several hundred times of frames, a few times as fast as with Python's json
+
+
+def _json_text(text: bytes) -> Response:
     return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
