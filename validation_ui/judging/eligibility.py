@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from validation_ui.judging import gold, items
-from validation_ui.judging.team import Team, read_team
+from validation_ui.judging.team import Team, judges, read_team
 from validation_ui.schema import (
     ADJUDICATORS,
     UNDONE_BY_ADMIN,
@@ -137,8 +138,6 @@ class Asker:
 
     def binds(self) -> dict[str, Any]:
         """Return the parameters that all statements of this module share."""
-        others = self.team.without(self.id)
-        fresh = self.team.for_blind() - {self.id}
         return {
             "me": self.id,
             "now": self.now,
@@ -147,11 +146,9 @@ class Asker:
             "held_items": self.items,
             "blind_videos": self.blind_videos,
             "mask_videos": [row.video_id for row in self.held if row.kind != SlotKind.BLIND],
-            "others": sorted(others),
-            "adjudicators": sorted(self.team.adjudicators - {self.id}),
-            "fresh": sorted(fresh),
-            "fresh_count": len(fresh),
-            "other_count": len(others),
+            "spares_adjudicators": self.team.spares_adjudicators,
+            "fresh_count": len(self.team.for_blind() - {self.id}),
+            "other_count": len(self.team.without(self.id)),
             "is_admin": self.role == Role.ADMIN,
             "horizon": horizon(self.settings),
         }
@@ -284,16 +281,25 @@ def barred_by_item(who: Any, kind: SlotKind) -> list[ColumnElement[bool]]:
     return [or_(item.c.author_id.is_(None), ~is_author), *(~one.correlate(*outer).exists() for one in barring)]
 
 
-def _count_who_saw(names: str) -> Any:
-    """Build the number of people in the parameter `names` who saw a mask of the item's video."""
-    people: BindParameter[list[int]] = bindparam(names, expanding=True)
-    wanted = select(func.count()).where(seen.c.video_id == item.c.video_id, seen.c.person_id.in_(people))
-    return wanted.correlate(item).scalar_subquery()
+def _count_who_saw(*who: ColumnElement[bool]) -> Any:
+    """Build the number of others of the team who saw a mask of the item's video; `who` are more conditions on them."""
+    return (
+        select(func.count())
+        .join_from(seen, person, person.c.id == seen.c.person_id)
+        .where(seen.c.video_id == item.c.video_id, person.c.id != _ME, judges(person), *who)
+        .correlate(item)
+        .scalar_subquery()
+    )
+
+
+# a parameter with the people themselves would be a list as long as the team, and another statement for every length
+_COUNTS_FOR_BLIND = or_(person.c.role == Role.REVIEWER, bindparam("spares_adjudicators", type_=Boolean))
 
 
 def _has_care(turn: QueueTurn, is_large: bool) -> ColumnElement[bool]:
     """Build the condition that the step may use the person up for an `item` row."""
-    fresh = bindparam("fresh_count") - _count_who_saw("fresh")
+    fresh_who_saw = _count_who_saw(_COUNTS_FOR_BLIND)
+    fresh = bindparam("fresh_count") - fresh_who_saw
     rules: list[ColumnElement[bool]] = []
     if turn is QueueTurn.BLIND_READY:
         first, second = _sighted_waits(slot.c.n == 1), _sighted_waits(slot.c.n > 1)
@@ -301,12 +307,12 @@ def _has_care(turn: QueueTurn, is_large: bool) -> ColumnElement[bool]:
         rules += [~first, ~disputed, or_(fresh >= 1, ~second), ~_somebody_is_at_work()]
     if turn is QueueTurn.SIGHTED_SPARE:
         saw = select(seen.c.at).where(seen.c.video_id == item.c.video_id, seen.c.person_id == _ME)
-        is_first = and_(_count_who_saw("fresh") == 0, ~_somebody_is_at_work())
+        is_first = and_(fresh_who_saw == 0, ~_somebody_is_at_work())
         rules.append(or_(saw.correlate(item).exists(), is_first, fresh >= SPARE))
     if turn in (QueueTurn.BLIND_LAST, QueueTurn.SIGHTED_LAST):
         rules.append(~_somebody_is_at_work())
     if turn.kind == SlotKind.SIGHTED and is_large:  # nothing is begun that nobody could find afterwards
-        rules.append(bindparam("other_count") - _count_who_saw("others") >= 1)
+        rules.append(bindparam("other_count") - _count_who_saw() >= 1)
     return and_(True, *rules)
 
 
@@ -343,12 +349,11 @@ def _is_spared(kind: SlotKind) -> ColumnElement[bool]:
     """Build the condition that an adjudicator may do this and leave somebody to settle the item, or is the last one."""
     judge = person.alias("judge")
     settles = select(judge.c.id).where(
-        judge.c.id.in_(bindparam("adjudicators", expanding=True)), *barred_by_item(judge.c.id, SlotKind.ADJUDICATE)
+        *(judge.c.id != _ME, judge.c.role.in_(ADJUDICATORS), judges(judge)),
+        *barred_by_item(judge.c.id, SlotKind.ADJUDICATE),
     )
     other = person.alias("other")
-    can = select(other.c.id).where(
-        other.c.id.in_(bindparam("others", expanding=True)), *barred_by_item(other.c.id, kind)
-    )
+    can = select(other.c.id).where(other.c.id != _ME, judges(other), *barred_by_item(other.c.id, kind))
     # who is there before all reviewers is no last one; an admin may try the app alone
     is_last = and_(or_(bindparam("other_count") > 0, bindparam("is_admin")), ~can.correlate(item).exists())
     return or_(settles.correlate(item).exists(), is_last)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, or_, select
 
 from validation_ui.schema import Account, Role, Standing, judgement, person
 from validation_ui.settings import Settings
@@ -11,12 +11,22 @@ from validation_ui.settings import Settings
 NEEDED_REVIEWERS = 3  # the sighted pass, the blind pass, and the blind pass of what is edited or adjudicated
 NEEDED_ADJUDICATORS = 1
 _MUCH_OVERLAP_FRAC = 0.3  # from here on one more reviewer is needed, for the second sighted judgement
-_JUDGED = select(judgement.c.id).where(judgement.c.person_id == person.c.id)
-_TEAM = select(person.c.id, person.c.role).where(
-    person.c.standing.in_([Standing.ACTIVE, Standing.ENTRY]),
-    person.c.account == Account.OPEN,
-    person.c.role.in_([Role.REVIEWER, Role.ADJUDICATOR]) | ((person.c.role == Role.ADMIN) & _JUDGED.exists()),
-)
+
+
+def judges(who: FromClause) -> ColumnElement[bool]:
+    """Build the condition that a row of `person`, or of an alias of it, is of somebody in the `Team`."""
+    judged = select(judgement.c.id).where(judgement.c.person_id == who.c.id)
+    return and_(
+        who.c.standing.in_([Standing.ACTIVE, Standing.ENTRY]),
+        who.c.account == Account.OPEN,
+        or_(
+            who.c.role.in_([Role.REVIEWER, Role.ADJUDICATOR]),
+            and_(who.c.role == Role.ADMIN, judged.correlate(who).exists()),
+        ),
+    )
+
+
+_TEAM = select(person.c.id, person.c.role).where(judges(person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,14 @@ class Team:
         """Return everybody but one person."""
         return (self.reviewers | self.adjudicators) - {who}
 
+    @property
+    def spares_adjudicators(self) -> bool:
+        """Whether the blind pass can count on adjudicators: a single one is kept for adjudication."""
+        return len(self.adjudicators) > 1
+
     def for_blind(self) -> frozenset[int]:
-        """Return whom the blind pass can count on: a single adjudicator is kept for adjudication."""
-        return self.reviewers | (self.adjudicators if len(self.adjudicators) > 1 else frozenset())
+        """Return whom the blind pass can count on."""
+        return self.reviewers | (self.adjudicators if self.spares_adjudicators else frozenset())
 
     @property
     def is_large_enough(self) -> bool:
