@@ -5,6 +5,7 @@ of width and height. A *video* is shared by the masklets of an annotation run. A
 judged. A *slot* is one judgement that an item needs; a person leases it for some time. A *judgement* is one answer.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 
@@ -121,6 +124,14 @@ class Source(StrEnum):
     KEPT = "kept"  # the run kept it, or a person wrote it for an object whose text the run kept
     REJECTED = "rejected"  # a gate of the run rejected it: mixed in to measure the gate
     NO_TARGET = "no_target"  # it fits nothing in its video, by measurement: "absent" is right in the blind pass
+
+
+def has_any(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Build the condition that a column has one of some constants, which are written into the statement.
+
+    `in_` makes a list of parameters of them, and SQLAlchemy spells that out anew each time the statement runs.
+    """
+    return column.in_([literal_column(f"'{value}'") for value in values])
 
 
 def _is_one_of(column: str, values: type[StrEnum]) -> CheckConstraint:

@@ -24,7 +24,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal_column,
     or_,
     select,
     update,
@@ -40,6 +39,7 @@ from validation_ui.schema import (
     Role,
     SlotKind,
     SlotState,
+    has_any,
     item,
     judgement,
     person,
@@ -233,8 +233,8 @@ def _lease_batch(adjudicates: bool) -> Any:
 
 
 def _is_free(free: Any) -> ColumnElement[bool]:
-    # literals, not parameters: the planner uses the partial index ix_slot_free only if it sees these values
-    pending = free.c.state.in_([literal_column("'open'"), literal_column("'leased'")])
+    # the planner uses the partial index ix_slot_free only if it sees these values in the statement
+    pending = has_any(free.c.state, items.PENDING)
     return and_(pending, or_(free.c.state == SlotState.OPEN, free.c.lease_until < _NOW))
 
 
@@ -269,7 +269,7 @@ def barred_by_item(who: Any, kind: SlotKind) -> list[ColumnElement[bool]]:
     judged = select(judgement.c.id).where(
         judgement.c.item_id == item.c.id,
         judgement.c.person_id == who,
-        or_(judgement.c.undone_at.is_(None), judgement.c.undone_by.in_([gold.GATE, UNDONE_BY_ADMIN])),
+        or_(judgement.c.undone_at.is_(None), has_any(judgement.c.undone_by, (gold.GATE, UNDONE_BY_ADMIN))),
     )
     wrote = select(text_version.c.id).where(text_version.c.id == item.c.text_id, text_version.c.author_id == who)
     passed = select(skipped.c.item_id).where(skipped.c.item_id == item.c.id, skipped.c.person_id == who)
@@ -327,7 +327,7 @@ def _sighted_waits(which: ColumnElement[bool]) -> ColumnElement[bool]:
         select(slot.c.id)
         .join_from(mate, slot, slot.c.item_id == mate.c.id)
         .where(mate.c.video_id == item.c.video_id, mate.c.state == ItemState.SIGHTED)
-        .where(slot.c.kind == SlotKind.SIGHTED, slot.c.state.in_(items.PENDING), which)
+        .where(slot.c.kind == SlotKind.SIGHTED, has_any(slot.c.state, items.PENDING), which)
         .where(mate.c.priority < bindparam("horizon"))
     )
     return wanted.correlate(item).exists()
@@ -349,7 +349,7 @@ def _is_spared(kind: SlotKind) -> ColumnElement[bool]:
     """Build the condition that an adjudicator may do this and leave somebody to settle the item, or is the last one."""
     judge = person.alias("judge")
     settles = select(judge.c.id).where(
-        *(judge.c.id != _ME, judge.c.role.in_(ADJUDICATORS), judges(judge)),
+        *(judge.c.id != _ME, has_any(judge.c.role, ADJUDICATORS), judges(judge)),
         *barred_by_item(judge.c.id, SlotKind.ADJUDICATE),
     )
     other = person.alias("other")

@@ -35,6 +35,7 @@ from validation_ui.schema import (
     SlotState,
     Source,
     audit_head,
+    has_any,
     item,
     judgement,
     pointing,
@@ -60,7 +61,7 @@ _JUDGEMENTS = (
 )
 _PENDING_SLOTS = (
     select(slot.c.id, slot.c.kind, slot.c.text_id)
-    .where(slot.c.item_id == _ITEM, slot.c.state.in_(PENDING))
+    .where(slot.c.item_id == _ITEM, has_any(slot.c.state, PENDING))
     .order_by(slot.c.state, slot.c.n)  # leased slots before open ones
 )
 _VOID = update(slot).where(slot.c.id == bindparam("slot")).values(state=SlotState.VOID, version=slot.c.version + 1)

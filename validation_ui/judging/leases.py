@@ -36,6 +36,7 @@ from validation_ui.schema import (
     SlotState,
     Standing,
     draft,
+    has_any,
     item,
     judgement,
     person,
@@ -56,7 +57,7 @@ _ROW = (
     .join_from(slot, item)
     .where(slot.c.id == _SLOT)
 )
-_KEPT = _ROW.where(slot.c.holder_id == _ME, slot.c.state.in_(KEPT))
+_KEPT = _ROW.where(slot.c.holder_id == _ME, has_any(slot.c.state, KEPT))
 # judgements of the item by this person, maybe in another slot; not of gold items, which may come again
 _JUDGED = select(judgement.c.id).where(
     judgement.c.item_id == slot.c.item_id,
@@ -65,7 +66,7 @@ _JUDGED = select(judgement.c.id).where(
     judgement.c.gold_right.is_(None),
 )
 CHANGE_KEPT = update(slot).where(
-    slot.c.id == _SLOT, slot.c.holder_id == _ME, slot.c.state.in_(KEPT), ~_JUDGED.exists()
+    slot.c.id == _SLOT, slot.c.holder_id == _ME, has_any(slot.c.state, KEPT), ~_JUDGED.exists()
 )  # matches the slot only if `me` may still answer it
 _RENEW = CHANGE_KEPT.values(
     state=SlotState.LEASED,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, or_, select
 
-from validation_ui.schema import Account, Role, Standing, judgement, person
+from validation_ui.schema import Account, Role, Standing, has_any, judgement, person
 from validation_ui.settings import Settings
 
 NEEDED_REVIEWERS = 3  # the sighted pass, the blind pass, and the blind pass of what is edited or adjudicated
@@ -17,10 +17,10 @@ def judges(who: FromClause) -> ColumnElement[bool]:
     """Build the condition that a row of `person`, or of an alias of it, is of somebody in the `Team`."""
     judged = select(judgement.c.id).where(judgement.c.person_id == who.c.id)
     return and_(
-        who.c.standing.in_([Standing.ACTIVE, Standing.ENTRY]),
+        has_any(who.c.standing, (Standing.ACTIVE, Standing.ENTRY)),
         who.c.account == Account.OPEN,
         or_(
-            who.c.role.in_([Role.REVIEWER, Role.ADJUDICATOR]),
+            has_any(who.c.role, (Role.REVIEWER, Role.ADJUDICATOR)),
             and_(who.c.role == Role.ADMIN, judged.correlate(who).exists()),
         ),
     )
@@ -60,7 +60,7 @@ class Team:
 
 def read_team(connection: Connection, me: Row[Any] | None = None) -> Team:
     """Read who judges; the person `me` who asks for work is one of them."""
-    roles = {row.id: row.role for row in connection.execute(_TEAM)}
+    roles: dict[int, str] = dict(connection.execute(_TEAM).tuples().all())
     if me is not None:
         roles[me.id] = me.role
     reviewers = frozenset(who for who, role in roles.items() if role == Role.REVIEWER)
