@@ -43,8 +43,7 @@ class Database:
         self.url, self.now = make_url(url), now
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._reader, self._writer = _sqlite(url, "BEGIN"), _sqlite(url, "BEGIN IMMEDIATE")
-            self._glancer = _sqlite(url, None)
+            self._glancer, self._reader, self._writer = _sqlite(url), _sqlite(url), _sqlite(url)
         else:
             self._glancer = self._reader = self._writer = _postgres(self.url)
         self._threads = ThreadPoolExecutor(1 if self.is_sqlite else _CONNECTIONS, thread_name_prefix="writer")
@@ -58,6 +57,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a connection for reading; on SQLite it sees one state of the database until it is closed."""
         with self._reader.connect() as connection:
+            self._begin(connection, "BEGIN")
             yield connection
 
     def submit(self, work: Work[T]) -> Future[T]:
@@ -99,12 +99,18 @@ class Database:
         for engine in (self._glancer, self._reader, self._writer):
             engine.dispose()
 
+    def _begin(self, connection: Connection, statement: str) -> None:
+        """Begin an SQLite transaction; with SQLAlchemy's event for it, every statement would be slower."""
+        if self.is_sqlite:
+            connection.exec_driver_sql(statement)
+
     def _transaction(self, work: Work[T], deadline: float) -> T:
         """Run `work`; try again what the database asks to, and until the deadline if another process locked it."""
         attempt = 0
         while True:
             try:
                 with self._writer.begin() as connection:
+                    self._begin(connection, "BEGIN IMMEDIATE")
                     return work(connection)
             except DBAPIError as error:
                 attempt += 1
@@ -184,7 +190,7 @@ def _postgres(url: URL) -> Engine:
     return engine
 
 
-def _sqlite(url: str, begin: str | None) -> Engine:
+def _sqlite(url: str) -> Engine:
     engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -192,10 +198,5 @@ def _sqlite(url: str, begin: str | None) -> Engine:
         # WAL: readers never wait for the writer; FULL: what was acknowledged survives a loss of power
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
             connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        if begin:  # a single statement needs no explicit transaction
-            connection.exec_driver_sql(begin)
 
     return engine

@@ -49,6 +49,16 @@ GATE = "gold_gate"  # value of judgement.undone_by
 MIN_ANSWERS = 10  # with fewer answers the gate is not applied: one wrong answer would weigh too much
 _MORE_FRAC = 0.6  # chance that one more gold item of the video follows in the sighted pass
 _LAST = 2**31 - 1  # priority of the slots of gold items: after all others
+_LEASE_AGAIN = (
+    update(slot)
+    .where(slot.c.holder_id == bindparam("me"), slot.c.state == SlotState.OPEN, slot.c.kind == SlotKind.BLIND)
+    .where(
+        slot.c.item_id.in_(
+            select(item.c.id).where(item.c.video_id == bindparam("video"), item.c.state == ItemState.GOLD)
+        )
+    )
+    .values(state=SlotState.LEASED, lease_until=bindparam("until"))
+)
 _RIGHT = {Gold.GOOD: (Decision.ACCEPT, Decision.EDIT), Gold.SWAPPED: (Decision.REJECT,)}
 
 
@@ -139,10 +149,7 @@ def lease_mates(connection: Connection, who: Taker, *, item_id: int, video_id: s
 
 def lease_released(connection: Connection, person_id: int, video_id: str, until: float) -> int:
     """Lease again the blind gold items of a video that the person let go; return how many."""
-    gold_items = select(item.c.id).where(item.c.video_id == video_id, item.c.state == ItemState.GOLD)
-    mine = slot.c.holder_id == person_id, slot.c.state == SlotState.OPEN, slot.c.kind == SlotKind.BLIND
-    again = update(slot).where(slot.c.item_id.in_(gold_items), *mine)
-    return connection.execute(again.values(state=SlotState.LEASED, lease_until=until)).rowcount
+    return connection.execute(_LEASE_AGAIN, {"me": person_id, "video": video_id, "until": until}).rowcount
 
 
 def _left(who: Taker) -> Select[Any]:

@@ -57,7 +57,9 @@ _ROW = (
     .join_from(slot, item)
     .where(slot.c.id == _SLOT)
 )
-_KEPT = _ROW.where(slot.c.holder_id == _ME, has_any(slot.c.state, KEPT))
+_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
+_SAW = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == item.c.video_id)
+_KEPT = _ROW.add_columns(_SAW.exists().label("saw")).where(slot.c.holder_id == _ME, has_any(slot.c.state, KEPT))
 # judgements of the item by this person, maybe in another slot; not of gold items, which may come again
 _JUDGED = select(judgement.c.id).where(
     judgement.c.item_id == slot.c.item_id,
@@ -79,7 +81,6 @@ _RENEW_BATCH = (
     .where(slot.c.item_id.in_(select(item.c.id).where(item.c.video_id == _VIDEO)))
     .values(lease_until=bindparam("until"))
 )  # the other blind items of the video wait for the same person
-_SEEN = select(seen.c.at).where(seen.c.person_id == _ME, seen.c.video_id == _VIDEO)
 _SEE = insert(seen).from_select(
     ["person_id", "video_id", "at"],
     select(cast(_ME, Integer), cast(_VIDEO, String), cast(bindparam("now"), Float(53))).where(~_SEEN.exists()),
@@ -226,7 +227,9 @@ def slot_row(connection: Connection, slot_id: int) -> Row[Any]:
 
 
 def kept_slot(connection: Connection, person_id: int, slot_id: int) -> Row[Any]:
-    """Return `slot_row` of a slot that this person holds, or held last and nobody took since.
+    """Return `slot_row` of a slot that this person holds, or held last and nobody took since; also what `has_seen` is.
+
+    That is in the column `saw`.
 
     Raises:
         Problem: 409 lease_lost.

@@ -139,7 +139,7 @@ def record(
         raise Problem(
             409, "already_answered", "You answered already, and the object was shown. The first answer counts."
         )
-    if leases.has_seen(connection, person_id, row.video_id):
+    if row.saw:
         raise Problem(
             409, "already_seen", "You have seen a mask of this video since you took the item. Leave it to someone else."
         )

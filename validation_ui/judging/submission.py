@@ -30,6 +30,7 @@ from validation_ui.schema import (
     pointing,
     reply,
     slot,
+    text_version,
 )
 from validation_ui.settings import Settings
 
@@ -39,9 +40,10 @@ _REPLY = select(reply.c.request_sha256, reply.c.body).where(
     reply.c.person_id == _ME, reply.c.key == bindparam("with_key")
 )
 _KEEP_REPLY = insert(reply)
-_HELD = (  # the item, locked as by `lock_item`, with what its slot asks and what the person pointed at
-    select(item, slot.c.id.label("slot_id"), slot.c.kind.label("pass_"), slot.c.claimed_at)
-    .add_columns(slot.c.text_id.label("asked_text_id"))
+_TEXT = select(text_version.c.parts).where(text_version.c.id == item.c.text_id)
+_HELD = (  # the item, locked as by `lock_item`, with its text, what its slot asks and what the person pointed at
+    select(item, _TEXT.scalar_subquery().label("parts"), slot.c.id.label("slot_id"), slot.c.kind.label("pass_"))
+    .add_columns(slot.c.claimed_at, slot.c.text_id.label("asked_text_id"))
     .add_columns(pointing.c.id.label("pointing_id"), pointing.c.hit, pointing.c.revealed_at)
     .join_from(slot, item, item.c.id == slot.c.item_id)
     .outerjoin(pointing, and_(pointing.c.slot_id == slot.c.id, pointing.c.person_id == _ME))
@@ -160,7 +162,7 @@ def _check_version(connection: Connection, about: Row[Any], version: int) -> Non
         "text_changed",
         "The text changed while you were at it. Look at what changed, then judge it again.",
         base=items.text_parts(connection, about.asked_text_id or items.first_text_id(connection, about.id)),
-        theirs=items.text_parts(connection, about.text_id),
+        theirs=items.text_parts(connection, about.text_id),  # not `about.parts`, which may be of an older text
         version=about.version,
     )
 
@@ -179,7 +181,7 @@ def _task(connection: Connection, about: Row[Any], settings: Settings) -> Task:
     return Task(
         kind,
         about.kind,
-        items.text_parts(connection, about.text_id),
+        about.parts,
         "wanted" if wanted else "allowed" if may else "no",
         about.suggested_short,
     )
