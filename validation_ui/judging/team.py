@@ -60,7 +60,7 @@ class Team:
 
 def read_team(connection: Connection, me: Row[Any] | None = None) -> Team:
     """Read who judges; the person `me` who asks for work is one of them."""
-    roles: dict[int, str] = dict(connection.execute(_TEAM).tuples().all())
+    roles: dict[int, str] = dict(connection.execute(_TEAM).all())
     if me is not None:
         roles[me.id] = me.role
     reviewers = frozenset(who for who, role in roles.items() if role == Role.REVIEWER)
