@@ -98,12 +98,12 @@ class Asker:
 
     @property
     def id(self) -> int:
-        """The person's id."""
+        """The id of the person."""
         return int(self.me.id)
 
     @cached_property
     def role(self) -> Role:
-        """The person's role."""
+        """The role of the person."""
         return Role(self.me.role)
 
     @cached_property
@@ -113,7 +113,7 @@ class Asker:
 
     @cached_property
     def accepted(self) -> items.Accepted:
-        """How many items are accepted; counted once, as nothing is judged while somebody asks for work."""
+        """How many items are accepted, counted once for all turns of a claim; `has_room` counts again, with a lock."""
         return items.count_accepted(self.connection)
 
     @property
