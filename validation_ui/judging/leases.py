@@ -14,6 +14,7 @@ from sqlalchemy import (
     Float,
     Integer,
     Row,
+    Select,
     String,
     bindparam,
     case,
@@ -51,7 +52,11 @@ KEPT = (SlotState.LEASED, SlotState.OPEN)  # states in which the last holder of 
 _ME: BindParameter[int] = bindparam("me")
 _SLOT: BindParameter[int] = bindparam("slot")
 _VIDEO: BindParameter[str] = bindparam("video")
-_PERSON = select(person, STORED_SETTINGS).where(person.c.id == _ME).with_for_update(of=person, key_share=True)
+_PERSON: Select[Any] = (
+    select(*(person.c[name] for name in ("id", "role", "standing", "account", "entry_round")), STORED_SETTINGS)
+    .where(person.c.id == _ME)
+    .with_for_update(of=person, key_share=True)
+)
 _ROW = (
     select(slot, item.c.public_id, item.c.gold, item.c.video_id, item.c.masklet_id)
     .join_from(slot, item)
@@ -215,7 +220,7 @@ def lock_person(connection: Connection, person_id: int) -> tuple[Row[Any], Setti
     """Lock a person's row until this transaction ends, so that their requests run one by one.
 
     Returns:
-        The row, and the settings of the project, which are read along.
+        The row with id, role, standing, account and entry_round; and the settings of the project, which are read along.
     """
     me = connection.execute(_PERSON, {"me": person_id}).one()
     return me, Settings.of(me.settings)
