@@ -121,10 +121,10 @@ def test_a_request_runs_few_statements(store: Database, runs: list[str]) -> None
     count(desk.claim, "ann", "sighted")  # the same again, as after a reload
     count(view, "ann", sighted)
     count(desk.judge, "ann", sighted)
-    assert all(map(le, numbers, [13, 4, 1, 18])), numbers
+    assert all(map(le, numbers, [13, 5, 1, 18])), numbers
     numbers.clear()
     blind = count(desk.claim, "ben", "blind")
     count(desk.point, "ben", blind)
     count(desk.claim, "ben", "blind")  # the next one of the video
     count(view, "ben", blind)
-    assert all(map(le, numbers, [11, 10, 3, 1])), numbers
+    assert all(map(le, numbers, [11, 10, 4, 1])), numbers

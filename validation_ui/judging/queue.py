@@ -97,6 +97,8 @@ def claim(
         return ClaimResult(None, _barred(Standing(me.standing)))
     if me.standing == Standing.ENTRY and gold.finish_entry(connection, person_id, me.entry_round, settings, now):
         return claim(connection, person_id=person_id, role=role, kinds=kinds, now=now, prefetch=prefetch)
+    if not prefetch:  # that is often enough
+        end_left(connection, person_id, now)
     in_entry = me.standing == Standing.ENTRY
     asked = [kind for kind in _ORDER if kind in kinds and (kind != SlotKind.ADJUDICATE or role in ADJUDICATORS)]
     asked = [SlotKind.SIGHTED] if in_entry else asked
@@ -105,8 +107,6 @@ def claim(
     resumed = _resume(connection, who, asked)
     if resumed is not None:
         return ClaimResult(_begin(connection, who, resumed, in_entry=in_entry))
-    if not prefetch:  # that is often enough
-        end_left(connection, person_id, now)
     if prefetch and sum(row.claimed_at is not None for row in who.held) > 1:
         return ClaimResult(None, _reason("begun"))
     if in_entry:
