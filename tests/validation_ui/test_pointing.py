@@ -240,6 +240,17 @@ def test_nothing_of_a_video_is_shown_before_all_its_blind_items_are_answered(sto
     assert shown == {first, second}
 
 
+def test_an_item_of_the_video_that_was_let_go_comes_back_before_the_reveal(store: Database) -> None:
+    desk = Desk(store, store.write(lambda c: fill(c, videos=2, objects=2)))
+    for _ in range(2):
+        desk.do("ann", "accept", "sighted")
+    desk.point("ben", first := desk.claim("ben", "blind"))
+    desk.release("ben", second := desk.claim("ben", "blind"))
+    assert second != first
+    assert desk.claim("ben", "blind") == second  # leased again by this claim, as all that ben holds is answered
+    assert not has_seen(desk, "ben", "v0")
+
+
 def test_a_skip_after_the_reveal_counts_as_the_answer(store: Database) -> None:
     blind = Blind(store)
     blind.answer(points=ON_1)

@@ -159,6 +159,18 @@ def test_a_single_adjudicator_is_kept_for_adjudication(desk: Desk) -> None:
     check(desk.store)
 
 
+@pytest.mark.parametrize("change", [{"account": "paused"}, {"standing": "stopped"}])
+def test_who_takes_no_part_is_nobody_to_keep_a_video_for(store: Database, change: dict[str, str]) -> None:
+    """Only what one more of the team could find is begun; eve could, and dan does not count on either side."""
+    desk = Desk(store, store.write(lambda c: fill(c, videos=1, objects=1)))
+    for who in ("ben", "cy", "dan"):
+        store.write(partial(leases.mark_seen, person_id=desk.ids[who], video_id="v0", now=1.0))
+    store.write(lambda c: c.execute(update(person).where(person.c.name == "dan").values(**change)).rowcount)
+    desk.release("ann", desk.claim("ann", "sighted"))
+    store.write(partial(leases.mark_seen, person_id=desk.ids["eve"], video_id="v0", now=1.0))
+    assert desk.why("cy", "sighted")["code"] == "not_for_you", "ann, ben and eve have seen it, so nobody could find it"
+
+
 def test_a_prefetch_is_no_sight_and_work_is_one(desk: Desk) -> None:
     desk.claim("ann")
     ahead = desk.claim("ann", prefetch=True)
