@@ -25,6 +25,8 @@ INFO = "dataset.json"  # what the runs were, for readers of this project
 class PublishedAnnotations(Annotations):
     """The rows of a dataset that `pipeline.publish` wrote, kept or not, with image columns as bytes again."""
 
+    _files_held = 2  # row groups: one of those that are kept, one of the others
+
     def __init__(self, out: Folder) -> None:
         self._out = out
         self._opened: dict[str, pq.ParquetFile] = {}
