@@ -90,7 +90,7 @@ setup: $(VENV)/.dev
 # Browsers and nginx for the tests of the pages, what is missing of them: as root by apt, which it tells before
 # Without root: Playwright's Chromium, and the tests in Firefox and WebKit and behind nginx are skipped
 browser: $(VENV)/.check
-	@$(PY) -m tests.browser >/dev/null 2>&1 || $(call apt,chromium) || $(PY) -m playwright install --with-deps chromium
+	@$(PY) -m tests.browser >/dev/null 2>&1 || $(call apt,chromium-headless-shell) || $(PY) -m playwright install --with-deps chromium
 	@{ command -v firefox && command -v WebKitWebDriver && command -v xvfb-run; } >/dev/null \
 	  || $(call apt,--no-install-recommends firefox-esr webkit2gtk-driver xvfb xauth) \
 	  || echo "no Firefox or WebKit here: the player's tests in them will be skipped"

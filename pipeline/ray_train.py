@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray.train
+from ray import cloudpickle
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 from safetensors import SafetensorError
@@ -23,7 +24,9 @@ from safetensors import SafetensorError
 from manifests.outputs import is_full, locked
 from manifests.row_results import FatalError
 from pipeline.run.ray_connect import connect, disconnect
-from pipeline.sa2va.train.step import DistContext
+
+if TYPE_CHECKING:
+    from pipeline.sa2va.train.step import DistContext
 
 _LOG, _REFUSED, _STOP, _RAY, _LOCK = "train.log", "refused.json", "stop", "ray", "lock"
 WRITTEN = (_LOG, _REFUSED, _STOP, _RAY, _LOCK)
@@ -50,7 +53,7 @@ class Workers:
     address: str | None = None
 
 
-def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> None:
+def run(train: "Callable[[DistContext], object]", out: Path, workers: Workers) -> None:
     """Run `train` on every worker until it returns on all.
 
     Args:
@@ -73,14 +76,15 @@ def run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> 
         _run(train, out, workers)
 
 
-def _run(train: Callable[[DistContext], object], out: Path, workers: Workers) -> None:
+def _run(train: "Callable[[DistContext], object]", out: Path, workers: Workers) -> None:
     for name in (_REFUSED, _STOP):
         (out / name).unlink(missing_ok=True)
     connect(workers.address, workers.count * workers.cpus)
     resources = {"CPU": float(workers.cpus)} | ({"GPU": 1.0} if workers.use_gpu else {})
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"train": train, "out": out},
+        # as bytes: Ray's controller opens its arguments, and would import all that training needs
+        train_loop_config={"train": cloudpickle.dumps(train), "out": out},
         scaling_config=ScalingConfig(
             num_workers=workers.count, use_gpu=workers.use_gpu, resources_per_worker=resources
         ),
@@ -114,6 +118,8 @@ def _worker(given: dict[str, Any]) -> None:
     out: Path = given["out"]
     if (out / _REFUSED).exists():
         return
+    from pipeline.sa2va.train.step import DistContext
+
     context = ray.train.get_context()
     rank = context.get_world_rank()
     if rank == 0:
@@ -123,7 +129,7 @@ def _worker(given: dict[str, Any]) -> None:
         logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
         dist = DistContext(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
-        if given["train"](dist) and rank == 0:
+        if cloudpickle.loads(given["train"])(dist) and rank == 0:
             (out / _STOP).unlink(missing_ok=True)  # it came to its end first
     except (ValueError, FatalError) as error:
         _refuse(out, str(error), can_go_on=isinstance(error, FatalError))

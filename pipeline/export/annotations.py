@@ -14,11 +14,13 @@ from manifests.schema import AnnotationRow
 
 Indices: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # row numbers, in order of object_id
 
-_FILES_HELD = 8  # a row that was tried again is in another file than its neighbours
+_WINDOW_ROWS = 256  # read at a time: 8 MB with views
 
 
 class Annotations:
     """The rows in `annotations/` of a run, in order of object_id, read as they are asked for."""
+
+    _files_held = 8  # a row that was tried again is in another file than its neighbours
 
     def __init__(self, out: Folder) -> None:
         self._out, self._schema = out, arrow_schema(AnnotationRow)
@@ -85,19 +87,22 @@ class Annotations:
             yield pa.concat_tables(held).combine_chunks()
 
     def _parts(self, columns: Sequence[str], at: Indices | None) -> Iterator[pa.Table]:
-        """Yield the rows in order, as many at a time as are neighbours in one file."""
+        """Yield the rows in order, a window at a time; what a window has of a file is taken from it at once."""
         chosen = np.arange(self.num_rows) if at is None else at
         held: OrderedDict[int, pa.Table] = OrderedDict()
-        for part in np.split(chosen, np.flatnonzero(np.diff(self._file[chosen])) + 1):
-            if not len(part):
-                return
-            file = int(self._file[part[0]])
-            if file not in held:
-                held[file] = self._read(self._names[file], columns)
-                if len(held) > _FILES_HELD:
-                    held.popitem(last=False)
-            held.move_to_end(file)
-            yield held[file].take(self._place[part])
+        for start in range(0, len(chosen), _WINDOW_ROWS):
+            window = chosen[start : start + _WINDOW_ROWS]
+            file_of = self._file[window]
+            by_file = np.argsort(file_of, kind="stable")
+            parts = []
+            for file in np.unique(file_of).tolist():
+                if file not in held:
+                    held[file] = self._read(self._names[file], columns)
+                    if len(held) > self._files_held:
+                        held.popitem(last=False)
+                held.move_to_end(file)
+                parts.append(held[file].take(self._place[window[file_of == file]]))
+            yield parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks().take(np.argsort(by_file))
 
     def _files(self) -> list[str]:
         return self._out.names("annotations", ".parquet")

@@ -18,7 +18,7 @@ from pipeline.publishing.dataset_card import Config
 from pipeline.publishing.features import published_schema
 from pipeline.publishing.parts import PartWriter
 
-_GROUP_ROWS, _BATCH_ROWS = 1_000, 500
+_BATCH_ROWS = 500
 _OF_ROW = ("object_id", "video_id")
 
 
@@ -32,7 +32,7 @@ def write_negatives(annotations: Annotations, root: Path, max_bytes: int) -> Con
     """
     own = annotations.schema.field("negatives").type.value_type
     schema = published_schema(pa.schema([*(annotations.schema.field(name) for name in _OF_ROW), *own]))
-    writer = PartWriter(root, published.NEGATIVES, schema, _GROUP_ROWS, max_bytes)
+    writer = PartWriter(root, published.NEGATIVES, schema, max_bytes)
     written = 0
     for batch in annotations.batches([*_OF_ROW, "status", "negatives"], _BATCH_ROWS):
         kept = batch.filter(pc.equal(batch["status"], Status.KEPT.value)).combine_chunks()

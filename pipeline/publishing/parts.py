@@ -13,6 +13,9 @@ from pipeline.publishing.features import images
 
 MAX_BYTES = 500_000_000  # of a file, as the hub recommends
 _FOOTER_BYTES = 4_000_000  # room for the list of row groups at the end of a file
+# A row group, which readers load at once, ends when it has so many rows or bytes; parquet keeps 200 kB for each
+_GROUP_ROWS, _GROUP_BYTES = 10_000, 16_000_000
+_STEP_ROWS = 100  # after so many it is looked whether a row group is full
 
 
 @dataclass(frozen=True)
@@ -31,29 +34,30 @@ class PartWriter:
         root: the dataset's folder.
         folder: the folder in it for these files.
         schema: a published schema (`features.published_schema`).
-        group_rows: rows of a row group, which readers load at once.
         max_bytes: most bytes of a file; a file of one row group may be larger.
     """
 
-    def __init__(self, root: Path, folder: str, schema: pa.Schema, group_rows: int, max_bytes: int = MAX_BYTES) -> None:
-        self._root, self._folder, self._schema = root, folder, schema
-        self._group_rows, self._max_bytes = group_rows, max_bytes
+    def __init__(self, root: Path, folder: str, schema: pa.Schema, max_bytes: int = MAX_BYTES) -> None:
+        self._root, self._folder, self._schema, self._max_bytes = root, folder, schema, max_bytes
+        self._group_bytes = min(_GROUP_BYTES, (max_bytes - _FOOTER_BYTES) // 3)
         self._held: list[pa.Table] = []
+        self._held_rows = self._held_bytes = 0
         self._written: list[tuple[Path, int]] = []  # unfinished name, rows
         self._writer: pq.ParquetWriter | None = None
         self._file_bytes = 0
 
     def write(self, table: pa.Table) -> None:
         """Take rows, in order; a row group is written when it is full."""
-        self._held.append(table)
-        while sum(map(len, self._held)) >= self._group_rows:
-            joined = pa.concat_tables(self._held)
-            self._write_group(joined.slice(0, self._group_rows))
-            self._held = [joined.slice(self._group_rows)]
+        for start in range(0, len(table), _STEP_ROWS):
+            step = table.slice(start, _STEP_ROWS)
+            self._held.append(step)
+            self._held_rows, self._held_bytes = self._held_rows + len(step), self._held_bytes + step.nbytes
+            if self._held_rows >= _GROUP_ROWS or self._held_bytes >= self._group_bytes:
+                self._write_group(pa.concat_tables(self._held))
 
     def close(self) -> list[Part]:
         """Write what is left, and name the files; at least one, so that there is something to read."""
-        if sum(map(len, self._held)) or not self._written:
+        if self._held or not self._written:
             self._write_group(pa.concat_tables(self._held) if self._held else None)
         self._end_file()
         parts = []
@@ -72,10 +76,11 @@ class PartWriter:
             path.parent.mkdir(exist_ok=True)
             self._written.append((path, 0))
             self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_index=True)
-        self._writer.write_table(group, row_group_size=self._group_rows)
+        self._writer.write_table(group, row_group_size=max(1, len(group)))
         path, before = self._written[-1]
         self._written[-1] = (path, before + len(group))
         self._file_bytes = path.stat().st_size
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     def _end_file(self) -> None:
         if self._writer is not None:

@@ -26,7 +26,6 @@ from pipeline.publishing.runs import PublishedRun, joined_info, joined_stages
 from pipeline.publishing.viewer_frames import FrameReader
 from pipeline.verification.summary import verify
 
-_KEPT_GROUP, _OTHER_GROUP = 500, 1_000  # rows of a row group: 20 MB with views, 2 MB without
 _BATCH_ROWS = 500
 _SHOWN = 5  # names in a note
 BENCHMARK = "benchmark"
@@ -183,8 +182,8 @@ def _write_rows(
 ) -> tuple[list[Config], int]:
     """Write the rows of both configs; return them, and the number of rows that were left out."""
     schema = published_schema(joined.schema)
-    kept = PartWriter(root, published.KEPT, schema, _KEPT_GROUP, settings.max_bytes)
-    others = PartWriter(root, published.NOT_KEPT, schema, _OTHER_GROUP, settings.max_bytes)
+    kept = PartWriter(root, published.KEPT, schema, settings.max_bytes)
+    others = PartWriter(root, published.NOT_KEPT, schema, settings.max_bytes)
     left_out, gone = 0, pa.array(sorted(leaving), pa.string())
     for batch in joined.batches(joined.schema.names, _BATCH_ROWS):
         leaks_out = pc.is_in(batch["video_id"], value_set=gone)

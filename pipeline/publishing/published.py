@@ -1,6 +1,7 @@
 """Reads a published dataset again: its rows in order of object_id, a few row groups in memory at a time."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from pipeline.publishing.features import IMAGES
 from pipeline.publishing.runs import STATED, readable, run_info
 from pipeline.run.run_json import RunInfo
 
+_OPEN_FILES = 3  # parquet keeps 200 kB in memory for each row group of an open file
 KEPT, NOT_KEPT, NEGATIVES = "data", "not_kept", "negatives"  # folders of the configs
 _SHOWN = 5  # files in a message
 INFO = "dataset.json"  # what the runs were, for readers of this project
@@ -25,9 +27,11 @@ INFO = "dataset.json"  # what the runs were, for readers of this project
 class PublishedAnnotations(Annotations):
     """The rows of a dataset that `pipeline.publish` wrote, kept or not, with image columns as bytes again."""
 
+    _files_held = 2  # row groups: one of those that are kept, one of the others
+
     def __init__(self, out: Folder) -> None:
         self._out = out
-        self._opened: dict[str, pq.ParquetFile] = {}
+        self._opened: OrderedDict[str, pq.ParquetFile] = OrderedDict()
         self._names = self._files()
         described = {field.name: field for field in (*arrow_schema(AnnotationRow), *STATED)}
         published = self._open(self._names[0].partition("#")[0]).schema_arrow.remove_metadata()
@@ -51,6 +55,9 @@ class PublishedAnnotations(Annotations):
         if name not in self._opened:
             with readable(self._out.path(), name, "publish it again"):
                 self._opened[name] = self._out.open_table(name)
+            if len(self._opened) > _OPEN_FILES:
+                self._opened.popitem(last=False)[1].close()
+        self._opened.move_to_end(name)
         return self._opened[name]
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -37,9 +38,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL server without a database name, started for this session."""
-    with get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete") as server:
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL server without a database name, started for this session.
+
+    As root it runs as another user, and would end when a second pytest closes its folder of temporary files to others.
+    """
+    with TemporaryDirectory() as folder, get_server(f"{folder}/postgres", cleanup_mode="delete") as server:
         uri = server.get_uri()
         with psycopg.connect(uri, autocommit=True) as connection:
             for setting in ("fsync", "full_page_writes"):  # nobody pulls this server's plug

@@ -298,13 +298,13 @@ def test_files_and_row_groups_are_bounded_and_sorted(runs: list[Path], tmp_path:
 def test_a_part_ends_where_the_next_group_would_not_fit(tmp_path: Path) -> None:
     schema = published_schema(pa.schema([pa.field("object_id", pa.string()), pa.field("noise", pa.binary())]))
     noise = np.random.default_rng(0)
-    writer = PartWriter(tmp_path, "data", schema, 10, 4_000_000 + 250_000)
+    writer = PartWriter(tmp_path, "data", schema, 4_000_000 + 330_000)
     for number in range(7):
         ids = [f"{number}-{k}" for k in range(5)]
         writer.write(pa.table({"object_id": ids, "noise": [noise.bytes(10_000) for _ in ids]}))
     parts = writer.close()
-    assert [part.rows for part in parts] == [20, 15]
-    assert all(part.size_bytes < 250_000 for part in parts)
+    assert [part.rows for part in parts] == [30, 5]
+    assert all(part.size_bytes < 330_000 for part in parts)
     assert pq.read_metadata(tmp_path / parts[0].name).num_row_groups == 2
 
 

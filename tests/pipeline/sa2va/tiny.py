@@ -284,12 +284,12 @@ def make_tiny(folder: Path) -> list[str]:
     return write_try(folder)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """`python -m tests.pipeline.sa2va.tiny DIR`: what `make_tiny` makes."""
-    folder = Path(sys.argv[1])
+    folder = Path(arguments[0])
     texts = make_tiny(folder)
     sys.stdout.write(f"drawn    {folder / 'videos'}, and for later {folder / 'fresh'}: {', '.join(texts)}\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
