@@ -1,6 +1,5 @@
 """Rows come in order of object_id, and as asked for, however they lie in files."""
 
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
