@@ -77,24 +77,25 @@ def run(train: "Callable[[DistContext], object]", out: Path, workers: Workers) -
 
 
 def _run(train: "Callable[[DistContext], object]", out: Path, workers: Workers) -> None:
+    # as bytes: Ray's controller opens its arguments, and would import all that training needs
+    given = {"train": cloudpickle.dumps(train), "out": out}
     for name in (_REFUSED, _STOP):
         (out / name).unlink(missing_ok=True)
     connect(workers.address, workers.count * workers.cpus)
     resources = {"CPU": float(workers.cpus)} | ({"GPU": 1.0} if workers.use_gpu else {})
-    trainer = TorchTrainer(
-        _worker,
-        # as bytes: Ray's controller opens its arguments, and would import all that training needs
-        train_loop_config={"train": cloudpickle.dumps(train), "out": out},
-        scaling_config=ScalingConfig(
-            num_workers=workers.count, use_gpu=workers.use_gpu, resources_per_worker=resources
-        ),
-        run_config=RunConfig(
-            name=_RAY,
-            storage_path=str(out),
-            failure_config=FailureConfig(max_failures=workers.max_restarts),
-        ),
-    )
     try:
+        trainer = TorchTrainer(
+            _worker,
+            train_loop_config=given,
+            scaling_config=ScalingConfig(
+                num_workers=workers.count, use_gpu=workers.use_gpu, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name=_RAY,
+                storage_path=str(out),
+                failure_config=FailureConfig(max_failures=workers.max_restarts),
+            ),
+        )
         with _printed(out / _LOG), _ended_gently(out / _STOP):
             trainer.fit()
     except TrainingFailedError as error:
@@ -118,8 +119,12 @@ def _worker(given: dict[str, Any]) -> None:
     out: Path = given["out"]
     if (out / _REFUSED).exists():
         return
-    from pipeline.sa2va.train.step import DistContext
-
+    try:
+        train = cloudpickle.loads(given["train"])
+        from pipeline.sa2va.train.step import DistContext
+    except ImportError as error:  # every worker that is put in its place lacks it too
+        _refuse(out, f"a worker cannot import what training needs: {error}; install the same there", can_go_on=True)
+        raise
     context = ray.train.get_context()
     rank = context.get_world_rank()
     if rank == 0:
@@ -129,7 +134,7 @@ def _worker(given: dict[str, Any]) -> None:
         logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
         dist = DistContext(rank, context.get_world_size(), get_device(), ray.train.report, stop=(out / _STOP).exists)
-        if cloudpickle.loads(given["train"])(dist) and rank == 0:
+        if train(dist) and rank == 0:
             (out / _STOP).unlink(missing_ok=True)  # it came to its end first
     except (ValueError, FatalError) as error:
         _refuse(out, str(error), can_go_on=isinstance(error, FatalError))

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from pipeline.publishing.features import images
 
 MAX_BYTES = 500_000_000  # of a file, as the hub recommends
-_FOOTER_BYTES = 4_000_000  # room for the list of row groups at the end of a file
+_FOOTER_BYTES = 4_000_000  # least room for the list of row groups at the end of a file
+_GROUP_FOOTER_BYTES = 100_000  # of a row group there: 217 columns take 36 kB, with texts as least and greatest more
 # A row group, which readers load at once, ends when it has so many rows or bytes; parquet keeps 200 kB for each
 _GROUP_ROWS, _GROUP_BYTES = 10_000, 16_000_000
 _STEP_ROWS = 100  # after so many it is looked whether a row group is full
@@ -44,7 +45,7 @@ class PartWriter:
         self._held_rows = self._held_bytes = 0
         self._written: list[tuple[Path, int]] = []  # unfinished name, rows
         self._writer: pq.ParquetWriter | None = None
-        self._file_bytes = 0
+        self._file_bytes = self._file_groups = 0
 
     def write(self, table: pa.Table) -> None:
         """Take rows, in order; a row group is written when it is full."""
@@ -69,7 +70,8 @@ class PartWriter:
 
     def _write_group(self, rows: pa.Table | None) -> None:
         group = self._schema.empty_table() if rows is None else images(rows.combine_chunks(), self._schema)
-        if self._writer is not None and self._file_bytes + group.nbytes + _FOOTER_BYTES > self._max_bytes:
+        footer_bytes = max(_FOOTER_BYTES, (self._file_groups + 1) * _GROUP_FOOTER_BYTES)
+        if self._writer is not None and self._file_bytes + group.nbytes + footer_bytes > self._max_bytes:
             self._end_file()
         if self._writer is None:
             path = self._root / self._folder / f"part-{len(self._written)}"
@@ -79,10 +81,10 @@ class PartWriter:
         self._writer.write_table(group, row_group_size=max(1, len(group)))
         path, before = self._written[-1]
         self._written[-1] = (path, before + len(group))
-        self._file_bytes = path.stat().st_size
+        self._file_bytes, self._file_groups = path.stat().st_size, self._file_groups + 1
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     def _end_file(self) -> None:
         if self._writer is not None:
             self._writer.close()
-            self._writer, self._file_bytes = None, 0
+            self._writer, self._file_bytes, self._file_groups = None, 0, 0

@@ -4,13 +4,16 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import pytest
 
 from manifests.outputs import locked
 from manifests.row_results import FatalError
-from pipeline.ray_train import _LOCK, Workers, _refusal, _refuse, run
+from pipeline.ray_train import _LOCK, Workers, _refusal, _refuse, _worker, run
 
 
 @pytest.fixture
@@ -52,6 +55,34 @@ def test_one_command_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "stop").exists(), "the other command's"
     with locked(tmp_path / _LOCK, "taken"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("train", "workers", "kind", "told"),
+    [
+        (partial(print, Lock()), Workers(), TypeError, "cannot pickle"),
+        (print, Workers(count=-1), ValueError, "num_workers"),
+    ],
+)
+def test_what_cannot_start_leaves_no_ray_behind(
+    train: Any, workers: Workers, kind: type[Exception], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up: list[bool] = []
+    monkeypatch.setattr("pipeline.ray_train.connect", lambda *_: up.append(True))
+    monkeypatch.setattr("pipeline.ray_train.disconnect", up.clear)
+    with pytest.raises(kind, match=told):
+        run(train, tmp_path, workers)
+    assert not up
+
+
+def test_a_worker_that_lacks_a_module_is_not_replaced(tmp_path: Path) -> None:
+    opened_there = b"cmissing_here\ntrain\n."
+    with pytest.raises(ModuleNotFoundError):
+        _worker({"train": opened_there, "out": tmp_path})
+    told = _refusal(tmp_path)
+    assert isinstance(told, FatalError)
+    assert "cannot import what training needs: No module named 'missing_here'; install" in str(told)
+    _worker({"train": opened_there, "out": tmp_path})
 
 
 def test_a_file_system_without_locks_is_warned_of(

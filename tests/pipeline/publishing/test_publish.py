@@ -308,6 +308,18 @@ def test_a_part_ends_where_the_next_group_would_not_fit(tmp_path: Path) -> None:
     assert pq.read_metadata(tmp_path / parts[0].name).num_row_groups == 2
 
 
+def test_a_file_of_many_row_groups_has_room_for_their_list(tmp_path: Path) -> None:
+    """The same long text in all rows takes no room but in the list, as the least and the greatest of each group."""
+    schema = published_schema(pa.schema([pa.field("object_id", pa.string())]))
+    step, max_bytes = pa.table({"object_id": ["x" * 4_000] * 100}), 5_000_000
+    writer = PartWriter(tmp_path, "data", schema, max_bytes)
+    for _ in range(350):
+        writer.write(step)
+    parts = writer.close()
+    assert sum(part.rows for part in parts) == 35_000
+    assert all(part.size_bytes < max_bytes for part in parts)
+
+
 def test_a_dataset_reads_back_as_the_rows_of_its_runs(dataset: Path, runs: list[Path]) -> None:
     published = PublishedAnnotations(Folder(str(dataset)))
     columns = arrow_schema(AnnotationRow).names
