@@ -65,7 +65,7 @@ class Annotations:
 
     def valid(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return a boolean for every row, in order: whether it has a value in the column."""
-        parts = [table[column].is_valid().to_numpy() for table in self.tables([column])]
+        parts = [self._valid(name, column).to_numpy() for name in self._names]
         valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.concatenate(parts or [np.zeros(0, bool)])[self._order]
         return valid
 
@@ -109,6 +109,9 @@ class Annotations:
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
         return conform(self._out.read_table(name, columns), self._schema_of(columns))
+
+    def _valid(self, name: str, column: str) -> pa.ChunkedArray:
+        return self._read(name, [column])[column].is_valid()
 
     def _schema_of(self, columns: Sequence[str]) -> pa.Schema:
         return pa.schema([self._schema.field(column) for column in columns])

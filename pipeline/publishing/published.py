@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.arrow import arrow_schema
@@ -61,9 +62,7 @@ class PublishedAnnotations(Annotations):
         return self._opened[name]
 
     def _read(self, name: str, columns: Sequence[str]) -> pa.Table:
-        file, _, group = name.partition("#")
-        with readable(self._out.path(), file, "publish it again"):
-            table = self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
+        table = self._group(name, columns)
         return pa.table(
             [
                 _bytes(table[name])
@@ -73,6 +72,15 @@ class PublishedAnnotations(Annotations):
             ],
             list(columns),
         )
+
+    def _valid(self, name: str, column: str) -> pa.ChunkedArray:
+        # Whether there is an image is in each of its parts; the path is the one that takes no room.
+        return self._group(name, [f"{column}.path" if column in IMAGES else column])[column].is_valid()
+
+    def _group(self, name: str, columns: Sequence[str]) -> pa.Table:
+        file, _, group = name.partition("#")
+        with readable(self._out.path(), file, "publish it again"):
+            return self._open(file).read_row_group(int(group), columns=list(columns), use_threads=False)
 
 
 def read_info(out: Folder) -> tuple[RunInfo, list[str]]:
@@ -119,5 +127,4 @@ def _type(field: pa.Field) -> pa.DataType:
 
 
 def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    parts = [pa.compute.if_else(part.is_valid(), part.field("bytes"), None) for part in column.chunks]
-    return pa.chunked_array(parts, pa.binary())
+    return pa.chunked_array([pc.struct_field(part, "bytes") for part in column.chunks], pa.binary())
