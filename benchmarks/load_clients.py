@@ -1,8 +1,8 @@
 """Reviewers over HTTP, in a process of their own: `python -m benchmarks.load_clients < plan.json > measured.json`.
 
 Each claims, looks at the first pictures, asks for the next item ahead, and judges; blind ones are pointed at, where the
-text says, and the next one of the video comes with the answer. A connection that breaks is tried again with the same key until it is answered, as the page does. They stop
-when the time is over, or when their standard input ends.
+text says, and the next one of the video comes with the answer. A connection that breaks is tried again with the same
+key until it is answered, as the page does. They stop when the time is over, or when their standard input ends.
 """
 
 import asyncio

@@ -126,8 +126,11 @@ def test_all_texts_of_a_video_are_answered_before_the_first_object_is_shown(brow
     with running(browser, tmp_path, partial(fill, objects=2)) as project:
         page = project.review("ann", "blind")
         first = next(name for name in ("v0_o0", "v0_o1") if name in text(page))
+        claims: list[bool] = []  # ahead or not
+        page.on("request", lambda one: claims.append(one.post_data_json["prefetch"]) if "claim" in one.url else None)
         press(page, "KeyB", "Enter")
         wait_for_text(page, "v0_o1" if first == "v0_o0" else "v0_o0")
+        assert False not in claims  # it came with the answer
         assert page.locator(".reveal").count() == 0
         assert project.rows(select(seen).where(seen.c.person_id == project.ids["ann"])) == []
         press(page, "KeyB", "Enter")
