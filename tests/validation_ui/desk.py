@@ -112,9 +112,7 @@ class Desk:
         return self.answer_on(
             who,
             slot_id,
-            lambda c: pointing.choose(
-                c, person_id=self.ids[who], slot_id=slot_id, choice=choice, now=self.store.now()
-            ),
+            lambda c: pointing.choose(c, person_id=self.ids[who], slot_id=slot_id, choice=choice, now=self.store.now()),
             *kinds,
         )
 

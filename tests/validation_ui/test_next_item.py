@@ -74,7 +74,6 @@ def test_who_lost_the_item_is_brought_nothing(store: Database, clock: Clock) -> 
         desk.point_on("ben", first)
 
 
-
 def test_who_leaves_the_last_other_item_to_others_is_shown_what_they_answered(store: Database) -> None:
     desk = desk_of(store)
     first = desk.claim("ben", "blind")
