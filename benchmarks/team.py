@@ -171,8 +171,8 @@ class Team:
         return self.database.write(lambda c: self._next(c, who, prefetch=prefetch))
 
     def _next(self, connection: Connection, who: int, *, prefetch: bool = False) -> int | None:
-        asked = {"role": self.roles[who], "kinds": list(SlotKind), "now": self.now, "prefetch": prefetch}
-        return queue.claim(connection, person_id=who, **asked).slot_id
+        role, kinds = self.roles[who], list(SlotKind)
+        return queue.claim(connection, person_id=who, role=role, kinds=kinds, now=self.now, prefetch=prefetch).slot_id
 
     def _answer(self, who: int, slot_id: int) -> int | None:
         """Point and judge; return the item that comes with a pointing, while the object waits for others."""
