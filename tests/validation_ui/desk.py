@@ -27,7 +27,6 @@ from validation_ui.schema import (
     slot,
     text_version,
 )
-from validation_ui.schema import audit as audit_rows
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
 from validation_ui.web import review
@@ -142,7 +141,7 @@ class Desk:
 
     def _tried(self, work: Callable[[Connection], dict[str, Any]]) -> Any:
         """What `work` returns, and the rows as it leaves them; then it is rolled back."""
-        tables = (slot, seen, skipped, item, person, audit_rows, audit_head)
+        tables = (slot, seen, skipped, item, person, audit_head)  # the head has the hash of the whole log
 
         def look(connection: Connection) -> tuple[dict[str, Any], list[Any]]:
             told = work(connection)
