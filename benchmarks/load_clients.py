@@ -1,8 +1,8 @@
 """Reviewers over HTTP, in a process of their own: `python -m benchmarks.load_clients < plan.json > measured.json`.
 
 Each claims, looks at the first pictures, asks for the next item ahead, and judges; blind ones are pointed at, where the
-text says. A connection that breaks is tried again with the same key until it is answered, as the page does. They stop
-when the time is over, or when their standard input ends.
+text says, and the next one of the video comes with the answer. A connection that breaks is tried again with the same
+key until it is answered, as the page does. They stop when the time is over, or when their standard input ends.
 """
 
 import asyncio
@@ -60,10 +60,12 @@ class Reviewer:
         """Judge until it is time to stop."""
         pace_s = self.plan["pace_s"]
         await asyncio.sleep(random.random() * (pace_s or 0.0))
-        prefetched = False
+        prefetched, brought = False, None
         while not self.stop.is_set():
             began = time.perf_counter()
-            view = await self.timed("next" if prefetched else "claim", "/api/claim", {"kinds": self.plan["kinds"]})
+            name = "next" if prefetched else "claim"
+            view = brought or await self.timed(name, "/api/claim", {"kinds": self.plan["kinds"]})
+            brought = None
             if not view or not view["slot"]:
                 self.measured.empty += 1
                 await asyncio.sleep(IDLE_S)
@@ -75,7 +77,7 @@ class Reviewer:
                 ahead = await self.timed("claim", "/api/claim", {"kinds": self.plan["kinds"], "prefetch": True})
                 prefetched = bool(ahead and ahead["slot"])
                 await asyncio.sleep(pace_s * random.uniform(0.3, 0.5))
-            await self.judge(view)
+            brought = await self.judge(view)
             if pace_s:
                 await asyncio.sleep(max(0.0, began + pace_s - time.perf_counter()))
 
@@ -88,22 +90,24 @@ class Reviewer:
             async with self.http.get(self.plan["base"] + view["masks"], headers=self.headers) as answer:
                 await answer.read()
 
-    async def judge(self, view: dict[str, Any]) -> None:
-        """Point if the pass is blind, then accept what is revealed."""
+    async def judge(self, view: dict[str, Any]) -> dict[str, Any] | None:
+        """Point if the pass is blind, then accept what is revealed; return the item that an answer brought along."""
         address, parts = f"/api/slots/{view['slot']['id']}", view["item"]["parts"]
         if view["slot"]["kind"] == "blind" and not (view["pointing"] and view["pointing"]["revealed"]):
             x, y = map(float, _PLACE.findall(parts[0]["text"])[0])
             points = [{"frame": frame, "x": x, "y": y} for frame in (0, 48)]
-            found = await self.timed("point", f"{address}/pointing", {"answer": "pointed", "points": points})
+            after = {"next_kinds": self.plan["kinds"]}
+            found = await self.timed("point", f"{address}/pointing", {"answer": "pointed", "points": points} | after)
             if found and found["needs_extent"]:
-                found = await self.timed("point", f"{address}/extent", {"choice": 0})
+                found = await self.timed("point", f"{address}/extent", {"choice": 0} | after)
             if not found or not found["revealed"]:
-                return  # the other blind items of the video come first
+                return found and found["next"]  # the other blind items of the video come first
         body = {"decision": "accept", "parts": {part["name"]: "right" for part in parts}, "watched_frac": 1.0}
         key = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": f'"{view["item"]["version"]}"'}
         answer = await self.timed("submit", f"{address}/submit", body, key)
         if answer:
             self.measured.acknowledged.append((answer["judgement"], view["slot"]["id"]))
+        return None
 
     async def timed(
         self, name: str, address: str, body: dict[str, Any], headers: dict[str, str] | None = None

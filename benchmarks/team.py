@@ -148,11 +148,12 @@ class Team:
                 heapq.heappush(events, (self.now + AWAY_S * self.rng.uniform(0.5, 1.5), who, None))
                 last_at = self.now
                 continue
+            slot_id = None
             if held is not None:
                 # who was away for hours may have lost the item
                 with suppress(Problem) if self.leave else nullcontext():
-                    self._answer(who, held)
-            slot_id = self._claim(who, prefetch=False)
+                    slot_id = self._answer(who, held)
+            slot_id = slot_id or self._claim(who, prefetch=False)
             if slot_id is not None:
                 last_at = self.now
                 self._claim(who, prefetch=True)
@@ -167,17 +168,16 @@ class Team:
             return count(connection, self.roles)
 
     def _claim(self, who: int, *, prefetch: bool) -> int | None:
+        return self.database.write(lambda c: self._next(c, who, prefetch=prefetch))
+
+    def _next(self, connection: Connection, who: int, *, prefetch: bool = False) -> int | None:
+        role, kinds = self.roles[who], list(SlotKind)
+        return queue.claim(connection, person_id=who, role=role, kinds=kinds, now=self.now, prefetch=prefetch).slot_id
+
+    def _answer(self, who: int, slot_id: int) -> int | None:
+        """Point and judge; return the item that comes with a pointing, while the object waits for others."""
+
         def work(connection: Connection) -> int | None:
-            role = self.roles[who]
-            kinds = list(SlotKind)
-            return queue.claim(
-                connection, person_id=who, role=role, kinds=kinds, now=self.now, prefetch=prefetch
-            ).slot_id
-
-        return self.database.write(work)
-
-    def _answer(self, who: int, slot_id: int) -> None:
-        def work(connection: Connection) -> None:
             before = judgement.c.item_id == slot.c.item_id, judgement.c.kind == slot.c.kind
             row = connection.execute(
                 select(slot.c.kind, slot.c.item_id, item.c.kind.label("item_kind"), item.c.text_id, item.c.version)
@@ -191,7 +191,7 @@ class Team:
             rng = random.Random(f"{name} {row.kind} {row.before}")
             is_hit = rng.random() < HIT[quality]
             if row.kind == SlotKind.BLIND and not self._point(connection, who, slot_id, is_hit):
-                return  # the other items of the video come first
+                return self._next(connection, who)
             self.keys += 1
             verdict = self._verdict(connection, row, _one_of(DECIDES[row.kind][quality], rng))
             request = {"key": f"key-{self.keys:08}", "version": row.version, "verdict": verdict, "now": self.now}
@@ -200,8 +200,9 @@ class Team:
                 written = select(judgement.c.new_text_id).order_by(judgement.c.id.desc()).limit(1)
                 is_good = rng.random() < EDIT_IS_GOOD
                 self.quality[connection.execute(written).scalar_one()] = "good" if is_good else "fixable"
+            return None
 
-        self.database.write(work)
+        return self.database.write(work)
 
     def _point(self, connection: Connection, who: int, slot_id: int, is_hit: bool) -> bool:
         """Answer the blind question if that was not done yet; return whether the object is revealed."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -13,9 +14,23 @@ from validation_ui.judging.items import _facts, _hashes, _judgements, count_acce
 from validation_ui.judging.lengths import length_level
 from validation_ui.judging.protocol import derive
 from validation_ui.judging.verdict import Verdict
-from validation_ui.schema import Role, SlotKind, item, judgement, masklet, person, slot, text_version
+from validation_ui.schema import (
+    Role,
+    SlotKind,
+    audit_head,
+    item,
+    judgement,
+    masklet,
+    person,
+    seen,
+    skipped,
+    slot,
+    text_version,
+)
 from validation_ui.schema import pointing as pointings
 from validation_ui.settings import PARTS, Settings
+from validation_ui.web import review
+from validation_ui.web.item_routes import tried
 
 _KEYS = itertools.count()
 
@@ -73,6 +88,9 @@ class Desk:
 
     def point(self, who: str, slot_id: int, answer: str = "pointed", *, hit: bool = True) -> None:
         """Answer the blind question; the bars of `rows.fill` stand at x = 20 n + 5 + k for 10 px."""
+        self.store.write(self._pointing(who, slot_id, answer, hit=hit))
+
+    def _pointing(self, who: str, slot_id: int, answer: str, *, hit: bool) -> Callable[[Connection], None]:
         points = []
         if answer == "pointed":
             at = self.row(slot_id).object_n * 20 + 10 if hit else 159
@@ -80,11 +98,56 @@ class Desk:
         said = pointing.PointAnswer.model_validate({"answer": answer, "points": points})
         with self.store.read() as connection:
             found = pointing.find(connection, self.ids[who], slot_id, said)
-        self.store.write(
-            lambda c: pointing.record(
-                c, person_id=self.ids[who], slot_id=slot_id, answer=said, result=found, now=self.store.now()
-            )
+        return lambda c: pointing.record(
+            c, person_id=self.ids[who], slot_id=slot_id, answer=said, result=found, now=self.store.now()
         )
+
+    def point_on(self, who: str, slot_id: int, answer: str = "pointed", *kinds: str, hit: bool = True) -> Any:
+        """Answer as `point` does; what that brings along, see `answer_on`."""
+        return self.answer_on(who, slot_id, self._pointing(who, slot_id, answer, hit=hit), *kinds)
+
+    def choose_on(self, who: str, slot_id: int, choice: int, *kinds: str) -> Any:
+        """Choose an outline; what that brings along, see `answer_on`."""
+        return self.answer_on(
+            who,
+            slot_id,
+            lambda c: pointing.choose(c, person_id=self.ids[who], slot_id=slot_id, choice=choice, now=self.store.now()),
+            *kinds,
+        )
+
+    def answer_on(self, who: str, slot_id: int, answer: Callable[[Connection], None], *kinds: str) -> Any:
+        """Answer a blind item; what the answer brings along, if it were asked for the next item.
+
+        That must be what a claim after the answer gives, and leave the same rows. Only the answer is kept.
+        """
+        me, now = self.ids[who], self.store.now()
+        with self.store.read() as connection:
+            role = Role(connection.execute(select(person.c.role).where(person.c.id == me)).scalar_one())
+        wanted = [SlotKind(kind) for kind in kinds] or list(SlotKind)
+
+        def at_once(connection: Connection) -> dict[str, Any]:
+            answer(connection)
+            return review.answered(connection, me, role, slot_id, wanted, now)
+
+        def later(connection: Connection) -> dict[str, Any]:
+            told = pointing.view(connection, me, slot_id)
+            assert told is not None
+            return told | {"next": review.next_item(connection, me, role, wanted, now) if told["waits"] else None}
+
+        first = self._tried(at_once)
+        self.store.write(answer)
+        assert self._tried(later) == first
+        return first[0]["next"]
+
+    def _tried(self, work: Callable[[Connection], dict[str, Any]]) -> Any:
+        """What `work` returns, and the rows as it leaves them; then it is rolled back."""
+        tables = (slot, seen, skipped, item, person, audit_head)  # the head has the hash of the whole log
+
+        def look(connection: Connection) -> tuple[dict[str, Any], list[Any]]:
+            told = work(connection)
+            return told, [connection.execute(select(table).order_by(*table.c[:2])).all() for table in tables]
+
+        return tried(self.store, look, preview=True)
 
     def find(self, who: str, slot_id: int) -> bool:
         """Point at the object of a blind item, unless they did; whether it is shown to them now."""

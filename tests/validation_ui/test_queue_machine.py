@@ -129,7 +129,7 @@ class People(RuleBasedStateMachine):
         row = self.desk.row(slot_id)
         if row.kind == "blind":
             with suppress(Problem):  # they answered before an undo, which does not undo that
-                self.desk.point(who, slot_id, "pointed" if answer == "missed" else answer, hit=answer != "missed")
+                self.desk.point_on(who, slot_id, "pointed" if answer == "missed" else answer, hit=answer != "missed")
             with self.store.read() as connection:
                 view = pointing.view(connection, self.desk.ids[who], slot_id)
             if view is not None and not view["revealed"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from sqlalchemy import Connection, select, update
 
 from tests.validation_ui import rows
@@ -126,8 +126,15 @@ def test_all_texts_of_a_video_are_answered_before_the_first_object_is_shown(brow
     with running(browser, tmp_path, partial(fill, objects=2)) as project:
         page = project.review("ann", "blind")
         first = next(name for name in ("v0_o0", "v0_o1") if name in text(page))
+        claims: list[str] = []
+
+        def note(request: Request) -> None:
+            claims.extend([request.post_data or ""] if request.url.endswith("/api/claim") else [])
+
+        page.on("request", note)
         press(page, "KeyB", "Enter")
         wait_for_text(page, "v0_o1" if first == "v0_o0" else "v0_o0")
+        assert not any('"prefetch":false' in body for body in claims)  # it came with the answer
         assert page.locator(".reveal").count() == 0
         assert project.rows(select(seen).where(seen.c.person_id == project.ids["ann"])) == []
         press(page, "KeyB", "Enter")

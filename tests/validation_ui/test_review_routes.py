@@ -89,6 +89,7 @@ def test_an_item_from_the_claim_to_the_split(project: Project) -> None:
     assert pointed == {"answer": "pointed", "needs_extent": False, "outlines": [], "revealed": True} | {
         "waits": False,
         "hit": True,
+        "next": None,
     }
     assert len(ben.get(ben.get(url).json()["masks"]).json()["rles"]) == ANNOTATED
     assert submit(ben, view).status_code == 200
@@ -104,6 +105,23 @@ def test_an_item_from_the_claim_to_the_split(project: Project) -> None:
     assert cy.post(f"{url}/release", json={}).status_code == 204
     assert cy.post(f"{url}/release", json={}).status_code == 409
     assert cy.get(url).status_code == 404
+
+
+def test_a_blind_answer_brings_the_next_item_to_pages_that_ask_for_it(project: Project) -> None:
+    for _ in range(2):
+        project.do("dan", "accept", "sighted")
+    ben = project.client("ben")
+    first = claim(ben, "blind")
+    url, absent = f"/api/slots/{first['slot']['id']}/pointing", {"answer": "absent"}
+    told = ben.post(url, json=absent).json()
+    assert (told["waits"], told["next"]) == (True, None)
+    asked = [ben.post(url, json=absent | {"next_kinds": ["sighted", "blind"]}) for _ in range(2)]
+    assert asked[0].json() == asked[1].json() == told | {"next": claim(ben)}
+    other = asked[0].json()["next"]
+    assert other["slot"]["id"] != first["slot"]["id"]
+    assert {answer.headers["cache-control"] for answer in asked} == {"no-store"}
+    last = ben.post(f"/api/slots/{other['slot']['id']}/pointing", json=absent | {"next_kinds": ["blind"]}).json()
+    assert (last["revealed"], last["next"]) == (True, None)
 
 
 def test_nothing_before_the_click_tells_the_object(project: Project) -> None:
@@ -192,6 +210,8 @@ def test_a_changed_text_is_answered_with_both(project: Project) -> None:
         ("POST", "/api/slots/1/skip", {"reason": "x" * 41}),
         ("POST", "/api/slots/1/pointing", {"answer": "pointed", "points": [{"frame": 0, "x": 2, "y": 0}]}),
         ("POST", "/api/slots/1/extent", {"choice": -1}),
+        ("POST", "/api/slots/1/extent", {"choice": 0, "next_kinds": ["blind"] * 4}),
+        ("POST", "/api/slots/1/pointing", {"answer": "absent", "next_kinds": ["gold"]}),
         ("GET", "/api/items/..%2f..%2fsecret", None),
     ],
 )

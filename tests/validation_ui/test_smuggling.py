@@ -167,12 +167,16 @@ class Attackers(RuleBasedStateMachine):
         x = 20 * int(object_id.rpartition("/")[2]) + 10
         points = [{"frame": 4 * k, "x": (x + k if answer == "hit" else 159) / WIDTH_PX, "y": 0.5} for k in (0, 6)]
         said = {"answer": "pointed", "points": points} if answer in ("hit", "miss") else {"answer": answer}
-        told = self.ask(who, "POST", f"/api/slots/{number}/pointing", json=said)
+        kinds = {"next_kinds": ["adjudicate", "sighted", "blind"]}
+        told = self.ask(who, "POST", f"/api/slots/{number}/pointing", json=said | kinds)
         if told.status_code == 200 and view["pointing"] is not None:  # the first answer holds
             assert view["pointing"]["hit"] in (None, told.json()["hit"])
         elif told.status_code == 200 and answer == "hit":
             assert (who, view["video"]["media_id"]) not in self.saw, "asked blind about a video whose mask they saw"
             self.found.add((who, name, _text(view)))
+        brought = told.json()["next"] if told.status_code == 200 else None
+        if brought and brought["slot"] and brought["masks"]:
+            self.saw.add((who, brought["video"]["media_id"]))
 
     def submit(self, who: str, view: dict[str, Any], version: int, decision: str, wording: str) -> None:
         self.keys += 1

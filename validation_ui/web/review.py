@@ -31,6 +31,15 @@ class ClaimItem(Body):
     prefetch: bool = False
 
 
+NextKinds = Annotated[list[SlotKind], Field(max_length=len(SlotKind))]
+
+
+class Pointed(pointing.PointAnswer):
+    """The body of a blind answer, and the passes from which the next item is brought along if this one waits."""
+
+    next_kinds: NextKinds = []
+
+
 class Skip(Body):
     """The body of a skip: why the person leaves the item to others."""
 
@@ -45,9 +54,10 @@ class Draft(Body):
 
 
 class Extent(Body):
-    """The body that chooses one of the outlines under the points."""
+    """The body that chooses one of the outlines under the points; `next_kinds` as in `Pointed`."""
 
     choice: int = Field(ge=0, le=99)
+    next_kinds: NextKinds = []
 
 
 @router.post("/api/claim")
@@ -56,11 +66,7 @@ async def claim(body: ClaimItem, database: DatabaseDep, caller: ReviewerDep) -> 
     now = database.now()
 
     def work(connection: Connection) -> dict[str, Any]:
-        result = queue.claim(
-            connection, person_id=caller.id, role=caller.role, kinds=body.kinds, now=now, prefetch=body.prefetch
-        )
-        view = item_views.slot_view(connection, caller.id, result.slot_id, now) if result.slot_id is not None else None
-        return view or {"slot": None, "why": result.why}
+        return next_item(connection, caller.id, caller.role, body.kinds, now, prefetch=body.prefetch)
 
     return _json(await database.awrite(work))
 
@@ -122,8 +128,8 @@ async def save_draft(body: Draft, slot_id: SlotId, database: DatabaseDep, caller
 
 
 @router.post("/api/slots/{slot_id}/pointing")
-async def point(body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
-    """Answer a blind item by pointing at the object, or by saying that it is ambiguous or absent."""
+async def point(body: Pointed, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
+    """Answer a blind item by pointing at the object, or by saying that it is ambiguous or absent; see `answered`."""
 
     def find() -> pointing.PointResult:
         with database.read() as connection:
@@ -131,23 +137,23 @@ async def point(body: pointing.PointAnswer, slot_id: SlotId, database: DatabaseD
 
     result, now = await anyio.to_thread.run_sync(find), database.now()
 
-    def work(connection: Connection) -> dict[str, Any] | None:
+    def work(connection: Connection) -> dict[str, Any]:
         pointing.record(connection, person_id=caller.id, slot_id=slot_id, answer=body, result=result, now=now)
-        return pointing.view(connection, caller.id, slot_id)
+        return answered(connection, caller.id, caller.role, slot_id, body.next_kinds, now)
 
-    return _json(_found(await database.awrite(work)))
+    return _json(await database.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/extent")
-async def choose(body: Extent, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
-    """Choose the outline that was meant, if there are several under the points."""
+async def choose(body: Extent, slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> Response:
+    """Choose the outline that was meant, if there are several under the points; see `answered`."""
     now = database.now()
 
-    def work(connection: Connection) -> dict[str, Any] | None:
+    def work(connection: Connection) -> dict[str, Any]:
         pointing.choose(connection, person_id=caller.id, slot_id=slot_id, choice=body.choice, now=now)
-        return pointing.view(connection, caller.id, slot_id)
+        return answered(connection, caller.id, caller.role, slot_id, body.next_kinds, now)
 
-    return _found(await database.awrite(work))
+    return _json(await database.awrite(work))
 
 
 @router.post("/api/slots/{slot_id}/submit")
@@ -264,6 +270,28 @@ def history(
             for row in rows
         ]
     }
+
+
+def next_item(
+    connection: Connection, person_id: int, role: Role, kinds: list[SlotKind], now: float, *, prefetch: bool = False
+) -> dict[str, Any]:
+    """Claim an item and return its view, or `{"slot": None, "why"}` (type Claimed in review/types.js)."""
+    result = queue.claim(connection, person_id=person_id, role=role, kinds=kinds, now=now, prefetch=prefetch)
+    view = item_views.slot_view(connection, person_id, result.slot_id, now) if result.slot_id is not None else None
+    return view or {"slot": None, "why": result.why}
+
+
+def answered(
+    connection: Connection, person_id: int, role: Role, slot_id: int, kinds: list[SlotKind], now: float
+) -> dict[str, Any]:
+    """Return the blind answer that a person just gave, and what comes after it (type Answered in review/types.js).
+
+    While the object waits for the other blind items of the video, `next` is what a claim of these `kinds` gives, so the
+    page need not ask again. It is null if there are no kinds, or the person goes on with the item that they answered.
+    """
+    told = _found(pointing.view(connection, person_id, slot_id))
+    goes_on = kinds and told["waits"]
+    return told | {"next": next_item(connection, person_id, role, kinds, now) if goes_on else None}
 
 
 def _found(value: T | None) -> T:

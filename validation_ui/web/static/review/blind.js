@@ -43,13 +43,14 @@ export class Blind {
   /**
    * Show the stage that an answer leads to.
    *
-   * @param {Pointing | null} pointing
+   * @param {import("./types.js").Answered | null} pointing
    */
   enter(pointing) {
     const expression = h("p", { class: "expression", lang: "en" },
       this.view.item.parts.map(({ text }) => text).join(" "));
     if (pointing?.waits) {
-      this.context.goOn("Answered. The object is shown when the other texts of this video are answered too");
+      this.context.goOn("Answered. The object is shown when the other texts of this video are answered too",
+        pointing.next);
       return;
     }
     if (!pointing) {
@@ -125,7 +126,7 @@ export class Blind {
     this.busy = true;
     const { id } = this.view.slot;
     try {
-      this.enter(await api("POST", `/api/slots/${id}/${what}`, body));
+      this.enter(await api("POST", `/api/slots/${id}/${what}`, { ...body, next_kinds: this.context.kinds }));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // the answer may have arrived although its confirmation did not: ask what the server has

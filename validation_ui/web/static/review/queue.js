@@ -4,6 +4,7 @@ import { api } from "../lib/api.js";
 import { endOf } from "./lease.js";
 
 /** @typedef {import("./types.js").SlotView} SlotView */
+/** @typedef {import("./types.js").Claimed} Claimed */
 /** @typedef {import("./types.js").Masks} Masks */
 /** @typedef {{view: SlotView, masks: Masks | null}} Loaded */
 /** @typedef {{loaded: Loaded} | {why: import("./types.js").Why}} Next */
@@ -16,6 +17,14 @@ import { endOf } from "./lease.js";
  */
 export async function withMasks(view) {
   return { view, masks: view.masks ? await api("GET", view.masks) : null };
+}
+
+/**
+ * @param {Claimed} claimed
+ * @returns {Promise<Next>}
+ */
+async function opened(claimed) {
+  return claimed.slot ? { loaded: await withMasks(claimed) } : { why: claimed.why };
 }
 
 export class Queue {
@@ -40,13 +49,15 @@ export class Queue {
    * whose object was just revealed is not for this person any more; a claim puts it back.
    *
    * @param {SlotView | null} last  the item before
+   * @param {Claimed | null} [brought]  what came with the answer to it, in place of a claim
    * @returns {Promise<Next>}
    * @throws {ApiError} the server cannot be reached
    */
-  async next(last) {
+  async next(last, brought) {
     const ahead = this.ahead;
     this.ahead = null;
     this.aside = false;
+    if (brought) return opened(brought);
     const view = ahead?.loaded.view;
     const isSpoilt = view?.slot.kind === "blind" && view.video.media_id === last?.video.media_id;
     if (ahead && ahead.until > performance.now() && !isSpoilt) return { loaded: ahead.loaded };
@@ -101,7 +112,6 @@ export class Queue {
    * @returns {Promise<Next>}
    */
   async claim(prefetch) {
-    const answer = await api("POST", "/api/claim", { kinds: this.kinds, prefetch });
-    return answer.slot ? { loaded: await withMasks(answer) } : { why: answer.why };
+    return opened(await api("POST", "/api/claim", { kinds: this.kinds, prefetch }));
   }
 }

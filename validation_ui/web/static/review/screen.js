@@ -112,11 +112,15 @@ class Screen {
     }
   }
 
-  /** On to the next item, or to the page that says why there is none. */
-  async next() {
+  /**
+   * On to the next item, or to the page that says why there is none.
+   *
+   * @param {import("./types.js").Claimed | null} [brought]  it came with the last answer
+   */
+  async next(brought) {
     clearTimeout(this.timer);
     try {
-      const next = await this.queue.next(this.view);
+      const next = await this.queue.next(this.view, brought);
       if ("loaded" in next) await this.show(next.loaded);
       else this.showEmpty(next.why);
     } catch (error) {
@@ -174,7 +178,8 @@ class Screen {
       say: (text) => this.status.say(text),
       changed: () => this.drafts.change(pass.draft()),
       send: (body) => this.send(body),
-      goOn: (said) => { this.status.say(said); this.next(); },
+      kinds: this.queue.kinds,
+      goOn: (said, brought) => { this.status.say(said); this.next(brought); },
       showMasks: (revealed) => {
         this.hasMasks = true;
         this.player.setMasks(revealed);

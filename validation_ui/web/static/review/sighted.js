@@ -8,7 +8,8 @@ import { Verdicts } from "./verdicts.js";
  *
  * @typedef {{view: import("./types.js").SlotView, player: import("../player/player.js").Player,
  *   keys: import("./keys.js").Keys, say: (text: string) => void, changed: () => void,
- *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: () => void, goOn: (said: string) => void,
+ *   send: (body: Record<string, unknown>) => Promise<void>, stageChanged: () => void, kinds: string[],
+ *   goOn: (said: string, brought?: import("./types.js").Claimed | null) => void,
  *   trouble: (error: unknown, again: () => unknown) => void, showMasks: (masks: import("./types.js").Masks) => void}} Context
  */
 /**

@@ -22,6 +22,8 @@
  *   video: Video, rules: Rules, masks: string | null, pointing: Pointing | null, opinions: Opinion[],
  *   draft: null | {body: Draft, version: number, saved_at: number}}} SlotView
  * @typedef {{code: string, message: string, counts?: Record<string, number>}} Why
+ * @typedef {SlotView | {slot: null, why: Why}} Claimed
+ * @typedef {Pointing & {next?: Claimed | null}} Answered  next: the item that comes while this one waits, if it was asked for
  * @typedef {{id: number, name: string, role: string, standing: string, restored_at: number, hotkeys: Record<string, string>,
  *   preferences: {theme?: string, light_mode?: boolean, hotkeys_off?: boolean}}} Me
  *
