@@ -41,7 +41,7 @@ def clock() -> Clock:
 def postgres() -> Iterator[str]:
     """Address of a PostgreSQL server without a database name, started for this session.
 
-    As root it runs as another user, and would end when a second pytest closes its folder of temporary files to others.
+    As root it runs as another user, who is shut out of pytest's temporary files when a second pytest starts: not there.
     """
     with TemporaryDirectory() as folder, get_server(f"{folder}/postgres", cleanup_mode="delete") as server:
         uri = server.get_uri()

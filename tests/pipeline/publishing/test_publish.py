@@ -325,6 +325,8 @@ def test_a_dataset_reads_back_as_the_rows_of_its_runs(dataset: Path, runs: list[
     columns = arrow_schema(AnnotationRow).names
     ours = [row for run in runs for row in Annotations(Folder(str(run))).rows(columns)]
     assert list(published.rows(columns)) == ours
+    for column in ("preview_jpeg", "facts"):  # of an image, without reading it
+        assert published.valid(column).tolist() == [row[column] is not None for row in ours]
 
 
 def test_the_cost_and_gates_of_all_runs_are_on_the_card(dataset: Path) -> None:
