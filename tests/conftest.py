@@ -1,5 +1,7 @@
 """Fixtures that several folders of tests share, the order of the files, and markers of what a test needs."""
 
+import atexit
+import gc
 import os
 from pathlib import Path
 
@@ -27,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # what is collected lives to the end: looking through it again and again takes a fifth of the time
     for name, text in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: {text}; set by tests/conftest.py from imports and fixtures")
 
@@ -46,13 +49,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return first.index(item.path.name) if item.path.name in first else len(first)
 
     items.sort(key=place)
-    for item in items:
-        for name in needs_of_test(item):
-            item.add_marker(name)
+    if config.getoption("--fast") or config.getoption("-m"):
+        for item in items:
+            for name in needs_of_test(item):
+                item.add_marker(name)
     if config.getoption("--fast"):
         slow = [item for item in items if any(item.get_closest_marker(name) for name in NEEDS)]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in set(slow)]
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.unfreeze)  # or C extensions tell of leaks at the end
 
 
 @pytest.fixture(scope="session")

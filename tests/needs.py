@@ -23,7 +23,7 @@ _STARTED = {  # imported by the file itself: many modules know these, and start 
     "pipeline.engines.serve": "vllm",
     "tests.pipeline.sa2va.train.coloured": "torch",
     **dict.fromkeys(("pipeline.run.ray_adapter", "pipeline.run.ray_connect", "pipeline.ray_train"), "ray"),
-    **dict.fromkeys(("tests.nodes", "tests.running.annotate", "tests.running.command"), "ray"),
+    **dict.fromkeys(("tests.nodes", "tests.kept_ray", "tests.running.annotate", "tests.running.command"), "ray"),
 }
 _FIXTURES = {"demo_run": "ray"}
 

@@ -26,9 +26,12 @@ def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+def options_of(out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo") -> list[str]:
+    return ["--shard", shard, "--sav-root", str(sav_root), "--out", str(out), *options]
+
+
 def command(out: Path | str, sav_root: Path | str, *options: str, shard: str = "demo") -> list[str]:
-    given = ["--shard", shard, "--sav-root", str(sav_root), "--out", str(out), *options]
-    return [sys.executable, "-m", "pipeline.annotate", *given]
+    return [sys.executable, "-m", "pipeline.annotate", *options_of(out, sav_root, *options, shard=shard)]
 
 
 def annotate(

@@ -13,8 +13,9 @@ from manifests.lineup import SINGLED_OUT
 from manifests.schema import Facts, Status
 from pipeline.writers.measured import MeasuredWriter
 from tests import misbehaving
+from tests.kept_ray import annotate
 from tests.pipeline.facts_factory import make_row
-from tests.running import annotate, annotations
+from tests.running import annotations
 from tests.stages.test_audit_texts import audited
 
 VIDEOS, OBJECTS, SHARD = 3, 3, "tiny"

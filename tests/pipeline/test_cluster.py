@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 from benchmarks.clips import draw_clip
 from manifests.io import Folder
 from manifests.schema import Reason, Status
+from tests import kept_ray
 from tests.running import annotate, free_port, read_annotations
 
 SHARD = "tiny"
@@ -44,7 +45,7 @@ def sav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def local_run(sav: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("local_run")
-    done = annotate(out, sav, shard=SHARD)
+    done = kept_ray.annotate(out, sav, shard=SHARD)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -76,13 +77,13 @@ def test_folders_on_s3_hold_the_same_run_and_failed_rows_are_tried_again(
     broken[middle:] = bytes(len(whole) - middle)
     remote.write_bytes(video, bytes(broken))
 
-    first = annotate(out.url, remote.url, "--max-failed-frac", "1", shard=SHARD)
+    first = kept_ray.annotate(out.url, remote.url, "--max-failed-frac", "1", shard=SHARD)
     assert first.returncode == 0, first.stderr
     lost = {row["object_id"]: row["reason"] for row in read_annotations(out).to_pylist() if row["status"] == "failed"}
     assert lost == dict.fromkeys(["clip_b/manual/0", "clip_b/manual/1"], Reason.DECODE_ERROR)
 
     remote.write_bytes(video, whole)
-    second = annotate(out.url, remote.url, shard=SHARD)
+    second = kept_ray.annotate(out.url, remote.url, shard=SHARD)
     assert second.returncode == 0, second.stderr
     assert rows(out.url) == rows(local_run)
     attempts = {row["video_id"]: row["attempts"] for row in read_annotations(out).to_pylist()}
@@ -93,7 +94,7 @@ def test_folders_on_s3_hold_the_same_run_and_failed_rows_are_tried_again(
         *("annotations", "attempts", "checkpoint", "manifest.parquet"),
         *("run.json", "report.html", "Ref-SAV.json", "negatives.json", "README.md"),
     }
-    third = annotate(out.url, remote.url, shard=SHARD)
+    third = kept_ray.annotate(out.url, remote.url, shard=SHARD)
     assert third.returncode == 0, third.stderr
     assert "all 4 masklets are done" in third.stderr
     assert out.fs.find(out.path()) == left

@@ -8,7 +8,8 @@ import pytest
 from benchmarks.clips import draw_shard
 from tests import misbehaving
 from tests.dialects import field, refusing
-from tests.running import annotate, annotations, served_by
+from tests.kept_ray import annotate
+from tests.running import annotations, served_by
 
 VIDEOS, OBJECTS, SHARD = 6, 4, "tiny"
 ROWS = VIDEOS * OBJECTS

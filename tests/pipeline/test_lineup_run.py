@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.clips import draw_shard
 from tests import misbehaving
-from tests.running import ROOT, annotate, annotations, command, until
+from tests.kept_ray import annotate
+from tests.running import ROOT, annotations, command, until
 
 VIDEOS, OBJECTS, SHARD = 6, 3, "tiny"
 

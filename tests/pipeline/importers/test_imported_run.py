@@ -11,8 +11,9 @@ import pytest
 from manifests.io import Folder
 from manifests.schema import Reason, Status
 from pipeline.importers.source_protocol import SOURCES
+from tests.kept_ray import annotate
 from tests.pipeline.importers.conftest import SETS
-from tests.running import annotate, read_annotations
+from tests.running import read_annotations
 
 SHARDS = ",".join(sorted(SETS))
 

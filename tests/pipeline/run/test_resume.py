@@ -18,8 +18,9 @@ from manifests.arrow import to_table
 from manifests.io import Folder
 from manifests.schema import AnnotationRow, Reason, Status
 from pipeline.run import resume
+from tests.kept_ray import annotate
 from tests.rows import make_row
-from tests.running import ROOT, annotate, annotations, command
+from tests.running import ROOT, annotations, command
 
 
 def committed(out: Path) -> dict[str, tuple[int, bytes]]:
