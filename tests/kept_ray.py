@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.running import ROOT, options_of
 
-_IDLE_S = 45.0  # then the process ends, as an idle Ray takes a fourteenth of a CPU
+_IDLE_S = 100.0  # then the process ends, as an idle Ray takes a fourteenth of a CPU
 _WORKERS = 2
 _TIMEOUT_S = 500.0
 

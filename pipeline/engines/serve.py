@@ -183,6 +183,7 @@ def _llm_config(model: EngineModel, in_flight: int, name: str, on_gpu: bool, cro
     if model.revision:
         engine |= {"revision": model.revision, "tokenizer_revision": model.revision}
     env = {key: value for key, value in os.environ.items() if key in _PASSED_ON or key.startswith("VLLM_")}
+    env.setdefault("VLLM_NO_USAGE_STATS", "1")  # else vLLM tells its makers about the model and this machine
     if on_gpu:
         engine["tensor_parallel_size"] = model.tensor_parallel
         bundle = {"GPU": 1}
