@@ -31,20 +31,25 @@ class _Kept:
         self._pipe: Connection | None = None
 
     def run(self, env: dict[str, str], *asked: object) -> int:
-        """Return the exit code of the command."""
-        for _ in range(2):
-            if self._process is None or not self._process.is_alive() or env != self._env:
-                self._begin(env)
-            assert self._pipe
-            try:
+        """Return the exit code of the command; a process that dies of it raises EOFError."""
+        if env != self._env or not self._takes(asked):
+            self._begin(env)
+            assert self._takes(asked)
+        assert self._pipe
+        if not self._pipe.poll(_TIMEOUT_S):
+            self._process.kill()
+            raise subprocess.TimeoutExpired(str(asked), _TIMEOUT_S)
+        return int(self._pipe.recv())
+
+    def _takes(self, asked: object) -> bool:
+        """Whether the process is there and begins; it may have been idle for so long that it just ended."""
+        try:
+            if self._pipe:
                 self._pipe.send(asked)
-                if not self._pipe.poll(_TIMEOUT_S):
-                    self._process.kill()
-                    raise subprocess.TimeoutExpired(str(asked), _TIMEOUT_S)
-                return int(self._pipe.recv())
-            except (EOFError, OSError):  # it was idle for so long that it just ended
-                self.end()
-        raise RuntimeError(f"the process with Ray ends at once, asked for {asked}")
+                self._pipe.recv()
+        except (EOFError, OSError):
+            return False
+        return self._pipe is not None
 
     def _begin(self, env: dict[str, str]) -> None:
         self.end()
@@ -101,6 +106,7 @@ def _serve(pipe: Connection, env: Mapping[str, str]) -> None:
     try:
         while pipe.poll(_IDLE_S):
             arguments, printed, errors = pipe.recv()
+            pipe.send("begun")
             for descriptor, path in ((1, printed), (2, errors)):
                 with path.open("wb") as file:
                     os.dup2(file.fileno(), descriptor)
