@@ -53,7 +53,7 @@ train: $(VENV)/.train
 test: $(VENV)/.dev check browser
 	$(PY) -m pytest
 
-# The tests that need no torch, vLLM, browser or Ray: about three minutes, with the packages of `make check`
+# The tests that need no torch, vLLM, browser, Ray or PostgreSQL and are short: with the packages of `make check`
 test-fast: $(VENV)/.check
 	$(PY) -m pytest --fast
 

@@ -13,6 +13,8 @@ NEEDS = {
     "vllm": "the real vLLM",
     "browser": "a Chromium",
     "ray": "a Ray that is started for it",
+    "postgres": "a PostgreSQL that is started for it",
+    "long": "several seconds of a core; its file says so itself",
 }
 _OURS = ("benchmarks", "manifests", "pipeline", "prompts", "stages", "tests", "validation_ui")
 _PACKAGES = {  # imported by the file itself, or by what it imports of this repository
@@ -25,13 +27,15 @@ _STARTED = {  # imported by the file itself: many modules know these, and start 
     **dict.fromkeys(("pipeline.run.ray_adapter", "pipeline.run.ray_connect", "pipeline.ray_train"), "ray"),
     **dict.fromkeys(("tests.nodes", "tests.kept_ray", "tests.running.annotate", "tests.running.command"), "ray"),
 }
-_FIXTURES = {"demo_run": "ray"}
+_FIXTURES = {"demo_run": "ray", "postgres": "postgres"}  # or a parameter of one, which asks for what has its name
 
 
 def needs_of_test(item: pytest.Item) -> set[str]:
     """Names in NEEDS of what a collected test needs."""
-    fixtures = getattr(item, "fixturenames", ())
-    return set(needs_of_file(item.path)) | {need for name, need in _FIXTURES.items() if name in fixtures}
+    drawn = getattr(item, "callspec", None)
+    parameters = drawn.params.values() if drawn else ()
+    asked = [*getattr(item, "fixturenames", ()), *(one for one in parameters if isinstance(one, str))]
+    return set(needs_of_file(item.path)) | {need for name, need in _FIXTURES.items() if name in asked}
 
 
 @cache

@@ -11,6 +11,8 @@ import pytest
 from stages.video.fingerprint import BYTES, DENSE_FPS, SPARSE_FPS, near_duplicates, of_frame
 from stages.video.frames import walk
 
+pytestmark = pytest.mark.long
+
 FPS = 24
 
 

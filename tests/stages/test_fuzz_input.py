@@ -25,6 +25,8 @@ from stages.video.rle import decode
 from stages.video.views import ViewConfig
 from tests.stages.tiny_sav import FILES, annotation, box, opener, write_json, write_mp4
 
+pytestmark = pytest.mark.long
+
 CASES_EACH = 150
 CODES = "".join(map(chr, range(48, 112)))
 

@@ -26,6 +26,8 @@ from tests.stages.deep_scenes import (
     things,
 )
 
+pytestmark = pytest.mark.long
+
 SCENES = [*(("street", name) for name in CAMERAS), *(("posts", name) for name in list(CAMERAS)[::3])]
 PLANES = {"street": STREET, "posts": POSTS}
 TRAVELS = [name for name, camera in CAMERAS.items() if "travels" in camera.label]

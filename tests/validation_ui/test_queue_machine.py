@@ -29,6 +29,9 @@ DEED = st.tuples(
     st.sampled_from(["accept", "accept", "accept", "accept", "edit", "reject", "flag"]),
     st.sampled_from(["pointed", "pointed", "pointed", "pointed", "missed", "ambiguous", "absent"]),
 )
+
+pytestmark = pytest.mark.long
+
 _FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about a sync of the disk
 _EMPTY: dict[str, tuple[Path, dict[str, int]]] = {}
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -56,6 +57,9 @@ QUOTAS = st.fixed_dictionaries(
         "blind_overlap_frac": st.sampled_from([0.0, 0.5, 1.0]),
     },
 )
+
+pytestmark = pytest.mark.long
+
 _FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
 _RUN: list[Path] = []  # OUT of a run with a project, to copy; made once
 

@@ -1,6 +1,10 @@
 """A small team finishes a project on the real queue: the small form of `benchmarks/team.py`."""
 
+import pytest
+
 from benchmarks.team import run
+
+pytestmark = pytest.mark.long
 
 
 def test_three_reviewers_and_an_adjudicator_get_through() -> None:

@@ -127,6 +127,7 @@ def test_lost_and_won_objects_are_counted_by_their_gates() -> None:
 IDS = st.sets(st.tuples(st.sampled_from(["a", "a-b", "a.b", "a0", "b", "bb"]), st.integers(0, 3)), max_size=20)
 
 
+@pytest.mark.long
 @given(IDS, IDS)
 def test_any_two_sets_of_rows_are_aligned(left: set[tuple[str, int]], right: set[tuple[str, int]]) -> None:
     """Names of videos sort otherwise than ids of their objects: `a-b/…` comes before `a/…`."""
