@@ -14,7 +14,7 @@ NEEDS = {
     "browser": "a Chromium",
     "ray": "a Ray that is started for it",
     "postgres": "a PostgreSQL that is started for it",
-    "long": "several seconds of a core; its file says so itself",
+    "long": "several seconds of a core: says the test itself, or the demo shard that it draws",
 }
 _OURS = ("benchmarks", "manifests", "pipeline", "prompts", "stages", "tests", "validation_ui")
 _PACKAGES = {  # imported by the file itself, or by what it imports of this repository
@@ -27,7 +27,8 @@ _STARTED = {  # imported by the file itself: many modules know these, and start 
     **dict.fromkeys(("pipeline.run.ray_adapter", "pipeline.run.ray_connect", "pipeline.ray_train"), "ray"),
     **dict.fromkeys(("tests.nodes", "tests.kept_ray", "tests.running.annotate", "tests.running.command"), "ray"),
 }
-_FIXTURES = {"demo_run": "ray", "postgres": "postgres"}  # or a parameter of one, which asks for what has its name
+# names of fixtures, or of a parameter of one, which asks for the fixture that has its name
+_FIXTURES = {"demo_run": "ray", "demo_root": "long", "postgres": "postgres"}
 
 
 def needs_of_test(item: pytest.Item) -> set[str]:

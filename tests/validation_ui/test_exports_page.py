@@ -19,6 +19,8 @@ from validation_ui.exporting import export
 from validation_ui.schema import Decision, audit, item, video
 from validation_ui.web.export_job import Exports
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 120.0
 EVIL = '=HYPERLINK("https://evil.example")'
 

@@ -137,6 +137,7 @@ def test_ids_texts_and_counts_are_in_source_json(sav: Path) -> None:
     assert {one["reason"] for one in video["left_out"]} == {"no_target", "empty_text", "unknown_object"}
 
 
+@pytest.mark.long
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
     """Of the command in processes of its own, mp4s too."""
     for video in ("a b", "a/b", "x_manual", "dog"):
@@ -190,6 +191,7 @@ def test_a_video_that_breaks_later_loses_its_old_files(tmp_path: Path, run: Run)
     assert not list((tmp_path / "sav/sav_train/s").glob("bear*"))
 
 
+@pytest.mark.long
 def test_a_killed_import_goes_on(tmp_path: Path, run: Run) -> None:
     for number in range(12):
         drawn.write_png_set(tmp_path / "set", clip("24"), f"v{number:02d}")
