@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.running import ROOT, options_of
+from tests.running import ROOT, options_of, print_to
 
 _IDLE_S = 100.0  # then the process ends, as an idle Ray takes a fourteenth of a CPU
 _WORKERS = 2
@@ -88,8 +88,6 @@ def _serve(pipe: Connection, env: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(env)
     os.chdir(ROOT)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
     from pipeline.annotate import main
     from pipeline.run import ray_connect
 
@@ -107,9 +105,7 @@ def _serve(pipe: Connection, env: Mapping[str, str]) -> None:
         while pipe.poll(_IDLE_S):
             arguments, printed, errors = pipe.recv()
             pipe.send("begun")
-            for descriptor, path in ((1, printed), (2, errors)):
-                with path.open("wb") as file:
-                    os.dup2(file.fileno(), descriptor)
+            print_to(printed, errors)
             try:
                 code: Any = main(arguments)
             except SystemExit as end:

@@ -48,6 +48,15 @@ def annotate(
     )
 
 
+def print_to(printed: Path, errors: Path) -> None:
+    """Let this process, and those that it starts, print to two new files."""
+    for descriptor, path in ((1, printed), (2, errors)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), descriptor)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+
+
 def served_by(url: str) -> list[str]:
     """Options for the smallest run with models at an endpoint: two workers, and no line-up."""
     return [*["--recipe", "small", "--lineup", "off", "--engine", "http", "--workers", "2", "--engine-url"], url]

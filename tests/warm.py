@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.running import ROOT
+from tests.running import ROOT, print_to
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(["pipeline.ray_train", "pipeline.sa2va.train.run"])
@@ -38,11 +38,7 @@ def _main(module: str, arguments: list[str], env: Mapping[str, str], printed: Pa
     os.environ.clear()
     os.environ.update(env)
     os.chdir(ROOT)
-    for descriptor, path in ((1, printed), (2, errors)):
-        with path.open("wb") as file:
-            os.dup2(file.fileno(), descriptor)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+    print_to(printed, errors)
     sys.argv = [module, *arguments]
     code = importlib.import_module(module).main(arguments)
     sys.stdout.flush()
