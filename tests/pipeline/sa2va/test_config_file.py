@@ -60,6 +60,7 @@ def test_options_go_before_the_file_and_the_file_before_the_defaults(
     assert run == LaunchConfig(workers=2, cpu=False, ray_address="head:1")
 
 
+@pytest.mark.torch  # an official run looks into its base model
 def test_what_a_file_names_goes_before_the_releases_choices(tmp_path: Path) -> None:
     text = f'source = "a"\nofficial = true\n[model]\nbase = "{tmp_path}"\n[data]\nrepeats = 2\n'
     (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl", "text_config": {"hidden_size": 64}}')
