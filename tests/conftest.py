@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -29,9 +30,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.disable()  # what is collected lives to the end: looking through it again and again takes a fifth of the time
     for name, text in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: {text}; set by tests/conftest.py from imports and fixtures")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without Python's garbage collector: all of it lives to the end, and looking through it takes a fifth."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # or C extensions tell of leaks at the end
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -57,9 +69,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if any(item.get_closest_marker(name) for name in NEEDS)]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in set(slow)]
-    gc.freeze()
-    gc.enable()
-    atexit.register(gc.unfreeze)  # or C extensions tell of leaks at the end
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Runs the annotate command again and again in one process that keeps its Ray between them: a start takes 9 s of a CPU.
 
-What a start of Ray itself can do wrong is for `tests.running.annotate`, which types the command as a user does.
+How Ray starts and how a process ends is for `tests.running.annotate`, which types the command as a user does.
 """
 
 import logging

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from benchmarks.clips import draw_shard
 from tests import misbehaving
 from tests.kept_ray import annotate
-from tests.running import ROOT, annotations, command, eventually, served_by, until
+from tests.running import ROOT, annotations, command, served_by, until
 
 VIDEOS, OBJECTS = 18, 4  # so many that two requests, the most that a kill can cost, are less than 2% of all
 SHARD = "tiny"
@@ -33,19 +32,21 @@ def test_a_run_through_bad_weather_pays_once(sav: Path, tmp_path: Path) -> None:
         options = [*served_by(server.url), "--in-flight", "1"]
         options += ["--vlm-model", "vlm@1", "--llm-model", "llm@2"]
 
-        with ThreadPoolExecutor(1) as elsewhere:
-            going = elsewhere.submit(annotate, out, sav, *options, shard=SHARD)
-            eventually(lambda: len(server.requests) >= 60)
-            server.go()
-            gone_s = time.monotonic()
-            gone = going.result(timeout=WAIT_S)
-        assert gone.returncode == 3, gone.stderr
-        assert "the engine at" in gone.stderr
+        def start() -> "subprocess.Popen[str]":
+            given = command(out, sav, *options, shard=SHARD)
+            return subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        gone = start()
+        until(lambda: len(server.requests) >= 60, gone)
+        server.go()
+        gone_s = time.monotonic()
+        told = gone.communicate(timeout=WAIT_S)[1]
+        assert gone.returncode == 3, told
+        assert "the engine at" in told
         assert time.monotonic() - gone_s < 60
 
         server.come_back()
-        given = command(out, sav, *options, shard=SHARD)
-        killed = subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        killed = start()
         until(lambda: len(server.requests) >= 200, killed)
         killed.kill()
         killed.wait()
