@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pytest
@@ -61,10 +60,17 @@ def _no_training(*_: object) -> None:
     """Stand where a training function is given; of this module, as Ray Data puts its own in the place of `print`."""
 
 
+class _Unpicklable:
+    """Refuses to be pickled; a lock does not in a process that has served an app with Ray Serve."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("cannot pickle this")
+
+
 @pytest.mark.parametrize(
     ("train", "workers", "kind", "told"),
     [
-        (partial(_no_training, Lock()), Workers(), TypeError, "cannot pickle"),
+        (partial(_no_training, _Unpicklable()), Workers(), TypeError, "cannot pickle"),
         (_no_training, Workers(count=-1), ValueError, "num_workers"),
     ],
 )
