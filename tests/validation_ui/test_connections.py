@@ -60,7 +60,9 @@ def test_half_sent_requests_are_closed_and_others_served_meanwhile(port: int) ->
         sock.close()
 
 
-@pytest.mark.parametrize("begun", [HALF["headers that do not end"], HEAD + b"Content-Length: 10000\r\n\r\n"])
+@pytest.mark.parametrize(
+    "begun", [HALF["headers that do not end"], HEAD + b"Content-Length: 10000\r\n\r\n"], ids=["headers", "body"]
+)
 def test_what_trickles_in_keeps_no_connection_open(port: int, begun: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(begun)
