@@ -137,7 +137,7 @@ $(VENV)/.train: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e ".[dev]"
 	$(PIP) --no-deps irrCAC==0.4.4
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --silent --no-audit --no-fund --prefix $(VENV)/node typescript@5.9
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --loglevel=error --no-audit --no-fund --prefix $(VENV)/node typescript@5.9
 	@touch $@ $(VENV)/.base $(VENV)/.http $(VENV)/.ui
 
 # Torch and vLLM first, which pin more than the others

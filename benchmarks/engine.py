@@ -69,13 +69,7 @@ def main() -> None:
                 str(IN_FLIGHT),
             ]
             + ["--limit-mm-per-prompt", '{"image": 8}', "--enable-prefix-caching"],
-            env={
-                **os.environ,
-                "VLLM_CPU_KVCACHE_SPACE": "1",
-                "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-                "VLLM_SERVER_DEV_MODE": "1",
-                "HF_HUB_OFFLINE": "1",
-            },
+            env={**os.environ, **ENGINE_ENV},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -57,7 +57,7 @@ def main() -> None:
     for circle in circles:
         print("  " + ", ".join(sorted(circle)))
 
-    for kind, places in (("module", _modules(sources)), ("type", _types(sources))):
+    for kind, places in (("module", modules_by_name(sources)), ("type", types_by_name(sources))):
         shared = {name: paths for name, paths in sorted(places.items()) if len(paths) > 1}
         print(f"\n{len(shared)} {kind} names stand for more than one thing")
         for name, paths in shared.items():
@@ -73,7 +73,7 @@ def _source_paths(root: Path) -> Iterator[Path]:
         yield from (path for path in sorted((root / package).rglob("*.py")) if "versions" not in path.parts)
 
 
-def _modules(sources: dict[Path, ast.Module]) -> dict[str, list[Path]]:
+def modules_by_name(sources: dict[Path, ast.Module]) -> dict[str, list[Path]]:
     """Return the files of every module name, `__init__` and `__main__` left out."""
     places: dict[str, list[Path]] = defaultdict(list)
     for path in sources:
@@ -82,7 +82,7 @@ def _modules(sources: dict[Path, ast.Module]) -> dict[str, list[Path]]:
     return places
 
 
-def _types(sources: dict[Path, ast.Module]) -> dict[str, list[Path]]:
+def types_by_name(sources: dict[Path, ast.Module]) -> dict[str, list[Path]]:
     """Return the files that define every public class or type alias (`Rle = dict[str, Any]`) at their top level."""
     places: dict[str, list[Path]] = defaultdict(list)
     for path, tree in sources.items():

@@ -53,7 +53,7 @@ def defaults(model: type[BaseModel]) -> dict[Path, Any]:
 
 
 def lacking(known: pa.Field, found: pa.Field | None, given: Mapping[Path, Any], path: Path = ()) -> list[str]:
-    """Return the names, with dots, of what `known` has, `found` lacks, and nothing can stand for."""
+    """Return the dotted names of the fields of `known` that `found` lacks and neither null nor a default can fill."""
     path = (*path, known.name)
     if found is None:
         return [] if known.nullable or path in given else [".".join(path)]

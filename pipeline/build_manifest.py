@@ -23,7 +23,7 @@ from manifests.io import Folder
 from manifests.schema import GivenText, ManifestRow, Status
 from pipeline.run.units import row_groups
 from stages.sav_root import list_videos
-from stages.select_objects import GivenTexts, SelectConfig, select_objects
+from stages.select_objects import SelectConfig, TextsByObject, select_objects
 from stages.shard import left_out
 from stages.video_files import VideoFiles
 
@@ -41,7 +41,7 @@ class VideoTask:
     """Names a video whose masklets become rows, and the texts that were given for them; None if texts are written."""
 
     files: VideoFiles
-    texts: GivenTexts | None = None
+    texts: TextsByObject | None = None
 
 
 def build(
@@ -50,7 +50,7 @@ def build(
     shards: Iterable[str],
     config: SelectConfig,
     map_parallel: MapParallel = map,
-    texts: GivenTexts | None = None,
+    texts: TextsByObject | None = None,
 ) -> Iterable[pa.Table]:
     """Build the manifest of some shards; yields a table of `ManifestRow` for every video, in their order.
 

@@ -21,7 +21,7 @@ from manifests.outputs import brief
 from manifests.text_tables import text_table
 from pipeline.export.annotations import Annotations
 from pipeline.run.thresholds import THRESHOLDS_FILE, as_toml
-from pipeline.verification.calibration import Figure, GateQuality, Judged, Threshold, gate_qualities, lineup_threshold
+from pipeline.verification.calibration import GateQuality, GateRate, Judged, Threshold, gate_qualities, lineup_threshold
 from pipeline.verification.corrected import LEAST_TEXTS, LEAST_VIDEOS
 from pipeline.verification.run_texts import run_texts
 from pipeline.verification.verdicts import Verdicts, read_verdicts
@@ -121,7 +121,7 @@ def _recall(found: GateQuality) -> str:
     return _figure(found.recall) if found.rejected else "nothing rejected"
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: GateRate) -> str:
     value, low, high = figure.rate
     if value is None:
         bound = f"; at least {figure.at_least:.1%}" if figure.at_least is not None else ""

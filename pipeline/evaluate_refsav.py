@@ -30,7 +30,7 @@ from pipeline.evaluation.sources import (
     COMPARISON_CSV,
     COMPARISON_MD,
     COMPARISON_PNG,
-    Source,
+    ScoredSource,
     named,
     parse_source,
 )
@@ -92,7 +92,7 @@ def evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{screen_text(lines)}\n\ncomparison  {out / COMPARISON_MD}\n")
 
 
-def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
+def _check(options: argparse.Namespace, sources: Sequence[ScoredSource]) -> None:
     if not sources:
         raise ValueError("nothing to score: give --predictions FILE … or --model FOLDER …")
     if min(options.draws, 1 if options.workers is None else options.workers) < 1:
@@ -105,13 +105,13 @@ def _check(options: argparse.Namespace, sources: Sequence[Source]) -> None:
         raise ValueError("--official is how a --model predicts; predictions that are there stay as they are")
 
 
-def _folder(options: argparse.Namespace, source: Source) -> Path:
+def _folder(options: argparse.Namespace, source: ScoredSource) -> Path:
     """Return where its scores go, and its predictions if it makes some."""
     folder: Path = options.out / source.name if options.out else source.path.parent
     return folder
 
 
-def _check_model(options: argparse.Namespace, source: Source, split: Split) -> None:
+def _check_model(options: argparse.Namespace, source: ScoredSource, split: Split) -> None:
     from pipeline.sa2va.infer.segment import check_model  # brings torch, which scoring does not need
 
     check_unseen(source.path, split, allow=options.allow_overlap)
@@ -120,7 +120,7 @@ def _check_model(options: argparse.Namespace, source: Source, split: Split) -> N
     check_predict(split, _folder(options, source), _made_with(options, source))
 
 
-def _made_with(options: argparse.Namespace, source: Source) -> dict[str, object]:
+def _made_with(options: argparse.Namespace, source: ScoredSource) -> dict[str, object]:
     """Return what the predictions of a model depend on."""
     files = [(path.name, path.stat()) for path in sorted(source.path.glob("*.safetensors"))]
     weights = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in files]  # another model may take its place
@@ -131,7 +131,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("official", "sam2_checkpoint", "frames")}
 
 
-def _predict(options: argparse.Namespace, source: Source, split: Split) -> Path:
+def _predict(options: argparse.Namespace, source: ScoredSource, split: Split) -> Path:
     """Let the model predict; return the path of its results."""
     from pipeline.sa2va.infer.segment import load_segmenter
 

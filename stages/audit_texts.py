@@ -14,7 +14,7 @@ from stages.claims.colour_claims import names_a_kind
 from stages.claims.contradictions import find_contradictions
 from stages.claims.recognized import recognized
 from stages.claims.short_form import as_sentences
-from stages.judged import Judged
+from stages.judged import JudgeStage
 from stages.lineup_trials import LineupConfig, drawn
 from stages.writer import NO_ANSWER, JudgeWriter
 
@@ -37,13 +37,16 @@ def why_failed(given: GivenText) -> tuple[Reason, str] | None:
 
 
 def undecided(given: GivenText) -> bool:
-    """Return whether a text says what kind of thing it means, and a measurement, which knows none, was confused."""
+    """Return whether a judge that measures found that a text fits another object, but the text names a kind of thing.
+
+    Measurements know no kinds: "the dog" may well single out its object for a judge that sees.
+    """
     held = given.lineup
     confused = held is not None and held.decision == AMBIGUOUS and held.judge == MEASURED
     return confused and not given.contradictions and names_a_kind(as_sentences(given.text))
 
 
-class AuditTexts(Judged):
+class AuditTexts(JudgeStage):
     """Fill the checks of `given_texts`, and `expression`, `lineup` and its pictures by the first of them."""
 
     name = "audit_texts"

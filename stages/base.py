@@ -17,7 +17,7 @@ class Stage(ABC):
 
     Attributes:
         name: goes to the row's column `stage` if the stage rejects the row or fails at it.
-        reads: columns that the stage needs; `pipeline.graph.check` sees that an earlier stage writes them.
+        reads: columns that the stage needs; `pipeline.run.graph.check` sees that an earlier stage writes them.
         writes: columns that its updates may have.
         by_video: whether `process` gets the rows of one video at a time.
         pool: name of the workers that run the stage; neighbouring stages of one pool share a worker.

@@ -19,8 +19,8 @@ from stages.video.lineup_frames import choose
 from stages.writer import JudgeWriter, WriterStage
 
 
-class Judged(WriterStage):
-    """The base of the stages that put a text to the judge."""
+class JudgeStage(WriterStage):
+    """Puts texts to the judge and keeps what it picked; the stages that derive from it decide what follows."""
 
     writes_text: ClassVar[bool] = False
 
@@ -95,7 +95,7 @@ def rejected(held: Result, update: Update) -> Reject:
 class _Asking:
     """One text and the frames of its line-up; what is drawn for a set of objects is drawn once."""
 
-    stage: Judged
+    stage: JudgeStage
     row: Row
     expression: str
     frames: Sequence[LineupFrame]

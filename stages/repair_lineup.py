@@ -8,11 +8,11 @@ from manifests.schema import Reason, Row
 from prompts.replies import Expression
 from stages.check_facts import check_expression
 from stages.compose_expression import accept
-from stages.judged import Judged, rejected
+from stages.judged import JudgeStage, rejected
 from stages.video.lineup_drawing import pair
 
 
-class RepairLineup(Judged):
+class RepairLineup(JudgeStage):
     """Write `expression` anew where verify_lineup found it ambiguous; a whole new line-up decides on it.
 
     There is one round. A text that contradicts what was measured is never accepted, whatever the recipe does with those

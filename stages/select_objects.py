@@ -12,7 +12,8 @@ import numpy as np
 from manifests.io import in_utf8
 from manifests.row_results import Reject, RowError
 from manifests.schema import GivenText, ManifestRow, Reason, Status
-from stages.select_policy import CandidateMasklet, SelectConfig, check_candidate, choose, reject
+from stages.select_policy import SelectConfig, check_candidate, reject
+from stages.select_ranking import CandidateMasklet, choose
 from stages.video.frames import Probe
 from stages.video.masklets import Masklets
 from stages.video.times import FrameTimes
@@ -23,11 +24,11 @@ __all__ = ["SelectConfig", "select_objects"]
 _UNREADABLE = Probe((0, 0), FrameTimes.steady(0, 1.0))  # stands in for a video that cannot be looked at
 
 
-GivenTexts = Mapping[str, Sequence[GivenText]]  # object_id -> texts of others
+TextsByObject = Mapping[str, Sequence[GivenText]]  # object_id -> texts of others
 
 
 def select_objects(
-    files: VideoFiles, open_file: Open, config: SelectConfig, texts: GivenTexts | None = None
+    files: VideoFiles, open_file: Open, config: SelectConfig, texts: TextsByObject | None = None
 ) -> list[ManifestRow]:
     """Return the rows of all masklets of a video, manual before auto, by position in the annotation file.
 

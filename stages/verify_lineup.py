@@ -9,12 +9,12 @@ import asyncio
 from manifests.lineup import ALONE, AMBIGUOUS, SINGLED_OUT
 from manifests.row_results import Reject, Update
 from manifests.schema import Row
-from stages.judged import Judged, rejected
+from stages.judged import JudgeStage, rejected
 from stages.lineup_trials import LineupConfig, drawn
 from stages.writer import JudgeWriter
 
 
-class VerifyLineup(Judged):
+class VerifyLineup(JudgeStage):
     """Fill `lineup`; reject a text that does not single out its object, unless repair_lineup follows."""
 
     name = "verify_lineup"

@@ -3,11 +3,11 @@
 from manifests.lineup import ALONE, SINGLED_OUT
 from manifests.row_results import Reject, Update
 from manifests.schema import Row
-from stages.judged import Judged, rejected
+from stages.judged import JudgeStage, rejected
 from stages.shorten_expression import shortest
 
 
-class VerifyShort(Judged):
+class VerifyShort(JudgeStage):
     """Choose as `short_expression` the shortest text that passes a line-up of its own; it rejects no object.
 
     Texts after the first that passes are not put to the judge. A judge that measures has judged them when they were

@@ -96,13 +96,3 @@ def streaming(write: Callable[[str], list[dict[str, Any]]] = lambda text: [{"con
         return response
 
     return do
-
-
-def changed_choice(**values: Any) -> Do:
-    """A good reply whose choice has other values."""
-
-    def change(whole: dict[str, Any], _: str) -> dict[str, Any]:
-        whole["choices"][0].update(values)
-        return whole
-
-    return told(change)

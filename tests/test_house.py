@@ -5,10 +5,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatchcase
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 import pipeline
+from benchmarks.structure import modules_by_name, types_by_name
 from manifests.schema import Reason
 from pipeline.run.recipes import RECIPES
 
@@ -28,13 +33,20 @@ PAGES = [
     *ROOT.glob("docs/*.md"),
     *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
 ]
+MEDIA = {"av", "decord", "imageio", "moviepy", "pycocotools", "torchcodec", "torchvision"}
+OPENCV_VIDEO = {"VideoCapture", "VideoWriter"}
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 TREE = README.split("## The tree")[1].split("```")[1]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -65,6 +77,21 @@ def test_what_is_imported_is_declared() -> None:
     assert not {n for n in names if n in distributions and not declared & set(map(plain_name, distributions[n]))}
 
 
+def test_an_install_has_every_package_and_file() -> None:
+    """From a wheel, and not only from a checkout: pages are Markdown, which only the checkout needs."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    include = setuptools["packages"]["find"]["include"]
+    packages = {".".join(path.relative_to(ROOT).parent.parts) for path in SOURCES}
+    assert not {package for package in packages if not any(fnmatchcase(package, name) for name in include)}
+    assert not {path.parent for path in SOURCES if not (path.parent / "__init__.py").exists()}
+    assert not {name for name in FOLDERS if name not in MAY_IMPORT and any(fnmatchcase(name, one) for one in include)}
+    data = {ROOT / package.replace(".", "/"): globs for package, globs in setuptools["package-data"].items()}
+    shipped = {path for folder, globs in data.items() for name in globs for path in folder.glob(name)}
+    checkout_only = (".py", ".pyc", ".md", ".mako")  # .mako: for making a migration
+    files = {path for name in MAY_IMPORT for path in (ROOT / name).rglob("*.*") if path.suffix not in checkout_only}
+    assert files - shipped == {ROOT / "validation_ui/web/static/jsconfig.json"}  # for tsc
+
+
 def plain_name(distribution: str) -> str:
     return distribution.lower().replace("_", "-")
 
@@ -72,7 +99,7 @@ def plain_name(distribution: str) -> str:
 def imported_modules(path: Path) -> set[str]:
     """Return the dotted names that a file imports, and of `from a import b` also a.b, which may be a module."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -108,12 +135,53 @@ def test_one_file_each_connects_to_ray_runs_stages_on_it_starts_engines_in_it_an
 
 
 def test_only_stages_video_reads_and_writes_videos_and_masks() -> None:
-    """Everybody else calls it: `av`, `pycocotools` and OpenCV's videos are its own, and so is the key `masklet`."""
-    outside = [path for path in SOURCES if not path.is_relative_to(ROOT / "stages/video")]
-    assert not [path for path in outside if imported(path) & {"av", "pycocotools"}]
-    assert not [path for path in outside if re.search(r"cv2\.Video(Capture|Writer)", path.read_text())]
-    tables = {ROOT / "validation_ui/schema.py", ROOT / "validation_ui/migrations/versions/0001_first.py"}
-    assert not [path for path in {*outside} - tables if re.search(r"[\"']masklet[\"']", path.read_text())]
+    """Everybody else calls it: libraries for video and masks are its own, and so is the key `masklet`."""
+    tables = ("validation_ui/schema.py", "validation_ui/migrations/versions/0001_first.py")
+    wrong = {}
+    for path in SOURCES:
+        name = str(path.relative_to(ROOT))
+        used = media_used(tree_of(path)) - ({"masklet"} if name in tables else set())
+        if used and not name.startswith("stages/video/"):
+            wrong[name] = used
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from av import open",
+        "import av.container as c",
+        "import pycocotools.mask as m",
+        "m = importlib.import_module('pycocotools.mask')",
+        "m = __import__('av')",
+        "import cv2 as c; v = c.VideoCapture('x.mp4')",
+        "from cv2 import VideoWriter as W",
+        "import imageio.v3",
+        "from torchvision.io import read_video",
+        "subprocess.run(['ffmpeg', '-i', 'x.mp4'])",
+        "rles = json.load(file)['masklet']",
+    ],
+)
+def test_what_reads_a_video_or_a_mask_is_seen_however_it_is_written(line: str) -> None:
+    assert media_used(ast.parse(line))
+
+
+def media_used(tree: ast.Module) -> set[str]:
+    """Return what a source file names of libraries and programs for video and masks, and of SA-V's files."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names} & MEDIA
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.split(".")[0]} & MEDIA
+            found |= {alias.name for alias in node.names} & OPENCV_VIDEO if node.module == "cv2" else set()
+        elif isinstance(node, ast.Attribute):
+            found |= {node.attr} & OPENCV_VIDEO
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            found |= {str(arg.value).split(".")[0] for arg in node.args if isinstance(arg, ast.Constant)} & MEDIA
+        elif isinstance(node, ast.Constant):
+            found |= {str(node.value)} & {"ffmpeg", "masklet"}
+    return found
 
 
 def test_stage_files_are_short() -> None:
@@ -138,10 +206,19 @@ def test_the_base_install_runs_the_command_without_what_engines_need() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+def test_a_name_has_one_meaning() -> None:
+    """But for what models are sent (`prompts/replies.py`), and two modules whose package says which one is meant."""
+    sources = {path.relative_to(ROOT): tree_of(path) for path in SOURCES}
+    shared = {name for name, paths in modules_by_name(sources).items() if len(paths) > 1}
+    assert shared == {"frames", "schema"}
+    types = {name for name, paths in types_by_name(sources).items() if len(paths) > 1}
+    assert types == {"Expression", "Video"}
+
+
 def test_public_docstrings_have_at_least_four_words() -> None:
     short = []
     for path in SOURCES:
-        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, _DOCUMENTED)]
+        nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, _DOCUMENTED)]
         named = [(getattr(node, "name", "module"), (ast.get_docstring(node) or "").split("\n\n")[0]) for node in nodes]
         public = [(name, text) for name, text in named if text and not name.startswith("_")]
         short += [f"{path.relative_to(ROOT)}: {name}: {text}" for name, text in public if len(text.split()) < 4]

@@ -33,7 +33,7 @@ from validation_ui.statistics.quota_notes import unfilled
 from validation_ui.trouble import TroubleError, explain
 from validation_ui.web.app import create_app
 from validation_ui.web.connections import allow_many_files, server_options
-from validation_ui.web.draw_job import Draws
+from validation_ui.web.draw_job import DrawJob
 
 logger = logging.getLogger("refsav")
 
@@ -247,7 +247,7 @@ def _run_server(project: Project, database: Database, listen: ListenOptions, soc
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     url = listen.public_url or f"{scheme}://{host}:{sock.getsockname()[1]}"
     serving = Serving(load_secret(project.data), tls=listen.is_https, public_url=url, hosts=(listen.host,))
-    draws = Draws(partial(_log_drawn, project, database))
+    draws = DrawJob(partial(_log_drawn, project, database))
     config = uvicorn.Config(
         create_app(database, project.data, project.sav_root, serving, draws),
         **server_options(),

@@ -28,7 +28,10 @@ _KIND_WORDS = "say what kind of thing they mean, which is not measured: a judge 
 
 
 class Audit:
-    """What an audit found: the texts' ends, and what their line-ups say; it is told as a `Verification` is."""
+    """What an audit found: the texts' ends, and what their line-ups say.
+
+    The card and the report show it as they show a `Verification`.
+    """
 
     def __init__(
         self, given: GivenTexts, ends: Sequence[TextEnd], verified: Verification | None, *, repair: bool

@@ -19,7 +19,7 @@ Kind = Literal["predictions", "model"]
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoredSource:
     """Something to score: predictions that are there, or a model that makes them.
 
     Attributes:
@@ -33,7 +33,7 @@ class Source:
     path: Path
 
 
-def parse_source(kind: Kind, text: str) -> Source:
+def parse_source(kind: Kind, text: str) -> ScoredSource:
     """Read `path` or `NAME=path`; what exists as it stands is a path, even with a `=` in it.
 
     Args:
@@ -46,7 +46,7 @@ def parse_source(kind: Kind, text: str) -> Source:
     path = Path(after)
     if kind == "predictions" and _exists(path) and path.is_dir():
         path /= PREDICTIONS
-    return Source(kind, name, path)
+    return ScoredSource(kind, name, path)
 
 
 def _exists(path: Path) -> bool:
@@ -56,7 +56,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def named(sources: Sequence[Source], out: Path | None) -> list[Source]:
+def named(sources: Sequence[ScoredSource], out: Path | None) -> list[ScoredSource]:
     """Name the sources that were given no name as their folders, those of one name with folders above them.
 
     A model that has predictions in OUT under such a name keeps it.
@@ -87,7 +87,7 @@ def _short_name(folder: Path, depth: int) -> str:
     return "_".join(folder.parts[1:][-depth:])
 
 
-def _kept_name(source: Source, folder: Path, out: Path | None) -> str:
+def _kept_name(source: ScoredSource, folder: Path, out: Path | None) -> str:
     """Return the name under which OUT has predictions of a model, if it is one that `named` gives; else nothing."""
     if source.kind == "model" and out is not None:
         for depth in range(1, len(folder.parts)):

@@ -5,9 +5,7 @@ Every negative has its proof: for each object the claim that decides, what was m
 show it (multiples of 4, from the times of the facts).
 """
 
-import json
 import math
-import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -17,6 +15,7 @@ import pyarrow.compute as pc
 
 from manifests.schema import MASK_STRIDE, Status
 from pipeline.export.annotations import Annotations
+from pipeline.export.refsav_json import as_json
 
 _COLUMNS = ("object_id", "video_id", "frame_count", "video_fps", "negatives")
 _EARLY = 1e-3  # of an annotated frame: a time is rounded, and an annotated frame begins at it
@@ -34,12 +33,7 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, list[dict[str, Any]
 
 def text(annotations: Annotations) -> Iterator[str]:
     """Yield the text of `negatives.json`, in parts."""
-    before = "{"
-    for video_id, negatives in entries(annotations):
-        yield f"{before}\n {json.dumps(video_id)}: "
-        yield textwrap.indent(json.dumps(negatives, indent=1, ensure_ascii=False), " ").lstrip()
-        before = ","
-    yield "{}\n" if before == "{" else "\n}\n"
+    return as_json(entries(annotations))
 
 
 def _with_frames(negative: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ file, so a video with kept manual and automatic objects has two entries.
 import json
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -64,8 +64,13 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def text(annotations: Annotations) -> Iterator[str]:
     """Yield the text of `Ref-SAV.json`, in parts."""
+    return as_json(entries(annotations))
+
+
+def as_json(entries: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """Yield an object of these names and values as indented JSON, in parts: one value is in memory at a time."""
     before = "{"
-    for name, entry in entries(annotations):
+    for name, entry in entries:
         yield f"{before}\n {json.dumps(name)}: "
         yield textwrap.indent(json.dumps(entry, indent=1, ensure_ascii=False), " ").lstrip()
         before = ","

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from manifests.outputs import TRAIN_FILE
 from manifests.text_tables import markdown_table
-from pipeline.export.card import BODY, HEAD
+from pipeline.export.card_text import BODY, HEAD
 from pipeline.publishing.features import yaml_features
 from pipeline.publishing.parts import Part
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from pipeline.verification.corrected import DRAWS, LEAST_TEXTS, LEAST_VIDEOS, SLICE, TAILS, Rate, interval
 from pipeline.verification.run_texts import GATES, LINEUP, RunText
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Figure:
+class GateRate:
     """A rate with its interval, or why there is none; an interval alone, or `at_least`, holds all the same."""
 
     rate: Rate
@@ -51,8 +51,8 @@ class GateQuality:
     rejected: int
     judged_passed: int
     judged_rejected: int
-    precision: Figure
-    recall: Figure
+    precision: GateRate
+    recall: GateRate
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,12 @@ class _Groups:
         unjudged_G: NDArray[np.bool_] = self.judged_VG.sum(axis=0) == 0
         return unjudged_G
 
-    def right_G(self) -> Floats:
+    def right_G(self) -> _Floats:
         """The share of right texts; 0 where nobody judged one."""
-        shares_G: Floats = self.right_VG.sum(axis=0) / np.maximum(self.judged_VG.sum(axis=0), 1)
+        shares_G: _Floats = self.right_VG.sum(axis=0) / np.maximum(self.judged_VG.sum(axis=0), 1)
         return shares_G
 
-    def right_BG(self, rng: np.random.Generator, draws: int) -> Floats:
+    def right_BG(self, rng: np.random.Generator, draws: int) -> _Floats:
         parts = []
         for start in range(0, draws, SLICE):
             weights_BV = rng.standard_exponential((min(SLICE, draws - start), len(self.right_VG)))
@@ -192,7 +192,7 @@ def _quality(gate: str, reached: Judged, passes: Sequence[bool], seed: int, draw
     videos = [int((groups.judged_VG[:, of_G].sum(axis=1) > 0).sum()) for of_G in (passes_G, ~passes_G)]
     few = _few(judged_passed, videos[0], "that passed") if passed else "nothing passed"
     if few:
-        precision = recall = Figure(Rate(None), few)
+        precision = recall = GateRate(Rate(None), few)
     else:
         right_BG = groups.right_BG(np.random.default_rng(seed), draws)
         unjudged_G, right_G = groups.unjudged_G, groups.right_G() * texts_G
@@ -203,9 +203,9 @@ def _quality(gate: str, reached: Judged, passes: Sequence[bool], seed: int, draw
         precision = _figure(groups, unjudged_G & passes_G, good / passed, least_B / passed, most_B / passed)
         if rejected and (few := _few(judged_rejected, videos[1], "that it rejected")):
             at_least = float(np.percentile(least_B / (least_B + rejected), TAILS[0]))
-            recall = Figure(Rate(None), few, at_least)
+            recall = GateRate(Rate(None), few, at_least)
         elif not right_G.any():
-            recall = Figure(Rate(None), "no judged text is right")
+            recall = GateRate(Rate(None), "no judged text is right")
         else:
             bounds = least_B / np.maximum(least_B + lost_B, 1e-9), most_B / np.maximum(most_B + gained_B, 1e-9)
             recall = _figure(groups, unjudged_G, good / (good + lost), *bounds)
@@ -219,10 +219,10 @@ def _few(texts: int, videos: int, which: str) -> str | None:
     return f"too few: {videos} video{'s' * (videos != 1)} with a judged text {which}" if videos < LEAST_VIDEOS else None
 
 
-def _figure(groups: _Groups, unjudged_G: NDArray[np.bool_], value: float, low_B: Floats, high_B: Floats) -> Figure:
+def _figure(groups: _Groups, unjudged_G: NDArray[np.bool_], value: float, low_B: _Floats, high_B: _Floats) -> GateRate:
     """Return a rate; an interval alone, and why, if it depends on groups of which nobody judged a text."""
     if not unjudged_G.any():
-        return Figure(interval(value, low_B))
+        return GateRate(interval(value, low_B))
     ends = sorted({end for end, unjudged in zip(groups.ends, unjudged_G, strict=True) if unjudged})
     low, high = (float(np.percentile(*one)) for one in zip((low_B, high_B), TAILS, strict=True))
-    return Figure(Rate(None, low, high), f"0 judged of what ended as {' or '.join(ends)}")
+    return GateRate(Rate(None, low, high), f"0 judged of what ended as {' or '.join(ends)}")

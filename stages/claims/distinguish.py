@@ -1,4 +1,4 @@
-"""Finds what sets an object of a video apart from those that look like it, or that nothing does.
+"""Finds what sets an object of a video apart from those that look like it, and whether anything does.
 
 Two objects count as different if a viewer would notice a difference, however a text is worded:
 

@@ -26,7 +26,7 @@ _MEMBER, _SCREEN = 0.5, 0.6  # weight of an object that is clear of the border, 
 
 
 def interests(sights: Sequence[Sight], width_px: int, height_px: int) -> list[dict[str, float]]:
-    """Return four figures from 0 to 1 for every object of a video; stages/select_policy.py weighs and adds them.
+    """Return four figures from 0 to 1 for every object of a video; stages/select_ranking.py weighs and adds them.
 
     - moves: how far it goes against what stands still; or how its outline changes, which no camera makes, however it
       is followed.

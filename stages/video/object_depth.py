@@ -42,8 +42,9 @@ def possible_shifts(
         parallax: its travelling.
 
     Returns:
-        At the ends of the range from the farthest background to where a parked thing would be; somewhat nearer than
-        the nearest background, as far as the fit allows it.
+        The shifts (M2) at the two ends of the range of depths that the object may have, from the farthest background
+        to the depth of a parked thing, or at one depth if that is known; and the shifts (M2) of something a little
+        nearer than the nearest background. No depth goes beyond what the fit allows.
     """
     far = parallax.far if parallax.near_is_known else -np.inf
     path, path_unit = _path(moves), _path(unit)
@@ -70,7 +71,7 @@ def possible_shifts(
 def standing(
     moves: NDArray[np.float64], unit: NDArray[np.float64], parallax: Parallax
 ) -> tuple[NDArray[np.float64], bool] | None:
-    """Return the parallax at the depth at which most of the path would be that; and whether all of it would be.
+    """Return the parallax at the depth that explains most of the path by it, and whether it explains all of the path.
 
     The depth need not be one of the background: things stand nearer than all of it, and no fit tells where for sure.
     Only beyond the farthest background, where the ground shows which side that is, nothing can stand.

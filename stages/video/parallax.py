@@ -55,7 +55,7 @@ class Parallax:
         near: depth of the nearest background.
         near_is_known: whether larger depths are surely nearer; else they may as well be farther.
         low_is_near: whether the ground shows it: what is lower in the picture is nearer.
-        weak: whether few points show all this, and briefly: it may be another one.
+        weak: whether only few points show all this, for a short time, so that the true parallax may be another.
         noise_px: how far off the shift of a point in one step may be.
         points_NT2: points of the background by frame, nan where not followed.
         depths_N: their depths.
@@ -125,9 +125,9 @@ def travelling(
     height_px: int,
     width_px: int,
 ) -> tuple[Parallax | None, bool]:
-    """Return `parallax`, and whether the camera may well travel otherwise than it says, or at all if it says nothing.
+    """Return what `parallax` finds, and whether the camera may well travel otherwise, or although nothing was found.
 
-    Posts that pass fast can hardly be followed: then many points stray, and nothing explains how.
+    The second is true if many points stray and nothing explains how: posts that pass fast can hardly be followed.
     """
     found = parallax(trails, camera, edges_OT4, height_px=height_px, width_px=width_px)
     if found and not found.weak:
@@ -223,7 +223,7 @@ def _followed(
 
 
 def stirs(camera: CameraPath, width_px: int) -> bool:
-    """Return whether the camera moves at all: before one on a tripod waves and crowds move, and are no parallax."""
+    """Return whether the camera moves at all: if it does not, waves and crowds that move before it are no parallax."""
     if not len(camera.pan_K2):
         return False
     zoom = np.abs(np.log(np.linalg.det(camera.place_T33))).max() / 2

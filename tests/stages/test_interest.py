@@ -6,7 +6,7 @@ from math import sin
 import numpy as np
 import pytest
 
-from stages.select_policy import WEIGHTS
+from stages.select_ranking import WEIGHTS
 from stages.video.interest import interests
 from stages.video.track import Sight, Track
 

@@ -89,7 +89,6 @@ def of_kind(made: list[Negative], changed: str, kind: str = "no_target") -> Nega
 
 
 RED = make_facts(0, **MOVES_RIGHT)
-OTHER_RED = make_facts(1, size_change="grows", size_ratio=2.0, start=(0.5, 0.3))
 
 
 @pytest.mark.parametrize(

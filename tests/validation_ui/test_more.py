@@ -32,7 +32,7 @@ from validation_ui.project import Project
 from validation_ui.schema import item, masklet, meta, slot, video
 from validation_ui.statistics.quota_notes import quota_notes
 from validation_ui.trouble import TroubleError
-from validation_ui.web.draw_job import Draws
+from validation_ui.web.draw_job import DrawJob
 
 FEW = replace(SETTINGS, videos=2, long=2, short=0, per_video=1, pass_frac=1.0)
 MORE = replace(FEW, videos=4, long=9, short=4, per_video=3)
@@ -140,7 +140,7 @@ def test_draws_are_made_one_by_one_and_a_failed_one_ends_no_other() -> None:
         ended.append(stopped())
 
     ended: list[bool] = []
-    draws = Draws(draw)
+    draws = DrawJob(draw)
     draws.start()
     begun.get()
     draws.start()  # of the quotas that were raised meanwhile

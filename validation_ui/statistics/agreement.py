@@ -31,7 +31,7 @@ RatingPair = tuple[str, int, int]  # video id, first rating, second rating; -1 =
 
 
 @dataclass(frozen=True)
-class Figure:
+class Coefficient:
     """A coefficient and its 95% interval; None where it is undefined."""
 
     value: float | None
@@ -45,7 +45,7 @@ class Comparison:
 
     n: int  # items with two answers
     videos: int  # videos of these items
-    figures: dict[str, Figure]  # raw, kappa, alpha, ac1
+    figures: dict[str, Coefficient]  # raw, kappa, alpha, ac1
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _compare(answers: Sequence[RatingPair], categories: int, seed: int) -> Compa
     sums_N = Sums.of(ratings_N2, categories)
     total, intervals = sums_N.total(), bootstrap(sums_N, videos_N, FIGURES, seed=seed)
     both_N = (ratings_N2 >= 0).all(axis=1)
-    figures = {name: Figure(*map(_known, (float(of(total)), *intervals[name]))) for name, of in FIGURES.items()}
+    figures = {name: Coefficient(*map(_known, (float(of(total)), *intervals[name]))) for name, of in FIGURES.items()}
     return Comparison(int(both_N.sum()), len(np.unique(videos_N[both_N])), figures)
 
 

@@ -31,7 +31,7 @@ from validation_ui.web import (
     settings_page,
     stats,
 )
-from validation_ui.web.draw_job import Draws
+from validation_ui.web.draw_job import DrawJob
 from validation_ui.web.export_job import Exports
 from validation_ui.web.files import StaticFiles
 from validation_ui.web.guard import Guard
@@ -46,7 +46,7 @@ def create_app(
     data: Path,
     sav_root: Path,
     serving: Serving,
-    draws: Draws | None = None,
+    draws: DrawJob | None = None,
 ) -> FastAPI:
     """Build the app of one project.
 
@@ -63,7 +63,7 @@ def create_app(
     app = FastAPI(title="refsav validation", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.database, app.state.data, app.state.sav_root, app.state.serving = database, data, sav_root, serving
     app.state.passwords, app.state.templates = Passwords(), pages.templates()
-    app.state.exports, app.state.draws = Exports(database, data, sav_root), draws or Draws()
+    app.state.exports, app.state.draws = Exports(database, data, sav_root), draws or DrawJob()
     own = review, files, account, admin, people, item_routes, settings_page, exports, entry, stats, pages
     for module in own:  # routes are searched in order: frequent ones first
         app.include_router(module.router)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 logger = logging.getLogger("refsav")
 
 
-class Draws:
+class DrawJob:
     """Runs draws one after the other.
 
     Args:

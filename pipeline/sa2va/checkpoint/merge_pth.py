@@ -35,7 +35,7 @@ def merge_pth(model: Sa2va, path: Path, *, alpha_per_rank: float = ALPHA_PER_RAN
         alpha_per_rank: LoRA's alpha divided by its rank.
 
     Raises:
-        ValueError: the file is none of these, or weights are missing, left over or of another shape.
+        ValueError: the file is no such checkpoint, or weights are missing, left over or of another shape.
     """
     state = _read(path)
     _untie(model)

@@ -1,4 +1,4 @@
-"""The two ways from a language token to the masks of a video (`track.MaskPath`): consistent and official."""
+"""The two ways from a language token to the masks of a video (`tracker.MaskPath`): consistent and official."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

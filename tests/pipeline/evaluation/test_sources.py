@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluation.sources import Kind, Source, named, parse_source
+from pipeline.evaluation.sources import Kind, ScoredSource, named, parse_source
 
 
-def model(path: Path) -> Source:
+def model(path: Path) -> ScoredSource:
     return parse_source("model", str(path))
 
 
-def names(*sources: Source, out: Path | None) -> list[str]:
+def names(*sources: ScoredSource, out: Path | None) -> list[str]:
     return [source.name for source in named(sources, out)]
 
 
-def predicted(out: Path, source: Source) -> None:
+def predicted(out: Path, source: ScoredSource) -> None:
     """Leave what a model's predictions leave in OUT."""
     (out / source.name).mkdir(parents=True)
     (out / source.name / "run.json").write_text(json.dumps({"model": str(source.path.resolve())}))
@@ -54,14 +54,14 @@ def test_what_exists_is_a_path_even_with_an_equals_sign(tmp_path: Path, monkeypa
     Path("a=b.json").touch()
     kinds: list[Kind] = ["model", "predictions"]
     for kind in kinds:
-        assert parse_source(kind, "a=b.json") == Source(kind, "", Path("a=b.json"))
-        assert parse_source(kind, "c=a=b.json") == Source(kind, "c", Path("a=b.json"))
-        assert parse_source(kind, "=b.json") == Source(kind, "", Path("=b.json"))
-        assert parse_source(kind, "x" * 5000) == Source(kind, "", Path("x" * 5000))
+        assert parse_source(kind, "a=b.json") == ScoredSource(kind, "", Path("a=b.json"))
+        assert parse_source(kind, "c=a=b.json") == ScoredSource(kind, "c", Path("a=b.json"))
+        assert parse_source(kind, "=b.json") == ScoredSource(kind, "", Path("=b.json"))
+        assert parse_source(kind, "x" * 5000) == ScoredSource(kind, "", Path("x" * 5000))
     for path in ("lr=1", "runs/lr=1"):
-        assert parse_source("model", path) == Source("model", "", Path(path))
-        assert parse_source("predictions", path) == Source("predictions", "", Path(path) / "results.json")
-    assert parse_source("model", "runs/lr=2") == Source("model", "", Path("runs/lr=2"))
+        assert parse_source("model", path) == ScoredSource("model", "", Path(path))
+        assert parse_source("predictions", path) == ScoredSource("predictions", "", Path(path) / "results.json")
+    assert parse_source("model", "runs/lr=2") == ScoredSource("model", "", Path("runs/lr=2"))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
 }
 WITH_PICTURES, TEXT_ONLY = tuple(PICTURES), ("check_consistency", "compose_expression", "shorten_expression")
 PICTURES["lineup"] = ("lineup",) * 6
+REPAIRS = ("repair_object", "repair_expression", "repair_lineup")  # few objects are asked them: they are not counted
 QUESTIONS = 3  # an object: two trials, more where they disagree, and its part of the catch trials
 TOKENS_A_WORD = 1.3
 TEMPLATE_TOKENS, PICTURE_MARKS = 15, 2  # around a request, around a picture
@@ -86,6 +87,10 @@ def test_tokens_an_object_are_what_prompts_and_views_give(
     model = getattr(config, role)
     assert model.tokens_per_object[0] == pytest.approx(tokens_in(names, config.views, rule), rel=0.05)
     assert model.tokens_per_object[1] == pytest.approx(tokens_out(names), rel=0.1)
+
+
+def test_every_prompt_is_counted() -> None:
+    assert {*WITH_PICTURES, *TEXT_ONLY, *REPAIRS, "lineup"} == set(prompts.NAMES)
 
 
 @pytest.mark.parametrize(
