@@ -746,7 +746,7 @@ def test_no_other_engine_shows_a_wrong_frame(engine: str, server: Served, tmp_pa
         start_new_session=True,
     )
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 300
         while not (told := [path for path in list(server.asked) if path.startswith("/told/")]):
             assert time.monotonic() < end
             time.sleep(0.2)
