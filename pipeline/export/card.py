@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import Status
-from manifests.text_tables import markdown_table
+from manifests.text_tables import markdown_table, yaml_value
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.cost import ENDED_HEAD, PROMPT_HEAD, Cost, ended_lines, prompt_lines, summary
@@ -35,7 +35,7 @@ _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<
 # What the hub reads of every card; the rest of the header says which files there are.
 HEAD = """\
 ---
-pretty_name: Ref-SAV ({shards})
+pretty_name: {pretty_name}
 license: cc-by-4.0
 language:
 - en
@@ -263,8 +263,10 @@ def values(
     for part in annotations.tables(_COUNTED):
         sums.add(part)
     writers = sorted(sums.writers or {run["writer"]})
+    shards = ", ".join(run["shards"])
     return {
-        "shards": ", ".join(run["shards"]),
+        "shards": shards,
+        "pretty_name": yaml_value(f"Ref-SAV ({shards})"),
         "size": next((name for name, limit in _SIZES if rows < limit), "10M<n<100M"),
         "rows": rows,
         "places": " and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),
