@@ -17,10 +17,7 @@ from pydantic import BaseModel
 from manifests.schema import AnnotationRow
 
 Path: typing.TypeAlias = tuple[str, ...]  # names from a column to a field inside it; lists have no name
-_LISTS = (
-    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
-    *(pa.types.is_list_view, pa.types.is_large_list_view),
-)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _STORED = (
     *((is_text, pa.string()) for is_text in (pa.types.is_large_string, pa.types.is_string_view)),
     *((is_bytes, pa.binary()) for is_bytes in (pa.types.is_large_binary, pa.types.is_binary_view)),

@@ -202,7 +202,7 @@ def _file(name: str, digest: str, size_bytes: int) -> dict[str, Any]:
 
 
 def _field(config: str, field: pa.Field, above: "_Place | None" = None) -> dict[str, Any] | None:
-    """Describe a column, or a field inside one; None if it cannot be: a list of structs in a list of structs, a duration.
+    """Describe a column, or a field inside one; None if it cannot be: a duration, a list of structs in another.
 
     A transform finds one value in a struct, or one in each item of a list, so there is one for each level of lists.
     """

@@ -15,7 +15,13 @@ from manifests.versions import plain_type
 IMAGES = tuple(name for name in AnnotationRow.model_fields if name.endswith("_jpeg"))
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 # what `datasets` calls a type that Arrow calls by another name
-_DTYPES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32", "date64[ms]": "date64"}
+_DTYPES = {
+    "double": "float64",
+    "float": "float32",
+    "halffloat": "float16",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
 
 
 def published_schema(schema: pa.Schema) -> pa.Schema:

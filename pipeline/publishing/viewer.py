@@ -132,7 +132,7 @@ def _write_rows(
             "motion": facts and facts["motion"],
         }
         codes = [places[name].setdefault(value or "", len(places[name])) for name, value in values.items()]
-        text = " ".join(value for name in _SEARCHED if (value := row.get(name)))
+        text = " ".join([row["object_id"], *(value for name in _SEARCHED if (value := row.get(name)))])
         picture = picture_of.get(number, -1)
         index.append([row["object_id"], *codes, picture, text.lower()])
         shown = {name: value for name, value in row.items() if value not in (None, [], "") and name in _SHOWN}
