@@ -137,7 +137,7 @@ def with_column(name: str, change: Callable[[Any], Any], row: int = 0) -> pa.Tab
     return table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
 
 
-@pytest.mark.parametrize("name", ["object_id", "shard", "areas_px", "width_px", "video_path", "anno_path"])
+@pytest.mark.parametrize("name", ["object_id", "areas_px", "width_px", "anno_path"])
 def test_a_row_without_a_value_that_it_must_have_is_told_by_both_commands(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
