@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
 from manifests.arrow import conform, gather
+from manifests.outputs import brief
 
 
 def in_utf8(name: str) -> str:
@@ -74,8 +75,17 @@ class Folder:
         return Folder(path or "/" if self.is_local else self.fs.unstrip_protocol(path))
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a file or folder of that name."""
-        return bool(self.fs.exists(self.path(name)))
+        """Return whether there is a file or folder of that name.
+
+        Raises:
+            OSError: the store cannot be asked: it is away, or there are no credentials for it.
+        """
+        try:
+            return bool(self.fs.exists(self.path(name)))
+        except OSError:
+            raise
+        except Exception as error:  # clients of remote stores have errors of their own, which are no OSError
+            raise OSError(f"{self.path(name)} cannot be looked at: {brief(error)}") from error
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """Return the sorted names, relative to this folder, of the files directly in `folder` that end in `suffix`."""

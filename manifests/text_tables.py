@@ -1,8 +1,11 @@
-"""Tables as text, for people: in Markdown, as aligned columns on a screen, or as cells of a CSV."""
+"""Tables as text, for people: in Markdown, as aligned columns on a screen, or as cells of a CSV; values in YAML."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins with these for a formula
+_YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")  # in YAML 1.1 these are no texts
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -43,3 +46,11 @@ def safe_cell(text: str) -> str:
 def plain_cell(cell: str) -> str:
     """Return the text of a cell that `safe_cell` may have written."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULAS) else cell
+
+
+def yaml_value(value: object) -> str:
+    """Return a text or number as YAML takes it for itself: a text that could be read as something else is quoted."""
+    if not isinstance(value, str):
+        return str(value)
+    plain = re.fullmatch(r"[a-z][\w./*-]*", value, re.ASCII) and value not in _YAML_WORDS
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_local_apart(options.out, [options.a, options.b])
         check_out(options.out)
-        make_out(options.out)
         sides = [_opened(given) for given in (options.a, options.b)]
+        make_out(options.out)
         difference = diff(sides[0], sides[1], (options.a, options.b), options.out)
     except ValueError as error:
         logger.error("%s", error)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import Status
-from manifests.text_tables import markdown_table
+from manifests.text_tables import markdown_table, yaml_value
 from pipeline.export import outcomes
 from pipeline.export.annotations import Annotations
 from pipeline.export.card_text import (
@@ -118,8 +118,10 @@ def values(
     for part in annotations.tables(_COUNTED):
         sums.add(part)
     writers = sorted(sums.writers or {run["writer"]})
+    shards = ", ".join(run["shards"])
     return {
-        "shards": ", ".join(run["shards"]),
+        "shards": shards,
+        "pretty_name": yaml_value(f"Ref-SAV ({shards})"),
         "size": next((name for name, limit in _SIZES if rows < limit), "10M<n<100M"),
         "rows": rows,
         "places": " and ".join(f"`sam_v_full/{folder}/`" for folder in sorted(sums.folders)),

@@ -3,7 +3,7 @@
 # What the hub reads of every card; the rest of the header says which files there are.
 HEAD = """\
 ---
-pretty_name: Ref-SAV ({shards})
+pretty_name: {pretty_name}
 license: cc-by-4.0
 language:
 - en

@@ -41,9 +41,10 @@ def entries(annotations: Annotations) -> Iterator[tuple[str, dict[str, Any]]]:
     kept = annotations.rows(_COLUMNS, np.flatnonzero(pc.equal(status, Status.KEPT.value).to_numpy()))
     # An object_id begins with video and type, so the rows of one mask file are neighbours.
     for name, rows in groupby(kept, lambda row: f"{row['video_id']}_{row['masklet_type']}"):
-        objects = sorted(rows, key=lambda row: int(row["masklet_position"]))
+        objects = list(rows)
         for row in objects:
-            _check(row)
+            _check(row, objects[0])
+        objects.sort(key=lambda row: int(row["masklet_position"]))
         yield (
             name,
             {
@@ -84,8 +85,20 @@ def _short_texts(row: dict[str, Any]) -> list[str]:
     return [given.text for given in others if why_failed(given) is None]
 
 
-def _check(row: dict[str, Any]) -> None:
+def _check(row: dict[str, Any], first: dict[str, Any]) -> None:
+    """Check a kept row; `first` is the first row of the same mask file."""
     where = row["object_id"]
+    stated = f"{row['video_id']}/{row['masklet_type']}/{row['masklet_position']}"
+    if where != stated:
+        raise ValueError(
+            f"{where}: an object_id must be <video_id>/<masklet_type>/<masklet_position>, got {stated} in these columns"
+        )
+    for column in ("video_path", "anno_path"):
+        if row[column] != first[column]:
+            raise ValueError(
+                f"{where}: all rows of a video must have the same {column}, got {row[column]}, and {first[column]} for "
+                f"{first['object_id']}: take a video that is in two shards from one of them"
+            )
     if not row["expression"]:
         raise ValueError(f"{where}: a kept row must have an expression, got {row['expression']!r}")
     expected = math.ceil(row["frame_count"] / MASK_STRIDE)

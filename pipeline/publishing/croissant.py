@@ -5,6 +5,7 @@ https://docs.mlcommons.org/croissant/docs/croissant-rai-spec.html what the `rai:
 against these rules where `mlcroissant` is not installed.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -201,15 +202,17 @@ def _file(name: str, digest: str, size_bytes: int) -> dict[str, Any]:
 
 
 def _field(config: str, field: pa.Field, above: "_Place | None" = None) -> dict[str, Any] | None:
-    """Describe a column, or a field inside one; None if it cannot be: a list of structs in a list of structs.
+    """Describe a column, or a field inside one; None if it cannot be: a duration, a list of structs in another.
 
     A transform finds one value in a struct, or one in each item of a list, so there is one for each level of lists.
     """
     data_type, repeated = field.type, False
     while pa.types.is_list(data_type):
         data_type, repeated = data_type.value_type, True
+    if pa.types.is_duration(data_type):
+        return None
     place = above.inside(field.name) if above else _Place((field.name,), ((),))
-    told: dict[str, Any] = {"@type": "cr:Field", "@id": "/".join((config, *place.names)), "name": "/".join(place.names)}
+    told: dict[str, Any] = {"@type": "cr:Field", "@id": _id(config, place.names), "name": "/".join(place.names)}
     if text := (field.metadata or {}).get(b"description"):
         told["description"] = text.decode()
     if repeated:
@@ -222,11 +225,20 @@ def _field(config: str, field: pa.Field, above: "_Place | None" = None) -> dict[
         fields = [described for one in data_type if (described := _field(config, one, inner))]
         return {**told, "subField": fields} if fields else None
     steps = [("bytes",)] if image else [step for step in place.steps if step]
-    transforms = [{"jsonPath": ".".join(step)} for step in steps]
+    transforms = [{"jsonPath": ".".join(map(_path_part, step))} for step in steps]
     source: dict[str, Any] = {"fileSet": {"@id": f"{config}-files"}, "extract": {"column": place.names[0]}}
     if transforms:
         source["transform"] = transforms if len(transforms) > 1 else transforms[0]
     return {**told, "dataType": "sc:ImageObject" if image else _data_type(data_type), "source": source}
+
+
+def _id(config: str, names: Sequence[str]) -> str:
+    """Return the @id of a field; a column of somebody else may have characters in its name that an IRI may not."""
+    return "/".join([config, *(re.sub(r"[^\w.-]", lambda found: f"_{ord(found[0]):x}_", name) for name in names)])
+
+
+def _path_part(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -251,7 +263,13 @@ def _data_type(data_type: pa.DataType) -> str:
         return "sc:Boolean"
     if pa.types.is_integer(data_type):
         return "sc:Integer"
-    return "sc:Float" if pa.types.is_floating(data_type) else "sc:Text"
+    if pa.types.is_floating(data_type) or pa.types.is_decimal(data_type):
+        return "sc:Float"
+    if pa.types.is_timestamp(data_type):
+        return "sc:DateTime"
+    if pa.types.is_date(data_type):
+        return "sc:Date"
+    return "sc:Time" if pa.types.is_time(data_type) else "sc:Text"
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

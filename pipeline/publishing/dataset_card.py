@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.outputs import TRAIN_FILE
-from manifests.text_tables import markdown_table
+from manifests.text_tables import markdown_table, yaml_value
 from pipeline.export.card_text import BODY, HEAD
 from pipeline.publishing.features import yaml_features
 from pipeline.publishing.parts import Part
@@ -164,7 +164,7 @@ def _yaml(value: Any, indent: str = "") -> list[str]:
             if isinstance(inner, dict | list):
                 lines += [f"{indent}{name}:", *_yaml(inner, f"{indent}  " if isinstance(inner, dict) else indent)]
             else:
-                lines.append(f"{indent}{name}: {inner}")
+                lines.append(f"{indent}{name}: {yaml_value(inner)}")
     else:
         for inner in value:
             first, *rest = _yaml(inner, f"{indent}  ")

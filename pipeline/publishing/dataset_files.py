@@ -11,12 +11,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from manifests.io import Folder
-from manifests.outputs import TRAIN_FILE, check_apart, check_out, make_out
+from manifests.outputs import TRAIN_FILE, check_apart, check_out, is_full, make_out
 
 logger = logging.getLogger(__name__)
 
 SUMS = "SHA256SUMS"
 _MARK = ".publishing-"  # in the name of a folder that is being written
+_HUB_FILES = (".cache", ".gitattributes")  # what `hf upload`, `hf download` and the hub add
+_SHOWN = 3  # files in a message
 _NAME_BYTES = 200  # of the dataset's own name in it; a name may have 255
 
 # Licences of models whose texts may be published, by the beginning of their names; docs/models.md has the sources.
@@ -66,9 +68,16 @@ def complete_folder(out: Path, mark: str) -> Iterator[Path]:
         ValueError: something else is there, or nothing can be written there.
     """
     check_out(out)
+    if out.is_dir() and Path.cwd().is_relative_to(out.resolve()):
+        raise ValueError(f"--out must not be where the command is given, since it is replaced, got {out}: go elsewhere")
     out = out.resolve()  # what a link leads to is replaced, not the link
     if out.is_dir() and any(out.iterdir()) and not all((out / name).is_file() for name in (mark, SUMS)):
         raise ValueError(f"--out replaces nothing but an earlier dataset, got {out}, which is none: name a new folder")
+    if others := _others(out):
+        raise ValueError(
+            f"--out replaces nothing but the files of an earlier dataset, got {out} with {', '.join(others[:_SHOWN])}"
+            f"{' …' if len(others) > _SHOWN else ''}, not listed in its {SUMS}: move them, or name a new folder"
+        )
     hidden = f".{out.name.encode()[:_NAME_BYTES].decode(errors='ignore')}{_MARK}"
     make_out(out.parent)
     if left := sorted(out.parent.glob(f"{glob.escape(hidden)}*")):
@@ -82,9 +91,32 @@ def complete_folder(out: Path, mark: str) -> Iterator[Path]:
         build.rename(out)
 
 
+def _others(out: Path) -> list[str]:
+    """Return the files in the folder of a dataset that neither `publish` nor the tools of the hub have put there."""
+    if not (out / SUMS).is_file():
+        return []
+    lines = (out / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    listed = {SUMS, *_HUB_FILES, *(line.partition("  ")[2] for line in lines)}
+    files = (path.relative_to(out) for path in out.rglob("*") if not path.is_dir() or path.is_symlink())
+    return sorted(name.as_posix() for name in files if name.as_posix() not in listed and name.parts[0] not in listed)
+
+
 def copy_split(split: Path, into: Path) -> None:
-    """Copy a benchmark split, but for its checksums and its training file: the dataset has its own."""
-    shutil.copytree(split, into, ignore=shutil.ignore_patterns(SUMS, TRAIN_FILE, ".*"), copy_function=shutil.copyfile)
+    """Copy a benchmark split, but for its checksums and its training file: the dataset has its own.
+
+    Raises:
+        ValueError: a file of it cannot be read, such as a link that leads nowhere.
+    """
+    own = shutil.ignore_patterns(SUMS, TRAIN_FILE, ".*")
+    try:
+        shutil.copytree(split, into, ignore=own, copy_function=shutil.copyfile)
+    except shutil.Error as error:
+        if is_full(error):
+            raise
+        faulty, _, why = error.args[0][0]
+        raise ValueError(
+            f"every file of the split must be one that can be read, got {faulty[:_NAME_BYTES]}: {why[:_NAME_BYTES]}"
+        ) from error
 
 
 def write_sums(folder: Path) -> None:

@@ -14,6 +14,14 @@ from manifests.versions import plain_type
 # columns of image files; published as the struct that `datasets.Image` reads
 IMAGES = tuple(name for name in AnnotationRow.model_fields if name.endswith("_jpeg"))
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+# what `datasets` calls a type that Arrow calls by another name
+_DTYPES = {
+    "double": "float64",
+    "float": "float32",
+    "halffloat": "float16",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
 
 
 def published_schema(schema: pa.Schema) -> pa.Schema:
@@ -48,7 +56,7 @@ def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
 
 
 def _dtype(data_type: pa.DataType) -> str:
-    return {"double": "float64", "float": "float32"}.get(str(data_type), str(data_type))
+    return _DTYPES.get(str(data_type), str(data_type))
 
 
 def _feature(field: pa.Field) -> dict[str, Any]:

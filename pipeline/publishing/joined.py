@@ -60,8 +60,14 @@ class JoinedAnnotations(Annotations):
         for column in columns:
             field = self._schema.field(column)
             if column in there:
-                with readable(run.name, file):
-                    arrays.append(fit(table[column], field.type, ROW_DEFAULTS, (column,)))
+                with readable(run.name, f"{file}: column {column}"):
+                    array = fit(table[column], field.type, ROW_DEFAULTS, (column,))
+                if array.null_count and not field.nullable and (column,) not in ROW_DEFAULTS:
+                    raise ValueError(
+                        f"{run.name}/{file}: the column {column} must have a value in every row, got none in "
+                        f"{array.null_count} of {rows}; run it again"
+                    )
+                arrays.append(array)
             else:
                 value = run.stated[column] if column in STATED.names else ROW_DEFAULTS.get((column,))
                 arrays.append(pa.chunked_array([filled(value, rows, field.type)]))

@@ -7,6 +7,7 @@ from pipeline.publishing.runs import PublishedRun
 from pipeline.run.run_json import deciding
 
 _SHOWN = 8  # differences in a message
+_FIRST = ("recipe", "writer")  # the others follow from these, or are smaller
 
 
 def differences(runs: Sequence[PublishedRun], called: Sequence[str]) -> list[str]:
@@ -18,7 +19,7 @@ def differences(runs: Sequence[PublishedRun], called: Sequence[str]) -> list[str
     """
     lines = []
     settings = [_settings(run) for run in runs]
-    for name in sorted({name for one in settings for name in one}):
+    for name in dict.fromkeys([*_FIRST, *sorted({name for one in settings for name in one})]):
         values: dict[str, list[str]] = {}
         for name_of_run, one in zip(called, settings, strict=True):
             values.setdefault(str(one.get(name)), []).append(name_of_run)

@@ -57,9 +57,11 @@ class PartWriter:
                 self._write_group(pa.concat_tables(self._held))
 
     def close(self) -> list[Part]:
-        """Write what is left, and name the files; at least one, so that there is something to read."""
-        if self._held or not self._written:
-            self._write_group(pa.concat_tables(self._held) if self._held else None)
+        """Write what is left, and name the files; at least one, which without rows has columns and no row group."""
+        if self._held:
+            self._write_group(pa.concat_tables(self._held))
+        elif not self._written:
+            self._begin_file()
         self._end_file()
         parts = []
         for number, (path, rows) in enumerate(self._written):
@@ -68,21 +70,24 @@ class PartWriter:
             parts.append(Part(name, rows, (self._root / name).stat().st_size))
         return parts
 
-    def _write_group(self, rows: pa.Table | None) -> None:
-        group = self._schema.empty_table() if rows is None else images(rows.combine_chunks(), self._schema)
+    def _write_group(self, rows: pa.Table) -> None:
+        group = images(rows.combine_chunks(), self._schema)
         footer_bytes = max(_FOOTER_BYTES, (self._file_groups + 1) * _GROUP_FOOTER_BYTES)
         if self._writer is not None and self._file_bytes + group.nbytes + footer_bytes > self._max_bytes:
             self._end_file()
-        if self._writer is None:
-            path = self._root / self._folder / f"part-{len(self._written)}"
-            path.parent.mkdir(exist_ok=True)
-            self._written.append((path, 0))
-            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_index=True)
-        self._writer.write_table(group, row_group_size=max(1, len(group)))
+        writer = self._writer or self._begin_file()
+        writer.write_table(group, row_group_size=len(group))
         path, before = self._written[-1]
         self._written[-1] = (path, before + len(group))
         self._file_bytes, self._file_groups = path.stat().st_size, self._file_groups + 1
         self._held, self._held_rows, self._held_bytes = [], 0, 0
+
+    def _begin_file(self) -> pq.ParquetWriter:
+        path = self._root / self._folder / f"part-{len(self._written)}"
+        path.parent.mkdir(exist_ok=True)
+        self._written.append((path, 0))
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_index=True)
+        return self._writer
 
     def _end_file(self) -> None:
         if self._writer is not None:

@@ -33,9 +33,10 @@ class PublishedAnnotations(Annotations):
     def __init__(self, out: Folder) -> None:
         self._out = out
         self._opened: OrderedDict[str, pq.ParquetFile] = OrderedDict()
-        self._names = self._files()
+        files = self._parquet_files()
+        self._names = [f"{name}#{group}" for name in files for group in range(self._open(name).num_row_groups)]
         described = {field.name: field for field in (*arrow_schema(AnnotationRow), *STATED)}
-        published = self._open(self._names[0].partition("#")[0]).schema_arrow.remove_metadata()
+        published = self._open(files[0]).schema_arrow.remove_metadata()
         self._schema = pa.schema(
             [
                 described[field.name].with_type(merged_type(described[field.name].type, _type(field)))
@@ -46,11 +47,11 @@ class PublishedAnnotations(Annotations):
         )
         self._order_rows()
 
-    def _files(self) -> list[str]:
+    def _parquet_files(self) -> list[str]:
         names = [name for folder in (KEPT, NOT_KEPT) for name in self._out.names(folder, ".parquet")]
         if not names:
             raise ValueError(f"a dataset has rows in {KEPT}/, got none in {self._out.path()}")
-        return [f"{name}#{group}" for name in names for group in range(self._open(name).num_row_groups)]
+        return names
 
     def _open(self, name: str) -> pq.ParquetFile:
         if name not in self._opened:

@@ -142,11 +142,22 @@ class _Side:
         self.ended = False
 
     def read(self) -> None:
-        """Read the next rows."""
+        """Read the next rows.
+
+        Raises:
+            ValueError: an object_id does not begin with its video_id: rows are aligned in the order of both.
+        """
         following = next(self._batches, None)
         if following is None:
             self.ended = True
         else:
+            for object_id, video_id in zip(
+                following["object_id"].to_pylist(), following["video_id"].to_pylist(), strict=True
+            ):
+                if not object_id.startswith(f"{video_id}/"):
+                    raise ValueError(
+                        f"{object_id}: an object_id must begin with its video_id, got the video_id {video_id}"
+                    )
             self.rows = pa.concat_tables([self.rows, following.cast(self._schema)])
 
     def keys(self) -> pa.ChunkedArray:

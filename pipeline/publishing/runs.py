@@ -20,7 +20,7 @@ from manifests.arrow import arrow_schema
 from manifests.io import Folder
 from manifests.outputs import brief
 from manifests.schema import AnnotationRow
-from manifests.versions import ROW_DEFAULTS, lacking, merged_type, plain_type
+from manifests.versions import ROW_DEFAULTS, fit, lacking, merged_type, plain_schema
 from pipeline.export.outcomes import assert_sums
 from pipeline.run import graph
 from pipeline.run.recipes import RECIPES, paper
@@ -151,8 +151,8 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
     parts = []
     for file in out.names("annotations", ".parquet"):
         with readable(name, file), out.open_table(file) as opened:
-            schemas[opened.schema_arrow.remove_metadata()] = None
-            table = opened.read(columns=_LOOKED_AT)
+            schemas[plain_schema(opened.schema_arrow)] = None
+            table = _fitted(opened.read(columns=_LOOKED_AT), _LOOKED_AT)
             parts.append(table.select(["object_id", "status"]))
             calls = pc.list_flatten(table["calls"].combine_chunks())
             models = [pc.struct_field(calls, name) for name in ("model", "revision")]
@@ -166,7 +166,7 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
         manifest = rows
     else:
         with readable(name, "manifest.parquet"):
-            manifest = out.read_table("manifest.parquet", ["object_id"])
+            manifest = _fitted(out.read_table("manifest.parquet", ["object_id"]), ["object_id"])
     for what, hint in ((rows, ""), (manifest, " To publish what there is, add --partial.")):
         try:
             assert_sums(what, rows)
@@ -183,6 +183,12 @@ def _looked_through(name: str, out: Folder, info: RunInfo, partial: bool) -> Pub
             "an earlier version wrote them; run it again with another --out"
         )
     return PublishedRun(name, out, info, schema, pc.min(rows["object_id"]).as_py(), dict(prompts), asked, len(rows))
+
+
+def _fitted(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return columns of AnnotationRow in the types that this version writes, whatever tool wrote the file."""
+    known = plain_schema(arrow_schema(AnnotationRow))
+    return pa.table({name: fit(table[name], known.field(name).type, ROW_DEFAULTS, (name,)) for name in names})
 
 
 def joined_schema(runs: Sequence[PublishedRun]) -> pa.Schema:
@@ -203,7 +209,7 @@ def joined_schema(runs: Sequence[PublishedRun]) -> pa.Schema:
         for field in known
     ]
     taken = {*known.names, *STATED.names}
-    others = [field.with_type(plain_type(field.type)) for field in found if field.name not in taken]
+    others = [field for field in found if field.name not in taken]
     return pa.schema([*fields, *others, *STATED])
 
 

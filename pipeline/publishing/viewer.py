@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import to_json
 
@@ -27,6 +28,7 @@ PAGE, FOLDER = "index.html", "viewer"
 MAX_ROWS = 100_000  # most rows listed: 60 MB of texts to search in, which a browser takes within seconds
 MAX_PICTURES = 2_000  # most rows with a picture: about 100 MB, twice as much with frames
 _INDEX_ROWS, _DETAIL_ROWS, _PICTURE_ROWS = 10_000, 200, 10
+_MOST_NUMBERS = 24  # shown of a list in a column that the page does not know
 _LEVELS = ("object_description", "scene_description", "video_description")
 _FACTS = (
     "size",
@@ -115,7 +117,11 @@ def _write_rows(
         files[kind] += 1
         held.clear()
 
-    others = [name for name in annotations.schema.names if name not in _HIDDEN and name not in _SHOWN]
+    others = [
+        field.name
+        for field in annotations.schema
+        if field.name not in _HIDDEN and field.name not in _SHOWN and not pa.types.is_binary(field.type)
+    ]
     columns = [*(name for name in _SHOWN if name in annotations.schema.names), *others, "facts"]
     for number, row in zip(listed.tolist(), annotations.rows(columns, listed), strict=True):
         facts = row.pop("facts")
@@ -126,7 +132,7 @@ def _write_rows(
             "motion": facts and facts["motion"],
         }
         codes = [places[name].setdefault(value or "", len(places[name])) for name, value in values.items()]
-        text = " ".join(value for name in _SEARCHED if (value := row.get(name)))
+        text = " ".join([row["object_id"], *(value for name in _SEARCHED if (value := row.get(name)))])
         picture = picture_of.get(number, -1)
         index.append([row["object_id"], *codes, picture, text.lower()])
         shown = {name: value for name, value in row.items() if value not in (None, [], "") and name in _SHOWN}
@@ -144,9 +150,14 @@ def _write_rows(
 
 
 def _told(value: Any) -> Any:
-    """Return what the page tells of a column that it does not know: of texts with their proofs, the texts."""
+    """Return what the page tells of a column that it does not know.
+
+    Of texts with their proofs these are the texts, and of a long list of numbers, such as an embedding, its length.
+    """
     if isinstance(value, list) and all(isinstance(one, dict) and "text" in one for one in value):
-        return "; ".join(one["text"] for one in value)
+        return "; ".join(str(one["text"]) for one in value)
+    if isinstance(value, list) and len(value) > _MOST_NUMBERS and not isinstance(value[0], str | dict):
+        return f"{len(value):,} values"
     return value
 
 
@@ -174,5 +185,5 @@ def _write(folder: Path, kind: str, number: int, held: Sequence[object]) -> None
     with (folder / f"{kind}-{number:05d}.js").open("wb") as file:
         file.write(f"refsav({kind!r},{number},[\n".encode())
         for place, one in enumerate(held):
-            file.write((b",\n" if place else b"") + to_json(one, inf_nan_mode="null"))
+            file.write((b",\n" if place else b"") + to_json(one, inf_nan_mode="null", bytes_mode="base64"))
         file.write(b"\n]);\n")

@@ -145,6 +145,18 @@ def test_a_reader_sees_nothing_of_an_unfinished_write(folder: Folder) -> None:
     assert folder.read_table("a/m.parquet").num_rows == 9
 
 
+def test_a_store_that_cannot_be_asked_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients have errors of their own, such as that there are no credentials; commands stop for an OSError."""
+    folder = Folder(f"memory://refsav_{uuid.uuid4().hex}")
+
+    def no_credentials(*_: Any, **__: Any) -> None:
+        raise LookupError("Unable to locate credentials")
+
+    monkeypatch.setattr(folder.fs, "exists", no_credentials)
+    with pytest.raises(OSError, match=r"run\.json cannot be looked at: LookupError: Unable to locate credentials"):
+        folder.exists("run.json")
+
+
 def test_a_remote_file_is_published_by_one_put(monkeypatch: pytest.MonkeyPatch) -> None:
     """A put that fails leaves the old object: nothing else was touched."""
     folder = Folder(f"memory://refsav_{uuid.uuid4().hex}")

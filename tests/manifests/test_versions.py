@@ -1,5 +1,7 @@
 """Columns of other versions: what a struct lacks gets its default, more stays, what has no default is told."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -36,6 +38,41 @@ def test_defaults_are_those_of_the_row_types_at_any_depth() -> None:
 )
 def test_merged_types_have_the_fields_of_both(known: pa.DataType, found: pa.DataType, merged: pa.DataType) -> None:
     assert merged_type(known, found) == merged
+
+
+@pytest.mark.parametrize(
+    ("stored", "values"),
+    [
+        (pa.large_string(), ["a", None]),
+        (pa.string_view(), ["a", None]),
+        (pa.dictionary(pa.int32(), TEXT), ["a", None]),
+        (pa.large_binary(), [b"a", None]),
+        (pa.binary(2), [b"ab", None]),
+        (pa.large_list(pa.large_string()), [["a"], None, []]),
+        (pa.list_(pa.float32(), 2), [[1.0, 2.0], None]),
+        (pa.list_(pa.list_(pa.dictionary(pa.int8(), TEXT))), [[["a"], None], None]),
+        (struct(x=pa.large_list(pa.string_view()), y=INT), [{"x": ["a"], "y": 1}, None]),
+        (pa.uuid(), [b"0123456789abcdef", None]),
+    ],
+)
+def test_values_are_the_same_whatever_tool_stored_them(stored: pa.DataType, values: list[Any]) -> None:
+    plain = plain_type(stored)
+    assert plain == plain_type(plain)
+    array = pa.array(values, stored.storage_type if isinstance(stored, pa.BaseExtensionType) else stored)
+    column = pa.chunked_array([array.cast(stored) if array.type != stored else array])
+    assert fit(column, plain, {}, ("x",)).to_pylist() == values
+    wider = struct(more=INT, x=plain)
+    inside = pa.chunked_array([pa.StructArray.from_arrays([part], names=["x"]) for part in column.chunks])
+    assert fit(inside, wider, {}, ("x",)).to_pylist() == [{"more": None, "x": value} for value in values]
+
+
+def test_a_map_becomes_a_list_of_keys_and_values() -> None:
+    column = pa.chunked_array([pa.array([[("a", 1)], None], pa.map_(TEXT, INT))])
+    pairs = [[{"key": "a", "value": 1}], None]
+    assert plain_type(column.type) == pa.list_(struct(key=TEXT, value=INT))
+    assert fit(column, plain_type(column.type), {}, ("x",)).to_pylist() == pairs
+    wanted = pa.list_(struct(key=TEXT, value=INT, more=INT))
+    assert fit(column, wanted, {}, ("x",)).to_pylist() == [[{"key": "a", "value": 1, "more": None}], None]
 
 
 @pytest.mark.parametrize("offset", [0, 2])

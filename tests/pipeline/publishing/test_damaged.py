@@ -18,6 +18,7 @@ from manifests.schema import AnnotationRow
 from pipeline.diff import main as diff
 from pipeline.publish import main
 from pipeline.publishing.published import PublishedAnnotations
+from tests.pipeline import model_rows
 from tests.pipeline.publishing.made_runs import info, read_json, shard_rows, write_run
 from tests.pipeline.publishing.test_publish import said, scene, seen_runs, split_of
 
@@ -127,6 +128,68 @@ def test_a_run_that_lacks_what_nothing_can_stand_for_is_refused(
     assert "got none of frame_count, facts.motion" in said(caplog)
 
 
+def with_column(name: str, change: Callable[[Any], Any], row: int = 0) -> pa.Table:
+    """The rows of two videos, with another value in a column of one row."""
+    table = to_table(shard_rows("sav_000", 0, 2), AnnotationRow)
+    values = table[name].to_pylist()
+    values[row] = change(values[row])
+    field = pa.field(name, table.schema.field(name).type)
+    return table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
+
+
+@pytest.mark.parametrize("name", ["object_id", "areas_px", "width_px", "anno_path"])
+def test_a_row_without_a_value_that_it_must_have_is_told_by_both_commands(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    run = write_run(tmp_path / "run", [], info("sav_000"), table=with_column(name, lambda _: None))
+    assert publish(run, "--out", tmp_path / "out") == 2
+    assert f"u_0001.parquet: the column {name} must have a value in every row, got none in 1 of 4" in said(caplog)
+    assert diff([str(run), str(run), "--out", str(tmp_path / "diff")]) == 2
+    assert f"the column {name} must have a value" in said(caplog)
+
+
+def test_ids_that_do_not_fit_their_columns_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = with_column("video_id", lambda _: "zzz")
+    run = write_run(tmp_path / "run", [], info("sav_000"), table=other)
+    assert publish(run, "--out", tmp_path / "out") == 2
+    assert "sav_000000/manual/0: an object_id must be" in said(caplog)
+    assert "got zzz/manual/0" in said(caplog)
+    assert diff([str(run), str(run), "--out", str(tmp_path / "diff")]) == 2
+    assert "must begin with its video_id, got the video_id zzz" in said(caplog)
+    unplaced = write_run(tmp_path / "b", [], info("sav_000"), table=with_column("masklet_position", lambda _: None))
+    assert publish(unplaced, "--out", tmp_path / "out") == 2
+    assert "got sav_000000/manual/None" in said(caplog)
+
+
+def test_a_column_of_another_type_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = to_table(shard_rows("sav_000", 0, 2), AnnotationRow)
+    place = table.schema.get_field_index("expression")
+    run = write_run(
+        tmp_path / "run",
+        [],
+        info("sav_000"),
+        table=table.set_column(place, "expression", pa.array([["a"]] * len(table))),
+    )
+    assert publish(run, "--out", tmp_path / "out") == 2
+    assert "parquet: column expression cannot be read" in said(caplog)
+
+
+def test_a_video_in_two_shards_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No row is twice, but one entry of Ref-SAV.json has one mask file: the second shard's objects are not in it."""
+    runs = []
+    for shard, places in (("sav_000", (0, 1)), ("sav_001", (2, 3))):
+        paths = {
+            "shard": shard,
+            "video_path": f"{shard}/sav_000000.mp4",
+            "anno_path": f"{shard}/sav_000000_manual.json",
+        }
+        made = [model_rows.kept(0, place, **paths) for place in places]
+        runs.append(write_run(tmp_path / shard, made, info(shard)))
+    assert publish(*runs, "--out", tmp_path / "out") == 2
+    assert "sav_000000/manual/2: all rows of a video must have the same video_path" in said(caplog)
+    assert not (tmp_path / "out").exists()
+
+
 # ---- what is given ----
 
 
@@ -174,3 +237,12 @@ def test_a_split_whose_frames_cannot_be_read_is_not_called_compared(
     assert publish(run, "--split", split, "--out", tmp_path / "out") == 0
     assert "1 videos of the split have no frame that can be read (elsewhere)" in capsys.readouterr().out
     assert "by look, 0 videos were compared" in (tmp_path / "out/README.md").read_text()
+
+
+def test_a_split_with_a_link_that_leads_nowhere_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = seen_runs(tmp_path)
+    split = split_of(tmp_path / "split", "elsewhere", scene(99))
+    (split / "dead").symlink_to(tmp_path / "nowhere")
+    assert publish(run, "--split", split, "--out", tmp_path / "out") == 2
+    assert f"must be one that can be read, got {split / 'dead'}" in said(caplog)
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from manifests.arrow import arrow_schema, to_table
 from manifests.io import Folder
@@ -180,7 +181,9 @@ def test_wrong_settings(
     assert named in said(caplog)
 
 
-def test_nothing_but_a_dataset_is_replaced(runs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_but_a_dataset_is_replaced(
+    runs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
@@ -190,8 +193,47 @@ def test_nothing_but_a_dataset_is_replaced(runs: list[Path], tmp_path: Path, cap
     assert command(*runs, "--out", runs[0]) == 2
     assert command(*runs, "--out", "s3://bucket/dataset") == 2
     assert command(runs[0], runs[0], "--out", tmp_path / "twice") == 2
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)  # a shell in a folder that was replaced finds no file any more
+    assert command(*runs, "--out", ".") == 2
+    assert "must not be where the command is given" in said(caplog)
     assert (out / "thesis.txt").read_text() == "mine"
     assert not (runs[0] / "inside").exists()
+
+
+def test_what_somebody_put_into_a_dataset_is_not_lost(
+    runs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    assert command(runs[0], "--out", out) == 0
+    for added in (".cache/huggingface/upload/lock", ".gitattributes"):  # by the tools of the hub
+        (out / added).parent.mkdir(parents=True, exist_ok=True)
+        (out / added).touch()
+    assert command(runs[0], "--out", out) == 0
+    for name in (".git/HEAD", "notes.txt", "data/more.parquet"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+        assert command(runs[0], "--out", out) == 2
+        assert f"got {out} with {name}, not listed in its SHA256SUMS" in said(caplog)
+        (out / name).unlink()
+
+
+def test_a_dataset_whose_rows_are_all_left_out_can_be_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", shard_rows("sav_000", 0, 1), info("sav_000"))
+    split = split_of(tmp_path / "split", "sav_000000", scene(99))
+    assert command(run, "--split", split, "--leave-out", "--out", tmp_path / "out") == 0
+    assert PublishedAnnotations(Folder(str(tmp_path / "out"))).num_rows == 0
+
+
+def test_names_with_signs_of_yaml_stay_names_on_the_card(tmp_path: Path) -> None:
+    shard, video = "my: shard #1", "DAVIS_Bear"
+    made = [model_rows.kept(0, 0, shard=shard).model_copy(update={"video_id": video, "object_id": f"{video}/manual/0"})]
+    assert command(write_run(tmp_path / "run", made, info(shard)), "--out", tmp_path / "out") == 0
+    header = yaml.safe_load((tmp_path / "out/README.md").read_text().split("---\n")[1])
+    assert header["pretty_name"] == f"Ref-SAV ({shard})"
+    # The page compares small letters.
+    assert "davis_bear/manual/0" in (tmp_path / "out/viewer/index-00000.js").read_text()
 
 
 def test_an_interrupted_publish_leaves_what_was_there(

@@ -1,5 +1,7 @@
 """What others read a dataset with: datasets, pandas, DuckDB, the official Sa2VA loader's rules, mlcroissant."""
 
+import datetime
+import decimal
 import io
 import json
 import re
@@ -15,10 +17,15 @@ import pytest
 import yaml
 from datasets import Features, Image, get_dataset_config_names, load_dataset
 
+from manifests.arrow import to_table
+from manifests.io import Folder
+from manifests.schema import AnnotationRow
 from pipeline.data.videos import read_videos
+from pipeline.publish import main as publish
 from pipeline.publishing import croissant
+from pipeline.publishing.published import PublishedAnnotations
 from tests.pipeline import rows
-from tests.pipeline.publishing.made_runs import read_json
+from tests.pipeline.publishing.made_runs import info, read_json, shard_rows, write_run
 
 PREVIEW = "preview_jpeg"
 
@@ -182,3 +189,55 @@ def test_the_previews_are_the_runs_own(dataset: Path) -> None:
         video, _, place = re.fullmatch(r"sav_(\d+)/(manual)/(\d)", row["object_id"]).groups()  # type: ignore[union-attr]
         assert io.BytesIO(row[PREVIEW]["bytes"]).read() == rows.preview(10 * int(video) + int(place))
     assert json.loads(pq.read_schema(next(dataset.glob("data/*"))).metadata[b"huggingface"])
+
+
+def test_columns_of_ones_own_are_read_whatever_they_are_called_and_hold(tmp_path: Path) -> None:
+    made = shard_rows("sav_000", 0, 1)
+    table = to_table(made, AnnotationRow)
+    one = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    own = {
+        "yes": pa.array(["a: b", None, ""]),
+        "Weird: {name} #1": pa.array([1, 2, 3], pa.uint8()),
+        "when": pa.array([one, None, one], pa.timestamp("us", tz="UTC")),
+        "day": pa.array([one.date()] * 3),
+        "price": pa.array([decimal.Decimal("1.50")] * 3),
+        "took": pa.array([datetime.timedelta(seconds=1)] * 3),
+        "annotator": pa.array(["ann", "bob", None]).dictionary_encode(),
+        "tags": pa.array([[("a b", 1)]] * 3, pa.map_(pa.string(), pa.int64())),
+        "embedding": pa.array([[0.5] * 32] * 3, pa.list_(pa.float32(), 32)),
+        "key": pa.array([b"\xff\x00"] * 3),
+        "nothing": pa.nulls(3),
+        "half": pa.array([0.5] * 3, pa.float16()),
+        "inner": pa.array([{"no: 1": "x"}] * 3),
+    }
+    for name, column in own.items():
+        table = table.append_column(name, column)
+    run = write_run(tmp_path / "run", made, info("sav_000"), table=table)
+    out = tmp_path / "out"
+    assert publish([str(run), "--out", str(out), "--date", "2026-11-26"]) == 0
+
+    row = next(iter(load_dataset(str(out), split="train", streaming=True)))
+    assert (row["yes"], row["Weird: {name} #1"], row["day"], row["annotator"]) == ("a: b", 1, one.date(), "ann")
+    assert (row["tags"], row["key"], row["nothing"]) == ([{"key": "a b", "value": 1}], b"\xff\x00", None)
+    assert (row["price"], row["inner"], row["half"]) == (decimal.Decimal("1.50"), {"no: 1": "x"}, 0.5)
+    detail = (out / "viewer/rows-00000.js").read_text()
+    assert '"32 values"' in detail
+    assert '"key"' not in detail.replace('{"key":"a b"', "")
+
+    mlc = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed here")
+    described = mlc.Dataset(jsonld=str(out / "croissant.json"), mapping={"repo": str(out)})
+    first = next(iter(described.records("default")))
+    assert first["default/yes"] == b"a: b"
+    assert first["default/Weird_3a__20__7b_name_7d__20__23_1"] == 1
+    assert first["default/price"] == 1.5
+    assert first["default/inner"] == {"default/inner/no_3a__20_1": b"x"}
+
+
+def test_a_table_without_rows_has_columns_and_can_be_read(tmp_path: Path) -> None:
+    kept = [row for row in shard_rows("sav_000", 0, 1) if row.expression]
+    run = write_run(tmp_path / "run", kept, info("sav_000"))
+    assert publish([str(run), "--out", str(tmp_path / "out"), "--date", "2026-11-26"]) == 0
+    assert list(load_dataset(str(tmp_path / "out"), "not_kept", split="train", streaming=True)) == []
+    assert pd.read_parquet(tmp_path / "out/not_kept").columns[0] == "object_id"
+    back = PublishedAnnotations(Folder(str(tmp_path / "out")))
+    assert [row["object_id"] for row in back.rows(["object_id"])] == [row.object_id for row in kept]
