@@ -23,19 +23,18 @@ _KEPT = " What you wrote stays in this browser; copy it if you need it, and take
 _MINE = frozenset({"yours", "answered", "skipped"})
 
 
-def fate(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """Return {"code", "message"}: what became of a slot for this person; None if there is no such slot.
+def fate(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any]:
+    """Return {"code", "message"}: what became of a slot for this person.
 
-    The codes are the keys of `_MESSAGES`. Gold items get the same codes as others.
+    The codes are the keys of `_MESSAGES`. Gold items get the same codes as others. A slot that does not exist (e.g. after
+    a restore) is told like one of somebody else: a decision on a real item makes new slots, one on a gold item does not.
     """
     row = connection.execute(
         select(slot, item.c.state.label("item_state"), item.c.kind.label("item_kind"))
         .join_from(slot, item)
         .where(slot.c.id == slot_id)
     ).first()
-    if row is None:
-        return None
-    code = _code(connection, person_id, row)
+    code = "taken" if row is None else _code(connection, person_id, row)
     return {"code": code, "message": _MESSAGES[code] + ("" if code in _MINE else _KEPT)}
 
 

@@ -82,7 +82,7 @@ def show(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[st
 def fate(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """Tell what became of a slot that the caller held."""
     with database.read() as connection:
-        return _found(fates.fate(connection, caller.id, slot_id))
+        return fates.fate(connection, caller.id, slot_id)
 
 
 @router.get("/api/slots/{slot_id}/masks")
