@@ -137,7 +137,7 @@ def test_a_pause_does_not_take_back_what_was_answered_before_the_reveal(desk: De
     assert desk.item(done.id).state == "adjudicate"
     with desk.store.read() as connection:
         said = connection.execute(select(judgement).where(judgement.c.slot_id == held)).one()
-    assert (said.decision, said.note) == ("flag", "left after the reveal: the account was paused or closed")
+    assert (said.decision, said.note) == ("flag", "left after the reveal: an admin took them off the work")
     check(desk.store)
 
 

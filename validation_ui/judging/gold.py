@@ -87,6 +87,19 @@ def shown_version(connection: Connection, item_id: int, person_id: int, version:
     return version + int(connection.execute(select(func.coalesce(changes, 0)).where(*mine)).scalar_one())
 
 
+def not_decided(person_id: int) -> ColumnElement[bool]:
+    """Build the condition that a person has neither judged nor skipped an `item` row or another one of its object.
+
+    What they are told of other people's slots keeps to such items: a decision on a real item opens slots of its object,
+    ends them or leaves them open, and one on a gold item does not.
+    """
+    decided = (
+        select(item.c.masklet_id).join(table, table.c.item_id == item.c.id).where(table.c.person_id == person_id)
+        for table in (judgement, skipped)
+    )
+    return and_(*(item.c.masklet_id.not_in(masklets) for masklets in decided))
+
+
 def is_due(settings: Settings, person_id: int, claims: int, given: int) -> bool:
     """Return whether the person's next video is one of gold items, so that `gold_frac` of all their items are gold.
 

@@ -168,7 +168,7 @@ def shown_to_adjudicator(person_id: int) -> list[ColumnElement[bool]]:
 
 
 def _own_edit(connection: Connection, about: Row[Any], person_id: int, role: Role) -> dict[str, Any]:
-    """Return what differs in a gold item for somebody who edited it, as their text or an undo would change a real one."""
+    """Return what differs in a gold item for somebody who edited it: a real item would have their text now."""
     if not about.gold or role == Role.ADMIN:
         return {}
     wrote = select(judgement.c.new_text_id).where(

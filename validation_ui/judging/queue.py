@@ -272,14 +272,7 @@ def _why_none(connection: Connection, asked: Collection[SlotKind], who: Asker, *
         return _reason("entry_held")
     held = and_(slot.c.state == SlotState.LEASED, slot.c.lease_until >= who.now)
     pending = or_(slot.c.state == SlotState.OPEN, slot.c.state == SlotState.LEASED)
-    # what the person's own decisions opened or left open is not counted: after one on a gold item it would not be there
-    judged, passed = (
-        select(item.c.masklet_id).join(table, table.c.item_id == item.c.id).where(table.c.person_id == who.id)
-        for table in (judgement, skipped)
-    )
-    counted = select(item.c.id).where(
-        item.c.state != ItemState.GOLD, item.c.masklet_id.not_in(judged), item.c.masklet_id.not_in(passed)
-    )
+    counted = select(item.c.id).where(item.c.state != ItemState.GOLD, gold.not_decided(who.id))
     row = connection.execute(
         select(
             func.count().label("pending"),

@@ -15,7 +15,7 @@ from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, SlotKind, item, judgement, text_version
 from validation_ui.schema import pointing as pointings
-from validation_ui.web.requests import Body, DatabaseDep, ReviewerDep
+from validation_ui.web.requests import Body, DatabaseDep, OneOf, ReviewerDep
 
 router = APIRouter()
 T = TypeVar("T")
@@ -27,11 +27,11 @@ PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 class ClaimItem(Body):
     """The body of a claim: the passes to choose from, and whether the item is reserved for later."""
 
-    kinds: list[SlotKind] = Field(min_length=1, max_length=len(SlotKind))
+    kinds: list[OneOf[SlotKind]] = Field(min_length=1, max_length=len(SlotKind))
     prefetch: bool = False
 
 
-NextKinds = Annotated[list[SlotKind], Field(max_length=len(SlotKind))]
+NextKinds = Annotated[list[OneOf[SlotKind]], Field(max_length=len(SlotKind))]
 
 
 class Pointed(pointing.PointAnswer):
