@@ -5,12 +5,12 @@ from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_core import to_json
 from sqlalchemy import Connection, select
 
 from validation_ui.judging import fates, item_views, leases, pointing, queue, submission, undoing
-from validation_ui.judging.verdict import Verdict
+from validation_ui.judging.verdict import Verdict, clean
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, SlotKind, item, judgement, text_version
@@ -43,7 +43,7 @@ class Pointed(pointing.PointAnswer):
 class Skip(Body):
     """The body of a skip: why the person leaves the item to others."""
 
-    reason: str = Field(default="", max_length=40)
+    reason: Annotated[str, Field(max_length=40), AfterValidator(partial(clean, empty=True))] = ""
 
 
 class Draft(Body):
