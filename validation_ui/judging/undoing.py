@@ -188,7 +188,7 @@ def redo(connection: Connection, *, person_id: int, since: float, by: int, now: 
 
 def _exported(connection: Connection, item_ids: Sequence[int]) -> dict[int, Row[Any]]:
     """Return state and text of those of the items that were exported."""
-    wanted = select(item.c.id, item.c.state, item.c.text_id).where(
+    wanted: Select[Any] = select(item.c.id, item.c.state, item.c.text_id).where(
         item.c.id.in_(item_ids), item.c.exported_at.is_not(None)
     )
     return {row.id: row for row in connection.execute(wanted)}
