@@ -226,7 +226,7 @@ def test_a_short_expression_becomes_an_item_that_its_author_never_judges(store: 
         else:
             desk.judge("ben", next_id)
     assert desk.item(short.id).state == "blind"
-    assert desk.why("ben", "blind")["code"] == "not_for_you"  # ben has seen the video now
+    assert desk.why("ben", "blind")["code"] == "all_done"  # what is left is what ben wrote
     assert desk.do("cy", "accept", "blind").kind == "short"
     assert desk.item(short.id).state == "accepted"
     check(store)
