@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
+from manifests.io import Folder
 from validation_ui import audit, trouble
 from validation_ui.database import Database
 from validation_ui.project import RESTORED, Project
@@ -139,7 +140,7 @@ def _check_rows(connection: Connection, project: Project) -> None:
     run = connection.execute(select(meta.c.value).where(meta.c.key == "run")).scalar()
     if run is None:
         raise ValueError("nothing was imported into this database when the backup was made")
-    if run["out"] != project.out.url:
+    if Folder(run["out"]).path() != project.out.path():
         raise ValueError(f"this is a backup of the run {run['out']}, not of {project.out.url}: name that run")
 
 

@@ -28,7 +28,9 @@ _CONNECTIONS = 16  # to PostgreSQL: this many for reading and as many for writin
 _ATTEMPTS = 5
 LOCK_S = 15.0  # a write waits this long for another process that holds the lock of the database, then it fails
 _BUSY_MS = 1000  # after this time SQLite tells that it is locked, and it is tried again
-_RETRY = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks to try again
+# what PostgreSQL asks to try again: serialization failure, deadlock; and a row that another transaction inserted
+# after this one had looked for it (unique violation): the next attempt finds it
+_RETRY = {"40001", "40P01", "23505"}
 
 
 class Database:

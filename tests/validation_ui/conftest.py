@@ -1,5 +1,6 @@
 """Databases for the tests of the validation app: each test runs on SQLite and on a real PostgreSQL server."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -116,7 +117,8 @@ def demo_imported(for_all_workers: Path, demo_run: Path) -> Path:
     data = for_all_workers / "demo_imported"
     with FileLock(f"{data}.lock"):
         if not (data / "ready").exists():
-            project = Project(Folder(str(demo_run)), data)
+            named = os.path.relpath(demo_run)  # as people name it, in the folder they are in
+            project = Project(Folder(named), data)
             store = project.open()
             import_run(project.out, project.sav_root, project.data, store, SETTINGS, workers=2)
             store.close()

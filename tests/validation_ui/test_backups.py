@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,13 @@ def test_nothing_is_restored_while_the_app_runs(project: Project) -> None:
 
 def cut(to: Path) -> None:
     to.write_bytes(to.read_bytes()[:-3000])
+
+
+def test_the_run_may_be_named_from_another_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = backed_up(project)
+    monkeypatch.chdir(project.data.parent)
+    backups.restore(replace(project, out=Folder(".")), to)
+    assert judged(project) == 1
 
 
 def spoiled(to: Path) -> None:

@@ -61,11 +61,18 @@ def test_a_pasted_newline_becomes_a_blank(newline: str) -> None:
     assert clean(f" a{newline}b", lines=True) == "a\nb"
 
 
-@pytest.mark.parametrize("hidden", ["\x00", "\x07", "\x1b", "\x7f", "\u200b", "\u202e", "\u2066", "\ufeff", "\ue000"])
+@pytest.mark.parametrize("hidden", "\x00\x07\x1b\x7f\u200b\u202e\u2066\ufeff\ue000\u034f\u1160\u2800\u3164\uffa0")
 def test_what_cannot_be_seen_is_refused(hidden: str) -> None:
     for lines in (False, True):
         with pytest.raises(ValueError, match=f"got U\\+{ord(hidden):04X}; remove it"):
             clean(f"a{hidden}b", lines=lines)
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", "\ufe0f \ufe0f \ufe0f", "\u0301 \u0301 \u0301"])
+def test_a_text_of_nothing_that_is_drawn_is_empty(nothing: str) -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        clean(nothing)
+    assert clean("a red \u2764\ufe0f") == "a red \u2764\ufe0f"
 
 
 def test_the_limit_is_of_the_text_as_it_is_kept() -> None:
@@ -128,6 +135,17 @@ def test_every_route_refuses_it_and_the_queue_goes_on(project: Project) -> None:
         if "draft" not in address:  # there any JSON is kept
             for value in wrong_types:
                 assert send(ann, method, address, shape.replace("%s", value)).status_code < 500
+    whole = {"frame": "0", "x": "0", "y": "0"}
+    for value in ("true", '"0"', '" 0 "', "null"):
+        for name in whole:
+            point = json.dumps(whole | {name: "?"}).replace('"0"', "0").replace('"?"', value)
+            body = f'{{"answer": "pointed", "brief": true, "points": [{point}]}}'
+            assert send(ann, "POST", f"{here}/pointing", body).status_code == 422, body
+        assert send(ann, "PUT", f"{here}/draft", f'{{"body": {{}}, "version": {value}}}').status_code == 422
+        assert send(ann, "POST", f"{here}/extent", f'{{"choice": {value}}}').status_code == 422
+    for value in ("1", "0", '"yes"'):
+        assert send(ann, "POST", "/api/claim", f'{{"kinds": ["sighted"], "prefetch": {value}}}').status_code == 422
+    assert send(ann, "POST", f"{here}/skip", '{"reason": "a\u202eb"}').status_code == 422
     for value in ("NaN", "1", '"x"', "[]", "null"):
         assert 400 <= send(ann, "PUT", f"{here}/draft", f'{{"body": {value}, "version": 0}}').status_code < 500
     assert ann.get("/api/items/%00/history").status_code == 404

@@ -83,6 +83,10 @@ def test_the_page_previews_saves_and_notices_another_admin(tmp_path: Path) -> No
     assert "this project's candidates can fill 6 at most" in by_name["long"]["fact"]
     headers = {"If-Match": f'"{shown["tag"]}"'}
     body: dict[str, Any] = {"values": {"overlap_frac": 1}, "preview": True}
+    for value in (True, "5", None, [5], {"a": 5}):
+        refused = ada.put("/api/settings", json={"values": {"long": value}}, headers=headers)
+        assert refused.status_code == 422
+        assert "long must be a whole number from 0 to 1,000,000." in refused.json()["error"]["message"]
     tried = ada.put("/api/settings", json=body, headers=headers).json()
     assert tried["values"] == {"overlap_frac": [0.0, 1.0]}
     assert tried["notes"][0].endswith("items get a second sighted judgement")

@@ -6,9 +6,11 @@ import io
 import json
 import re
 import subprocess
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from manifests.text_tables import safe_cell
 from pipeline import evaluate_refsav
 from pipeline.evaluation.split import read_split
 from stages.video.fingerprint import of_frame
+from tests.running import eventually
 from tests.validation_ui.judged import accept, judge, settle
 from tests.validation_ui.rows import FRAMES, HEIGHT_PX, SMALL, WIDTH_PX, add_waiting, bar, fill, new_id
 from validation_ui import audit, exporting
 from validation_ui.database import Database
 from validation_ui.exporting import ExportError, ExportReport, export
+from validation_ui.exporting.benchmark import read_chosen
 from validation_ui.exporting.jpegs import write_frames
 from validation_ui.schema import (
     Decision,
@@ -579,3 +583,31 @@ def test_an_undo_in_the_middle_stops_it(case: Case, monkeypatch: pytest.MonkeyPa
     assert not (case.folder / "split").exists()
     with case.store.read() as connection:
         assert connection.execute(select(func.count()).where(item.c.exported_at.is_not(None))).scalar_one() == 0
+
+
+def test_nothing_is_marked_that_somebody_takes_back_at_that_moment(store: Database) -> None:
+    """On PostgreSQL both transactions run side by side."""
+    ids = store.write(lambda c: fill(c, videos=1, objects=1))
+    store.write(lambda c: accept(c, ids["v0_o0"], ids["ann"], ids["ben"]))
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def take_back(connection: Connection) -> None:
+        connection.execute(update(item).values(state=ItemState.BLIND))
+        begun.set()
+        goes_on.wait(60)
+
+    with store.read() as connection:
+        chosen = read_chosen(connection)
+    first = store.submit(take_back)
+    begun.wait(60)
+    mark = partial(exporting._mark, chosen=chosen, out=Path("split"), now=1.0, final=True, actor="cli")
+    second = store.submit(mark)
+    if not store.is_sqlite:
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+        eventually(lambda: store.write(lambda c: c.execute(waits).scalar_one()) > 0)
+    goes_on.set()
+    first.result()
+    with pytest.raises(ExportError, match="changed meanwhile"):
+        second.result()
+    with store.read() as connection:
+        assert connection.execute(select(item.c.exported_at)).scalar_one() is None

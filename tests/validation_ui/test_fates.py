@@ -108,6 +108,7 @@ def test_every_way_to_lose_an_item_is_told(
     assert told(desk, "ann", 1) == code
 
 
-def test_of_a_slot_that_does_not_exist_nothing_is_told(desk: Desk) -> None:
-    with desk.store.read() as connection:
-        assert fate(connection, desk.ids["ann"], 999) is None
+def test_a_slot_that_does_not_exist_is_told_like_one_of_others(desk: Desk) -> None:
+    """A decision on a real item makes slots, one on a gold item does not."""
+    desk.claim("ben", "sighted")
+    assert told(desk, "ann", 999) == told(desk, "ann", 1) == "taken"

@@ -98,6 +98,7 @@ def test_what_could_not_be_used_is_told(imported: tuple[Database, Path, ImportRe
         (row,) = list(audit.rows(connection))
         told = connection.execute(select(meta.c.value).where(meta.c.key == "run")).scalar_one()
     assert json.loads(row["body"])["items"] == report.items
+    assert Path(told["out"]).is_absolute(), "other commands are given elsewhere"
     assert told["writers"] == {"measured": len(read_run(Folder(told["out"])).candidates)}
     assert is_imported(store)
 

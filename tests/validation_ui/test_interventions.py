@@ -186,6 +186,8 @@ def test_nobody_is_given_what_they_may_not_judge(admin: Admin) -> None:
         said = {one.name: one.why_not for one in interventions.candidates(connection, row, admin.store.now())}
     assert said == {"ada": None, "ann": "judged it", "ben": None, "cy": None, "eve": None,
                     "dan": "is not at work (standing: stopped)"}  # fmt: skip
+    with pytest.raises(Problem, match="no such person"):
+        admin.step(interventions.assign, "v0_o0", person_id=999)
     with pytest.raises(Problem, match="who judged it"):
         admin.step(interventions.assign, "v0_o0", person_id=admin.ids["ann"])
     admin.step(interventions.assign, "v0_o0", person_id=admin.ids["cy"])

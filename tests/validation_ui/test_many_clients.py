@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.rows import SMALL, fill
 from validation_ui.database import Database
+from validation_ui.judging import leases
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, Standing, item, judgement, person, slot
 
@@ -81,6 +82,29 @@ def test_one_submit_sent_many_times_is_kept_once(store: Database) -> None:
         same = set(pool.map(lambda _: desk.judge("ann", slot_id, key="the-same-key", version=1), range(16)))
     assert len(same) == 1
     check(store)
+
+
+def test_the_same_row_from_many_tabs_is_written_once(store: Database) -> None:
+    """Two requests that both find it missing both insert it; PostgreSQL refuses one, which is tried again."""
+    desk = Desk(store, store.write(lambda c: fill(c, videos=4)))
+    slot_id, ann = desk.claim("ann"), desk.ids["ann"]
+    ready = threading.Barrier(8)
+
+    def send(video_id: str) -> int:
+        def work(connection: Connection) -> None:
+            leases.mark_seen(connection, ann, video_id, 1.0)
+
+        ready.wait()
+        store.write(work)
+        with suppress(Problem):  # another tab has written a newer draft
+            return store.write(
+                lambda c: leases.save_draft(c, person_id=ann, slot_id=slot_id, body={}, version=0, now=1.0)
+            )
+        return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        for video_id in ("v1", "v2", "v3"):
+            assert sum(pool.map(send, [video_id] * 8)) == (video_id == "v1")
 
 
 def test_one_slot_is_answered_once(store: Database) -> None:

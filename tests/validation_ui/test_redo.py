@@ -12,7 +12,7 @@ from tests.validation_ui.desk import Desk, check
 from tests.validation_ui.judged import accept
 from tests.validation_ui.rows import SMALL, add_person, fill
 from validation_ui.database import Database
-from validation_ui.judging import undoing
+from validation_ui.judging import interventions, undoing
 from validation_ui.judging.team import read_team
 from validation_ui.people import access, accounts
 from validation_ui.people.access import Caller
@@ -137,7 +137,7 @@ def test_a_pause_does_not_take_back_what_was_answered_before_the_reveal(desk: De
     assert desk.item(done.id).state == "adjudicate"
     with desk.store.read() as connection:
         said = connection.execute(select(judgement).where(judgement.c.slot_id == held)).one()
-    assert (said.decision, said.note) == ("flag", "left after the reveal: the account was paused or closed")
+    assert (said.decision, said.note) == ("flag", "left after the reveal: an admin took them off the work")
     check(desk.store)
 
 
@@ -145,6 +145,43 @@ def test_who_is_stopped_holds_nothing(desk: Desk) -> None:
     held = desk.claim("ann", "sighted")
     change(desk, "ann", standing=Standing.STOPPED)
     assert desk.row(held).state == "open"
+    check(desk.store)
+
+
+def test_who_may_not_judge_any_more_holds_nothing(desk: Desk) -> None:
+    """A reader judges nothing, a reviewer does not adjudicate, and who takes the entry test gets no real items."""
+    desk.do("ann", "flag", "sighted")
+    for who, kind, now in (
+        ("eve", "adjudicate", {"role": Role.REVIEWER}),
+        ("ben", "sighted", {"role": Role.READER}),
+        ("cy", "sighted", {"standing": Standing.ENTRY}),
+    ):
+        held = desk.claim(who, kind)
+        change(desk, who, **now)
+        assert (desk.row(held).state, desk.row(held).holder_id) == ("open", None)
+    kept = desk.claim("dan", "sighted")
+    change(desk, "dan", role=Role.ADJUDICATOR)
+    assert desk.row(kept).state == "leased"
+    check(desk.store)
+
+
+def test_what_was_exported_withdrawn_and_done_again_comes_back_as_new(desk: Desk, clock: Clock) -> None:
+    """It has other judgements when it comes back, which can be undone until it is exported again."""
+    done = desk.do("ann", "accept", "sighted")
+    desk.do("ben", "accept", "blind")
+    exported = update(item).where(item.c.id == done.id).values(exported_at=clock.now)
+    desk.store.write(lambda c: c.execute(exported).rowcount)
+
+    def withdraw(withdrawn: bool) -> None:
+        with desk.store.read() as connection:
+            seen_mark = interventions.mark(connection, interventions.find(connection, done.public_id))
+        common = {"public_id": done.public_id, "seen_mark": seen_mark, "by": desk.ids["ada"], "note": ""}
+        desk.store.write(lambda c: interventions.withdraw(c, **common, withdrawn=withdrawn, now=clock.now))
+
+    withdraw(True)
+    assert redo(desk, "ann").exported == [done.public_id]
+    withdraw(False)
+    assert (desk.item(done.id).state, desk.item(done.id).exported_at) == ("sighted", None)
     check(desk.store)
 
 

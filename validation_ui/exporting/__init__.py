@@ -196,7 +196,8 @@ def _mark(
     actor: str,
 ) -> None:
     """Mark the expressions as exported; raise ExportError if one was undone while the files were written."""
-    accepted = select(item.c.id, item.c.text_id).where(item.c.state == ItemState.ACCEPTED)
+    accepted = select(item.c.id, item.c.text_id).where(item.c.state == ItemState.ACCEPTED).order_by(item.c.id)
+    accepted = accepted.with_for_update()  # PostgreSQL: nobody takes one back between this and the update below
     still = {(row.id, row.text_id) for row in connection.execute(accepted)}
     gone = [str(one.item_id) for one in chosen if (one.item_id, one.text_id) not in still]
     if gone:

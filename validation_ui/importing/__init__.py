@@ -120,7 +120,7 @@ def _finish(
 ) -> ImportReport:
     result = report(connection, run, plan, _begun(connection)["unusable"] | faults)
     about = {
-        "out": out.url,
+        "out": out.path() if out.is_local else out.url,  # whole, as commands are given from other folders, too
         "sav_root": str(sav_root.resolve()),
         "fingerprint": run.fingerprint,
         "writers": run.writers,

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from validation_ui.judging import items, leases
+from validation_ui.judging import gold, items, leases
 from validation_ui.schema import ItemState, SlotState, Standing, item, judgement, person, skipped, slot
 from validation_ui.settings import Settings
 
@@ -23,19 +23,19 @@ _KEPT = " What you wrote stays in this browser; copy it if you need it, and take
 _MINE = frozenset({"yours", "answered", "skipped"})
 
 
-def fate(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any] | None:
-    """Return {"code", "message"}: what became of a slot for this person; None if there is no such slot.
+def fate(connection: Connection, person_id: int, slot_id: int) -> dict[str, Any]:
+    """Return {"code", "message"}: what became of a slot for this person.
 
-    The codes are the keys of `_MESSAGES`. Gold items get the same codes as others.
+    The codes are the keys of `_MESSAGES`. Gold items get the same codes as others. Slots that follow from the person's
+    own decisions are told like slots that do not exist (e.g. after a restore): after one on a gold item there are none.
     """
     row = connection.execute(
         select(slot, item.c.state.label("item_state"), item.c.kind.label("item_kind"))
+        .add_columns(gold.not_decided(person_id).label("may_be_told"))
         .join_from(slot, item)
         .where(slot.c.id == slot_id)
     ).first()
-    if row is None:
-        return None
-    code = _code(connection, person_id, row)
+    code = "taken" if row is None else _code(connection, person_id, row)
     return {"code": code, "message": _MESSAGES[code] + ("" if code in _MINE else _KEPT)}
 
 
@@ -51,6 +51,8 @@ def _code(connection: Connection, person_id: int, row: Row[Any]) -> str:
         return "barred"
     if row.state in leases.KEPT:
         return "yours" if row.holder_id == person_id else "taken"
+    if not row.may_be_told:
+        return "taken"
     if row.state == SlotState.DONE:
         return "answered_by_other"
     if row.item_state == ItemState.GOLD:  # void because the person let it go; others would have a real item now

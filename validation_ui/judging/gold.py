@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     false,
     func,
@@ -68,6 +69,35 @@ def is_right(gold: str, decision: Decision, hit: bool | None = None) -> bool:
     Who does not find the object of a good text is wrong, whatever they decide after the reveal.
     """
     return decision in _RIGHT[Gold(gold)] and not (gold == Gold.GOOD and hit is False)
+
+
+def shown_version(connection: Connection, item_id: int, person_id: int, version: int) -> int:
+    """Return the version that a gold item has for a person: it rises with their edits, as that of a real item does.
+
+    An edit gives a real item a new text, and its undo gives it the old one again; each raises the version.
+
+    Args:
+        connection: a connection to read from.
+        item_id: a gold item.
+        person_id: the person who sees it.
+        version: the item's version in the database, which never changes.
+    """
+    changes = func.sum(case((judgement.c.undone_at.is_(None), 1), else_=2))
+    mine = judgement.c.item_id == item_id, judgement.c.person_id == person_id, judgement.c.new_text_id.is_not(None)
+    return version + int(connection.execute(select(func.coalesce(changes, 0)).where(*mine)).scalar_one())
+
+
+def not_decided(person_id: int) -> ColumnElement[bool]:
+    """Build the condition that a person has neither judged nor skipped an `item` row or another one of its object.
+
+    What they are told of other people's slots keeps to such items: a decision on a real item opens slots of its object,
+    ends them or leaves them open, and one on a gold item does not.
+    """
+    decided = (
+        select(item.c.masklet_id).join(table, table.c.item_id == item.c.id).where(table.c.person_id == person_id)
+        for table in (judgement, skipped)
+    )
+    return and_(*(item.c.masklet_id.not_in(masklets) for masklets in decided))
 
 
 def is_due(settings: Settings, person_id: int, claims: int, given: int) -> bool:

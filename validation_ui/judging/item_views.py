@@ -90,7 +90,7 @@ def slot_view(connection: Connection, person_id: int, slot_id: int, now: float) 
             "server_now": now,
             "entry": _entry(connection, person_id, row, settings),
         },
-        "item": _item(row) | short,
+        "item": _item(row) | _gold_version(connection, row, person_id) | short,
         "video": _video(row),
         "rules": {
             "watched_frac": MIN_WATCHED_FRAC,
@@ -178,11 +178,18 @@ def _own_edit(connection: Connection, about: Row[Any], person_id: int, role: Rol
         judgement.c.new_text_id.is_not(None),
     )
     text_id = connection.execute(wrote.order_by(judgement.c.id.desc())).scalar()
+    version = _gold_version(connection, about, person_id)
     if text_id is None:
-        return {}
+        return version
     parts = items.text_parts(connection, text_id)
     shown = [{"name": name, "text": parts[name]} for name in PARTS[about.kind]]
-    return {"version": about.version + 1, "parts": shown}
+    return version | {"parts": shown}
+
+
+def _gold_version(connection: Connection, about: Row[Any], person_id: int) -> dict[str, int]:
+    if not about.gold:
+        return {}
+    return {"version": gold.shown_version(connection, about.id, person_id, about.version)}
 
 
 def _held(connection: Connection, person_id: int, slot_id: int) -> Row[Any] | None:

@@ -221,8 +221,13 @@ def lock_person(connection: Connection, person_id: int) -> tuple[Row[Any], Setti
 
     Returns:
         The row with id, role, standing, account and entry_round; and the settings of the project, which are read along.
+
+    Raises:
+        Problem: 404 there is no such person.
     """
-    me = connection.execute(_PERSON, {"me": person_id}).one()
+    me = connection.execute(_PERSON, {"me": person_id}).first()
+    if me is None:
+        raise Problem(404, "no_person", "There is no such person.")
     return me, Settings.of(me.settings)
 
 
@@ -298,14 +303,15 @@ def leave(connection: Connection, person_id: int, now: float) -> None:
         .order_by(slot.c.id)
     )
     for pointed in connection.execute(shown).all():
-        _flag(connection, pointed, "the account was paused or closed", now)
+        _flag(connection, pointed, "an admin took them off the work", now)
         log(connection, now, person_id, "left", pointed.slot_id)
     put_back_all(connection, person_id)
 
 
-def put_back_all(connection: Connection, person_id: int) -> None:
-    """Open all slots that the person holds, and remove them as the last holder."""
-    connection.execute(_GIVE_UP.values(claimed_at=None), {"me": person_id})
+def put_back_all(connection: Connection, person_id: int, *kinds: SlotKind) -> None:
+    """Open all slots that the person holds, or those of some passes, and remove them as the last holder."""
+    given_up = _GIVE_UP.where(slot.c.kind.in_(kinds)) if kinds else _GIVE_UP
+    connection.execute(given_up.values(claimed_at=None), {"me": person_id})
 
 
 def log(

@@ -41,7 +41,7 @@ ANSWER = tuple(pointing.c[name] for name in ("answer", "points", "outlines", "hi
 class Point(BaseModel):
     """A point in an annotated frame; x and y are fractions of the width and the height."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     frame: int = Field(ge=0, le=2**31 - 1)
     x: float = Field(ge=0, le=1, allow_inf_nan=False)
@@ -51,7 +51,7 @@ class Point(BaseModel):
 class PointAnswer(BaseModel):
     """Holds the answer to a blind item: points, or that the text is ambiguous, or that the object is absent."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     answer: Literal["pointed", "ambiguous", "absent"]
     points: Annotated[list[Point], Field(max_length=2)] = []

@@ -247,7 +247,8 @@ _MESSAGES = {
     "begun": "Something that you have begun comes next.",
     "paused": "An admin has paused your account. What you judged counts. Ask them when you want to go on.",
     "quota_reached": "The split has all the expressions it needs. There is nothing left to start.",
-    "all_done": "All done: nothing of this kind waits for anybody now.",
+    "all_done": "All done: nothing of this kind waits for anybody now, except what you left to others by your own "
+    "judgements or skips.",
     "held": "Others are at work on all that is left of this kind. Some of it may come free later.",
     "kept": "You are kept for adjudication: if you judged what is left now, nobody could settle a dispute about it. "
     "A second adjudicator would free you.",
@@ -271,13 +272,13 @@ def _why_none(connection: Connection, asked: Collection[SlotKind], who: Asker, *
         return _reason("entry_held")
     held = and_(slot.c.state == SlotState.LEASED, slot.c.lease_until >= who.now)
     pending = or_(slot.c.state == SlotState.OPEN, slot.c.state == SlotState.LEASED)
-    real = slot.c.item_id.not_in(select(item.c.id).where(item.c.state == "gold"))
+    counted = select(item.c.id).where(item.c.state != ItemState.GOLD, gold.not_decided(who.id))
     row = connection.execute(
         select(
             func.count().label("pending"),
             func.coalesce(func.sum(case((held, 1), else_=0)), 0).label("held"),
             func.min(case((held, slot.c.lease_until))).label("until"),
-        ).where(slot.c.kind.in_(asked), pending, real)
+        ).where(slot.c.kind.in_(asked), pending, slot.c.item_id.in_(counted))
     ).one()
     counts = {"open": row.pending - row.held, "held": row.held, "next_free_at": row.until}
     full = SlotKind.SIGHTED in asked and who.accepted.is_full("long", who.settings)

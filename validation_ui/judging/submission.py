@@ -93,7 +93,7 @@ def submit(
     about = connection.execute(_HELD, {"slot": slot_id, "me": person_id}).first()
     if about is None or (about.pass_ == SlotKind.ADJUDICATE and role not in ADJUDICATORS):
         raise leases.lease_lost()
-    _check_version(connection, about, version)
+    _check_version(connection, about, person_id, version)
     _take_slot(connection, slot_id, person_id)
     task = _task(connection, about, settings)
     checked = check(verdict, task, settings)
@@ -154,8 +154,11 @@ def _given(connection: Connection, person_id: int, key: str, request_sha256: str
     return answer
 
 
-def _check_version(connection: Connection, about: Row[Any], version: int) -> None:
-    if version == about.version:
+def _check_version(connection: Connection, about: Row[Any], person_id: int, version: int) -> None:
+    now: int = about.version
+    if about.gold:
+        now = gold.shown_version(connection, about.id, person_id, now)
+    if version == now:
         return
     raise Problem(
         412,
@@ -163,7 +166,7 @@ def _check_version(connection: Connection, about: Row[Any], version: int) -> Non
         "The text changed while you were at it. Look at what changed, then judge it again.",
         base=items.text_parts(connection, about.asked_text_id or items.first_text_id(connection, about.id)),
         theirs=items.text_parts(connection, about.text_id),  # not `about.parts`, which may be of an older text
-        version=about.version,
+        version=now,
     )
 
 

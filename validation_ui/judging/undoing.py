@@ -15,6 +15,7 @@ from validation_ui.problem import Problem
 from validation_ui.schema import (
     UNDONE_BY_ADMIN,
     Account,
+    ItemState,
     SlotKind,
     SlotState,
     Standing,
@@ -167,7 +168,8 @@ def redo(connection: Connection, *, person_id: int, since: float, by: int, now: 
     before = _exported(connection, touched)
     _open_again(connection, rows, UNDONE_BY_ADMIN, settings, now)
     after = _exported(connection, touched)
-    changed = [item_id for item_id in before if after[item_id] != before[item_id]]
+    # what an admin withdrew is in a split on disk, too, and would come back with other judgements
+    changed = [i for i in before if after[i] != before[i] or after[i].state != ItemState.ACCEPTED]
     connection.execute(update(item).where(item.c.id.in_(changed)).values(exported_at=None))
     names = (
         connection.execute(select(item.c.public_id).where(item.c.id.in_(changed)).order_by(item.c.id)).scalars().all()
@@ -184,12 +186,12 @@ def redo(connection: Connection, *, person_id: int, since: float, by: int, now: 
     return redone
 
 
-def _exported(connection: Connection, item_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+def _exported(connection: Connection, item_ids: Sequence[int]) -> dict[int, Row[Any]]:
     """Return state and text of those of the items that were exported."""
-    wanted = select(item.c.id, item.c.state, item.c.text_id).where(
+    wanted: Select[Any] = select(item.c.id, item.c.state, item.c.text_id).where(
         item.c.id.in_(item_ids), item.c.exported_at.is_not(None)
     )
-    return {row.id: (row.state, row.text_id) for row in connection.execute(wanted)}
+    return {row.id: row for row in connection.execute(wanted)}
 
 
 def _lock_items(connection: Connection, rows: Iterable[Row[Any]]) -> None:

@@ -13,6 +13,7 @@ from validation_ui.settings import MAX_TEXT_CHARS, REASONS, Settings
 
 # Cc control, Cf format (direction marks, zero-width), Co private, Cs surrogate, Zl Zp line separators
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol that are drawn as nothing
 MIN_WATCHED_FRAC = 0.95  # of the visible span must be played before a long expression is accepted; below 1 for rounding
 _MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # before spaces are stripped; `clean` applies the real limit
 
@@ -20,9 +21,9 @@ _MAX_SENT_CHARS = 2 * MAX_TEXT_CHARS  # before spaces are stripped; `clean` appl
 class Verdict(BaseModel):
     """The body of a submit request: a decision and its grounds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    decision: Decision
+    decision: Annotated[Decision, Field(strict=False)]
     parts: dict[str, Literal["right", "wrong", "unsure"]] = Field(default_factory=dict, max_length=3)
     reasons: list[str] = Field(default_factory=list, max_length=len(REASONS))
     note: str = Field(default="", max_length=_MAX_SENT_CHARS)
@@ -172,9 +173,10 @@ def clean(text: str, *, lines: bool = False, empty: bool = False) -> str:
     kept = "\n".join(" ".join(line.split()) for line in whole.splitlines()) if lines else " ".join(whole.split())
     kept = kept.strip()
     for character in kept:
-        if unicodedata.category(character) in _HIDDEN and not (lines and character == "\n"):
+        is_hidden = unicodedata.category(character) in _HIDDEN or character in _BLANKS
+        if is_hidden and not (lines and character == "\n"):
             raise ValueError(f"must have visible characters only, got U+{ord(character):04X}; remove it")
-    if not empty and not kept:
+    if not empty and not any(unicodedata.category(character)[0] in "LNPS" for character in kept):
         raise ValueError("must not be empty")
     if len(kept) > MAX_TEXT_CHARS:
         raise ValueError(f"must have at most {MAX_TEXT_CHARS} characters, got {len(kept)}; shorten it")

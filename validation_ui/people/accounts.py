@@ -18,7 +18,17 @@ from validation_ui.judging import leases
 from validation_ui.people.access import Caller, close_sessions, hash_token, open_session
 from validation_ui.people.person_names import Name, key_of, looks_of
 from validation_ui.problem import Problem
-from validation_ui.schema import Account, Role, Standing, invite, login_failure, person, session
+from validation_ui.schema import (
+    ADJUDICATORS,
+    Account,
+    Role,
+    SlotKind,
+    Standing,
+    invite,
+    login_failure,
+    person,
+    session,
+)
 
 INVITE_S = 7 * 24 * 3600.0
 RESET_S = 24 * 3600.0
@@ -246,8 +256,8 @@ def change(
 ) -> None:
     """Change the role, the standing or the account of another person.
 
-    A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold goes back to
-    others when they may not judge any more; if the account is paused or closed, a blind answer counts after its reveal.
+    A new role and a closed account end their sessions. ENTRY restarts the entry test. What they hold and may not judge
+    any more goes back to others; a blind answer counts after its reveal, but not of somebody who is stopped.
 
     Raises:
         Problem: 403 it is the caller's own account, 404 there is no such person, 422 FAILED can only be the result of
@@ -275,8 +285,14 @@ def change(
     if new:
         if new.get("standing") == Standing.STOPPED:
             leases.put_back_all(connection, person_id)
-        elif new.get("account", Account.OPEN) != Account.OPEN:
+        elif (
+            new.get("account", Account.OPEN) != Account.OPEN
+            or new.get("role") == Role.READER
+            or new.get("standing") == Standing.ENTRY
+        ):
             leases.leave(connection, person_id, now)
+        elif new.get("role", Role.ADMIN) not in ADJUDICATORS:
+            leases.put_back_all(connection, person_id, SlotKind.ADJUDICATE)
         connection.execute(update(person).where(person.c.id == person_id).values(**new))
         before = {key: old._mapping[key] for key in new}
         _log(connection, now, by.id, "person", f"person:{person_id}", {"from": before, "to": new})

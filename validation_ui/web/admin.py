@@ -13,7 +13,7 @@ from validation_ui.problem import Problem
 from validation_ui.schema import Account, Gold, Role, Standing, item, judgement, text_version
 from validation_ui.schema import audit as audit_table
 from validation_ui.web.account import ServingDep
-from validation_ui.web.requests import MAX_ID, AdminDep, Body, DatabaseDep, DatabaseId
+from validation_ui.web.requests import MAX_ID, AdminDep, Body, DatabaseDep, DatabaseId, OneOf
 
 router = APIRouter()
 
@@ -21,15 +21,15 @@ router = APIRouter()
 class Change(Body):
     """The body that changes a person's role, standing or account."""
 
-    role: Role | None = None
-    standing: Standing | None = None
-    account: Account | None = None
+    role: OneOf[Role] | None = None
+    standing: OneOf[Standing] | None = None
+    account: OneOf[Account] | None = None
 
 
 class Invite(Body):
     """The body that makes an invite for a role."""
 
-    role: Role
+    role: OneOf[Role]
 
 
 class Retire(Body):

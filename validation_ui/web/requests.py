@@ -1,9 +1,9 @@
 """What routes ask of a request: the database, who is signed in, ids, and a JSON body without unknown fields."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Path
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from validation_ui.database import Database
 from validation_ui.people.access import Caller, database_of, need
@@ -18,7 +18,11 @@ MAX_ID = 2**31 - 1  # of an integer column
 DatabaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-class Body(BaseModel):
-    """A JSON body of a request; unknown fields are refused."""
+T = TypeVar("T")
+OneOf = Annotated[T, Field(strict=False)]  # a member of an enum, which JSON has as text
 
-    model_config = ConfigDict(extra="forbid")
+
+class Body(BaseModel):
+    """A JSON body of a request; unknown fields are refused, and so are numbers as text and truth values as numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)

@@ -5,17 +5,17 @@ from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_core import to_json
 from sqlalchemy import Connection, select
 
 from validation_ui.judging import fates, item_views, leases, pointing, queue, submission, undoing
-from validation_ui.judging.verdict import Verdict
+from validation_ui.judging.verdict import Verdict, clean
 from validation_ui.people.access import Caller, need
 from validation_ui.problem import Problem
 from validation_ui.schema import Role, SlotKind, item, judgement, text_version
 from validation_ui.schema import pointing as pointings
-from validation_ui.web.requests import Body, DatabaseDep, ReviewerDep
+from validation_ui.web.requests import Body, DatabaseDep, OneOf, ReviewerDep
 
 router = APIRouter()
 T = TypeVar("T")
@@ -27,11 +27,11 @@ PublicId = Annotated[str, Path(max_length=24, pattern=r"^[A-Za-z0-9_-]+$")]
 class ClaimItem(Body):
     """The body of a claim: the passes to choose from, and whether the item is reserved for later."""
 
-    kinds: list[SlotKind] = Field(min_length=1, max_length=len(SlotKind))
+    kinds: list[OneOf[SlotKind]] = Field(min_length=1, max_length=len(SlotKind))
     prefetch: bool = False
 
 
-NextKinds = Annotated[list[SlotKind], Field(max_length=len(SlotKind))]
+NextKinds = Annotated[list[OneOf[SlotKind]], Field(max_length=len(SlotKind))]
 
 
 class Pointed(pointing.PointAnswer):
@@ -43,7 +43,7 @@ class Pointed(pointing.PointAnswer):
 class Skip(Body):
     """The body of a skip: why the person leaves the item to others."""
 
-    reason: str = Field(default="", max_length=40)
+    reason: Annotated[str, Field(max_length=40), AfterValidator(partial(clean, empty=True))] = ""
 
 
 class Draft(Body):
@@ -82,7 +82,7 @@ def show(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[st
 def fate(slot_id: SlotId, database: DatabaseDep, caller: ReviewerDep) -> dict[str, Any]:
     """Tell what became of a slot that the caller held."""
     with database.read() as connection:
-        return _found(fates.fate(connection, caller.id, slot_id))
+        return fates.fate(connection, caller.id, slot_id)
 
 
 @router.get("/api/slots/{slot_id}/masks")

@@ -20,7 +20,7 @@ router = APIRouter()
 class NewSettings(Body):
     """The body that changes settings: new values by name, and whether that is only tried."""
 
-    values: dict[Annotated[str, Field(max_length=40)], float] = Field(max_length=40)
+    values: dict[Annotated[str, Field(max_length=40)], Any] = Field(max_length=40)
     preview: bool = False
 
 
